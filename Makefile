@@ -1,0 +1,41 @@
+# Everything here works on a fresh clone with Python >= 3.11, a C compiler and package registries.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CCACHE := $(shell command -v ccache 2>/dev/null)
+export CC := $(if $(CCACHE),$(CCACHE) $(or $(CC),cc),$(CC))
+SOURCES := $(wildcard src/frazil/lang/*.py src/frazil/lang/*.pxd src/frazil/build/*.c) setup.py pyproject.toml
+PYTEST_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: demo test bench lint setup clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(VENV)/.lint-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check mypy ruff
+	@touch $@
+
+demo: setup
+	$(BIN)/python examples/demo.py
+
+test: setup
+	$(BIN)/python -m pytest -n $(PYTEST_JOBS)
+
+bench: setup
+	$(BIN)/python bench/run.py
+
+lint: $(VENV)/.lint-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf build $(VENV) src/*.egg-info
+	find src -name '*.so' -delete

@@ -1,0 +1,165 @@
+"""Hashes as Nix writes them: base 16, Nix's base 32, base 64, SRI. Leaf: standard library only.
+
+Source: the store path specification in Nix's manual (`store/store-path`) and `nix hash`'s reference page.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from frazil.errors import FrazilError
+
+ALGORITHMS = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
+"""Digest sizes in bytes."""
+
+BASE32_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
+_BASE32_VALUES = {c: i for i, c in enumerate(BASE32_ALPHABET)}
+
+
+class DigestError(FrazilError):
+    """A text that is no hash, or one of another algorithm or length than wanted."""
+
+
+def base32_length(size: int) -> int:
+    """Characters that `size` bytes take in Nix's base 32."""
+    return (size * 8 - 1) // 5 + 1 if size else 0
+
+
+def encode_base32(data: bytes) -> str:
+    """Nix's base 32: the bytes as a little-endian number, most significant digit first."""
+    number = int.from_bytes(data, "little")
+    length = base32_length(len(data))
+    return "".join([BASE32_ALPHABET[(number >> (5 * i)) & 31] for i in range(length - 1, -1, -1)])
+
+
+def decode_base32(text: str) -> bytes:
+    """Raises DigestError for a foreign character or a digit that overflows the last byte."""
+    size = len(text) * 5 // 8
+    number = 0
+    for character in text:
+        value = _BASE32_VALUES.get(character)
+        if value is None:
+            raise DigestError(f"invalid character '{character}' in base-32 hash '{text}'")
+        number = number << 5 | value
+    if number >> (size * 8):
+        raise DigestError(f"invalid base-32 hash '{text}'")
+    return number.to_bytes(size, "little")
+
+
+def compress(data: bytes, size: int) -> bytes:
+    """XOR-folds a digest to `size` bytes: the hash part of a store path is a SHA-256 folded to 20."""
+    folded = bytearray(size)
+    for i, byte in enumerate(data):
+        folded[i % size] ^= byte
+    return bytes(folded)
+
+
+def new(algorithm: str) -> Any:
+    """A `hashlib` object for one of `ALGORITHMS`."""
+    if algorithm not in ALGORITHMS:
+        raise DigestError(
+            f"unknown hash algorithm '{algorithm}'", hint=f"known algorithms: {', '.join(sorted(ALGORITHMS))}"
+        )
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hash:
+    """A digest and what made it. `str()` gives `sha256:<base 32>`."""
+
+    algorithm: str
+    digest: bytes
+
+    def __post_init__(self) -> None:
+        size = ALGORITHMS.get(self.algorithm)
+        if size is None:
+            raise DigestError(
+                f"unknown hash algorithm '{self.algorithm}'",
+                hint=f"known algorithms: {', '.join(sorted(ALGORITHMS))}",
+            )
+        if len(self.digest) != size:
+            raise DigestError(f"a {self.algorithm} hash has {size} bytes, not {len(self.digest)}")
+
+    @property
+    def base16(self) -> str:
+        return self.digest.hex()
+
+    @property
+    def base32(self) -> str:
+        return encode_base32(self.digest)
+
+    @property
+    def base64(self) -> str:
+        return base64.b64encode(self.digest).decode("ascii")
+
+    @property
+    def sri(self) -> str:
+        return f"{self.algorithm}-{self.base64}"
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.base32}"
+
+    def render(self, base: str, prefix: bool = True) -> str:
+        """`base`: base16, base32 (also nix32), base64 or sri; `prefix` puts `ALGORITHM:` before the first three."""
+        if base == "sri":
+            return self.sri
+        text = {"base16": self.base16, "base32": self.base32, "nix32": self.base32, "base64": self.base64}[
+            base
+        ]
+        return f"{self.algorithm}:{text}" if prefix else text
+
+    @classmethod
+    def of(cls, algorithm: str, data: bytes) -> Hash:
+        state = new(algorithm)
+        state.update(data)
+        return cls(algorithm, state.digest())
+
+    @classmethod
+    def parse(cls, text: str, algorithm: str | None = None) -> Hash:
+        """Reads `ALGO:REST`, SRI `ALGO-BASE64`, or a bare hash whose `algorithm` is given. The base follows from length.
+
+        Raises DigestError, also when the text names another algorithm than `algorithm`.
+        """
+        rest, found, is_sri = text, None, False
+        for separator in ":-":
+            head, mark, tail = text.partition(separator)
+            if mark and head in ALGORITHMS:
+                found, rest, is_sri = head, tail, separator == "-"
+                break
+        else:
+            head, mark, _ = text.partition(":")
+            if mark:
+                raise DigestError(f"unknown hash algorithm '{head}'")
+        if found and algorithm and found != algorithm:
+            raise DigestError(f"hash '{text}' should have type '{algorithm}' but has type '{found}'")
+        kind = found or algorithm
+        if kind is None:
+            raise DigestError(
+                f"hash '{text}' does not include a type, nor is the type otherwise known from context",
+                hint="write it as an SRI hash, sha256-…, or with a prefix, sha256:…",
+            )
+        if kind not in ALGORITHMS:
+            raise DigestError(f"unknown hash algorithm '{kind}'")
+        return cls(kind, _decode(text, rest, kind, is_sri))
+
+
+def _decode(text: str, rest: str, algorithm: str, is_sri: bool) -> bytes:
+    size = ALGORITHMS[algorithm]
+    try:
+        if not is_sri and len(rest) == size * 2:
+            return bytes.fromhex(rest)
+        if not is_sri and len(rest) == base32_length(size):
+            return decode_base32(rest)
+        if len(rest) == (size + 2) // 3 * 4:
+            decoded = base64.b64decode(rest, validate=True)
+            if len(decoded) == size:
+                return decoded
+    except (ValueError, binascii.Error) as error:
+        raise DigestError(f"invalid {algorithm} hash '{text}'") from error
+    if is_sri:
+        raise DigestError(f"invalid SRI hash '{text}'")
+    raise DigestError(f"hash '{text}' has wrong length for hash algorithm '{algorithm}'")

@@ -1,0 +1,57 @@
+"""The root of all errors that a user may see. Leaf: imported by every room.
+
+Each room derives one family from `FrazilError`. Only `cli` prints them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from frazil.position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFrame:
+    """One step of how an error was reached, innermost last: "while evaluating the attribute 'x'"."""
+
+    text: str
+    position: Position | None = None
+
+
+class FrazilError(Exception):
+    """Something wrong that is not a bug of ours.
+
+    `message`: one sentence, no trailing full stop, may span lines. `hint`: what to do, shown after `hint:`.
+    `exit_status`: what the process ends with.
+    """
+
+    exit_status = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        position: Position | None = None,
+        trace: Sequence[TraceFrame] = (),
+        hint: str | None = None,
+        exit_status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.position = position
+        self.trace = list(trace)
+        self.hint = hint
+        if exit_status is not None:
+            self.exit_status = exit_status
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(FrazilError):
+    """The command line, an environment variable or a configuration file is wrong."""
+
+
+class FrazilBug(FrazilError):
+    """A broken invariant of frazil itself; shown with a request to report it."""
