@@ -24,8 +24,7 @@ def evaluator_extensions() -> list[Extension]:
 
     sources = sorted(p for p in LANG.glob("*.py") if p.stem not in UNCOMPILED)
     extensions = [
-        Extension(f"frazil.lang.{p.stem}", [str(p)], extra_compile_args=[*CFLAGS, "-fno-plt", "-w"])
-        for p in sources
+        Extension(f"frazil.lang.{p.stem}", [str(p)], extra_compile_args=[*CFLAGS, "-fno-plt", "-w"]) for p in sources
     ]
     if not extensions:
         return []
@@ -47,9 +46,7 @@ def evaluator_extensions() -> list[Extension]:
 
 def native_extensions() -> list[Extension]:
     return [
-        Extension(
-            f"frazil.build.{p.stem}", [str(p)], extra_compile_args=[*CFLAGS, "-std=gnu11", "-Wall", "-Wextra"]
-        )
+        Extension(f"frazil.build.{p.stem}", [str(p)], extra_compile_args=[*CFLAGS, "-std=gnu11", "-Wall", "-Wextra"])
         for p in sorted(Path("src/frazil/build").glob("_*.c"))
     ]
 

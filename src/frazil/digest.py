@@ -107,9 +107,7 @@ class Hash:
         """`base`: base16, base32 (also nix32), base64 or sri; `prefix` puts `ALGORITHM:` before the first three."""
         if base == "sri":
             return self.sri
-        text = {"base16": self.base16, "base32": self.base32, "nix32": self.base32, "base64": self.base64}[
-            base
-        ]
+        text = {"base16": self.base16, "base32": self.base32, "nix32": self.base32, "base64": self.base64}[base]
         return f"{self.algorithm}:{text}" if prefix else text
 
     @classmethod
