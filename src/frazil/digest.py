@@ -118,7 +118,7 @@ class Hash:
 
     @classmethod
     def parse(cls, text: str, algorithm: str | None = None) -> Hash:
-        """Reads `ALGO:REST`, SRI `ALGO-BASE64`, or a bare hash whose `algorithm` is given. The base follows from length.
+        """Reads `ALGO:REST`, SRI `ALGO-BASE64`, or a bare hash of the given `algorithm`; length tells the base.
 
         Raises DigestError, also when the text names another algorithm than `algorithm`.
         """
