@@ -28,7 +28,11 @@ class Failed(Exception):
 
 
 def show(arguments: list[str]) -> None:
-    print(f"\n\033[1m$ frazil {shlex.join(arguments)}\033[0m" if sys.stdout.isatty() else f"\n$ frazil {shlex.join(arguments)}")
+    print(
+        f"\n\033[1m$ frazil {shlex.join(arguments)}\033[0m"
+        if sys.stdout.isatty()
+        else f"\n$ frazil {shlex.join(arguments)}"
+    )
     sys.stdout.flush()
 
 
