@@ -1,0 +1,169 @@
+"""Times frazil beside C++ Nix in one run and prints ratios (below 1: frazil is faster or smaller).
+
+    python bench/run.py [--runs 5] [--only NAME] [--lib NIXPKGS_LIB] [--tree NIXPKGS_TREE --attributes bash,curl]
+
+The two take turns (A B A B …) after one warm-up each, so that a drifting machine hits both; medians are printed.
+Wall and CPU time are in milliseconds, peak memory (of the largest process) in MiB. `--lib` is a checkout of nixpkgs'
+`lib` (module-system workloads need it), `--tree` one of nixpkgs itself or a slice. Without C++ Nix only frazil's
+figures are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FRAZIL = Path(sys.executable).with_name("frazil")
+
+EXPRESSIONS = {
+    "start": "1",
+    "recursion": "let fib = n: if n < 2 then n else fib (n - 1) + fib (n - 2); in fib 24",
+    "fold": "builtins.foldl' (a: b: a + b * 2) 0 (builtins.genList (x: x) 400000)",
+    "attributes": """
+        builtins.length (builtins.attrNames (builtins.foldl' (acc: n: acc // { "k${toString n}" = n; }) { }
+          (builtins.genList (x: x) 1500)))""",
+    "records": """
+        let step = s: { x = s.x + s.y; y = s.y + 1; inherit (s) tag; };
+        in (builtins.foldl' (s: _: step s) { x = 0; y = 0; tag = "t"; } (builtins.genList (x: x) 150000)).x""",
+    "sort": "builtins.length (builtins.sort (a: b: a < b) (builtins.genList (x: (x * 7919) - (x * x)) 60000))",
+    "strings": """
+        builtins.stringLength (builtins.concatStringsSep ","
+          (map (n: "${toString n}-${builtins.substring 0 3 (toString (n * 17))}") (builtins.genList (x: x) 120000)))""",
+    "regex": """
+        builtins.length (builtins.filter (x: builtins.match "([a-z]+)-([0-9]+)(\\\\.[0-9]+)*" x != null)
+          (map (n: "package-${toString n}.1.2") (builtins.genList (x: x) 15000)))""",
+    "laziness": """
+        let xs = builtins.genList (x: { v = x; w = throw "never"; }) 120000;
+        in builtins.foldl' (a: s: a + s.v) 0 (builtins.filter (s: s.v > 10) xs)""",
+}
+
+MODULES = """
+let
+  lib = import {lib};
+  module = n: {{ lib, ... }}: {{
+    options.m${{toString n}} = builtins.listToAttrs (builtins.genList (i: {{
+      name = "o${{toString i}}"; value = lib.mkOption {{ type = lib.types.int; default = i; }};
+    }}) 10);
+    config.m${{toString n}} = {{ o0 = lib.mkDefault 7; o1 = lib.mkIf (n > 3) n; o2 = lib.mkForce (n + 1); }};
+  }};
+  result = lib.evalModules {{ modules = builtins.genList module {count}; }};
+in builtins.foldl' (a: m: a + m.o0 + m.o1 + m.o2) 0 (builtins.attrValues result.config)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    wall: float  # milliseconds
+    cpu: float  # milliseconds
+    memory: float  # MiB
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    name: str
+    frazil: list[str]
+    nix: list[str] | None
+
+
+def measure(command: list[str], environment: dict[str, str]) -> Figure:
+    started = time.monotonic()
+    quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    pid = os.posix_spawnp(command[0], command, environment, file_actions=quiet)
+    _, status, usage = os.wait4(pid, 0)
+    wall = time.monotonic() - started
+    if status:
+        raise SystemExit(f"failed with {os.waitstatus_to_exitcode(status)}: {' '.join(command)}")
+    return Figure(wall * 1e3, (usage.ru_utime + usage.ru_stime) * 1e3, usage.ru_maxrss / 1024)
+
+
+def median(figures: list[Figure]) -> Figure:
+    return Figure(
+        statistics.median(f.wall for f in figures),
+        statistics.median(f.cpu for f in figures),
+        statistics.median(f.memory for f in figures),
+    )
+
+
+def workloads(options: argparse.Namespace, folder: Path) -> Iterator[Workload]:
+    expressions = dict(EXPRESSIONS)
+    if options.lib:
+        for count in (300, 1000, 3000):
+            expressions[f"modules-{count}"] = MODULES.format(lib=Path(options.lib).resolve(), count=count)
+    for name, text in expressions.items():
+        file = folder / f"{name}.nix"
+        file.write_text(text)
+        nix = [options.nix, "--eval", "--strict", str(file)] if options.nix else None
+        yield Workload(name, [str(FRAZIL), "eval", "--impure", "--file", str(file)], nix)
+    if options.tree:
+        link = folder / "nix-instantiate"
+        link.symlink_to(FRAZIL)
+        attributes = [word for name in options.attributes.split(",") for word in ("-A", name)]
+        # Hashes only: what is measured is evaluation, not the writing of store derivations.
+        arguments = [str(Path(options.tree).resolve()), *attributes, "--readonly-mode"]
+        yield Workload("tree", [str(link), *arguments], [options.nix, *arguments] if options.nix else None)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    settings = "substituters =\nbuild-users-group ="
+    return {**os.environ, "NIX_STATE_DIR": str(folder / "state"), "NIX_CONFIG": settings}
+
+
+def run(options: argparse.Namespace) -> list[tuple[Figure, Figure | None]]:
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for workload in workloads(options, folder):
+            if options.only and workload.name not in options.only:
+                continue
+            sides = [side for side in (workload.frazil, workload.nix) if side]
+            taken: list[list[Figure]] = [[] for _ in sides]
+            for turn in range(options.runs + 1):
+                for side, command in enumerate(sides):
+                    figure = measure(command, environment(folder))
+                    if turn:
+                        taken[side].append(figure)
+            ours, theirs = median(taken[0]), median(taken[1]) if len(taken) > 1 else None
+            print_row(workload.name, ours, theirs)
+            rows.append((ours, theirs))
+    return rows
+
+
+def print_row(name: str, ours: Figure, theirs: Figure | None) -> None:
+    text = f"{name:<14}{ours.wall:9.0f}{ours.cpu:9.0f}{ours.memory:8.0f}"
+    if theirs:
+        text += f"{theirs.wall:11.0f}{theirs.cpu:9.0f}{theirs.memory:8.0f}"
+        text += f"{ours.wall / theirs.wall:10.2f}{ours.cpu / theirs.cpu:7.2f}{ours.memory / theirs.memory:8.2f}"
+    print(text, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", action="append")
+    parser.add_argument("--lib")
+    parser.add_argument("--tree")
+    parser.add_argument("--attributes", default="bash")
+    parser.add_argument("--nix", default=shutil.which("nix-instantiate") or "", help="C++ Nix's nix-instantiate")
+    options = parser.parse_args()
+    columns = (
+        f"{'wall ms':>9}{'cpu ms':>9}{'MiB':>8}{'wall ms':>11}{'cpu ms':>9}{'MiB':>8}{'wall':>10}{'cpu':>7}{'MiB':>8}"
+    )
+    print(f"{'':<14}{'frazil':>26}{'C++ Nix':>28}{'ratio':>25}\n{'':<14}{columns}")
+    compared = [(ours, theirs) for ours, theirs in run(options) if theirs]
+    if compared:
+        wall = statistics.geometric_mean([ours.wall / theirs.wall for ours, theirs in compared])
+        memory = statistics.geometric_mean([ours.memory / theirs.memory for ours, theirs in compared])
+        print(f"geometric mean of ratios: wall {wall:.2f}, memory {memory:.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
