@@ -1,1 +1,55 @@
+"""The language: scanner, parser, evaluator, builtins. Compiled by Cython where that was possible.
 
+With FRAZIL_PURE=1 the Python sources are used even where compiled modules lie beside them.
+"""
+
+import os
+import sys
+
+_COMPILED = True
+
+
+class _PureFinder:
+    """Finds `frazil.lang.x` as x.py, never as x.so, and `cython.cimports.frazil.x` as `frazil.x`."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):  # type: ignore[no-untyped-def]
+        from importlib.machinery import ModuleSpec
+        from importlib.util import spec_from_file_location
+
+        if name.startswith("cython.cimports."):
+            if name.startswith("cython.cimports.frazil"):
+                return ModuleSpec(name, cls)  # type: ignore[arg-type]
+            return None
+        parent, _, stem = name.rpartition(".")
+        if parent != __name__:
+            return None
+        file = os.path.join(os.path.dirname(__file__), stem + ".py")
+        return spec_from_file_location(name, file) if os.path.exists(file) else None
+
+    @staticmethod
+    def create_module(spec):  # type: ignore[no-untyped-def]
+        from importlib import import_module
+
+        return import_module(spec.name.removeprefix("cython.cimports."))
+
+    @staticmethod
+    def exec_module(module):  # type: ignore[no-untyped-def]
+        pass
+
+
+def _compiled_modules_exist() -> bool:
+    folder = os.path.dirname(__file__)
+    from importlib.machinery import EXTENSION_SUFFIXES
+
+    return any(os.path.exists(os.path.join(folder, "values" + suffix)) for suffix in EXTENSION_SUFFIXES)
+
+
+if os.environ.get("FRAZIL_PURE") == "1" or not _compiled_modules_exist():
+    _COMPILED = False
+    sys.meta_path.insert(0, _PureFinder)  # type: ignore[arg-type]
+
+
+def is_compiled() -> bool:
+    """Whether the evaluator runs as machine code."""
+    return _COMPILED

@@ -1,0 +1,171 @@
+"""Errors of the evaluator: what `throw`, `abort`, `assert` and every wrong expression raise.
+
+Messages are built from byte strings (one character a byte, as every string of the language here); `message` is the
+decoded text for display. Positions are small integers of the evaluator's position table until somebody asks for
+them, so that an error which `tryEval` swallows costs little. Source of truth for classes and wording: Nix's
+`eval-error.hh` and the sites that raise them.
+
+How to raise with a position inside a builtin: `raise TypeMismatch("expected …", pos=CALL_SITE)`. Whoever called the
+builtin replaces CALL_SITE by the place of the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from frazil.errors import FrazilError, TraceFrame
+from frazil.position import Position
+
+CALL_SITE = -1
+"""A position meaning "where the running builtin was called from"; filled in by the call."""
+
+
+class Positions(Protocol):
+    def position(self, pos: int) -> Position | None: ...
+
+
+def display(text: str) -> str:
+    """The text to show for a byte string (or for ordinary text, unchanged)."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return text
+
+
+def byte_string(text: str) -> str:
+    """Ordinary text as a byte string of the language: one character for each byte of its UTF-8 form."""
+    return text if text.isascii() else text.encode().decode("latin-1")
+
+
+class EvalBaseError(FrazilError):
+    """Everything that evaluation raises.
+
+    `frames` holds what `add_trace` collected, innermost first: (pos, text). `positions` is set by the evaluator.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        pos: int = 0,
+        positions: Positions | None = None,
+        position: Position | None = None,
+        trace: Sequence[TraceFrame] = (),
+        hint: str | None = None,
+        suggestions: Sequence[str] = (),
+        exit_status: int | None = None,
+    ) -> None:
+        self.raw_message = message
+        self.pos = pos
+        self.positions = positions
+        self.frames: list[tuple[int, str | Callable[[], str], Position | None]] = []
+        self.suggestions = list(suggestions)
+        self._position = position
+        self._outer_trace = list(trace)
+        self.hint = hint
+        Exception.__init__(self, message)
+        if exit_status is not None:
+            self.exit_status = exit_status
+
+    @property
+    def message(self) -> str:  # type: ignore[override]
+        return display(self.raw_message)
+
+    @property
+    def position(self) -> Position | None:  # type: ignore[override]
+        if self._position is None and self.pos > 0 and self.positions is not None:
+            self._position = self.positions.position(self.pos)
+        return self._position
+
+    @property
+    def trace(self) -> list[TraceFrame]:  # type: ignore[override]
+        """Outermost first."""
+        shown = []
+        for pos, text, known in reversed(self.frames):
+            position = known
+            if position is None and pos > 0 and self.positions is not None:
+                position = self.positions.position(pos)
+            shown.append(TraceFrame(display(text if isinstance(text, str) else text()), position))
+        return [*self._outer_trace, *shown]
+
+    def add_trace(self, pos: int, text: str | Callable[[], str], position: Position | None = None) -> None:
+        """Note one step outwards: what was being done at `pos` (0: nowhere) when this happened."""
+        self.frames.append((pos, text, position))
+
+    def settle_call_site(self, pos: int) -> None:
+        """Replace CALL_SITE by the position of the call of the builtin."""
+        if self.pos == CALL_SITE:
+            self.pos = pos
+        frames = self.frames
+        for index in range(len(frames) - 1, -1, -1):
+            if frames[index][0] != CALL_SITE:
+                break
+            frames[index] = (pos, frames[index][1], frames[index][2])
+
+    def suggestion_text(self) -> str:
+        """`Did you mean …?`, or nothing."""
+        names = [display(n) for n in self.suggestions]
+        if not names:
+            return ""
+        if len(names) == 1:
+            return f"Did you mean {names[0]}?"
+        return f"Did you mean one of {', '.join(names[:-1])} or {names[-1]}?"
+
+
+class EvalError(EvalBaseError):
+    """Nix's EvalError: almost everything."""
+
+
+class AssertionFailed(EvalError):
+    """A failed `assert`; with its subclass the only thing `tryEval` catches."""
+
+
+class ThrownError(AssertionFailed):
+    """`throw`."""
+
+
+class AbortError(EvalError):
+    """`abort`."""
+
+
+class TypeMismatch(EvalError):
+    """A value of the wrong type."""
+
+
+class UndefinedVariable(EvalError):
+    """A name that no scope defines."""
+
+
+class MissingArgument(EvalError):
+    """A function with formals called without one."""
+
+
+class MissingAttribute(EvalError):
+    """An attribute that a set lacks, with suggestions."""
+
+
+class InfiniteRecursion(EvalError):
+    """A value that needs itself."""
+
+
+class InvalidStorePath(EvalError):
+    """A store path that is not valid."""
+
+
+class StackOverflow(EvalBaseError):
+    """Too many nested calls; not catchable."""
+
+
+class ImportFromDerivationError(EvalBaseError):
+    """Import from derivation, where it is switched off."""
+
+
+class RestrictedPath(EvalError):
+    """Access that pure or restricted evaluation forbids."""
+
+
+class ParseError(EvalBaseError):
+    """The text is not an expression; `pos` says where."""

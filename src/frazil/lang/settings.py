@@ -1,0 +1,35 @@
+"""What decides how an expression is evaluated; made by `cli` from nix.conf and the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class EvalSettings:
+    """Names and meanings are those of Nix's settings (`conf-file.md`), with `-` written `_`.
+
+    `search_path`: entries of NIX_PATH and -I, first wins; a prefix may be empty. All text is byte strings.
+    The three `lint_…` settings are "ignore", "warn" or "fatal".
+    """
+
+    pure: bool = False
+    restricted: bool = False
+    allow_import_from_derivation: bool = True
+    trace_import_from_derivation: bool = False
+    max_call_depth: int = 10000
+    experimental_features: frozenset[str] = field(default_factory=frozenset)
+    system: str = "x86_64-linux"
+    store_dir: str = "/nix/store"
+    search_path: tuple[tuple[str, str], ...] = ()
+    allowed_uris: tuple[str, ...] = ()
+    trace_verbose: bool = False
+    abort_on_warn: bool = False
+    trace_function_calls: bool = False
+    lint_url_literals: str = "ignore"
+    lint_short_path_literals: str = "ignore"
+    lint_absolute_path_literals: str = "ignore"
+    show_trace: bool = False
+    home_directory: str = ""
+    current_time: int | None = None
+    nix_version: str = "2.36.0"
