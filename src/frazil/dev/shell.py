@@ -12,24 +12,10 @@ from dataclasses import dataclass, field
 from frazil.dev.environment import BuildEnvironment, Variable
 
 IGNORED = frozenset(
-    [
-        "BASHOPTS",
-        "HOME",
-        "NIX_BUILD_TOP",
-        "NIX_ENFORCE_PURITY",
-        "NIX_LOG_FD",
-        "NIX_REMOTE",
-        "PPID",
-        "SHELLOPTS",
-        "SSL_CERT_FILE",
-        "TEMP",
-        "TEMPDIR",
-        "TERM",
-        "TMP",
-        "TMPDIR",
-        "TZ",
-        "UID",
-    ]
+    {
+        *("BASHOPTS", "HOME", "NIX_BUILD_TOP", "NIX_ENFORCE_PURITY", "NIX_LOG_FD", "NIX_REMOTE", "PPID", "SHELLOPTS"),
+        *("SSL_CERT_FILE", "TEMP", "TEMPDIR", "TERM", "TMP", "TMPDIR", "TZ", "UID"),
+    }
 )
 """The builder's variables that would make a person's shell worse."""
 
