@@ -1,0 +1,78 @@
+"""What can go wrong with a store. One family; `cli` prints."""
+
+from __future__ import annotations
+
+import errno
+
+from frazil.errors import FrazilError
+
+
+class StoreError(FrazilError):
+    """Root of the family."""
+
+
+class BadStorePath(StoreError):
+    """A text that is no store path."""
+
+
+class BadStorePathName(BadStorePath):
+    """A name that may not be in a store path."""
+
+
+class InvalidPath(StoreError):
+    """A well-formed store path that the store does not hold."""
+
+
+class FormatError(StoreError):
+    """A derivation, content address, narinfo, … that does not follow its grammar."""
+
+
+class BadArchive(FormatError):
+    """A NAR that is damaged or hostile."""
+
+
+class CorruptDatabase(StoreError):
+    """The store's database cannot be read."""
+
+
+class DiskFull(StoreError):
+    """No space, no quota, or no inodes left."""
+
+
+class PathInUse(StoreError):
+    """A path that cannot be deleted because others need it."""
+
+
+class HashMismatch(StoreError):
+    """Contents that do not have the hash that was promised."""
+
+    exit_status = 102
+
+
+class ReferenceCycle(StoreError):
+    """Store objects that refer to each other in a circle."""
+
+
+class StoreLocked(StoreError):
+    """Another process holds a lock and waiting was not wanted."""
+
+
+class UnsupportedStore(StoreError):
+    """A store address that this program does not know how to open."""
+
+
+FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def from_os_error(error: OSError, doing: str) -> StoreError:
+    """A StoreError for `error`, `doing` as in "writing '/nix/store/…'"; a full disk gets its own class and hint."""
+    reason = error.strerror or str(error)
+    if error.errno in FULL_ERRORS:
+        return DiskFull(
+            f"{doing}: {reason}",
+            hint="free some space (for example by `frazil store gc`) and try again; the store itself is consistent",
+        )
+    hint = None
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "this store is not yours to write; choose another one with `--store`, for example `--store ~/store`"
+    return StoreError(f"{doing}: {reason}", hint=hint)
