@@ -1,0 +1,135 @@
+"""The progress line on a terminal: what runs now, how much is done, the last line of the newest build's log."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from frazil.activity import ActivityType, ResultType, Verbosity
+from frazil.cli.display import readable
+from frazil.cli.reporter import LineReporter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from frazil.activity import Field
+
+REDRAW_SECONDS = 0.05
+CLEAR = "\r\x1b[K"
+_NOUNS = {
+    ActivityType.BUILDS: "built",
+    ActivityType.COPY_PATHS: "copied",
+    ActivityType.FILE_TRANSFER: "DL",
+    ActivityType.OPTIMISE_STORE: "paths optimised",
+    ActivityType.VERIFY_PATHS: "paths verified",
+}
+
+
+class _Running:
+    __slots__ = ("done", "expected", "failed", "kind", "last_line", "phase", "text")
+
+    def __init__(self, kind: ActivityType, text: str) -> None:
+        self.kind = kind
+        self.text = text
+        self.phase = ""
+        self.last_line = ""
+        self.done = self.expected = self.failed = 0
+
+
+class BarReporter(LineReporter):
+    """Keeps one status line at the bottom; messages scroll above it."""
+
+    def __init__(self, verbosity: int = Verbosity.NOTICE, *, build_logs: bool = False, colours: bool = True) -> None:
+        super().__init__(verbosity, build_logs=build_logs, colours=colours)
+        self.running: dict[int, _Running] = {}
+        self.drawn = False
+        self.last_draw = 0.0
+
+    def line(self, text: str) -> None:
+        with self.lock:
+            self.write((CLEAR if self.drawn else "") + text + "\n")
+            self.drawn = False
+            self._draw(force=True)
+
+    def start(
+        self,
+        identifier: int,
+        level: Verbosity,
+        kind: ActivityType,
+        text: str,
+        fields: Sequence[Field],
+        parent: int,
+    ) -> None:
+        with self.lock:
+            if kind == ActivityType.BUILD and fields:
+                self.names[identifier] = build = str(fields[0]).rpartition("/")[2][33:].removesuffix(".drv")
+                text = f"building {build}"
+            self.running[identifier] = _Running(kind, readable(text))
+            self._draw()
+
+    def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
+        with self.lock:
+            running = self.running.get(identifier)
+            if running is not None:
+                if kind == ResultType.PROGRESS and len(fields) >= 4:
+                    running.done, running.expected, _, running.failed = (int(f) for f in fields[:4])
+                elif kind == ResultType.SET_PHASE and fields:
+                    running.phase = str(fields[0])
+                elif kind == ResultType.BUILD_LOG_LINE and fields:
+                    running.last_line = readable(str(fields[0]))
+                    self.running[identifier] = self.running.pop(identifier)
+            super().result(identifier, kind, fields)
+            self._draw()
+
+    def stop(self, identifier: int) -> None:
+        with self.lock:
+            self.running.pop(identifier, None)
+            super().stop(identifier)
+            self._draw(force=not self.running)
+
+    def finish(self) -> None:
+        with self.lock:
+            if self.drawn:
+                self.write(CLEAR)
+                self.drawn = False
+            self.running.clear()
+
+    def _draw(self, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self.last_draw < REDRAW_SECONDS:
+            return
+        self.last_draw = now
+        text = self._status()
+        if text:
+            width = _columns()
+            self.write(CLEAR + text[: width - 1])
+            self.drawn = True
+        elif self.drawn:
+            self.write(CLEAR)
+            self.drawn = False
+
+    def _status(self) -> str:
+        counts = []
+        for running in self.running.values():
+            noun = _NOUNS.get(running.kind)
+            if noun and running.expected:
+                failed = f" ({running.failed} failed)" if running.failed else ""
+                counts.append(f"{running.done}/{running.expected} {noun}{failed}")
+        current = next((r for r in reversed(self.running.values()) if r.text), None)
+        text = f"[{', '.join(counts)}] " if counts else ""
+        if current is None:
+            return text.rstrip()
+        text += current.text
+        if current.phase:
+            text += f" ({current.phase})"
+        if current.last_line:
+            text += f": {current.last_line}"
+        return "".join(c for c in text if c.isprintable())
+
+
+def _columns() -> int:
+    try:
+        return max(20, os.get_terminal_size(2).columns)
+    except OSError:
+        return 80

@@ -1,0 +1,110 @@
+"""`config show`, `config check`."""
+
+from __future__ import annotations
+
+import os
+
+from frazil.cli.common_options import JSON
+from frazil.cli.context import Context
+from frazil.cli.options import Arguments, Command
+from frazil.cli.settings import Settings, computed_default
+from frazil.cli.settings_table import ALIASES, ROWS
+from frazil.errors import UsageError
+
+
+def shown_value(settings: Settings, name: str) -> str:
+    found = settings.values.get(name)
+    return found if found is not None else computed_default(name)
+
+
+def json_value(settings: Settings, name: str, kind: str) -> object:
+    text = shown_value(settings, name)
+    if kind == "bool":
+        return settings.boolean(name)
+    if kind == "int":
+        return settings.integer(name)
+    if kind == "jobs":
+        return settings.max_jobs
+    if kind == "sandbox":
+        return {"true": True, "false": False}.get(text, text)
+    if kind in {"list", "set", "features"}:
+        words = text.split()
+        return words if kind == "list" else sorted(set(words))
+    if kind == "map":
+        return settings.mapping(name)
+    if kind == "path?":
+        return text or None
+    return text
+
+
+def show(context: Context, arguments: Arguments) -> None:
+    settings = context.settings
+    if arguments.positional:
+        name = ALIASES.get(arguments.positional[0], arguments.positional[0])
+        if all(row[0] != name for row in ROWS):
+            raise UsageError(f"could not find setting '{name}'")
+        context.print(shown_value(settings, name))
+        return
+    if arguments.flag("json"):
+        context.print(_as_json(settings))
+        return
+    for name, _, _, _ in sorted(ROWS):
+        context.print(f"{name} = {shown_value(settings, name)}")
+
+
+def _as_json(settings: Settings) -> str:
+    import json
+
+    empty = Settings({}, lambda _: None)
+    record = {}
+    for name, kind, _, text in sorted(ROWS):
+        record[name] = {
+            "aliases": sorted(a for a, target in ALIASES.items() if target == name),
+            "defaultValue": json_value(empty, name, kind),
+            "description": text,
+            "documentDefault": True,
+            "experimentalFeature": None,
+            "value": json_value(settings, name, kind),
+        }
+    return json.dumps(record, sort_keys=True)
+
+
+def check(context: Context, arguments: Arguments) -> int:
+    """One line for each thing looked at: [PASS], [WARN] or [FAIL]."""
+    failed = False
+    for good, text in _checks(context):
+        context.print(f"[{'PASS' if good else 'FAIL'}] {text}")
+        failed = failed or not good
+    return 2 if failed else 0
+
+
+def _checks(context: Context) -> list[tuple[bool, str]]:
+    directories = [d for d in os.environ.get("PATH", "").split(":") if d]
+    found = []
+    same: dict[str, str] = {}
+    for directory in directories:
+        path = os.path.join(directory, "nix-env")
+        if os.access(path, os.X_OK):
+            same.setdefault(os.path.dirname(os.path.realpath(path)), path)
+    found.append((len(same) < 2, f"PATH contains {len(same)} installation(s) of Nix's programs"))
+    limits = "/proc/sys/user/max_user_namespaces"
+    try:
+        with open(limits, encoding="ascii") as file:
+            allowed = int(file.read())
+    except (OSError, ValueError):
+        allowed = 0
+    found.append((allowed > 0, f"user namespaces: {allowed} allowed"))
+    return found
+
+
+COMMANDS = {
+    "config show": Command(
+        show,
+        "show the values of settings",
+        JSON,
+        positional="name",
+        at_most=1,
+        examples=[("Show all settings", "frazil config show"), ("Show one", "frazil config show max-jobs")],
+    ),
+    "config check": Command(check, "check this machine for what frazil needs"),
+}

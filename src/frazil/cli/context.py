@@ -1,0 +1,109 @@
+"""What a running command has: settings, where messages go, and (opened when asked for) store and evaluation session."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from frazil.activity import Verbosity
+from frazil.cli.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frazil.cli.options import Arguments
+    from frazil.cli.reporter import JsonReporter, LineReporter
+
+TREE_TTL_FOREVER = str((1 << 32) - 1)
+
+
+class Context:
+    """One invocation. Everything expensive is made on first use."""
+
+    def __init__(self, program: str, *, legacy: bool) -> None:
+        self.program = program
+        self.legacy = legacy
+        self.verbosity = int(Verbosity.INFO if legacy else Verbosity.NOTICE)
+        self.debug = bool(os.environ.get("FRAZIL_DEBUG"))
+        self.early_warnings: list[str] = []
+        self.settings = Settings(os.environ, self.warn)
+        self.log_format: str | None = None
+        self.build_logs = legacy
+        self.read_only = False
+        self._reporter: LineReporter | JsonReporter | None = None
+        self._ready = False
+
+    # -- messages ----------------------------------------------------------------------------------------------
+
+    @property
+    def colours(self) -> bool:
+        """On standard error."""
+        if "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb":
+            return bool(os.environ.get("CLICOLOR_FORCE") or os.environ.get("FORCE_COLOR"))
+        return os.isatty(2) or bool(os.environ.get("CLICOLOR_FORCE"))
+
+    @property
+    def reporter(self) -> LineReporter | JsonReporter:
+        if self._reporter is None:
+            from frazil.cli.reporter import make_reporter
+
+            chosen = self.log_format or ("raw" if self.legacy else "bar")
+            self._reporter = make_reporter(chosen, self.verbosity, build_logs=self.build_logs, colours=self.colours)
+        return self._reporter
+
+    def warn(self, text: str) -> None:
+        if self._ready:
+            self.reporter.log(Verbosity.WARN, text)
+        else:
+            self.early_warnings.append(text)
+
+    def note(self, text: str, level: Verbosity = Verbosity.INFO) -> None:
+        self.reporter.log(level, text)
+
+    def apply_globals(self, arguments: Arguments) -> None:
+        """Verbosity, log format, offline: the options every command has."""
+        self.verbosity += len(arguments.all("verbose")) - len(arguments.all("quiet"))
+        if arguments.flag("debug"):
+            self.verbosity, self.debug = int(Verbosity.DEBUG), True
+        self.verbosity = max(0, min(self.verbosity, int(Verbosity.VOMIT)))
+        self.log_format = arguments.value("log-format", self.log_format)
+        if arguments.flag("print-build-logs"):
+            self.build_logs = True
+        if arguments.flag("no-build-output"):
+            self.build_logs = False
+        if arguments.flag("readonly-mode"):
+            self.read_only = True
+        if arguments.flag("offline"):
+            self._default("substitute", "false")
+            self._default("tarball-ttl", TREE_TTL_FOREVER)
+        if arguments.flag("refresh"):
+            for name in ("tarball-ttl", "narinfo-cache-negative-ttl", "narinfo-cache-positive-ttl"):
+                self._default(name, "0")
+        self._ready = True
+        for text in self.early_warnings:
+            self.warn(text)
+        self.early_warnings.clear()
+        self.settings.warn_unknown()
+
+    def _default(self, name: str, value: str) -> None:
+        if name not in self.settings.overridden:
+            self.settings.set(name, value)
+
+    # -- output ------------------------------------------------------------------------------------------------
+
+    def print(self, text: str = "", end: str = "\n") -> None:
+        """Text to standard output (ordinary `str`)."""
+        self.print_bytes((text + end).encode("utf-8", "surrogateescape"))
+
+    def print_byte_string(self, text: str, end: str = "\n") -> None:
+        """A string of the language (one byte a character)."""
+        self.print_bytes((text + end).encode("latin-1"))
+
+    def print_bytes(self, data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        if self._reporter is not None:
+            self._reporter.finish()

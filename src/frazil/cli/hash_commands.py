@@ -1,0 +1,156 @@
+"""`hash file|path|convert|to-*`: computing and converting hashes.
+
+Source: Nix's manual, `command-ref/new-cli/nix3-hash-*`.
+"""
+
+from __future__ import annotations
+
+from frazil.cli.context import Context
+from frazil.cli.options import Arguments, Command, Option
+from frazil.digest import ALGORITHMS, Hash
+from frazil.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FORMATS = ("base16", "base32", "nix32", "base64", "sri")
+OUTPUT = (
+    Option("--base16", "Print in base 16."),
+    Option("--base32", "Print in Nix's base 32."),
+    Option("--base64", "Print in base 64."),
+    Option("--sri", "Print as an SRI hash (the default)."),
+)
+TYPE = (Option("--type --algo", "md5, sha1, sha256 or sha512.", "hash-algo", key="algo"),)
+PATHS = (
+    *OUTPUT,
+    *TYPE,
+    Option("--mode", "How the path is serialised: nar or flat.", "mode"),
+    Option("--format", "base16, nix32, base64 or sri.", "hash-format"),
+)
+
+
+def algorithm_of(arguments: Arguments, default: str | None) -> str | None:
+    name = arguments.value("algo", default)
+    if name is not None and name not in ALGORITHMS:
+        from frazil.cli.suggest import did_you_mean
+
+        raise UsageError(
+            f"unknown hash algorithm '{name}', expect 'blake3', 'md5', 'sha1', 'sha256', or 'sha512'",
+            hint=did_you_mean(name, ALGORITHMS),
+        )
+    return name
+
+
+def chosen_format(arguments: Arguments, default: str = "sri") -> str:
+    named = arguments.value("format") or arguments.value("to")
+    if named is not None:
+        if named not in FORMATS:
+            raise UsageError(f"unknown hash format '{named}', expect 'base16', 'base32', 'base64', or 'sri'")
+        return named
+    found = [key for key, value in arguments.order if key in FORMATS and value]
+    return found[-1] if found else default
+
+
+def hash_of_path(path: str, algorithm: str, mode: str) -> Hash:
+    from frazil.store import nar
+
+    if mode == "nar":
+        return nar.hash_path(path, algorithm)[0]
+    return hash_file(path, algorithm)
+
+
+def hash_file(path: str, algorithm: str) -> Hash:
+    from frazil.digest import new
+
+    state = new(algorithm)
+    with open(path, "rb") as file:
+        while data := file.read(1 << 20):
+            state.update(data)
+    return Hash(algorithm, state.digest())
+
+
+def run_paths(mode: str) -> Callable[[Context, Arguments], None]:
+    def run(context: Context, arguments: Arguments) -> None:
+        algorithm = algorithm_of(arguments, "sha256") or "sha256"
+        chosen = arguments.value("mode", mode) or mode
+        if chosen not in {"nar", "flat"}:
+            raise UsageError(f"unknown content address method '{chosen}', expect 'flat' or 'nar'")
+        form = chosen_format(arguments)
+        for path in arguments.positional:
+            context.print(hash_of_path(path, algorithm, chosen).render(form, prefix=False))
+
+    return run
+
+
+def run_to(base: str) -> Callable[[Context, Arguments], None]:
+    def run(context: Context, arguments: Arguments) -> None:
+        name = "sri" if base == "sri" else base
+        context.warn(
+            "The old format conversion sub commands of `nix hash` were deprecated in favor of `nix hash convert`."
+        )
+        for text in arguments.positional:
+            context.print(Hash.parse(text, algorithm_of(arguments, None)).render(name, prefix=False))
+
+    return run
+
+
+def run_convert(context: Context, arguments: Arguments) -> None:
+    algorithm = algorithm_of(arguments, None)
+    source = arguments.value("from")
+    if source is not None and source not in FORMATS:
+        raise UsageError(f"unknown hash format '{source}', expect 'base16', 'base32', 'base64', or 'sri'")
+    target = chosen_format(arguments)
+    for text in arguments.positional:
+        parsed = Hash.parse(text, algorithm)
+        if source is not None and not _is_written_in(text, parsed, source):
+            raise UsageError(
+                f"input hash '{text}' has format '{_format_of(text, parsed)}', but '--from {source}' was specified"
+            )
+        context.print(parsed.render(target, prefix=False))
+
+
+def _format_of(text: str, parsed: Hash) -> str:
+    for form in ("sri", "base16", "nix32", "base64"):
+        if _is_written_in(text, parsed, form):
+            return form
+    return "base64"
+
+
+def _is_written_in(text: str, parsed: Hash, form: str) -> bool:
+    bare = text.removeprefix(parsed.algorithm + ":")
+    if form == "base16":
+        return bare.lower() == parsed.base16
+    return bare == parsed.render("nix32" if form == "base32" else form, prefix=False)
+
+
+COMMANDS = {
+    "hash file": Command(
+        run_paths("flat"),
+        "print the hash of a file",
+        PATHS,
+        positional="paths…",
+        at_most=None,
+        examples=[("The SRI hash of a file", "frazil hash file ./source.tar.gz")],
+    ),
+    "hash path": Command(
+        run_paths("nar"), "print the hash of a path's NAR serialisation", PATHS, positional="paths…", at_most=None
+    ),
+    "hash convert": Command(
+        run_convert,
+        "convert hashes between formats",
+        (
+            Option(
+                "--hash-algo --algo --type", "The algorithm, where the hash does not name it.", "hash-algo", key="algo"
+            ),
+            Option("--from", "The format the hashes are in.", "hash-format"),
+            Option("--to", "The format to print (default: sri).", "hash-format"),
+        ),
+        positional="hashes…",
+        at_most=None,
+    ),
+    **{
+        f"hash to-{base}": Command(run_to(base), f"convert a hash to {base}", TYPE, positional="strings…", at_most=None)
+        for base in ("base16", "base32", "base64", "sri")
+    },
+}

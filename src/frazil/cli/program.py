@@ -1,0 +1,265 @@
+"""Which command was meant, running it, and what the process ends with.
+
+Exit status: the command's own; 1 for an error (a FrazilError may say otherwise, e.g. 100, 102 for failed builds);
+130 when interrupted. Never a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from frazil.cli.commands import ALIASES, DELEGATED, PROGRAMS, TABLE
+from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
+from frazil.cli.context import Context
+from frazil.cli.options import Arguments, Command, OptionParser
+from frazil.cli.settings import kind_of
+from frazil.errors import FrazilBug, FrazilError, UsageError
+
+NIX_VERSION = "2.36.0"
+
+
+def run(argv: list[str] | None = None) -> int:
+    """The whole program. `argv` defaults to the process's."""
+    words = sys.argv if argv is None else argv
+    name = os.path.basename(words[0]) if words else "frazil"
+    legacy = name in PROGRAMS
+    if not legacy and name != "nix":
+        name = "frazil"
+    context = Context(name, legacy=legacy)
+    try:
+        status = _guarded(context, words[1:])
+    finally:
+        context.close()
+    return status
+
+
+def _guarded(context: Context, words: list[str]) -> int:
+    try:
+        context.settings.load()
+        status = run_program(context, words) if context.legacy else run_command(context, words)
+        context.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read our output has left; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except KeyboardInterrupt:
+        return _failed(context, "error: interrupted by the user", 130)
+    except FrazilBug as error:
+        return _bug(context, error)
+    except FrazilError as error:
+        return _failed(context, _error_text(context, error), error.exit_status)
+    except MemoryError:
+        return _failed(context, "error: out of memory", 1)
+    except OSError as error:
+        return _failed(context, _system_error_text(error), 1)
+    except Exception as error:
+        return _bug(context, error)
+
+
+def _failed(context: Context, text: str, status: int) -> int:
+    from frazil.cli.reporter import JsonReporter, write_stderr
+
+    try:
+        context.flush()
+    except (BrokenPipeError, ValueError):
+        pass
+    reporter = None
+    try:
+        reporter = context.reporter
+        reporter.finish()
+    except FrazilError:
+        pass
+    if isinstance(reporter, JsonReporter):
+        reporter.emit({"action": "msg", "level": 0, "msg": text, "raw_msg": text.removeprefix("error: ")})
+    else:
+        write_stderr(text + "\n")
+    return status
+
+
+def _error_text(context: Context, error: FrazilError) -> str:
+    from frazil.cli.display import help_notice, show_error
+
+    show_trace = context.settings.boolean("show-trace")
+    return show_error(error, show_trace=show_trace, colours=context.colours) + help_notice(error, context.program)
+
+
+def _system_error_text(error: OSError) -> str:
+    import errno
+
+    what = f" '{os.fsdecode(error.filename)}'" if error.filename is not None else ""
+    hint = ""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "\n\n       hint: free some space, for example with 'frazil store gc'"
+    return f"error: {error.strerror or error}{':' if what else ''}{what}{hint}"
+
+
+def _bug(context: Context, error: BaseException) -> int:
+    from frazil.cli.display import show_bug
+
+    return _failed(context, show_bug(error, trace=context.debug), 1)
+
+
+# -- the new command line ----------------------------------------------------------------------------------------
+
+
+def run_command(context: Context, words: list[str]) -> int:
+    leading, rest = _parser(context, [GLOBAL]).parse(words, stop_at_positional=True)
+    if not rest:
+        if leading.flag("version"):
+            return print_version(context, leading)
+        return _help(context, [], explicit=leading.flag("help"))
+    found, rest = _find_command(context, leading, rest)
+    if leading.flag("help") or isinstance(found, list):
+        return _help(context, found if isinstance(found, list) else found[0].split(), explicit=leading.flag("help"))
+    name, command = found
+    return _run_found(context, name, command, leading, rest)
+
+
+def _find_command(
+    context: Context, leading: Arguments, rest: list[str]
+) -> tuple[tuple[str, Command] | list[str], list[str]]:
+    """-> ((name, command), its words), or (the words of a group that lacks its subcommand, [])."""
+    from frazil.cli.commands import groups, rows
+
+    first, rest = rest[0], rest[1:]
+    alias = ALIASES.get(first)
+    if alias is not None:
+        words = alias[0].split()
+        if alias[1]:
+            context.warn(f"'{first}' is a deprecated alias for '{' '.join(words)}'")
+        return (alias[0], load_command(alias[0])), rest
+    known = rows([first])
+    if first in known:
+        return (first, load_command(first)), rest
+    if first not in groups():
+        raise _not_a_command(first, [n.partition(" ")[0] for n in (*TABLE, *DELEGATED, *ALIASES)])
+    between, rest = _parser(context, [GLOBAL]).parse(rest, stop_at_positional=True)
+    _merge(leading, between)
+    if not rest:
+        return [first], []
+    name = f"{first} {rest[0]}"
+    if name in ALIASES:
+        target, deprecated = ALIASES[name]
+        if deprecated:
+            context.warn(f"'{rest[0]}' is a deprecated alias for '{target.partition(' ')[2]}'")
+        name = target
+    if name not in known:
+        raise _not_a_command(rest[0], [n.partition(" ")[2] for n in known if n.startswith(first + " ")])
+    return (name, load_command(name)), rest[1:]
+
+
+def _not_a_command(word: str, known: list[str]) -> UsageError:
+    from frazil.cli.suggest import did_you_mean
+
+    return UsageError(f"'{word}' is not a recognised command", hint=did_you_mean(word, known))
+
+
+def load_command(name: str) -> Command:
+    from importlib import import_module
+
+    from frazil.cli.commands import rows
+
+    module = import_module(f"frazil.cli.{rows(name.split())[name][0]}")
+    command: Command = module.COMMANDS[name]
+    return command
+
+
+def _run_found(context: Context, name: str, command: Command, leading: Arguments, words: list[str]) -> int:
+    arguments, _ = _parser(context, [command.options, GLOBAL]).parse(words)
+    own = {option.key for option in command.options}
+    _merge(leading, arguments, skip=own)
+    leading.program = arguments.program
+    if leading.flag("help"):
+        return _help(context, name.split(), explicit=True)
+    if leading.flag("version"):
+        return print_version(context, leading)
+    context.apply_globals(leading)
+    if command.experimental and command.experimental not in context.settings.features:
+        raise UsageError(
+            f"experimental Nix feature '{command.experimental}' is disabled; "
+            f"add '--extra-experimental-features {command.experimental}' to enable it"
+        )
+    check_positional(command, arguments)
+    return command.run(context, arguments) or 0
+
+
+def check_positional(command: Command, arguments: Arguments) -> None:
+    given = len(arguments.positional)
+    if command.at_most is not None and given > command.at_most:
+        raise UsageError(f"unexpected argument '{arguments.positional[command.at_most]}'")
+    if given < command.at_least:
+        raise UsageError(f"argument '{command.positional}' is missing")
+
+
+def _merge(into: Arguments, more: Arguments, skip: set[str] | None = None) -> None:
+    for key, value in more.values.items():
+        if skip and key in skip:
+            continue
+        if isinstance(value, list):
+            into.values[key] = [*into.values.get(key, []), *value]
+        else:
+            into.values[key] = value
+
+
+def _parser(context: Context, groups: list[tuple[object, ...]]) -> OptionParser:
+    return OptionParser(groups, context.settings.set, kind_of, context.program)  # type: ignore[arg-type]
+
+
+def _help(context: Context, words: list[str], *, explicit: bool) -> int:
+    from frazil.cli.help import show_help
+
+    if not words and not explicit:
+        raise UsageError("no subcommand specified")
+    if not explicit:
+        raise UsageError(f"'{context.program} {' '.join(words)}' requires a sub-command.")
+    context.print(show_help(context.program, words), end="")
+    return 0
+
+
+def print_version(context: Context, arguments: Arguments) -> int:
+    from frazil import __version__
+
+    if context.program == "frazil":
+        context.print(f"frazil {__version__} (compatible with Nix {NIX_VERSION})")
+    else:
+        context.print(f"{context.program} (Nix) {NIX_VERSION}")
+    if arguments.has("verbose"):
+        settings = context.settings
+        from frazil.cli.settings import computed_default, user_files
+
+        context.print(f"System type: {settings.system}")
+        extra = settings.words("extra-platforms") or tuple(computed_default("extra-platforms").split())
+        context.print(f"Additional system types: {', '.join(extra)}")
+        context.print("Features: signed-caches")
+        directory = os.environ.get("NIX_CONF_DIR") or "/etc/nix"
+        context.print(f"System configuration file: {directory}/nix.conf")
+        context.print(f"User configuration files: {':'.join(user_files(os.environ))}")
+        context.print("Store directory: /nix/store")
+        context.print(f"State directory: {os.environ.get('NIX_STATE_DIR') or '/nix/var/nix'}")
+    return 0
+
+
+# -- programs with a name of their own ---------------------------------------------------------------------------
+
+
+def run_program(context: Context, words: list[str]) -> int:
+    from importlib import import_module
+
+    module = import_module(f"frazil.cli.{PROGRAMS[context.program][0]}")
+    command: Command = module.PROGRAMS[context.program]
+    prepare = getattr(module, "prepare", None)
+    if prepare is not None:
+        words = prepare(context, words)
+    arguments, _ = _parser(context, [command.options, LEGACY_GLOBAL, GLOBAL]).parse(words)
+    if arguments.flag("help"):
+        from frazil.cli.help import show_program_help
+
+        context.print(show_program_help(context.program, command), end="")
+        return 0
+    if arguments.flag("version"):
+        return print_version(context, arguments)
+    context.apply_globals(arguments)
+    check_positional(command, arguments)
+    return command.run(context, arguments) or 0

@@ -1,0 +1,171 @@
+"""Progress and messages on standard error, in one of Nix's log formats.
+
+`raw` (and `raw-with-logs`), `bar`, `bar-with-logs`, `internal-json`. Events come from all rooms, also from threads.
+Source: Nix's manual, `command-ref/opt-common` (`--log-format`) and `protocols/json/…` for internal-json.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from frazil.activity import ActivityType, ResultType, Verbosity
+from frazil.cli.display import Palette, readable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from frazil.activity import Field
+
+FORMATS = ("raw", "raw-with-logs", "bar", "bar-with-logs", "internal-json", "multiline", "multiline-with-logs")
+
+
+def write_stderr(text: str) -> None:
+    """Unbuffered; whoever closed standard error does not want to hear."""
+    data = text.encode("utf-8", "surrogateescape")
+    while data:
+        try:
+            data = data[os.write(2, data) :]
+        except OSError:
+            return
+
+
+class LineReporter:
+    """One line for each event; no cursor movements."""
+
+    def __init__(
+        self,
+        verbosity: int = Verbosity.INFO,
+        *,
+        build_logs: bool = False,
+        prefix_logs: bool = True,
+        colours: bool = False,
+        write: Callable[[str], None] = write_stderr,
+    ) -> None:
+        self.verbosity = verbosity
+        self.build_logs = build_logs
+        self.prefix_logs = prefix_logs
+        self.palette = Palette(colours)
+        self.write = write
+        self.lock = threading.RLock()
+        self.names: dict[int, str] = {}
+
+    def line(self, text: str) -> None:
+        with self.lock:
+            self.write(text + "\n")
+
+    def log(self, level: Verbosity, text: str) -> None:
+        if level > self.verbosity:
+            return
+        if level == Verbosity.WARN and not text.startswith("evaluation warning:"):
+            text = f"{self.palette.warning}warning:{self.palette.normal} {readable(text)}"
+        else:
+            text = readable(text)
+        self.line(text)
+
+    def start(
+        self,
+        identifier: int,
+        level: Verbosity,
+        kind: ActivityType,
+        text: str,
+        fields: Sequence[Field],
+        parent: int,
+    ) -> None:
+        if kind == ActivityType.BUILD and fields:
+            self.names[identifier] = build_name(str(fields[0]))
+        if text and level <= self.verbosity and kind != ActivityType.BUILD_WAITING:
+            self.line(readable(text) + "...")
+
+    def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
+        if kind in (ResultType.BUILD_LOG_LINE, ResultType.POST_BUILD_LOG_LINE) and self.build_logs and fields:
+            name = self.names.get(identifier, "")
+            line = readable(str(fields[0]))
+            self.line(f"{self.palette.faint}{name}>{self.palette.normal} {line}" if self.prefix_logs and name else line)
+
+    def stop(self, identifier: int) -> None:
+        self.names.pop(identifier, None)
+
+    def finish(self) -> None:
+        """Leaves the terminal as it was."""
+
+
+def build_name(path: str) -> str:
+    """`/nix/store/<hash>-hello.drv` -> `hello`."""
+    base = path.rpartition("/")[2]
+    if len(base) > 33 and base[32] == "-":
+        base = base[33:]
+    return base.removesuffix(".drv")
+
+
+class JsonReporter:
+    """`@nix {…}` lines: Nix's internal-json."""
+
+    def __init__(self, verbosity: int = Verbosity.INFO, *, write: Callable[[str], None] = write_stderr) -> None:
+        self.verbosity = verbosity
+        self.write = write
+        self.lock = threading.RLock()
+
+    def emit(self, record: dict[str, object]) -> None:
+        import json
+
+        with self.lock:
+            self.write("@nix " + json.dumps(record, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n")
+
+    def log(self, level: Verbosity, text: str) -> None:
+        if level > self.verbosity:
+            return
+        if level == Verbosity.WARN:
+            text = f"\x1b[35;1mwarning:\x1b[0m {text}"
+        self.emit({"action": "msg", "level": int(level), "msg": readable(text)})
+
+    def start(
+        self,
+        identifier: int,
+        level: Verbosity,
+        kind: ActivityType,
+        text: str,
+        fields: Sequence[Field],
+        parent: int,
+    ) -> None:
+        record: dict[str, object] = {
+            "action": "start",
+            "id": identifier,
+            "level": int(level),
+            "type": int(kind),
+            "text": readable(text),
+            "parent": parent,
+        }
+        if fields:
+            record["fields"] = list(fields)
+        self.emit(record)
+
+    def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
+        self.emit({"action": "result", "id": identifier, "type": int(kind), "fields": list(fields)})
+
+    def stop(self, identifier: int) -> None:
+        self.emit({"action": "stop", "id": identifier})
+
+    def finish(self) -> None:
+        pass
+
+
+def make_reporter(log_format: str, verbosity: int, *, build_logs: bool, colours: bool) -> LineReporter | JsonReporter:
+    """Raises UsageError for an unknown format."""
+    if log_format == "internal-json":
+        return JsonReporter(verbosity)
+    if log_format in {"raw", "raw-with-logs"}:
+        with_logs = build_logs or log_format == "raw-with-logs"
+        return LineReporter(verbosity, build_logs=with_logs, prefix_logs=False, colours=colours)
+    if log_format in {"bar", "bar-with-logs", "multiline", "multiline-with-logs"}:
+        with_logs = build_logs or log_format.endswith("-with-logs")
+        if os.isatty(2) and os.environ.get("TERM", "dumb") not in {"", "dumb"}:
+            from frazil.cli.bar import BarReporter
+
+            return BarReporter(verbosity, build_logs=with_logs, colours=colours)
+        return LineReporter(verbosity, build_logs=with_logs, colours=colours)
+    from frazil.cli.suggest import did_you_mean
+    from frazil.errors import UsageError
+
+    raise UsageError(f"option 'log-format' has an invalid value '{log_format}'", hint=did_you_mean(log_format, FORMATS))
