@@ -46,6 +46,8 @@ def _compiled_modules_exist() -> bool:
 
 
 if os.environ.get("FRAZIL_PURE") == "1" or not _compiled_modules_exist():
+    import importlib.util  # the finder must not be asked for what it imports
+
     _COMPILED = False
     sys.meta_path.insert(0, _PureFinder)  # type: ignore[arg-type]
 
