@@ -14,28 +14,29 @@ class _PureFinder:
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):  # type: ignore[no-untyped-def]
-        from importlib.machinery import ModuleSpec
-        from importlib.util import spec_from_file_location
-
-        if name.startswith("cython.cimports."):
-            if name.startswith("cython.cimports.frazil"):
-                return ModuleSpec(name, cls)  # type: ignore[arg-type]
-            return None
         parent, _, stem = name.rpartition(".")
+        if name.startswith("cython.cimports.frazil"):
+            from importlib.machinery import ModuleSpec
+
+            return ModuleSpec(name, cls)  # type: ignore[arg-type]
         if parent != __name__:
             return None
+        from importlib.util import spec_from_file_location
+
         file = os.path.join(os.path.dirname(__file__), stem + ".py")
         return spec_from_file_location(name, file) if os.path.exists(file) else None
 
     @staticmethod
     def create_module(spec):  # type: ignore[no-untyped-def]
-        from importlib import import_module
-
-        return import_module(spec.name.removeprefix("cython.cimports."))
+        return None
 
     @staticmethod
     def exec_module(module):  # type: ignore[no-untyped-def]
-        pass
+        from importlib import import_module
+
+        real = import_module(module.__name__.removeprefix("cython.cimports."))
+        module.__path__ = []
+        module.__getattr__ = lambda name: getattr(real, name)
 
 
 def _compiled_modules_exist() -> bool:

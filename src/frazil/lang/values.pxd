@@ -44,8 +44,8 @@ cdef class State:
     cdef public object effects
     cdef public object settings
     cdef public object positions
-    cdef public long long call_depth
-    cdef public long long max_call_depth
+    cdef public Py_ssize_t call_depth
+    cdef public Py_ssize_t max_call_depth
     cdef public bint show_trace
 
 
@@ -56,7 +56,7 @@ cdef class Env:
 
 cdef class Expr:
     cdef State state
-    cdef public long long pos
+    cdef public Py_ssize_t pos
     cdef object eval(self, Env env)
     cdef object delay(self, Env env)
     cdef object peek(self, Env env)
@@ -64,7 +64,7 @@ cdef class Expr:
 
 cdef class LambdaExpr(Expr):
     cdef public object name
-    cdef object apply(self, Env up, object argument, long long call_pos)
+    cdef object apply(self, Env up, object argument, Py_ssize_t call_pos)
 
 
 @cython.final
@@ -93,14 +93,14 @@ cdef class Attrs:
     cdef list values
     cdef dict table
     cdef object origin
-    cdef public long long pos
+    cdef public Py_ssize_t pos
     cpdef object lookup(self, str name)
-    cpdef bint has(self, str name)
-    cpdef long long size(self)
+    cpdef bint has(self, str name) except -1
+    cpdef Py_ssize_t size(self) noexcept
     cpdef object names(self)
     cpdef list items(self)
     cpdef list raw_values(self)
-    cpdef long long position(self, str name)
+    cpdef Py_ssize_t position(self, str name) except -1
     cpdef dict copy_table(self)
     cdef dict as_table(self)
 
@@ -117,6 +117,8 @@ cdef class Primop:
     cdef readonly Py_ssize_t arity
     cdef readonly object function
     cdef readonly bint internal
+    cdef public bint add_trace
+    cdef public object spec
 
 
 @cython.final
@@ -136,13 +138,33 @@ cdef class ContextString:
     cdef readonly object context
 
 
+
+@cython.final
+cdef class Blackhole(Expr):
+    pass
+
+
+@cython.final
+cdef class Failed(Expr):
+    cdef object error
+
+
 cdef object MISSING
 cdef Attrs EMPTY_ATTRS
 cdef Expr BLACKHOLE
+cdef Shape EMPTY_SHAPE
 
-cpdef Attrs attrs_from_dict(dict table, object positions=*, long long pos=*)
-cdef Attrs update_attrs(Attrs left, Attrs right)
 cdef Thunk new_thunk(Expr expr, object slot)
+cdef Env new_env(Env up, object payload)
+cdef Lambda new_lambda(LambdaExpr expr, Env env)
+cdef Attrs new_attrs(Shape shape, list values, Py_ssize_t pos)
+cdef object new_cell(object value)
+cdef object run_thunk(Thunk thunk, Py_ssize_t pos)
+cdef object restore_thunk(Thunk thunk, Expr expr, object env)
+cdef object stack_overflow(State state, Py_ssize_t pos)
+cpdef object copy_error(object error)
+cpdef Attrs attrs_from_dict(dict table, object positions=*, Py_ssize_t pos=*)
+cpdef Attrs update_attrs(Attrs left, Attrs right)
 cpdef Attrs without_names(Attrs attrs, object names)
-cpdef bint has_origin(object origin, str name)
-cpdef long long origin_position(object origin, str name)
+cpdef bint has_origin(object origin, str name) except -1
+cpdef Py_ssize_t origin_position(object origin, str name) except -1

@@ -14,14 +14,26 @@ several times the work. Cycles (every recursive `let` makes one) live until the 
 Source of truth: the manual's "Data types"; Nix's `value.hh`, `attr-set.hh`.
 """
 
+import sys
+
 import cython
 
+from frazil.lang.errors import EvalBaseError, InfiniteRecursion, StackOverflow
 
+if not cython.compiled:
+
+    def stack_is_low():
+        return False
+
+
+@cython.no_gc
 @cython.cclass
 class State:
     """What expressions share: settings, the outside world, positions, depth. `Evaluator` extends it."""
 
 
+@cython.freelist(1024)
+@cython.no_gc
 @cython.cclass
 class Env:
     """One scope at run time. `payload`: a lambda's argument, a list of slots, or the set of a `with`."""
@@ -31,6 +43,7 @@ class Env:
         self.payload = payload
 
 
+@cython.no_gc
 @cython.cclass
 class Expr:
     """A node of a resolved expression. `pos` is a position of the table of positions, 0 where there is none."""
@@ -55,6 +68,10 @@ class _Missing:
         return "MISSING"
 
 
+MISSING = _Missing()
+
+
+@cython.no_gc
 @cython.cclass
 class LambdaExpr(Expr):
     """A function's expression; `name` is what errors call it, or None."""
@@ -65,6 +82,8 @@ class LambdaExpr(Expr):
 
 
 @cython.final
+@cython.freelist(2048)
+@cython.no_gc
 @cython.cclass
 class Thunk:
     """A value not yet computed. Pending: `expr` and its environment in `slot`; done: no `expr`, the value in `slot`."""
@@ -75,6 +94,7 @@ class Thunk:
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
 class Shape:
     """The names of all sets that one literal makes, sorted; where each is defined; and their index."""
@@ -86,6 +106,7 @@ class Shape:
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
 class MergedPositions:
     """Where the attributes of `left // right` were defined; looked at for errors and unsafeGetAttrPos only."""
@@ -127,6 +148,8 @@ def origin_position(origin, name):
 
 
 @cython.final
+@cython.freelist(512)
+@cython.no_gc
 @cython.cclass
 class Attrs:
     """An attribute set.
@@ -200,6 +223,21 @@ class Attrs:
         return self.size()
 
 
+EMPTY_SHAPE = Shape((), ())
+
+
+def new_attrs(shape, values, pos):
+    attrs = cython.cast(Attrs, Attrs.__new__(Attrs))
+    attrs.shape = shape
+    attrs.values = values
+    attrs.table = None
+    attrs.origin = shape
+    attrs.pos = pos
+    return attrs
+
+
+EMPTY_ATTRS = new_attrs(EMPTY_SHAPE, [], 0)
+
 def attrs_from_dict(table, positions=None, pos=0):
     """A set from a dict (given up by the caller). `positions`: dict from name to position, or another's origins()."""
     attrs = cython.cast(Attrs, Attrs.__new__(Attrs))
@@ -249,6 +287,8 @@ def without_names(attrs, names):
 
 
 @cython.final
+@cython.freelist(512)
+@cython.no_gc
 @cython.cclass
 class Lambda:
     """A function with the environment it closes over."""
@@ -259,6 +299,7 @@ class Lambda:
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
 class Primop:
     """A builtin: `function(evaluator, arguments)` with `arity` values or thunks in a list."""
@@ -268,9 +309,12 @@ class Primop:
         self.arity = arity
         self.function = function
         self.internal = internal
+        self.add_trace = True
+        self.spec = None
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
 class PrimopApplication:
     """A builtin with too few arguments yet."""
@@ -281,6 +325,7 @@ class PrimopApplication:
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
 class PathValue:
     """A path: absolute and normalised."""
@@ -296,6 +341,7 @@ class PathValue:
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
 class ContextString:
     """A string that mentions store objects. `context` is a non-empty frozenset of context elements."""
@@ -315,3 +361,128 @@ def new_thunk(expr, slot):
     thunk.expr = expr
     thunk.slot = slot
     return thunk
+
+
+def new_env(up, payload):
+    env = cython.cast(Env, Env.__new__(Env))
+    env.up = up
+    env.payload = payload
+    return env
+
+
+def new_lambda(expr, env):
+    result = cython.cast(Lambda, Lambda.__new__(Lambda))
+    result.expr = expr
+    result.env = env
+    return result
+
+
+def new_cell(value):
+    """The value for a cell of its own.
+
+    Nix compares functions by the identity of the cell (Value) that holds them. Here a function object is its cell:
+    moving one to another cell makes a copy.
+    """
+    if type(value) is Lambda:
+        old = cython.cast(Lambda, value)
+        return new_lambda(old.expr, old.env)
+    if type(value) is Primop:
+        primop = cython.cast(Primop, value)
+        copy = Primop(primop.name, primop.arity, primop.function, primop.internal)
+        copy.add_trace = primop.add_trace
+        copy.spec = primop.spec
+        return copy
+    if type(value) is PrimopApplication:
+        application = cython.cast(PrimopApplication, value)
+        return PrimopApplication(application.primop, application.arguments)
+    return value
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Blackhole(Expr):
+    """Stands in a thunk while it is being evaluated."""
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Failed(Expr):
+    """Stands in a thunk whose evaluation failed: it fails the same way again."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def eval(self, env):
+        raise copy_error(self.error)
+
+
+BLACKHOLE = Blackhole()
+
+
+def copy_error(error):
+    """The same error without a Python traceback and with its own list of trace lines."""
+    copy = error.__class__.__new__(error.__class__)
+    copy.args = error.args
+    copy.__dict__.update(error.__dict__)
+    copy.frames = list(error.frames)
+    return copy
+
+
+def stack_overflow(state, pos):
+    return StackOverflow(
+        "stack overflow; max-call-depth exceeded", pos=pos, positions=None if state is None else state.positions
+    )
+
+
+def run_thunk(thunk, pos):
+    """Evaluate a pending thunk; `pos`: who asks, for the message about infinite recursion."""
+    expr = thunk.expr
+    env = cython.cast(Env, thunk.slot)
+    if expr is BLACKHOLE:
+        state = cython.cast(Expr, thunk.slot).state
+        error = InfiniteRecursion(
+            "infinite recursion encountered", pos=pos, positions=None if state is None else state.positions
+        )
+        error.thunk = thunk
+        raise error
+    if stack_is_low():
+        raise stack_overflow(expr.state, expr.pos)
+    thunk.expr = BLACKHOLE
+    thunk.slot = expr
+    done: cython.bint = False
+    value: object = None
+    try:
+        value = expr.eval(env)
+        done = True
+    finally:
+        if not done:
+            restore_thunk(thunk, expr, env)
+    kind = type(value)
+    if kind is Lambda or kind is Primop or kind is PrimopApplication:
+        value = new_cell(value)
+    thunk.expr = None
+    thunk.slot = value
+    return value
+
+
+def restore_thunk(thunk, expr, env):
+    """After a failure: remember it, or make the thunk as it was where trying again may help."""
+    error = sys.exc_info()[1]
+    thunk.expr = expr
+    thunk.slot = env
+    if isinstance(error, RecursionError):
+        raise stack_overflow(expr.state, expr.pos) from None
+    if not isinstance(error, EvalBaseError) or getattr(error, "recoverable", False):
+        return
+    if isinstance(error, InfiniteRecursion) and error.thunk is thunk:
+        error.thunk = None
+        error.add_trace(0, "entering the infinite recursion")
+    thunk.expr = Failed(copy_error(error))
+    thunk.slot = None
+
+
+# C-level names of the compiled module, made visible to Python callers.
+for _name, _value in (("MISSING", MISSING), ("EMPTY_ATTRS", EMPTY_ATTRS), ("EMPTY_SHAPE", EMPTY_SHAPE)):
+    setattr(sys.modules[__name__], _name, _value)
