@@ -1,0 +1,41 @@
+"""The errors of flakes: references, `flake.nix`, lock files, outputs."""
+
+from __future__ import annotations
+
+from frazil.errors import FrazilError
+
+
+class FlakeError(FrazilError):
+    """Anything wrong with a flake that is not an evaluation, fetch or build error."""
+
+
+class BadFlakeReference(FlakeError):
+    """A text or an attribute set that is no flake reference."""
+
+
+class FlakeNotFound(FlakeError):
+    """A path that leads to no `flake.nix`."""
+
+
+class BadFlake(FlakeError):
+    """A `flake.nix` that breaks the schema of flakes."""
+
+
+class LockFileError(FlakeError):
+    """A lock file that cannot be read, or that may not be written."""
+
+
+class OutputNotFound(FlakeError):
+    """No attribute path tried leads to a value; `suggestions` are near names, best first."""
+
+    def __init__(self, message: str, suggestions: tuple[str, ...] = ()) -> None:
+        hint = f"did you mean {join_alternatives(suggestions)}?" if suggestions else None
+        super().__init__(message, hint=hint)
+        self.suggestions = suggestions
+
+
+def join_alternatives(names: tuple[str, ...]) -> str:
+    """`a`, `one of a or b`, `one of a, b or c`: Nix's wording."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"one of {', '.join(names[:-1])} or {names[-1]}"

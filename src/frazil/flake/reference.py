@@ -1,0 +1,323 @@
+"""Flake references: what names a flake on the command line, in `flake.nix` and in a lock file.
+
+In: a text (`.`, `./sub?dir=x#attr^out`, `github:o/r`, `nixpkgs/branch`) or attributes. Out: `FlakeReference`.
+Source: the manual page of `nix flake` ("Flake references", "Path-like syntax") and the glossary of input types.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from frazil.fetch.errors import BadURL
+from frazil.fetch.url import (
+    Authority,
+    ParsedURL,
+    decode_query,
+    parse_url,
+    path_to_url_path,
+    percent_decode,
+    url_path_to_path,
+)
+from frazil.flake.errors import BadFlakeReference, FlakeNotFound
+
+Attribute = str | int | bool
+Notice = Callable[[str], None]
+
+FLAKE_ID = r"[a-zA-Z][a-zA-Z0-9_-]*"
+_REVISION = r"[0-9a-fA-F]{40}"
+_REF = r"[a-zA-Z0-9@][a-zA-Z0-9_./@+-]*"
+_FRAGMENT = r"(?:[a-zA-Z0-9._~!$&'\"()*+,;=:@/? ^-]|%[0-9a-fA-F]{2})*"
+_ID_REFERENCE = re.compile(rf"({FLAKE_ID}(?:/(?:{_REVISION}|{_REF}(?:/{_REVISION})?))?)(?:#({_FRAGMENT}))?\Z")
+_FLAKE_ID = re.compile(rf"{FLAKE_ID}\Z")
+_OUTPUT_NAME = re.compile(r"[0-9a-zA-Z+\-._?=]{1,211}\Z")
+_MAX_LENGTH = 65536
+
+
+def is_flake_id(text: str) -> bool:
+    return _FLAKE_ID.match(text) is not None
+
+
+def _ignore(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class FlakeReference:
+    """An input and the folder of the flake within it. `attributes` hold no `dir`; treat them as immutable."""
+
+    attributes: Mapping[str, Attribute]
+    subdirectory: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.attributes.get("type"), str):
+            raise BadFlakeReference("'type' attribute to specify input scheme is required but not provided")
+
+    @property
+    def type(self) -> str:
+        return str(self.attributes["type"])
+
+    @property
+    def relative_path(self) -> str | None:
+        """The path of a `path:` input that is relative to the flake naming it."""
+        path = self.attributes.get("path")
+        return path if self.type == "path" and isinstance(path, str) and not path.startswith("/") else None
+
+    @property
+    def last_modified(self) -> int | None:
+        value = self.attributes.get("lastModified")
+        return value if isinstance(value, int) else None
+
+    @property
+    def revision(self) -> str | None:
+        value = self.attributes.get("rev")
+        return value if isinstance(value, str) else None
+
+    def to_attributes(self) -> dict[str, Attribute]:
+        """With `dir`; what a lock file and `--json` show."""
+        attributes = dict(self.attributes)
+        if self.subdirectory:
+            attributes.setdefault("dir", self.subdirectory)
+        return attributes
+
+    def __str__(self) -> str:
+        from frazil.fetch.inputs import attributes_to_url
+
+        url = attributes_to_url(dict(self.attributes))
+        if not self.subdirectory:
+            return url
+        parsed = parse_url(url)
+        return str(parsed.with_query({"dir": self.subdirectory, **parsed.query}))
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Attribute]) -> FlakeReference:
+        """Checks the attributes against their type. Raises FetchError or BadFlakeReference."""
+        from frazil.fetch.inputs import check_attributes
+
+        directory = attributes.get("dir", "")
+        if not isinstance(directory, str):
+            raise BadFlakeReference("input attribute 'dir' is not a string")
+        rest = {name: value for name, value in attributes.items() if name != "dir"}
+        if "type" not in rest:
+            raise BadFlakeReference("'type' attribute to specify input scheme is required but not provided")
+        return cls(check_attributes(rest), directory)
+
+    def canonical(self) -> FlakeReference:
+        """For comparing with old lock files, which kept `?dir=` inside `url`."""
+        url = self.attributes.get("url")
+        if not isinstance(url, str):
+            return self
+        try:
+            parsed = parse_url(url, lenient=True)
+        except BadURL:
+            return self
+        if self.subdirectory and parsed.query.get("dir") == self.subdirectory:
+            parsed = parsed.without("dir")
+        return FlakeReference({**self.attributes, "url": str(parsed)}, self.subdirectory)
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        base_directory: str | None = None,
+        *,
+        allow_missing: bool = False,
+        is_flake: bool = True,
+        preserve_relative_paths: bool = False,
+        notice: Notice = _ignore,
+        warn: Notice = _ignore,
+    ) -> FlakeReference:
+        """Like `parse_with_fragment`, and a fragment is an error."""
+        reference, fragment = parse_with_fragment(
+            text,
+            base_directory,
+            allow_missing=allow_missing,
+            is_flake=is_flake,
+            preserve_relative_paths=preserve_relative_paths,
+            notice=notice,
+            warn=warn,
+        )
+        if fragment:
+            raise BadFlakeReference(f"unexpected fragment '{fragment}' in flake reference '{text}'")
+        return reference
+
+
+def parse_with_fragment(
+    text: str,
+    base_directory: str | None = None,
+    *,
+    allow_missing: bool = False,
+    is_flake: bool = True,
+    preserve_relative_paths: bool = False,
+    notice: Notice = _ignore,
+    warn: Notice = _ignore,
+) -> tuple[FlakeReference, str]:
+    """A reference and what follows `#`.
+
+    With `base_directory`, paths are taken relative to it and searched upwards for `flake.nix` and a git repository.
+    `preserve_relative_paths` keeps `./x` relative: an input of a flake. Raises BadFlakeReference, FlakeNotFound,
+    FetchError.
+    """
+    if len(text) > _MAX_LENGTH:
+        raise BadFlakeReference(f"flake reference '{text[:60]}…' is too long ({len(text)} characters)")
+    if match := _ID_REFERENCE.match(text):
+        url = ParsedURL("flake", None, tuple(match[1].split("/")), {}, percent_decode(match[2] or ""))
+        return _from_url(url, is_flake)
+    by_url = _parse_url(text, base_directory, is_flake)
+    if by_url is not None:
+        return by_url
+    found = _PATH_REFERENCE.match(text)
+    if not found:
+        raise BadFlakeReference(f"invalid flakeref '{text}'")
+    path, query, fragment = found[1], decode_query(found[2] or "", lenient=True), percent_decode(found[3] or "")
+    if base_directory is None:
+        if not preserve_relative_paths and not path.startswith("/"):
+            raise BadFlakeReference(f"flake reference '{text}' is not an absolute path")
+    else:
+        path = os.path.realpath(os.path.join(base_directory, path))
+        if is_flake:
+            path = find_flake_directory(path, allow_missing, notice, warn)
+            repository = _git_repository(path, query, text)
+            if repository is not None:
+                url_path, query = repository
+                return _from_url(ParsedURL("git+file", Authority(), url_path, query, fragment), is_flake)
+    authority = Authority() if path.startswith("/") else None
+    return _from_url(ParsedURL("path", authority, path_to_url_path(path), query, fragment), is_flake)
+
+
+_PATH_REFERENCE = re.compile(r"([^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.S)
+
+
+def _from_url(url: ParsedURL, is_flake: bool) -> tuple[FlakeReference, str]:
+    from frazil.fetch.inputs import url_to_attributes
+
+    bare = replace(url.without("dir"), fragment="")
+    attributes = url_to_attributes(bare, require_tree=is_flake)
+    return FlakeReference(attributes, url.query.get("dir", "")), url.fragment
+
+
+def _parse_url(text: str, base_directory: str | None, is_flake: bool) -> tuple[FlakeReference, str] | None:
+    """None where `text` is no URL (then it is taken as a path)."""
+    try:
+        url = parse_url(text, lenient=True)
+        if base_directory is not None and url.scheme in ("path", "git+file"):
+            path = url_path_to_path(url.path)
+            if not path.startswith("/"):
+                url = replace(url, path=path_to_url_path(os.path.normpath(os.path.join(base_directory, path))))
+        return _from_url(url, is_flake)
+    except BadURL:
+        return None
+
+
+def find_flake_directory(path: str, allow_missing: bool, notice: Notice, warn: Notice) -> str:
+    """The folder at or above `path` that holds `flake.nix`; stops at a repository's root and at a mount point."""
+    try:
+        device = os.lstat(path).st_dev
+    except OSError as error:
+        raise FlakeNotFound(f"getting status of '{path}': {error.strerror}") from error
+    if not os.path.isdir(path):
+        if os.path.basename(path) != "flake.nix":
+            raise FlakeNotFound(f"path '{path}' is not a flake (because it's not a directory)")
+        parent = os.path.dirname(path)
+        warn(
+            f"Path '{path}' should point at the directory containing the 'flake.nix' file, not the file itself. "
+            f"Pretending that you meant '{parent}'"
+        )
+        path = parent
+    if allow_missing or os.path.lexists(os.path.join(path, "flake.nix")):
+        return path
+    notice(f"path '{path}' does not contain a 'flake.nix', searching up")
+    start, hint = path, "'frazil flake init' creates one from a template"
+    while os.path.dirname(path) != path:
+        if os.path.lexists(os.path.join(path, "flake.nix")):
+            return path
+        if os.path.lexists(os.path.join(path, ".git")):
+            raise FlakeNotFound(
+                f"path '{path}' is not part of a flake (neither it nor its parent directories contain a "
+                "'flake.nix' file)",
+                hint=hint,
+            )
+        if os.lstat(path).st_dev != device:
+            raise FlakeNotFound(f"unable to find a flake before encountering filesystem boundary at '{path}'")
+        path = os.path.dirname(path)
+    raise FlakeNotFound("could not find a flake.nix file", hint=f"searched '{start}' and the folders above it; {hint}")
+
+
+def _git_repository(path: str, query: dict[str, str], text: str) -> tuple[tuple[str, ...], dict[str, str]] | None:
+    """Where `path` lies inside a git repository: its URL path, and the query with `dir` and `shallow` set."""
+    root, below = path, ""
+    while os.path.dirname(root) != root:
+        if os.path.lexists(os.path.join(root, ".git")):
+            query = dict(query)
+            if below:
+                if "dir" in query:
+                    raise BadFlakeReference(f"flake URL '{text}' has an inconsistent 'dir' parameter")
+                query["dir"] = below
+            if os.path.lexists(os.path.join(root, ".git", "shallow")):
+                query["shallow"] = "1"
+            return path_to_url_path(root), query
+        name = os.path.basename(root)
+        below = f"{name}/{below}" if below else name
+        root = os.path.dirname(root)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsSpecification:
+    """What follows `^`: `names` None stands for `*`; `default` for nothing written."""
+
+    names: frozenset[str] | None = frozenset()
+    default: bool = False
+
+    def __str__(self) -> str:
+        if self.default:
+            return ""
+        return "^*" if self.names is None else "^" + ",".join(sorted(self.names))
+
+
+DEFAULT_OUTPUTS = OutputsSpecification(default=True)
+ALL_OUTPUTS = OutputsSpecification(names=None)
+
+
+def split_outputs(text: str) -> tuple[str, OutputsSpecification]:
+    """`x^out,dev` to (`x`, the outputs). Raises BadFlakeReference where a name is no output name."""
+    prefix, caret, outputs = text.rpartition("^")
+    if not caret:
+        return text, DEFAULT_OUTPUTS
+    if outputs == "*":
+        return prefix, ALL_OUTPUTS
+    names = outputs.split(",")
+    if not all(_OUTPUT_NAME.match(name) for name in names):
+        raise BadFlakeReference(
+            f"invalid extended outputs specifier '{text}'", hint="write '^out', '^out,dev' or '^*' after the attribute"
+        )
+    return prefix, OutputsSpecification(frozenset(names))
+
+
+def name_from_url(url: ParsedURL) -> str | None:
+    """A short name for a URL, as a profile shows it: the last word of its `dir`, fragment, repository or path."""
+    if "dir" in url.query:
+        return url.query["dir"]
+    last = re.fullmatch(r"((?:[a-zA-Z0-9_-]+\.)*)([a-zA-Z0-9_-]+)(\^.*)?", url.fragment)
+    if last and last[1] != "defaultPackage." and last[2] != "default":
+        return last[2]
+    path, word = "/".join(url.path), "[a-zA-Z0-9_-]+"
+    if url.scheme in ("github", "gitlab", "sourcehut") and (m := re.fullmatch(rf"{word}/({word})(?:/.*)?", path)):
+        return m[1]
+    match = re.fullmatch(rf".*/({word})", path)
+    return match[1] if match else None
+
+
+__all__ = [
+    "ALL_OUTPUTS",
+    "DEFAULT_OUTPUTS",
+    "FlakeReference",
+    "OutputsSpecification",
+    "find_flake_directory",
+    "is_flake_id",
+    "name_from_url",
+    "parse_with_fragment",
+    "split_outputs",
+]
