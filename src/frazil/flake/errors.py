@@ -29,13 +29,5 @@ class OutputNotFound(FlakeError):
     """No attribute path tried leads to a value; `suggestions` are near names, best first."""
 
     def __init__(self, message: str, suggestions: tuple[str, ...] = ()) -> None:
-        hint = f"did you mean {join_alternatives(suggestions)}?" if suggestions else None
-        super().__init__(message, hint=hint)
+        super().__init__(message)
         self.suggestions = suggestions
-
-
-def join_alternatives(names: tuple[str, ...]) -> str:
-    """`a`, `one of a or b`, `one of a, b or c`: Nix's wording."""
-    if len(names) < 2:
-        return "".join(names)
-    return f"one of {', '.join(names[:-1])} or {names[-1]}"

@@ -345,11 +345,11 @@ def _write(
         )
     text = new.to_string() + "\n"
     if flags.output_lock_file:
-        from frazil.flake.writing import write_file
+        from frazil.fetch.tree import write_atomically
 
         if flags.commit_lock_file:
             raise LockFileError("'--commit-lock-file' and '--output-lock-file' are incompatible")
-        write_file(flags.output_lock_file, text)
+        write_atomically(flags.output_lock_file, text.encode())
     else:
         assert folder is not None
         _put(trees, reference, folder, text, changes, flags)
@@ -366,12 +366,11 @@ def _refuse_unlocked(trees: Trees, reference: FlakeReference, unlocked: FlakeRef
         trees.warn(f"not writing lock file of flake '{reference}' because it has an unlocked input ('{unlocked}')")
 
 
-def _put(
-    trees: Trees, reference: FlakeReference, folder: str, text: str, changes: str, flags: LockFlags
-) -> None:
+def _put(trees: Trees, reference: FlakeReference, folder: str, text: str, changes: str, flags: LockFlags) -> None:
     import os
+    import re
 
-    from frazil.flake.writing import put_file, without_colors
+    from frazil.fetch.inputs import put_file
 
     relative = (f"{reference.subdirectory}/" if reference.subdirectory else "") + "flake.lock"
     place = os.path.join(folder, relative)
@@ -386,8 +385,8 @@ def _put(
     message = None
     if flags.commit_lock_file:
         summary = flags.commit_summary or f"{relative}: {'Update' if exists else 'Add'}"
-        message = f"{summary}\n\nFlake lock file updates:\n\n{without_colors(changes)}"
-    put_file(folder, relative, text, message, is_git=reference.type == "git")
+        message = f"{summary}\n\nFlake lock file updates:\n\n{re.sub(r'\x1b[[][0-9;]*m', '', changes)}"
+    put_file(dict(reference.attributes), relative, text.encode(), message)
 
 
 def _reread(trees: Trees, reference: FlakeReference, flake: Flake, flags: LockFlags) -> Flake:

@@ -1,0 +1,181 @@
+"""The trees of flakes within one session: fetching through registries, and reading files of what was fetched.
+
+In: flake references. Out: `Tree`, whose files are read at logical paths (`/nix/store/…-source/flake.nix`) through the
+evaluator's effects. Each input is fetched once in a session.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from frazil.flake.errors import BadFlake, FlakeError, FlakeNotFound
+from frazil.flake.reference import Attribute, FlakeReference
+
+if TYPE_CHECKING:
+    from frazil.fetch.inputs import FetchContext, FetchedTree
+
+
+class LazyAttributes(Mapping[str, Attribute]):
+    """Attributes of which some (`revCount`) are computed when first looked at."""
+
+    def __init__(self, known: Mapping[str, Attribute], lazy: Mapping[str, Callable[[], int]]) -> None:
+        self.known = dict(known)
+        self.lazy = {name: compute for name, compute in lazy.items() if name not in self.known}
+
+    def __getitem__(self, name: str) -> Attribute:
+        if name in self.lazy:
+            self.known[name] = self.lazy.pop(name)()
+        return self.known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self.known, *self.lazy}))
+
+    def __len__(self) -> int:
+        return len({*self.known, *self.lazy})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.known or name in self.lazy
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """`path`: the logical store path; `resolved`: after registries; `locked`: what to fetch to get the same again."""
+
+    path: str
+    resolved: FlakeReference
+    locked: FlakeReference
+    fetched: FetchedTree
+
+
+class Trees:
+    """`session`: an evaluation session (`frazil.instantiate.session.Session`). Messages go to its reporter."""
+
+    def __init__(self, session: Any, *, color: bool = False) -> None:
+        self.session = session
+        self.evaluator = session.evaluator
+        self.effects = session.effects
+        self.color = color
+        self._fetched: dict[str, Tree] = {}
+        self._by_path: dict[str, Tree] = {}
+
+    @property
+    def context(self) -> FetchContext:
+        context: FetchContext = self.session.fetch_context
+        return context
+
+    def warn(self, text: str) -> None:
+        self.session.warn(text)
+
+    # -- fetching -------------------------------------------------------------------------------------------------------
+
+    def fetch(self, reference: FlakeReference, registries: str) -> Tree:
+        """`registries`: all, limited (flags and the global one: inputs must not depend on the user) or no."""
+        from frazil.fetch.inputs import fetch_tree
+        from frazil.fetch.registry import resolve
+
+        key = _key(reference, registries)
+        tree = self._fetched.get(key)
+        if tree is None:
+            attributes, directory = resolve(dict(reference.attributes), self.context, use=registries)
+            resolved = FlakeReference(attributes, directory or reference.subdirectory)
+            tree = self._fetched[key] = self._enter(fetch_tree(attributes, self.context), resolved)
+        return tree
+
+    def fetch_final(self, attributes: Mapping[str, Attribute]) -> Tree:
+        """An entry of a lock file: the attributes stay as they are, and the tree must match them."""
+        from frazil.fetch.inputs import fetch_tree
+
+        final = {**attributes, "__final": True}
+        key = _key(FlakeReference(final), "final")
+        tree = self._fetched.get(key)
+        if tree is None:
+            fetched = fetch_tree(final, self.context)
+            tree = self._fetched[key] = self._enter(fetched, FlakeReference(attributes))
+        return tree
+
+    def _enter(self, fetched: FetchedTree, resolved: FlakeReference) -> Tree:
+        path = self.context.store.directory.show(fetched.store_path)
+        locked = FlakeReference(LazyAttributes(fetched.attributes, fetched.lazy), resolved.subdirectory)
+        tree = Tree(path, resolved, locked, fetched)
+        self.effects.allow_path(path)
+        self._by_path[path] = tree
+        return tree
+
+    def forget(self, reference: FlakeReference) -> None:
+        """The source changed (its lock file was written): fetch it again next time."""
+        for registries in ("all", "limited", "no"):
+            self._fetched.pop(_key(reference, registries), None)
+
+    def source_directory(self, reference: FlakeReference) -> str | None:
+        from frazil.fetch.inputs import source_directory
+
+        return source_directory(dict(reference.attributes))
+
+    # -- files ----------------------------------------------------------------------------------------------------------
+
+    def root_of(self, path: str) -> str:
+        """The store path that a logical path lies in."""
+        store = self.context.store.directory
+        store_path, _ = store.split(path)
+        return str(store.show(store_path))
+
+    def resolve_relative(self, folder: str, relative: str) -> str:
+        """An input's relative path, seen from the folder of the flake that names it."""
+        root = self.root_of(folder)
+        path = os.path.normpath(os.path.join(folder, relative))
+        if path != root and not path.startswith(root + "/"):
+            raise FlakeError(
+                f"input path '{relative}' leads out of the source tree '{self.display(root)}'",
+                hint="an input with a relative path must lie in the same tree as the flake that names it",
+            )
+        return path
+
+    def file_type(self, path: str) -> str | None:
+        kind: str | None = self.effects.file_type(_byte_string(path))
+        return kind
+
+    def read_file(self, path: str) -> bytes:
+        data: bytes = self.effects.read_file(_byte_string(path))
+        return data
+
+    def require(self, path: str, reference: FlakeReference) -> None:
+        """Raises FlakeNotFound, with what to do about it, where a `flake.nix` is missing."""
+        kind = self.file_type(path)
+        if kind is None:
+            hint = self.explain_missing(path)
+            if hint is None and reference.subdirectory == "":
+                hint = "is '?dir=' missing in the flake reference?" if reference.type != "path" else None
+            raise FlakeNotFound(
+                f"source tree referenced by '{reference}' does not contain a '{self.below(path)}' file", hint=hint
+            )
+        if kind == "directory":
+            raise BadFlake(f"'{self.display(path)}' is a directory, not a file")
+
+    def below(self, path: str) -> str:
+        """The path within its tree."""
+        return path[len(self.root_of(path)) + 1 :]
+
+    def explain_missing(self, path: str) -> str | None:
+        """Why a file of a tree is not there (it is not tracked by git), as a hint."""
+        tree = self._by_path.get(self.root_of(path))
+        return None if tree is None else tree.fetched.explain_missing(self.below(path))
+
+    def display(self, path: str) -> str:
+        """A logical path for messages: the place in the user's own tree where there is one."""
+        for root, tree in self._by_path.items():
+            if (path == root or path.startswith(root + "/")) and tree.fetched.source_directory:
+                return os.path.normpath(tree.fetched.source_directory + path[len(root) :])
+        return path
+
+
+def _byte_string(path: str) -> str:
+    return path.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _key(reference: FlakeReference, registries: str) -> str:
+    import json
+
+    return json.dumps([registries, reference.subdirectory, sorted(reference.attributes.items())])
