@@ -70,9 +70,8 @@ class _Caller:
         outputs = evaluator.lazy(lambda: evaluator.call(function, given))
         table = evaluator.force(outputs)
         if not hasattr(table, "copy_table"):
-            raise FlakeError(
-                f"flake output of '{self.trees.display(folder)}' is {evaluator.type_name(table)} while a set was expected"
-            )
+            kind = evaluator.type_name(table)
+            raise FlakeError(f"outputs of flake '{self.trees.display(folder)}' are {kind} while a set was expected")
         own = {
             "outPath": out_path,
             "inputs": evaluator.make_attrs(inputs),
@@ -88,7 +87,7 @@ class _Caller:
 
         return update_attrs(attrs, attrs_from_dict(dict(more)))
 
-    # -- where a node's files are ---------------------------------------------------------------------------------
+    # -- where a node's files are ------------------------------------------------------------------
 
     def place(self, node: Node) -> tuple[Any, str]:
         """`sourceInfo`, and the folder of the flake as a logical path."""

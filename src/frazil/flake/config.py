@@ -89,7 +89,8 @@ class Trust:
                 result[name] = text
             else:
                 self.warn(
-                    f"ignoring untrusted flake configuration setting '{name}'.\nPass '--accept-flake-config' to trust it"
+                    f"ignoring untrusted flake configuration setting '{name}'.\n"
+                    "Pass '--accept-flake-config' to trust it"
                 )
         return result
 

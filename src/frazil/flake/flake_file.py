@@ -88,7 +88,7 @@ class _Reader:
         self.trees, self.references, self.folder, self.lock_root = trees, references, folder, lock_root
         self.evaluator = trees.evaluator
 
-    # -- values ---------------------------------------------------------------------------------------------------------
+    # -- values ------------------------------------------------------------------------------------
 
     def trivial(self, value: Any) -> Any:
         """The value where it is written out (a set, list or function may be); else the thunk as it is."""
@@ -122,7 +122,7 @@ class _Reader:
         text = value if isinstance(value, str) else value.text
         return str(text).encode("latin-1").decode("utf-8", "surrogateescape")
 
-    # -- the file -------------------------------------------------------------------------------------------------------
+    # -- the file ----------------------------------------------------------------------------------
 
     def read(self) -> Flake:
         original, resolved, locked = self.references
@@ -274,7 +274,7 @@ class _Reader:
 
         return self.text(to_json_text(self.evaluator, value, set(), copy_to_store=True))
 
-    # -- nixConfig ------------------------------------------------------------------------------------------------------
+    # -- nixConfig ---------------------------------------------------------------------------------
 
     def config(self, value: Any, attrs: Any) -> dict[str, ConfigValue]:
         value = self.expect("a set", value, attrs, "nixConfig")

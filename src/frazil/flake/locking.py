@@ -385,7 +385,7 @@ def _put(trees: Trees, reference: FlakeReference, folder: str, text: str, change
     message = None
     if flags.commit_lock_file:
         summary = flags.commit_summary or f"{relative}: {'Update' if exists else 'Add'}"
-        message = f"{summary}\n\nFlake lock file updates:\n\n{re.sub(r'\x1b[[][0-9;]*m', '', changes)}"
+        message = f"{summary}\n\nFlake lock file updates:\n\n" + re.sub(r"\x1b\[[0-9;]*m", "", changes)
     put_file(dict(reference.attributes), relative, text.encode(), message)
 
 

@@ -69,7 +69,7 @@ class Trees:
     def warn(self, text: str) -> None:
         self.session.warn(text)
 
-    # -- fetching -------------------------------------------------------------------------------------------------------
+    # -- fetching ----------------------------------------------------------------------------------
 
     def fetch(self, reference: FlakeReference, registries: str) -> Tree:
         """`registries`: all, limited (flags and the global one: inputs must not depend on the user) or no."""
@@ -114,7 +114,7 @@ class Trees:
 
         return source_directory(dict(reference.attributes))
 
-    # -- files ----------------------------------------------------------------------------------------------------------
+    # -- files -------------------------------------------------------------------------------------
 
     def root_of(self, path: str) -> str:
         """The store path that a logical path lies in."""
