@@ -1,0 +1,13 @@
+# The upstream part of a Debian version: no epoch, no revision, no mark of repacking.
+version:
+let
+  part =
+    pattern: text:
+    let
+      found = builtins.match pattern text;
+    in
+    if found == null then text else builtins.head found;
+  withoutEpoch = part "[0-9]+:(.*)" version;
+  withoutRevision = part "(.*)-[^-]*" withoutEpoch;
+in
+part "([^+~]*)[+~].*" withoutRevision
