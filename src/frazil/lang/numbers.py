@@ -7,8 +7,6 @@ and Accurately with Integers" (Loitsch, PLDI 2010; the variant Grisu2) with that
 
 from __future__ import annotations
 
-import cython
-
 ALPHA = -60
 DECIMAL_STEP = 8
 MINIMUM_DECIMAL = -300
