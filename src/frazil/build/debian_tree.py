@@ -228,7 +228,9 @@ class MergedTree:
             for alias in (f"lib/{triplet}", "lib64"):
                 if not os.path.lexists(self.real(alias)) and (alias != "lib64" or self.plan.interpreter == ""):
                     self.add_link(alias, "." if alias != "lib64" else "lib")
-        if "bin" in self.directories and not os.path.lexists(self.real("sbin")) and any(
-            p.startswith("bin/") for p in self.files
+        if (
+            "bin" in self.directories
+            and not os.path.lexists(self.real("sbin"))
+            and any(p.startswith("bin/") for p in self.files)
         ):
             self.add_link("sbin", "bin")

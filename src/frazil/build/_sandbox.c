@@ -1,0 +1,829 @@
+/* Starts a process in namespaces with a root of its own.
+ *
+ * In: a list of file-system operations, an argument vector, an environment, identity maps. Out: a process id, or an
+ * exception that says which step failed and with which errno. Callers: sandbox.py (builders) and view.py (programs that
+ * see a store at its logical place). Sources: namespaces(7), user_namespaces(7), mount_setattr(2), pivot_root(2),
+ * landlock(7).
+ *
+ * The child shares the parent's memory until it executes its program (as posix_spawn does), so a start costs the same
+ * however large the evaluator has grown. Everything the child touches is therefore prepared before, and the child
+ * itself calls system calls only: no allocation, no Python.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#define SYS_landlock_add_rule 445
+#define SYS_landlock_restrict_self 446
+#endif
+#ifndef CLONE_NEWCGROUP
+#define CLONE_NEWCGROUP 0x02000000
+#endif
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+
+#define OLD_ROOT "/.old-root"
+#define CHILD_STACK (512 * 1024)
+
+struct mount_attributes {
+    uint64_t set, clear, propagation, user_namespace;
+};
+#define ATTRIBUTE_RDONLY 0x1
+#define ATTRIBUTE_NOSUID 0x2
+#define ATTRIBUTE_NODEV 0x4
+
+enum operation_kind { OP_DIRECTORY = 1, OP_FILE, OP_SYMLINK, OP_BIND, OP_TMPFS, OP_PROC, OP_DEVPTS, OP_PROTECT, OP_MODE, OP_OVERLAY };
+
+/* Flags of OP_BIND. */
+#define BIND_OPTIONAL 1 /* an absent source is skipped */
+#define BIND_RDONLY 2
+#define BIND_COPY_LINK 4 /* a source that is a symbolic link is recreated, not followed */
+
+struct operation {
+    int kind, flags;
+    const char *path;   /* in the new root, absolute */
+    const char *source; /* BIND: host path; SYMLINK: target; FILE: contents; TMPFS: options */
+    Py_ssize_t source_length;
+};
+
+struct spec {
+    struct operation *operations;
+    Py_ssize_t operation_count;
+    char **argv, **envp;
+    const char *program, *directory, *hostname;
+    const struct sock_filter *filter;
+    unsigned short filter_length;
+    long uid, gid; /* identities to take last, or -1 */
+    unsigned long personality;
+    int clone_flags, input, output, new_root, new_session, loopback, no_new_privileges, no_cores, propagate, die;
+    int close_others, scope_sockets, wait_for_maps;
+    int status, sync; /* pipes: failures out, "the maps are written" in */
+};
+
+struct failure {
+    int error;
+    char step[508];
+};
+
+static PyObject *SetupError;
+
+/* ---- in the child: system calls only ---- */
+
+static _Noreturn void fail(const struct spec *spec, const char *step, const char *detail) {
+    struct failure failure = {.error = errno};
+    size_t n = strlen(step);
+    if (n > 200) n = 200;
+    memcpy(failure.step, step, n);
+    if (detail) {
+        size_t m = strlen(detail);
+        if (m > sizeof failure.step - n - 4) m = sizeof failure.step - n - 4;
+        failure.step[n++] = ' ';
+        memcpy(failure.step + n, detail, m);
+        n += m;
+    }
+    failure.step[n] = 0;
+    if (spec->status < 0) { /* this process replaces itself: nobody reads a pipe */
+        dprintf(2, "error: %s: %s\n", failure.step, strerror(failure.error));
+        _exit(1);
+    }
+    ssize_t ignored = write(spec->status, &failure, sizeof failure);
+    (void)ignored;
+    _exit(127);
+}
+
+static void make_parents(const struct spec *spec, const char *path) {
+    char buffer[PATH_MAX];
+    size_t length = strlen(path);
+    if (length >= sizeof buffer) {
+        errno = ENAMETOOLONG;
+        fail(spec, "creating the parents of", path);
+    }
+    memcpy(buffer, path, length + 1);
+    /* Most parents exist: walk back to the deepest one that does, then forward. */
+    size_t end = length;
+    while (end > 1) {
+        while (end > 1 && buffer[end - 1] != '/') end--;
+        if (end <= 1) return;
+        buffer[end - 1] = 0;
+        if (mkdir(buffer, 0755) == 0) break;
+        if (errno == EEXIST) return;
+        if (errno != ENOENT) fail(spec, "creating the directory", buffer);
+        end--;
+    }
+    for (; end < length; end++) {
+        if (buffer[end - 1] != 0) continue;
+        buffer[end - 1] = '/';
+        if (strlen(buffer) >= length) return;
+        if (mkdir(buffer, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", buffer);
+    }
+}
+
+static const char *host_path(const struct spec *spec, char *buffer, const char *path) {
+    if (!spec->new_root) return path;
+    size_t prefix = sizeof OLD_ROOT - 1, length = strlen(path);
+    if (length + prefix >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        fail(spec, "finding", path);
+    }
+    memcpy(buffer, OLD_ROOT, prefix);
+    memcpy(buffer + prefix, path, length + 1);
+    return buffer;
+}
+
+static int set_attributes(const char *path, int recursive, uint64_t set, uint64_t clear) {
+    struct mount_attributes attributes = {.set = set, .clear = clear};
+    return syscall(SYS_mount_setattr, AT_FDCWD, path, recursive ? AT_RECURSIVE : 0, &attributes, sizeof attributes);
+}
+
+/* For kernels before 5.12. Flags that the mount has must be repeated: some are locked in a user namespace. */
+static int remount_read_only(const char *path) {
+    struct statvfs st;
+    if (statvfs(path, &st) < 0) return -1;
+    unsigned long keep = 0;
+    if (st.f_flag & ST_NODEV) keep |= MS_NODEV;
+    if (st.f_flag & ST_NOEXEC) keep |= MS_NOEXEC;
+    if (st.f_flag & ST_NOATIME) keep |= MS_NOATIME;
+    if (st.f_flag & ST_NODIRATIME) keep |= MS_NODIRATIME;
+    if (st.f_flag & ST_RELATIME) keep |= MS_RELATIME;
+    return mount("none", path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | keep, NULL);
+}
+
+static void copy_link(const struct spec *spec, const char *source, const struct operation *operation) {
+    char target[PATH_MAX];
+    ssize_t n = readlink(source, target, sizeof target - 1);
+    if (n < 0) fail(spec, "reading the symbolic link", operation->source);
+    target[n] = 0;
+    make_parents(spec, operation->path);
+    if (symlink(target, operation->path) < 0) fail(spec, "creating symlink", operation->path);
+    struct stat st;
+    if (lstat(source, &st) == 0) {
+        struct timespec times[2] = {st.st_atim, st.st_mtim};
+        utimensat(AT_FDCWD, operation->path, times, AT_SYMLINK_NOFOLLOW);
+    }
+}
+
+static void bind_path(const struct spec *spec, const struct operation *operation) {
+    char buffer[PATH_MAX];
+    const char *source = host_path(spec, buffer, operation->source), *path = operation->path;
+    struct stat st;
+    if ((operation->flags & BIND_COPY_LINK ? lstat(source, &st) : stat(source, &st)) < 0) {
+        if ((operation->flags & BIND_OPTIONAL) && (errno == ENOENT || errno == ENOTDIR)) return;
+        fail(spec, "getting attributes of path", operation->source);
+    }
+    if (S_ISLNK(st.st_mode)) {
+        copy_link(spec, source, operation);
+        return;
+    }
+    make_parents(spec, path);
+    if (S_ISDIR(st.st_mode)) {
+        if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
+    } else {
+        int fd = open(path, O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (fd < 0) fail(spec, "creating regular file", path);
+        close(fd);
+    }
+    if (mount(source, path, NULL, MS_BIND | MS_REC, NULL) < 0) fail(spec, "bind mounting", operation->source);
+    if ((operation->flags & BIND_RDONLY) && set_attributes(path, 1, ATTRIBUTE_RDONLY | ATTRIBUTE_NOSUID, 0) < 0 &&
+        (errno != ENOSYS || remount_read_only(path) < 0))
+        fail(spec, "making read-only", path);
+}
+
+/* Everything mounted below `path` becomes read-only; the mount at `path` itself stays writable. */
+static void protect(const struct spec *spec, const struct operation *operation) {
+    const char *path = operation->path;
+    if (set_attributes(path, 1, ATTRIBUTE_RDONLY | ATTRIBUTE_NOSUID | ATTRIBUTE_NODEV, 0) == 0) {
+        if (set_attributes(path, 0, 0, ATTRIBUTE_RDONLY) < 0) fail(spec, "making writable", path);
+        return;
+    }
+    if (errno != ENOSYS) fail(spec, "making read-only what is below", path);
+    size_t length = strlen(path);
+    for (const struct operation *o = spec->operations; o < operation; o++) {
+        struct stat st;
+        if (o->kind != OP_BIND || strncmp(o->path, path, length) != 0 || o->path[length] != '/') continue;
+        if (lstat(o->path, &st) < 0 || S_ISLNK(st.st_mode)) continue;
+        if (remount_read_only(o->path) < 0) fail(spec, "making read-only", o->path);
+    }
+}
+
+static void write_file(const struct spec *spec, const struct operation *operation) {
+    make_parents(spec, operation->path);
+    int fd = open(operation->path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, operation->flags);
+    if (fd < 0) fail(spec, "creating regular file", operation->path);
+    for (Py_ssize_t done = 0; done < operation->source_length;) {
+        ssize_t n = write(fd, operation->source + done, operation->source_length - done);
+        if (n < 0) fail(spec, "writing", operation->path);
+        done += n;
+    }
+    close(fd);
+}
+
+static void apply(const struct spec *spec, const struct operation *operation) {
+    const char *path = operation->path;
+    switch (operation->kind) {
+    case OP_DIRECTORY:
+        make_parents(spec, path);
+        if (mkdir(path, operation->flags) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
+        if (chmod(path, operation->flags) < 0) fail(spec, "setting the mode of", path);
+        break;
+    case OP_FILE:
+        write_file(spec, operation);
+        break;
+    case OP_SYMLINK:
+        make_parents(spec, path);
+        if (symlink(operation->source, path) < 0) fail(spec, "creating symlink", path);
+        break;
+    case OP_BIND:
+        bind_path(spec, operation);
+        break;
+    case OP_TMPFS:
+        make_parents(spec, path);
+        if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
+        if (mount("none", path, "tmpfs", MS_NOSUID | MS_NODEV, operation->source) < 0) fail(spec, "mounting", path);
+        break;
+    case OP_PROC:
+        if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
+        if (mount("none", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(spec, "mounting", path);
+        break;
+    case OP_DEVPTS:
+        if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
+        if (mount("none", path, "devpts", MS_NOSUID | MS_NOEXEC, operation->source) < 0) fail(spec, "mounting", path);
+        break;
+    case OP_PROTECT:
+        protect(spec, operation);
+        break;
+    case OP_OVERLAY: /* several host folders as one, read-only: `source` is the mount's options */
+        make_parents(spec, path);
+        if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
+        if (mount("none", path, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, operation->source) < 0)
+            fail(spec, "mounting an overlay at", path);
+        break;
+    case OP_MODE:
+        if (chmod(path, operation->flags) < 0) fail(spec, "setting the mode of", path);
+        break;
+    }
+}
+
+/* The new root is a tmpfs with the host's file system below OLD_ROOT while the operations run. */
+static void enter_root(const struct spec *spec) {
+    if (mount("none", "/", NULL, MS_REC | (spec->propagate ? MS_SLAVE : MS_PRIVATE), NULL) < 0)
+        fail(spec, "making '/' private", NULL);
+    static const char *const bases[] = {"/tmp", "/proc", "/dev", "/usr", NULL};
+    const char *base = NULL;
+    for (int i = 0; bases[i] && !base; i++)
+        if (mount("none", bases[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") == 0) base = bases[i];
+    if (!base) fail(spec, "mounting a new root directory", NULL);
+    if (chdir(base) < 0) fail(spec, "entering the new root directory", NULL);
+    if (mkdir(OLD_ROOT + 1, 0700) < 0) fail(spec, "creating a place for the old root directory", NULL);
+    if (syscall(SYS_pivot_root, ".", OLD_ROOT + 1) < 0) fail(spec, "changing the root directory", NULL);
+    if (chdir("/") < 0) fail(spec, "entering the new root directory", NULL);
+    mode_t mask = umask(0);
+    for (Py_ssize_t i = 0; i < spec->operation_count; i++) apply(spec, &spec->operations[i]);
+    umask(mask);
+    if (umount2(OLD_ROOT, MNT_DETACH) < 0) fail(spec, "unmounting the old root directory", NULL);
+    if (rmdir(OLD_ROOT) < 0) fail(spec, "removing the place of the old root directory", NULL);
+    if (!spec->propagate && chmod("/", 0555) < 0) fail(spec, "setting the mode of", "/");
+}
+
+static void bring_loopback_up(const struct spec *spec) {
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    strcpy(request.ifr_name, "lo");
+    request.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) fail(spec, "bringing the loopback interface up", NULL);
+    close(fd);
+}
+
+static void die_with_parent(const struct spec *spec) {
+    if (!spec->die) return;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) fail(spec, "setting the death signal", NULL);
+    /* The parent may be gone already: then nobody holds the other end of the status pipe. */
+    struct pollfd pollfd = {.fd = spec->status};
+    if (poll(&pollfd, 1, 0) == 1 && (pollfd.revents & POLLERR)) _exit(127);
+}
+
+static void take_identity(const struct spec *spec) {
+    if (spec->gid >= 0) {
+        if (setgroups(0, NULL) < 0 && errno != EPERM) fail(spec, "dropping the supplementary groups", NULL);
+        if (syscall(SYS_setresgid, spec->gid, spec->gid, spec->gid) < 0) fail(spec, "setting the group", NULL);
+    }
+    if (spec->uid >= 0) {
+        if (syscall(SYS_setresuid, spec->uid, spec->uid, spec->uid) < 0) fail(spec, "setting the user", NULL);
+        die_with_parent(spec); /* a change of user clears it */
+    }
+}
+
+static int scope_abstract_sockets(void) {
+#ifdef LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+    const uint64_t scope = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET;
+#else
+    const uint64_t scope = 1;
+#endif
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (abi < 6) return 0;
+    uint64_t attributes[3] = {0, 0, scope}; /* handled file and network accesses, scoped */
+    int fd = syscall(SYS_landlock_create_ruleset, attributes, sizeof attributes, 0);
+    if (fd < 0) return -1;
+    int result = syscall(SYS_landlock_restrict_self, fd, 0);
+    close(fd);
+    return result;
+}
+
+static void confine(const struct spec *spec) {
+    if (spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        fail(spec, "refusing new privileges", NULL);
+    if (spec->scope_sockets && scope_abstract_sockets() < 0 && errno != EPERM)
+        fail(spec, "applying Landlock", NULL);
+    if (spec->personality) {
+        if (personality(spec->personality) < 0) fail(spec, "setting the personality", NULL);
+    }
+    if (spec->filter_length) {
+        struct sock_fprog program = {.len = spec->filter_length, .filter = (struct sock_filter *)spec->filter};
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
+            fail(spec, "loading the system call filter", NULL);
+    }
+}
+
+static void redirect(const struct spec *spec) {
+    if (spec->input >= 0 && dup2(spec->input, 0) < 0) fail(spec, "redirecting standard input", NULL);
+    if (spec->output >= 0 && (dup2(spec->output, 1) < 0 || dup2(spec->output, 2) < 0))
+        fail(spec, "redirecting standard output", NULL);
+}
+
+/* The status pipe moves to 3 and closes when the program starts; nothing else survives. */
+static void close_others(struct spec *spec) {
+    if (!spec->close_others) return;
+    if (spec->status != 3) {
+        if (dup3(spec->status, 3, O_CLOEXEC) < 0) fail(spec, "moving the status pipe", NULL);
+        spec->status = 3;
+    }
+    if (syscall(SYS_close_range, 4, ~0U, 0) < 0)
+        for (int fd = 4; fd < 65536; fd++) close(fd);
+}
+
+static void default_signals(void) {
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    for (int number = 1; number < NSIG; number++)
+        if (number != SIGKILL && number != SIGSTOP) sigaction(number, &action, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* A builder that cannot be executed is a failed build, not a failed set-up: the reason goes to its log. */
+static _Noreturn void report_exec(const struct spec *spec) {
+    if (spec->output < 0) fail(spec, "unable to execute", spec->program);
+    char text[PATH_MAX + 256];
+    int n = snprintf(text, sizeof text, "executing '%s': %s\n", spec->program, strerror(errno));
+    ssize_t ignored = write(2, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+    (void)ignored;
+    _exit(1);
+}
+
+/* As execvp, but with the search path of the environment that the program gets, inside its own root. */
+static void run(const struct spec *spec) {
+    const char *search = NULL;
+    if (strchr(spec->program, '/')) {
+        execve(spec->program, spec->argv, spec->envp);
+        if (errno != ENOEXEC || spec->output >= 0) return;
+        search = "";
+    } else
+        for (char **e = spec->envp; *e && !search; e++)
+            if (strncmp(*e, "PATH=", 5) == 0) search = *e + 5;
+    char path[PATH_MAX];
+    int error = ENOENT;
+    size_t name = strlen(spec->program);
+    snprintf(path, sizeof path, "%s", spec->program);
+    for (const char *entry = search; entry && *entry;) {
+        size_t length = strcspn(entry, ":");
+        if (length && length + name + 2 < sizeof path) {
+            memcpy(path, entry, length);
+            path[length] = '/';
+            memcpy(path + length + 1, spec->program, name + 1);
+            execve(path, spec->argv, spec->envp);
+            if (errno == ENOEXEC) break;
+            if (errno != ENOENT && errno != ENOTDIR) error = errno;
+            errno = error;
+        }
+        entry += length + (entry[length] == ':');
+    }
+    if (errno == ENOEXEC) { /* a script without an interpreter line */
+        size_t count = 0;
+        while (spec->argv[count]) count++;
+        char *shell[count + 2];
+        shell[0] = "sh", shell[1] = path;
+        for (size_t i = 1; i <= count; i++) shell[i + 1] = spec->argv[i];
+        execve("/bin/sh", shell, spec->envp);
+        return;
+    }
+    errno = error;
+}
+
+static void prepare(struct spec *spec) {
+    die_with_parent(spec);
+    if (spec->new_session && setsid() < 0) fail(spec, "creating a new session", NULL);
+    if (spec->loopback) bring_loopback_up(spec);
+    if (spec->hostname) {
+        if (sethostname(spec->hostname, strlen(spec->hostname)) < 0) fail(spec, "setting the host name", NULL);
+        if (setdomainname("(none)", 6) < 0) fail(spec, "setting the domain name", NULL);
+    }
+    redirect(spec);
+    if (spec->new_root) enter_root(spec);
+    take_identity(spec);
+    if (chdir(spec->directory) < 0) fail(spec, "changing into", spec->directory);
+    close_others(spec);
+    if (spec->no_cores) {
+        struct rlimit limit = {0, RLIM_INFINITY};
+        if (setrlimit(RLIMIT_CORE, &limit) < 0) {
+            limit.rlim_max = 0;
+            setrlimit(RLIMIT_CORE, &limit);
+        }
+        umask(0022);
+    }
+    confine(spec);
+}
+
+static int child(void *argument) {
+    struct spec *spec = argument;
+    char byte;
+    if (spec->wait_for_maps && read(spec->sync, &byte, 1) != 1) _exit(127);
+    prepare(spec);
+    default_signals();
+    run(spec);
+    report_exec(spec);
+}
+
+/* ---- in the parent ---- */
+
+static int write_proc(pid_t pid, const char *name, const char *text, size_t length) {
+    char path[64];
+    if (pid)
+        snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    else
+        snprintf(path, sizeof path, "/proc/self/%s", name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    ssize_t n = write(fd, text, length);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return n < 0 ? -1 : 0;
+}
+
+static const char *write_maps(pid_t pid, const char *uids, const char *gids, int deny_setgroups) {
+    if (deny_setgroups && write_proc(pid, "setgroups", "deny", 4) < 0 && errno != ENOENT) return "writing setgroups";
+    if (write_proc(pid, "gid_map", gids, strlen(gids)) < 0) return "writing the group map";
+    if (write_proc(pid, "uid_map", uids, strlen(uids)) < 0) return "writing the user map";
+    return NULL;
+}
+
+static void free_vector(char **vector) { PyMem_Free(vector); }
+
+static char **to_vector(PyObject *sequence, PyObject **keep) {
+    *keep = PySequence_Fast(sequence, "a sequence of bytes is needed");
+    if (!*keep) return NULL;
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(*keep);
+    char **vector = PyMem_Calloc(n + 1, sizeof *vector);
+    if (!vector) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (PyBytes_AsStringAndSize(PySequence_Fast_GET_ITEM(*keep, i), &vector[i], NULL) < 0) {
+            free_vector(vector);
+            return NULL;
+        }
+    return vector;
+}
+
+static int to_operations(PyObject *sequence, struct spec *spec, PyObject **keep) {
+    *keep = PySequence_Fast(sequence, "a sequence of operations is needed");
+    if (!*keep) return -1;
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(*keep);
+    spec->operations = PyMem_Calloc(n + 1, sizeof *spec->operations);
+    if (!spec->operations) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    spec->operation_count = n;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        struct operation *o = &spec->operations[i];
+        if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(*keep, i), "iyy#i", &o->kind, &o->path, &o->source,
+                              &o->source_length, &o->flags))
+            return -1;
+        if (o->kind != OP_FILE && strlen(o->source) != (size_t)o->source_length) {
+            PyErr_SetString(PyExc_ValueError, "embedded null byte");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *raise_failure(const struct failure *failure) {
+    PyObject *step = PyUnicode_DecodeFSDefault(failure->step);
+    PyObject *arguments = step ? Py_BuildValue("(iN)", failure->error, step) : NULL;
+    if (arguments) PyErr_SetObject(SetupError, arguments);
+    Py_XDECREF(arguments);
+    return NULL;
+}
+
+static PyObject *raise_step(const char *step) {
+    struct failure failure = {.error = errno};
+    snprintf(failure.step, sizeof failure.step, "%s", step);
+    return raise_failure(&failure);
+}
+
+/* Signals stay blocked from the clone until the child has started its program, so that none of Python's handlers runs
+ * in the shared memory, and the thread's errno (shared too) is not disturbed by an interrupted read. */
+static pid_t start(struct spec *spec, const char *uids, const char *gids, int deny, struct failure *failure) {
+    int status[2], sync[2];
+    memset(failure, 0, sizeof *failure);
+    if (pipe2(status, O_CLOEXEC) < 0) return -1;
+    if (pipe2(sync, O_CLOEXEC) < 0) {
+        close(status[0]), close(status[1]);
+        return -1;
+    }
+    char *stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED) return -1;
+    spec->status = status[1], spec->sync = sync[0], spec->wait_for_maps = uids != NULL;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t pid = clone(child, stack + CHILD_STACK, spec->clone_flags | CLONE_VM | SIGCHLD, spec);
+    int error = errno;
+    close(sync[0]), close(status[1]);
+    if (pid > 0) {
+        const char *step = uids ? write_maps(pid, uids, gids, deny) : NULL;
+        if (step) {
+            failure->error = errno;
+            snprintf(failure->step, sizeof failure->step, "%s", step);
+        } else if (uids && write(sync[1], "1", 1) != 1) {
+            failure->error = errno;
+            strcpy(failure->step, "starting the child");
+        }
+        close(sync[1]); /* without its byte the child ends */
+        struct failure reported;
+        ssize_t n;
+        do n = read(status[0], &reported, sizeof reported);
+        while (n < 0 && errno == EINTR);
+        if (n == (ssize_t)sizeof reported) *failure = reported;
+        if (failure->step[0]) {
+            kill(pid, SIGKILL);
+            while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
+        }
+    } else
+        close(sync[1]);
+    close(status[0]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    munmap(stack, CHILD_STACK);
+    /* A change of identity in the child marked the shared memory: ours is still an ordinary process. */
+    if (spec->uid >= 0) prctl(PR_SET_DUMPABLE, 1);
+    errno = error;
+    return pid;
+}
+
+static char *spec_names[] = {"program",  "argv",      "environment", "directory",   "operations", "namespaces", "uid_map",
+                             "gid_map",  "deny_setgroups", "uid",    "gid",         "input",      "output",     "hostname",
+                             "filter",   "personality", "loopback",  "new_session", "confined",   "propagate",  "die",
+                             "scope_sockets", "no_new_privileges", NULL};
+
+struct parsed {
+    struct spec spec;
+    const char *uids, *gids;
+    int deny;
+    PyObject *keep_operations, *keep_argv, *keep_environment;
+};
+
+static int parse(PyObject *args, PyObject *keywords, struct parsed *p) {
+    PyObject *argv, *environment, *operations;
+    const char *filter = NULL;
+    Py_ssize_t filter_length = 0;
+    int confined;
+    memset(p, 0, sizeof *p);
+    struct spec *s = &p->spec;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "yOOyOizzplliizz#kppppppp", spec_names, &s->program, &argv,
+                                     &environment, &s->directory, &operations, &s->clone_flags, &p->uids, &p->gids,
+                                     &p->deny, &s->uid, &s->gid, &s->input, &s->output, &s->hostname, &filter,
+                                     &filter_length, &s->personality, &s->loopback, &s->new_session, &confined,
+                                     &s->propagate, &s->die, &s->scope_sockets, &s->no_new_privileges))
+        return -1;
+    s->filter = (const struct sock_filter *)filter;
+    s->filter_length = filter_length / sizeof(struct sock_filter);
+    s->no_cores = s->close_others = confined;
+    if (to_operations(operations, s, &p->keep_operations) < 0) return -1;
+    s->new_root = s->operation_count > 0;
+    if (!(s->argv = to_vector(argv, &p->keep_argv))) return -1;
+    if (!(s->envp = to_vector(environment, &p->keep_environment))) return -1;
+    return 0;
+}
+
+static void release(struct parsed *p) {
+    PyMem_Free(p->spec.operations);
+    free_vector(p->spec.argv);
+    free_vector(p->spec.envp);
+    Py_XDECREF(p->keep_operations);
+    Py_XDECREF(p->keep_argv);
+    Py_XDECREF(p->keep_environment);
+}
+
+static PyObject *spawn(PyObject *self, PyObject *args, PyObject *keywords) {
+    (void)self;
+    struct parsed p;
+    struct failure failure;
+    PyObject *result = NULL;
+    if (parse(args, keywords, &p) == 0) {
+        pid_t pid;
+        Py_BEGIN_ALLOW_THREADS;
+        pid = start(&p.spec, p.uids, p.gids, p.deny, &failure);
+        Py_END_ALLOW_THREADS;
+        if (pid < 0)
+            result = raise_step("creating namespaces");
+        else if (failure.step[0])
+            result = raise_failure(&failure);
+        else
+            result = PyLong_FromLong(pid);
+    }
+    release(&p);
+    return result;
+}
+
+/* Replaces this process. A failure before the new root is entered raises; one after ends the process with a message,
+ * since there is no way back. */
+static PyObject *execute(PyObject *self, PyObject *args, PyObject *keywords) {
+    (void)self;
+    struct parsed p;
+    if (parse(args, keywords, &p) < 0) {
+        release(&p);
+        return NULL;
+    }
+    if (unshare(p.spec.clone_flags) < 0) {
+        release(&p);
+        return raise_step("creating namespaces");
+    }
+    const char *step = p.uids ? write_maps(0, p.uids, p.gids, p.deny) : NULL;
+    if (step) {
+        release(&p);
+        return raise_step(step);
+    }
+    p.spec.status = -1;
+    prepare(&p.spec);
+    default_signals();
+    run(&p.spec);
+    fail(&p.spec, "unable to execute", p.spec.program);
+}
+
+/* ---- Landlock: for machines without user namespaces ---- */
+
+static int allow(int ruleset, PyObject *paths, uint64_t access) {
+    PyObject *fast = PySequence_Fast(paths, "a sequence of paths is needed");
+    if (!fast) return -1;
+    const uint64_t for_files = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |
+                               (1ULL << 14) /* truncate */ | (1ULL << 15) /* ioctl on devices */;
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast); i++) {
+        char *path;
+        struct stat st;
+        if (PyBytes_AsStringAndSize(PySequence_Fast_GET_ITEM(fast, i), &path, NULL) < 0) goto failed;
+        int fd = open(path, O_PATH | O_CLOEXEC);
+        if (fd < 0) continue; /* what is absent needs no permission */
+        struct landlock_path_beneath_attr rule = {.allowed_access = access, .parent_fd = fd};
+        if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode)) rule.allowed_access &= for_files;
+        int result = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+        close(fd);
+        if (result < 0) {
+            PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
+            goto failed;
+        }
+    }
+    Py_DECREF(fast);
+    return 0;
+failed:
+    Py_DECREF(fast);
+    return -1;
+}
+
+/* Confines this process for ever: `readable` and `writable` are all it can open; returns False without Landlock. */
+static PyObject *landlock(PyObject *self, PyObject *args) {
+    (void)self;
+    PyObject *readable, *writable;
+    int network;
+    if (!PyArg_ParseTuple(args, "OOp", &readable, &writable, &network)) return NULL;
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (abi < 1) Py_RETURN_FALSE;
+    /* Bits by version: 1: 0-12, 2: refer, 3: truncate, 5: ioctl; network from 4, scopes from 6. */
+    uint64_t handled = (1ULL << 13) - 1;
+    if (abi >= 2) handled |= 1ULL << 13;
+    if (abi >= 3) handled |= 1ULL << 14;
+    uint64_t attributes[3] = {handled, abi >= 4 && !network ? 3 : 0, abi >= 6 ? 3 : 0};
+    size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
+    int ruleset = syscall(SYS_landlock_create_ruleset, attributes, size, 0);
+    if (ruleset < 0) return PyErr_SetFromErrno(PyExc_OSError);
+    const uint64_t read_access =
+        LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+    if (allow(ruleset, readable, read_access) < 0 || allow(ruleset, writable, handled) < 0) {
+        close(ruleset);
+        return NULL;
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        close(ruleset);
+        return NULL;
+    }
+    close(ruleset);
+    Py_RETURN_TRUE;
+}
+
+/* The forked child of a builtin builder: dies with its parent, in namespaces where the kernel allows. */
+static PyObject *isolate(PyObject *self, PyObject *args) {
+    (void)self;
+    int flags, deny;
+    const char *uids, *gids;
+    if (!PyArg_ParseTuple(args, "izzp", &flags, &uids, &gids, &deny)) return NULL;
+    if (unshare(flags) < 0) return raise_step("creating namespaces");
+    const char *step = uids ? write_maps(0, uids, gids, deny) : NULL;
+    if (step) return raise_step(step);
+    Py_RETURN_NONE;
+}
+
+static PyObject *set_death_signal(PyObject *self, PyObject *args) {
+    (void)self;
+    int number;
+    if (!PyArg_ParseTuple(args, "i", &number)) return NULL;
+    if (prctl(PR_SET_PDEATHSIG, number) < 0) return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"spawn", (PyCFunction)(void (*)(void))spawn, METH_VARARGS | METH_KEYWORDS, "Starts a program; returns its id."},
+    {"execute", (PyCFunction)(void (*)(void))execute, METH_VARARGS | METH_KEYWORDS, "Replaces this process."},
+    {"landlock", landlock, METH_VARARGS, "Confines this process to the given paths."},
+    {"isolate", isolate, METH_VARARGS, "Moves this process into new namespaces."},
+    {"set_death_signal", set_death_signal, METH_VARARGS, "The signal this process gets when its parent dies."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_sandbox", .m_size = -1, .m_methods = methods};
+
+PyMODINIT_FUNC PyInit__sandbox(void) {
+    PyObject *m = PyModule_Create(&module);
+    if (!m) return NULL;
+    SetupError = PyErr_NewExceptionWithDoc("frazil.build._sandbox.SetupError", "(errno, step)", PyExc_OSError, NULL);
+    if (!SetupError || PyModule_AddObjectRef(m, "SetupError", SetupError) < 0) return NULL;
+    PyModule_AddIntConstant(m, "DIRECTORY", OP_DIRECTORY);
+    PyModule_AddIntConstant(m, "FILE", OP_FILE);
+    PyModule_AddIntConstant(m, "SYMLINK", OP_SYMLINK);
+    PyModule_AddIntConstant(m, "BIND", OP_BIND);
+    PyModule_AddIntConstant(m, "TMPFS", OP_TMPFS);
+    PyModule_AddIntConstant(m, "PROC", OP_PROC);
+    PyModule_AddIntConstant(m, "DEVPTS", OP_DEVPTS);
+    PyModule_AddIntConstant(m, "PROTECT", OP_PROTECT);
+    PyModule_AddIntConstant(m, "MODE", OP_MODE);
+    PyModule_AddIntConstant(m, "OVERLAY", OP_OVERLAY);
+    PyModule_AddStringConstant(m, "OLD_ROOT", OLD_ROOT);
+    PyModule_AddIntConstant(m, "BIND_OPTIONAL", BIND_OPTIONAL);
+    PyModule_AddIntConstant(m, "BIND_RDONLY", BIND_RDONLY);
+    PyModule_AddIntConstant(m, "BIND_COPY_LINK", BIND_COPY_LINK);
+    PyModule_AddIntConstant(m, "NEWUSER", CLONE_NEWUSER);
+    PyModule_AddIntConstant(m, "NEWNS", CLONE_NEWNS);
+    PyModule_AddIntConstant(m, "NEWPID", CLONE_NEWPID);
+    PyModule_AddIntConstant(m, "NEWNET", CLONE_NEWNET);
+    PyModule_AddIntConstant(m, "NEWIPC", CLONE_NEWIPC);
+    PyModule_AddIntConstant(m, "NEWUTS", CLONE_NEWUTS);
+    PyModule_AddIntConstant(m, "NEWCGROUP", CLONE_NEWCGROUP);
+    PyModule_AddIntConstant(m, "PER_LINUX32", PER_LINUX32);
+    PyModule_AddIntConstant(m, "ADDR_NO_RANDOMIZE", ADDR_NO_RANDOMIZE);
+    return m;
+}
