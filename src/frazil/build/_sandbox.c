@@ -251,6 +251,24 @@ static void write_file(const struct spec *spec, const struct operation *operatio
     close(fd);
 }
 
+/* Several host folders as one, read-only. Overlays stack two deep only, and not on every file system: then the first
+ * folder alone. */
+static void overlay(const struct spec *spec, const struct operation *operation) {
+    const char *path = operation->path, *layers = operation->source + strlen("lowerdir=");
+    char first[PATH_MAX];
+    size_t length = strcspn(layers, ":");
+    make_parents(spec, path);
+    if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
+    if (mount("none", path, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, operation->source) == 0) return;
+    if (length >= sizeof first) fail(spec, "mounting an overlay at", path);
+    memcpy(first, layers, length);
+    first[length] = 0;
+    if (mount(first, path, NULL, MS_BIND | MS_REC, NULL) < 0) fail(spec, "bind mounting", first);
+    if (set_attributes(path, 1, ATTRIBUTE_RDONLY | ATTRIBUTE_NOSUID, 0) < 0 &&
+        (errno != ENOSYS || remount_read_only(path) < 0))
+        fail(spec, "making read-only", path);
+}
+
 static void apply(const struct spec *spec, const struct operation *operation) {
     const char *path = operation->path;
     switch (operation->kind) {
@@ -285,11 +303,8 @@ static void apply(const struct spec *spec, const struct operation *operation) {
     case OP_PROTECT:
         protect(spec, operation);
         break;
-    case OP_OVERLAY: /* several host folders as one, read-only: `source` is the mount's options */
-        make_parents(spec, path);
-        if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
-        if (mount("none", path, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, operation->source) < 0)
-            fail(spec, "mounting an overlay at", path);
+    case OP_OVERLAY:
+        overlay(spec, operation);
         break;
     case OP_MODE:
         if (chmod(path, operation->flags) < 0) fail(spec, "setting the mode of", path);

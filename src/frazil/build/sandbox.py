@@ -49,7 +49,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What one builder sees. `store_scratch` is the writable folder shown as the store, holding the inputs as mounts."""
+    """What one builder sees. `store_scratch`: the writable folder shown as the store, inputs mounted inside."""
 
     store_directory: str
     store_scratch: str

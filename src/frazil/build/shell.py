@@ -61,7 +61,7 @@ def read_needs(path: str) -> tuple[str | None, list[str]] | None:
             if kind == 1 and address <= table < address + n
         )
         return interpreter, [_text(data, start + value) for tag, value in entries if tag == 1]
-    except (OSError, ValueError, IndexError, StopIteration, struct.error):
+    except (OSError, ValueError, IndexError, struct.error):
         return None
 
 

@@ -47,6 +47,21 @@ def _store_operation(logical: str, physical: str) -> Operation:
     return (native.BIND, target, os.fsencode(os.path.realpath(physical)), native.BIND_RDONLY)
 
 
+def is_shown(logical: str, physical: str) -> bool:
+    """Whether the store is at its logical place already: it is there, or this process runs in a view of it."""
+    if logical == physical:
+        return True
+    try:
+        if os.path.samefile(logical, physical):
+            return True
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.split(" ") for line in file if " - overlay " in line]
+    except OSError:
+        return False
+    layer = f"lowerdir={native.OLD_ROOT}{os.path.realpath(physical)}:"
+    return any(fields[4] == logical and layer in fields[-1] for fields in lines)
+
+
 def view_operations(logical: str, physical: str) -> list[Operation]:
     operations: list[Operation] = []
     folder = "/"
@@ -62,7 +77,7 @@ def _start(
 ) -> int:
     if not argv:
         raise ViewError("there is no command to run")
-    same = logical == physical
+    same = is_shown(logical, physical)
     uid, gid = os.geteuid(), os.getegid()
     own_user = uid != 0 and not same
     assert callable(function)
@@ -135,7 +150,7 @@ def exec_at(
 ) -> NoReturn:
     """Becomes the command. With several threads (where the kernel forbids it) a child runs and this process ends so."""
     _flush()
-    if logical != physical and os.geteuid() != 0 and len(os.listdir("/proc/self/task")) > 1:
+    if not is_shown(logical, physical) and os.geteuid() != 0 and len(os.listdir("/proc/self/task")) > 1:
         os._exit(run_at(logical, physical, argv, env, cwd))
     _start(native.execute, logical, physical, argv, env, cwd)
     raise AssertionError("unreachable")
