@@ -16,6 +16,8 @@ from frazil.flake.reference import Attribute, FlakeReference
 
 if TYPE_CHECKING:
     from frazil.fetch.inputs import FetchContext, FetchedTree
+    from frazil.flake.cursor import Cursor
+    from frazil.flake.locking import LockedFlake, LockFlags
 
 
 class LazyAttributes(Mapping[str, Attribute]):
@@ -60,6 +62,7 @@ class Trees:
         self.color = color
         self._fetched: dict[str, Tree] = {}
         self._by_path: dict[str, Tree] = {}
+        self._outputs: dict[int, tuple[LockedFlake, Cursor]] = {}
 
     @property
     def context(self) -> FetchContext:
@@ -67,7 +70,42 @@ class Trees:
         return context
 
     def warn(self, text: str) -> None:
-        self.session.warn(text)
+        from frazil.activity import Verbosity
+
+        self.session.reporter.log(Verbosity.WARN, text)
+
+    def notice(self, text: str) -> None:
+        from frazil.activity import Verbosity
+
+        self.session.reporter.log(Verbosity.NOTICE, text)
+
+    # -- flakes -----------------------------------------------------------------------------------
+
+    def lock(self, reference: FlakeReference, flags: LockFlags) -> LockedFlake:
+        from frazil.flake.locking import lock_flake
+
+        return lock_flake(self, reference, flags)
+
+    def outputs(self, locked: LockedFlake) -> Cursor:
+        """The outputs of a flake, evaluated as far as one walks; the same for one locked flake."""
+        from frazil.flake.call import call_flake
+        from frazil.flake.cursor import Cursor
+
+        def root() -> Any:
+            flake = call_flake(self, locked)
+            return self.evaluator.get_attr(flake, "outputs")
+
+        found = self._outputs.get(id(locked))
+        if found is None:
+            found = self._outputs[id(locked)] = (locked, Cursor(self.evaluator, self.evaluator.lazy(root)))
+        return found[1]
+
+    def show_value(self, value: Any) -> str:
+        """A value for a message, shortened."""
+        from frazil.lang.runtime import show_value
+
+        text: str = show_value(value)
+        return text.encode("latin-1", "replace").decode("utf-8", "replace")
 
     # -- fetching ----------------------------------------------------------------------------------
 

@@ -1,0 +1,198 @@
+"""Derivations among values: what `nix-build`, `nix-env` and installables find in a set, list or function.
+
+In: a value. Out: `Package`s, each with its store derivation and outputs, in the order Nix finds them. Source: the
+manual pages of `nix-build` and `nix-env` (`recurseForDerivations`, `meta.outputsToInstall`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from frazil.flake.errors import FlakeError
+from frazil.lang.errors import EvalError, TypeMismatch
+from frazil.lang.runtime import (
+    force,
+    force_attrs,
+    force_bool,
+    force_list,
+    force_string,
+    force_string_no_context,
+    is_derivation,
+)
+from frazil.lang.values import MISSING, Attrs
+from frazil.store.path import StoreDirectory, StorePath
+
+Value = Any
+_COMPONENT = re.compile(r"[A-Za-z_][A-Za-z0-9_+-]*\Z")
+MAX_DEPTH = 1000
+
+
+def to_store_path(value: Value, directory: StoreDirectory, trace: str) -> StorePath:
+    """A string that is a store path itself."""
+    text = force_string(value, set(), trace)
+    return directory.parse(text.encode("latin-1").decode("utf-8", "surrogateescape"))
+
+
+@dataclass(slots=True)
+class Package:
+    """One derivation. `path`: the attribute path it was found at, joined with dots."""
+
+    attrs: Attrs
+    path: str
+    directory: StoreDirectory
+
+    @property
+    def name(self) -> str:
+        value = self.attrs.lookup("name")
+        if value is MISSING:
+            raise TypeMismatch("derivation name missing")
+        return force_string_no_context(value, "while evaluating the 'name' attribute of a derivation")
+
+    @property
+    def drv_path(self) -> StorePath | None:
+        """The store derivation; making the value writes it."""
+        value = self.attrs.lookup("drvPath")
+        if value is MISSING:
+            return None
+        found = to_store_path(value, self.directory, "while evaluating the 'drvPath' attribute of a derivation")
+        if not found.is_derivation:
+            raise FlakeError(f"store path '{found.base}' is not a valid derivation path")
+        return found
+
+    @property
+    def output_name(self) -> str:
+        value = self.attrs.lookup("outputName")
+        if value is MISSING:
+            return ""
+        return force_string_no_context(value, "while evaluating the output name of a derivation")
+
+    @property
+    def outputs(self) -> list[str]:
+        """All outputs, in the order written."""
+        value = self.attrs.lookup("outputs")
+        if value is MISSING:
+            return ["out"]
+        elements = force_list(value, "while evaluating the 'outputs' attribute of a derivation")
+        trace = "while evaluating the name of an output of a derivation"
+        return [force_string_no_context(element, trace) for element in elements]
+
+    def outputs_to_install(self) -> list[str]:
+        """The output that was selected (`pkg.dev`), else `meta.outputsToInstall`, else all."""
+        outputs = self.outputs
+        specified = self.attrs.lookup("outputSpecified")
+        trace = "while evaluating the 'outputSpecified' attribute of a derivation"
+        if specified is not MISSING and force_bool(specified, trace):
+            if self.output_name not in outputs:
+                raise FlakeError(f"derivation does not have output '{self.output_name}'")
+            return [self.output_name]
+        wanted = self.meta("outputsToInstall")
+        if wanted is MISSING:
+            return outputs
+        bad = FlakeError("this derivation has bad 'meta.outputsToInstall'")
+        if not isinstance(wanted, list):
+            raise bad
+        names = [force(element) for element in wanted]
+        if not all(isinstance(name, str) and name in outputs for name in names):
+            raise bad
+        return names
+
+    def meta(self, name: str) -> Value:
+        """An attribute of `meta`, forced; MISSING where there is none or where it holds anything but plain data."""
+        meta = self.attrs.lookup("meta")
+        if meta is MISSING:
+            return MISSING
+        table = force_attrs(meta, "while evaluating the 'meta' attribute of a derivation")
+        value = table.lookup(name)
+        return force(value) if value is not MISSING and _is_plain(value, 0) else MISSING
+
+
+def _is_plain(value: Value, depth: int) -> bool:
+    if depth > MAX_DEPTH:
+        raise EvalError("stack overflow; 'meta' is nested too deeply")
+    value = force(value)
+    if isinstance(value, list):
+        return all(_is_plain(element, depth + 1) for element in value)
+    if isinstance(value, Attrs):
+        if value.has("outPath"):
+            return False
+        return all(_is_plain(element, depth + 1) for element in value.raw_values())
+    return isinstance(value, str | int | float) or hasattr(value, "context")
+
+
+def package_of(value: Value, directory: StoreDirectory, path: str = "") -> Package | None:
+    """The value as a package, where it is a derivation."""
+    value = force(value)
+    if not isinstance(value, Attrs) or not is_derivation(value):
+        return None
+    package = Package(value, path, directory)
+    _ = package.name  # a derivation without a name is an error at once
+    return package
+
+
+class _Finder:
+    def __init__(self, evaluator: Any, directory: StoreDirectory, auto_arguments: Mapping[str, Value]) -> None:
+        self.evaluator, self.directory, self.auto_arguments = evaluator, directory, auto_arguments
+        self.found: list[Package] = []
+        self.done: dict[int, Attrs] = {}
+
+    def enter(self, value: Value, path: str) -> bool:
+        """Whether the value is a derivation, new or seen before."""
+        package = package_of(value, self.directory, path)
+        if package is None:
+            return False
+        if id(package.attrs) not in self.done:
+            self.done[id(package.attrs)] = package.attrs
+            self.found.append(package)
+        return True
+
+    def search(self, value: Value, path: str, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise EvalError("stack overflow; sets of derivations are nested too deeply")
+        value = self.evaluator.auto_call(force(value), self.auto_arguments)
+        if self.enter(value, path):
+            return
+        if isinstance(value, Attrs):
+            self.search_attrs(value, path, depth)
+        elif isinstance(value, list):
+            for index, element in enumerate(value):
+                place = _join(path, str(index))
+                if not self.enter(element, place):
+                    self.search(element, place, depth + 1)
+        else:
+            raise TypeMismatch("expression does not evaluate to a derivation (or a set or list of those)")
+
+    def search_attrs(self, attrs: Attrs, path: str, depth: int) -> None:
+        combine = attrs.has("_combineChannels")
+        for name, item in attrs.items():
+            if not _COMPONENT.match(name):
+                continue
+            place = _join(path, name)
+            try:
+                if combine or (not self.enter(item, place) and self.recurses(force(item))):
+                    self.search(item, place, depth + 1)
+            except EvalError as error:
+                error.add_trace(attrs.position(name), f"while evaluating the attribute '{name}'")
+                raise
+
+    def recurses(self, value: Value) -> bool:
+        if not isinstance(value, Attrs):
+            return False
+        flag = value.lookup("recurseForDerivations")
+        trace = "while evaluating the attribute `recurseForDerivations`"
+        return flag is not MISSING and force_bool(flag, trace)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def find_derivations(
+    evaluator: Any, value: Value, directory: StoreDirectory, auto_arguments: Mapping[str, Value] | None = None
+) -> list[Package]:
+    """All derivations that a value holds, each once. Raises EvalError for a value that can hold none."""
+    finder = _Finder(evaluator, directory, auto_arguments or {})
+    finder.search(value, "", 0)
+    return finder.found
