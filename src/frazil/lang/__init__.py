@@ -46,11 +46,23 @@ def _compiled_modules_exist() -> bool:
     return any(os.path.exists(os.path.join(folder, "values" + suffix)) for suffix in EXTENSION_SUFFIXES)
 
 
+def _prepare_pure_mode() -> None:
+    from importlib.machinery import ModuleSpec
+
+    import cython  # noqa: F401
+
+    # Cython's stand-in for this package lacks what the import system asks of a parent package.
+    cimports = sys.modules["cython.cimports"]
+    cimports.__spec__ = ModuleSpec("cython.cimports", None)
+    cimports.__spec__._initializing = False  # type: ignore[attr-defined]
+    sys.meta_path.insert(0, _PureFinder)  # type: ignore[arg-type]
+
+
 if os.environ.get("FRAZIL_PURE") == "1" or not _compiled_modules_exist():
     import importlib.util  # the finder must not be asked for what it imports
 
     _COMPILED = False
-    sys.meta_path.insert(0, _PureFinder)  # type: ignore[arg-type]
+    _prepare_pure_mode()
 
 
 def is_compiled() -> bool:

@@ -47,6 +47,16 @@ cdef class State:
     cdef public Py_ssize_t call_depth
     cdef public Py_ssize_t max_call_depth
     cdef public bint show_trace
+    cdef public dict globals
+    cdef public dict symbols
+
+
+@cython.final
+cdef class Scope:
+    cdef Scope up
+    cdef dict names
+    cdef str single
+    cdef Py_ssize_t pos
 
 
 cdef class Env:
@@ -60,6 +70,7 @@ cdef class Expr:
     cdef object eval(self, Env env)
     cdef object delay(self, Env env)
     cdef object peek(self, Env env)
+    cdef Expr bind(self, Scope scope)
 
 
 cdef class LambdaExpr(Expr):

@@ -32,6 +32,20 @@ class State:
     """What expressions share: settings, the outside world, positions, depth. `Evaluator` extends it."""
 
 
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Scope:
+    """What a scope will hold, while names are resolved: `names` to slots, or the `single` argument of a function, or
+    neither for a `with`, whose position is `pos`."""
+
+    def __init__(self, up, names, single, pos=0):
+        self.up = up
+        self.names = names
+        self.single = single
+        self.pos = pos
+
+
 @cython.freelist(1024)
 @cython.no_gc
 @cython.cclass
@@ -56,6 +70,10 @@ class Expr:
         """A value where one is at hand without work, otherwise a thunk."""
         return new_thunk(self, env)
 
+    def bind(self, scope):
+        """Resolve names; gives the expression to use instead of this one."""
+        return self
+
     def peek(self, env):
         """The value where it is already known and nothing need be allocated, otherwise MISSING."""
         return MISSING
@@ -79,6 +97,10 @@ class LambdaExpr(Expr):
     def apply(self, up, argument, call_pos):
         """The body's value for an argument (value or thunk)."""
         raise NotImplementedError
+
+    def position(self):
+        """Where the function is written, or None."""
+        return None if self.state is None else self.state.positions.position(self.pos)
 
 
 @cython.final
@@ -361,6 +383,14 @@ def new_thunk(expr, slot):
     thunk.expr = expr
     thunk.slot = slot
     return thunk
+
+
+def thunk_state(thunk):
+    """("pending" | "running" | "done", value)."""
+    inner = cython.cast(Thunk, thunk)
+    if inner.expr is None:
+        return "done", inner.slot
+    return ("running" if inner.expr is BLACKHOLE else "pending"), None
 
 
 def new_env(up, payload):

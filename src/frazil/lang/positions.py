@@ -1,0 +1,88 @@
+"""Positions as integers: every source text gets a range, so that `base + offset` names a byte of it.
+
+0 means nowhere. Line and column are computed when somebody asks. Lines end at LF, CR, or CR LF; columns count bytes from 1.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from frazil.lang.errors import display
+from frazil.position import Position
+
+
+class PositionTable:
+    """All source texts of one evaluator."""
+
+    def __init__(self) -> None:
+        self._bases: list[int] = []
+        self._origins: list[tuple[str, bool, bytes]] = []
+        self._next = 1
+
+    def add_origin(self, name: str, is_path: bool, text: bytes) -> int:
+        """The base of a new source text; `name` is a byte string: a path or what to call the text."""
+        base = self._next
+        self._bases.append(base)
+        self._origins.append((name, is_path, text))
+        self._next = base + len(text) + 2
+        return base
+
+    def locate(self, pos: int) -> tuple[str, bool, bytes, int] | None:
+        """(name, is a path, text, offset) of a position."""
+        if pos <= 0:
+            return None
+        index = bisect_right(self._bases, pos) - 1
+        name, is_path, text = self._origins[index]
+        return name, is_path, text, pos - self._bases[index]
+
+    def file_line_column(self, pos: int) -> tuple[str, bool, int, int] | None:
+        """(name, is a path, line, column)."""
+        found = self.locate(pos)
+        if found is None:
+            return None
+        name, is_path, text, offset = found
+        line, start = line_of(text, offset)
+        return name, is_path, line, offset - start + 1
+
+    def position(self, pos: int) -> Position | None:
+        """The position in full, with the source line and its neighbours."""
+        found = self.locate(pos)
+        if found is None:
+            return None
+        name, _, text, offset = found
+        line, start = line_of(text, offset)
+        this, following = line_at(text, start)
+        after = line_at(text, following)[0] if following < len(text) else None
+        before = None
+        if start > 0:
+            before = line_at(text, previous_start(text, start))[0]
+        return Position(display(name), line, offset - start + 1, this, before, after)
+
+
+def line_of(text: bytes, offset: int) -> tuple[int, int]:
+    """(line counted from 1, offset of its start)."""
+    head = text[:offset]
+    line = 1 + head.count(b"\n")
+    lone = head.count(b"\r") - head.count(b"\r\n")
+    # A CR whose LF comes after the offset is not a line of its own.
+    if lone and head.endswith(b"\r") and text[offset : offset + 1] == b"\n":
+        lone -= 1
+        head = head[:-1]
+    return line + lone, max(head.rfind(b"\n"), head.rfind(b"\r")) + 1
+
+
+def line_at(text: bytes, start: int) -> tuple[str, int]:
+    """(the line that starts there, where the next one starts)."""
+    end = start
+    while end < len(text) and text[end] not in b"\r\n":
+        end += 1
+    following = end + (2 if text[end : end + 2] == b"\r\n" else 1)
+    return text[start:end].decode("utf-8", "replace"), following
+
+
+def previous_start(text: bytes, start: int) -> int:
+    end = start - 1
+    if text[end : end + 1] == b"\n" and end > 0 and text[end - 1 : end] == b"\r":
+        end -= 1
+    head = text[:end]
+    return max(head.rfind(b"\n"), head.rfind(b"\r")) + 1

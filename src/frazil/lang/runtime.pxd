@@ -1,0 +1,64 @@
+from frazil.lang.values cimport Attrs, Env, Expr, State, Thunk
+
+
+cdef class CallExpr(Expr):
+    cdef object function
+    cdef object argument
+    cdef object argument2
+
+
+cdef class PythonExpr(Expr):
+    cdef object function
+
+
+cpdef object force(object value)
+cdef object force_at(object value, Py_ssize_t pos)
+cpdef object force_deep(State state, object value)
+cdef object deepen(State state, object value, set seen)
+cdef object call_value(State state, object function, list arguments, Py_ssize_t pos)
+cdef object call_primop(State state, object primop, list arguments, Py_ssize_t pos)
+cpdef object call(State state, object function, object argument)
+cpdef object call2(State state, object function, object argument1, object argument2)
+cpdef object call_many(State state, object function, list arguments)
+cpdef Thunk delayed_call(State state, object function, object argument)
+cpdef Thunk delayed_call2(State state, object function, object argument1, object argument2)
+cpdef Thunk lazy(object function)
+cpdef bint equal(State state, object left, object right) except -1
+cdef bint equal_cells(State state, object left, object right, Py_ssize_t pos) except -1
+cdef bint equal_values(State state, object left, object right, Py_ssize_t pos) except -1
+cpdef bint less_than(State state, object left, object right, str what=*) except -1
+cpdef str type_name(object value)
+cpdef str show_type(object value)
+cpdef object force_int(object value, str trace)
+cpdef object force_float(object value, str trace)
+cpdef object force_bool(object value, str trace)
+cpdef Attrs force_attrs(object value, str trace)
+cpdef list force_list(object value, str trace)
+cpdef object force_function(object value, str trace)
+cpdef str force_string(object value, set context, str trace)
+cpdef str force_string_no_context(object value, str trace)
+cpdef str coerce_to_string(
+    State state, object value, set context, str trace, bint coerce_more=*, bint copy_to_store=*,
+    bint canonicalize_path=*)
+cdef str coerce(
+    State state, object value, set context, str trace, Py_ssize_t pos, bint coerce_more, bint copy_to_store,
+    bint canonicalize_path)
+cpdef str coerce_to_path(State state, object value, set context, str trace)
+cpdef str canonical_path(str text)
+cpdef bint is_derivation(object value) except -1
+cdef object add_trace(object state, Py_ssize_t pos, object text)
+cdef object force_traced(object value, str trace)
+cdef object call_functor(State state, Attrs attrs, object argument, Py_ssize_t pos)
+cdef object primop_failed(State state, object primop, Py_ssize_t pos)
+cdef object resolved(object value)
+cdef bint equal_lists(State state, object left, object right, Py_ssize_t pos) except -1
+cdef bint equal_sets(State state, object left, object right, Py_ssize_t pos) except -1
+cdef bint compare(State state, object left, object right, str what) except -1
+cdef bint compare_lists(State state, list left, list right, str what) except -1
+cdef str coerce_path(State state, str text, set context, bint copy_to_store, bint canonicalize_path)
+cdef str coerce_list(
+    State state, object items, set context, str trace, Py_ssize_t pos, bint copy_to_store, bint canonicalize_path)
+cdef object peel(State state, object value, Py_ssize_t pos)
+cdef object peel_to_string(State state, Attrs attrs, object function)
+cdef object peel_out_path(State state, Attrs attrs, object path)
+cdef str show_value(object value)

@@ -1,0 +1,754 @@
+"""What evaluation does to values: force, call, compare, coerce.
+
+In: values or thunks. Out: values in weak head normal form, or an error of `errors`. Every function that can go as deep as
+its data checks the stack, so that no data ends the process. Source of truth: Nix's `eval.cc`, for the order of evaluation
+and every message.
+"""
+
+import sys
+
+import cython
+from cython.cimports.frazil.lang.values import (
+    EMPTY_ATTRS,
+    MISSING,
+    Attrs,
+    ContextString,
+    Env,
+    Expr,
+    Lambda,
+    PathValue,
+    Primop,
+    PrimopApplication,
+    State,
+    Thunk,
+    attrs_from_dict,
+    new_thunk,
+    run_thunk,
+    stack_is_low,
+    stack_overflow,
+)
+
+from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch, byte_string
+
+
+@cython.no_gc
+@cython.cclass
+class CallExpr(Expr):
+    """A delayed call of values, as `map` makes them."""
+
+    def eval(self, env):
+        if self.argument2 is MISSING:
+            return call_value(self.state, self.function, [self.argument], self.pos)
+        return call_value(self.state, self.function, [self.argument, self.argument2], self.pos)
+
+
+@cython.no_gc
+@cython.cclass
+class PythonExpr(Expr):
+    """A value computed by Python when it is first needed."""
+
+    def eval(self, env):
+        return force_at(self.function(), 0)
+
+
+def add_trace(state, pos, text):
+    """In a `finally` after a failure: note what was being done."""
+    error = sys.exc_info()[1]
+    if isinstance(error, EvalBaseError):
+        if error.positions is None and state is not None:
+            error.positions = state.positions
+        error.add_trace(pos, text)
+
+
+def force(value):
+    """The value of a value or thunk."""
+    if type(value) is Thunk:
+        thunk = cython.cast(Thunk, value)
+        if thunk.expr is None:
+            return thunk.slot
+        return run_thunk(thunk, 0)
+    return value
+
+
+def force_at(value, pos):
+    if type(value) is Thunk:
+        thunk = cython.cast(Thunk, value)
+        if thunk.expr is None:
+            return thunk.slot
+        return run_thunk(thunk, pos)
+    return value
+
+
+def force_deep(state, value):
+    """The value with everything inside it evaluated."""
+    value = force_at(value, 0)
+    seen: set = set()
+    saved = state.call_depth
+    deepen(state, value, seen)
+    state.call_depth = saved
+    return value
+
+
+def deepen(state, value, seen):
+    value = force_at(value, 0)
+    if type(value) is not Attrs and type(value) is not list:
+        return None
+    key = id(value)
+    if key in seen:
+        return None
+    seen.add(key)
+    state.call_depth += 1
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, 0)
+    done: cython.bint = False
+    index: cython.Py_ssize_t = 0
+    name: object = None
+    try:
+        if type(value) is Attrs:
+            attrs = cython.cast(Attrs, value)
+            for name in attrs.names():
+                deepen(state, attrs.lookup(name), seen)
+        else:
+            for item in cython.cast(list, value):
+                deepen(state, item, seen)
+                index += 1
+        done = True
+    finally:
+        if not done:
+            if type(value) is Attrs:
+                if name is not None:
+                    position = cython.cast(Attrs, value).position(name)
+                    add_trace(state, position, f"while evaluating the attribute '{name}'")
+            else:
+                add_trace(state, 0, f"while evaluating list element at index {index}")
+    state.call_depth -= 1
+    return None
+
+
+# --- calls
+
+
+def call(state, function, argument):
+    """`function argument`."""
+    return call_value(state, function, [argument], 0)
+
+
+def call2(state, function, argument1, argument2):
+    """`function argument1 argument2`."""
+    return call_value(state, function, [argument1, argument2], 0)
+
+
+def call_many(state, function, arguments):
+    """A function applied to a list of arguments, one after the other."""
+    return call_value(state, function, arguments, 0)
+
+
+def call_value(state, function, arguments, pos):
+    """Apply to all arguments, as one level of call depth."""
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, pos)
+    state.call_depth += 1
+    current = force_at(function, pos)
+    count: cython.Py_ssize_t = len(arguments)
+    i: cython.Py_ssize_t = 0
+    while i < count:
+        if type(current) is Lambda:
+            function_value = cython.cast(Lambda, current)
+            current = function_value.expr.apply(function_value.env, arguments[i], pos)
+            i += 1
+        elif type(current) is Primop or type(current) is PrimopApplication:
+            if type(current) is Primop:
+                primop = cython.cast(Primop, current)
+                given: list = arguments if i == 0 else arguments[i:]
+            else:
+                primop = cython.cast(PrimopApplication, current).primop
+                given = cython.cast(PrimopApplication, current).arguments + (arguments if i == 0 else arguments[i:])
+            extra: cython.Py_ssize_t = len(given) - primop.arity
+            if extra < 0:
+                current = PrimopApplication(primop, given)
+                break
+            i = count - extra
+            current = call_primop(state, primop, given[: primop.arity] if extra else given, pos)
+        elif type(current) is Attrs and cython.cast(Attrs, current).has("__functor"):
+            current = call_functor(state, current, arguments[i], pos)
+            i += 1
+        else:
+            raise TypeMismatch(
+                f"attempt to call something which is not a function but {show_type(current)}: {show_value(current)}",
+                pos=pos,
+                positions=state.positions,
+            )
+    state.call_depth -= 1
+    return current
+
+
+def call_functor(state, attrs, argument, pos):
+    done: cython.bint = False
+    try:
+        functor = attrs.lookup("__functor")
+        result = call_value(state, functor, [attrs, argument], attrs.position("__functor"))
+        done = True
+    finally:
+        if not done:
+            add_trace(state, pos, "while calling a functor (an attribute set with a '__functor' attribute)")
+    return result
+
+
+def call_primop(state, primop, arguments, pos):
+    done: cython.bint = False
+    result: object = None
+    function = cython.cast(Primop, primop).function
+    try:
+        result = function(state, arguments)
+        done = True
+    finally:
+        if not done:
+            primop_failed(state, primop, pos)
+    if type(result) is Thunk:
+        return force_at(result, pos)
+    return result
+
+
+def primop_failed(state, primop, pos):
+    error = sys.exc_info()[1]
+    if isinstance(error, EvalBaseError):
+        if error.positions is None:
+            error.positions = state.positions
+        error.settle_call_site(pos)
+        if primop.add_trace:
+            error.add_trace(pos, f"while calling the '{primop.name}' builtin")
+    elif isinstance(error, RecursionError):
+        raise stack_overflow(state, pos) from None
+
+
+def delayed_call(state, function, argument):
+    """A thunk of `function argument`."""
+    return delayed_call2(state, function, argument, MISSING)
+
+
+def delayed_call2(state, function, argument1, argument2):
+    """A thunk of `function argument1 argument2`."""
+    expr = cython.cast(CallExpr, CallExpr.__new__(CallExpr))
+    expr.state = state
+    expr.pos = 0
+    expr.function = function
+    expr.argument = argument1
+    expr.argument2 = argument2
+    return new_thunk(expr, None)
+
+
+def lazy(function):
+    """A thunk whose value `function()` computes."""
+    expr = cython.cast(PythonExpr, PythonExpr.__new__(PythonExpr))
+    expr.state = None
+    expr.pos = 0
+    expr.function = function
+    return new_thunk(expr, None)
+
+
+# --- names of types
+
+
+def type_name(value):
+    """As messages name a type: "a set", "an integer", "null"."""
+    if value is None:
+        return "null"
+    kind = type(value)
+    if kind is bool:
+        return "a Boolean"
+    if kind is int:
+        return "an integer"
+    if kind is float:
+        return "a float"
+    if kind is str or kind is ContextString:
+        return "a string"
+    if kind is Attrs:
+        return "a set"
+    if kind is list:
+        return "a list"
+    if kind is PathValue:
+        return "a path"
+    if kind is Thunk:
+        return "a thunk"
+    return "a function"
+
+
+def show_type(value):
+    """The longer form that type errors use."""
+    kind = type(value)
+    if kind is ContextString:
+        return "a string with context"
+    if kind is Primop:
+        return f"the built-in function '{value.name}'"
+    if kind is PrimopApplication:
+        return f"the partially applied built-in function '{value.primop.name}'"
+    return type_name(value)
+
+
+def show_value(value):
+    """A value as error messages print it: shortened, nothing evaluated."""
+    from frazil.lang.error_text import shorten
+
+    return shorten(value)
+
+
+# --- checked forcing
+
+
+def wrong_type(value, expected, trace):
+    error = TypeMismatch(f"expected {expected} but found {show_type(value)}: {show_value(value)}")
+    if trace:
+        error.add_trace(0, trace)
+    return error
+
+
+def force_traced(value, trace):
+    """Force; a failure says what it was for."""
+    if type(value) is not Thunk:
+        return value
+    thunk = cython.cast(Thunk, value)
+    if thunk.expr is None:
+        return thunk.slot
+    done: cython.bint = False
+    try:
+        result = run_thunk(thunk, 0)
+        done = True
+    finally:
+        if not done:
+            add_trace(None, 0, trace)
+    return result
+
+
+def force_int(value, trace):
+    value = force_traced(value, trace)
+    if type(value) is not int:
+        raise wrong_type(value, "an integer", trace)
+    return value
+
+
+def force_float(value, trace):
+    """A float; integers are converted."""
+    value = force_traced(value, trace)
+    if type(value) is int:
+        return float(value)
+    if type(value) is not float:
+        raise wrong_type(value, "a float", trace)
+    return value
+
+
+def force_bool(value, trace):
+    value = force_traced(value, trace)
+    if type(value) is not bool:
+        raise wrong_type(value, "a Boolean", trace)
+    return value
+
+
+def force_attrs(value, trace):
+    value = force(value)
+    if type(value) is not Attrs:
+        raise wrong_type(value, "a set", trace)
+    return value
+
+
+def force_list(value, trace):
+    value = force(value)
+    if type(value) is not list:
+        raise wrong_type(value, "a list", trace)
+    return value
+
+
+def force_function(value, trace):
+    value = force_traced(value, trace)
+    kind = type(value)
+    if kind is Lambda or kind is Primop or kind is PrimopApplication:
+        return value
+    if kind is Attrs and cython.cast(Attrs, value).has("__functor"):
+        return value
+    raise wrong_type(value, "a function", trace)
+
+
+def force_string(value, context, trace):
+    """The text of a string; its context is added to `context` unless that is None."""
+    value = force_traced(value, trace)
+    if type(value) is str:
+        return value
+    if type(value) is not ContextString:
+        raise wrong_type(value, "a string", trace)
+    string = cython.cast(ContextString, value)
+    if context is not None:
+        context.update(string.context)
+    return string.text
+
+
+def force_string_no_context(value, trace):
+    value = force_traced(value, trace)
+    if type(value) is str:
+        return value
+    if type(value) is not ContextString:
+        raise wrong_type(value, "a string", trace)
+    string = cython.cast(ContextString, value)
+    error = EvalError(
+        f"the string '{string.text}' is not allowed to refer to a store path"
+        f" (such as '{show_context_element(min(string.context))}')"
+    )
+    error.add_trace(0, trace)
+    raise error
+
+
+def show_context_element(element):
+    """A context element as messages show it (`hash-name.drv^out`)."""
+    if element.startswith("="):
+        return f"{element[1:].rpartition('/')[2]} (deep)"
+    if element.startswith("!"):
+        output, _, path = element[1:].partition("!")
+        return f"{path.rpartition('/')[2]}^{output}"
+    return element.rpartition("/")[2]
+
+
+def is_derivation(value):
+    """Whether a set says `type = "derivation"`."""
+    if type(value) is not Attrs:
+        return False
+    kind = cython.cast(Attrs, value).lookup("type")
+    if kind is MISSING:
+        return False
+    kind = force(kind)
+    if type(kind) is ContextString:
+        kind = cython.cast(ContextString, kind).text
+    return type(kind) is str and kind == "derivation"
+
+
+# --- equality and order
+
+
+def equal(state, left, right):
+    """`left == right` for two cells, as builtins compare (identical functions in one cell are equal)."""
+    return equal_cells(state, left, right, 0)
+
+
+def resolved(value):
+    if type(value) is Thunk and cython.cast(Thunk, value).expr is None:
+        return cython.cast(Thunk, value).slot
+    return value
+
+
+def equal_cells(state, left, right, pos):
+    same: cython.bint = left is right or resolved(left) is resolved(right)
+    left = force_at(left, pos)
+    right = force_at(right, pos)
+    if same:
+        return True
+    if left is right and (type(left) is Lambda or type(left) is Primop or type(left) is PrimopApplication):
+        return True
+    return equal_values(state, left, right, pos)
+
+
+def equal_values(state, left, right, pos):
+    """Two forced values that are not in one cell."""
+    left_kind = type(left)
+    right_kind = type(right)
+    if left_kind is str or left_kind is ContextString:
+        if right_kind is not str and right_kind is not ContextString:
+            return False
+        left_text: object = left if left_kind is str else cython.cast(ContextString, left).text
+        right_text: object = right if right_kind is str else cython.cast(ContextString, right).text
+        return left_text == right_text
+    if left_kind is int:
+        if right_kind is float:
+            return float(left) == right
+        return right_kind is int and left == right
+    if left_kind is float:
+        if right_kind is int:
+            return left == float(right)
+        return right_kind is float and left == right
+    if left_kind is not right_kind:
+        return False
+    if left is None or left_kind is bool:
+        return left is right
+    if left_kind is PathValue:
+        return cython.cast(PathValue, left).text == cython.cast(PathValue, right).text
+    if left_kind is list or left_kind is Attrs:
+        if state.call_depth > state.max_call_depth or stack_is_low():
+            raise stack_overflow(state, pos)
+        state.call_depth += 1
+        result = equal_lists(state, left, right, pos) if left_kind is list else equal_sets(state, left, right, pos)
+        state.call_depth -= 1
+        return result
+    return False
+
+
+def equal_lists(state, left, right, pos):
+    left_items = cython.cast(list, left)
+    right_items = cython.cast(list, right)
+    count: cython.Py_ssize_t = len(left_items)
+    if count != len(right_items):
+        return False
+    for i in range(count):
+        if not equal_cells(state, left_items[i], right_items[i], pos):
+            return False
+    return True
+
+
+def equal_sets(state, left, right, pos):
+    left_attrs = cython.cast(Attrs, left)
+    right_attrs = cython.cast(Attrs, right)
+    if is_derivation(left) and is_derivation(right):
+        left_path = left_attrs.lookup("outPath")
+        right_path = right_attrs.lookup("outPath")
+        if left_path is not MISSING and right_path is not MISSING:
+            return equal_cells(state, left_path, right_path, pos)
+    if left_attrs.size() != right_attrs.size():
+        return False
+    for name in left_attrs.names():
+        other = right_attrs.lookup(name)
+        if other is MISSING or not equal_cells(state, left_attrs.lookup(name), other, pos):
+            return False
+    return True
+
+
+def less_than(state, left, right, what=""):
+    """Order of two forced values, as `<`, `sort` and `genericClosure` use it; `what` goes into the trace."""
+    left_kind = type(left)
+    right_kind = type(right)
+    if left_kind is int and right_kind is int:
+        return left < right
+    if left_kind is str and right_kind is str:
+        return left < right
+    done: cython.bint = False
+    try:
+        result: cython.bint = compare(state, left, right, what)
+        done = True
+    finally:
+        if not done and what:
+            add_trace(state, 0, what)
+    return result
+
+
+def order_kind(value):
+    kind = type(value)
+    return str if kind is ContextString else kind
+
+
+def compare(state, left, right, what):
+    left_kind = order_kind(left)
+    right_kind = order_kind(right)
+    if left_kind in (int, float) and right_kind in (int, float):
+        if left_kind is not right_kind:
+            return float(left) < float(right)
+        return left < right
+    if type_name(left) != type_name(right):
+        raise EvalError(
+            f"cannot compare {show_type(left)} with {show_type(right)};"
+            f" values are {show_value(left)} and {show_value(right)}"
+        )
+    if left_kind is str:
+        left_text: str = left if type(left) is str else left.text
+        right_text: str = right if type(right) is str else right.text
+        return left_text < right_text
+    if left_kind is PathValue:
+        return left.text < right.text
+    if left_kind is list:
+        return compare_lists(state, left, right, what)
+    raise EvalError(
+        f"cannot compare {show_type(left)} with {show_type(right)};"
+        f" values of that type are incomparable (values are {show_value(left)} and {show_value(right)})"
+    )
+
+
+def compare_lists(state, left, right, what):
+    if stack_is_low():
+        raise stack_overflow(state, 0)
+    for i in range(len(right)):
+        if i == len(left):
+            return True
+        if not equal_cells(state, left[i], right[i], 0):
+            return less_than(state, force(left[i]), force(right[i]), "while comparing two list elements")
+    return False
+
+
+# --- coercion
+
+
+def coerce_to_string(state, value, context, trace, coerce_more=False, copy_to_store=True, canonicalize_path=True):
+    """The text of a value used as a string; what it refers to is added to `context`."""
+    return coerce(state, value, context, trace, 0, coerce_more, copy_to_store, canonicalize_path)
+
+
+def coerce(state, value, context, trace, pos, coerce_more, copy_to_store, canonicalize_path):
+    value = force_at(value, pos)
+    kind = type(value)
+    if kind is str:
+        return value
+    if kind is ContextString:
+        context.update(cython.cast(ContextString, value).context)
+        return cython.cast(ContextString, value).text
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, pos)
+    if kind is PathValue:
+        return coerce_path(state, cython.cast(PathValue, value).text, context, copy_to_store, canonicalize_path)
+    if kind is Attrs:
+        peeled = peel(state, value, pos)
+        if type(peeled) is not Attrs:
+            return coerce(state, peeled, context, trace, pos, coerce_more, copy_to_store, True)
+        value = peeled
+    elif coerce_more:
+        if kind is list:
+            state.call_depth += 1
+            text = coerce_list(state, value, context, trace, pos, copy_to_store, canonicalize_path)
+            state.call_depth -= 1
+            return text
+        plain = plain_text(value)
+        if plain is not None:
+            return plain
+    error = TypeMismatch(f"cannot coerce {show_type(value)} to a string: {show_value(value)}")
+    error.positions = state.positions
+    if trace:
+        error.add_trace(pos, trace)
+    raise error
+
+
+def plain_text(value):
+    """Text of what only `toString` and derivations accept."""
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return "1"
+    if type(value) is int:
+        return str(value)
+    if type(value) is float:
+        return "%f" % value
+    return None
+
+
+def coerce_path(state, text, context, copy_to_store, canonicalize_path):
+    if copy_to_store:
+        store_path = state.effects.copy_path_to_store(canonical_path(text))
+        context.add(store_path)
+        return store_path
+    return canonical_path(text) if canonicalize_path else text
+
+
+def coerce_list(state, items, context, trace, pos, copy_to_store, canonicalize_path):
+    parts: list = []
+    count: cython.Py_ssize_t = len(items)
+    i: cython.Py_ssize_t = 0
+    done: cython.bint = False
+    try:
+        for item in cython.cast(list, items):
+            parts.append(
+                coerce(
+                    state,
+                    item,
+                    context,
+                    "while evaluating one element of the list",
+                    pos,
+                    True,
+                    copy_to_store,
+                    canonicalize_path,
+                )
+            )
+            i += 1
+            if i < count:
+                item = force(item)
+                if type(item) is not list or len(item) != 0:
+                    parts.append(" ")
+        done = True
+    finally:
+        if not done:
+            add_trace(state, pos, trace)
+    return "".join(parts)
+
+
+def trying(value):
+    """The word messages use: a value in hand is used, another evaluated."""
+    return "evaluating" if type(value) is Thunk and cython.cast(Thunk, value).expr is not None else "using"
+
+
+def peel(state, value, pos):
+    """What a set stands for as a string: through `__toString` and `outPath`, as often as it takes."""
+    value = force_at(value, pos)
+    if type(value) is not Attrs:
+        return value
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, pos)
+    state.call_depth += 1
+    attrs = cython.cast(Attrs, value)
+    function = attrs.lookup("__toString")
+    if function is not MISSING:
+        value = peel_to_string(state, attrs, function)
+    else:
+        path = attrs.lookup("outPath")
+        if path is not MISSING:
+            value = peel_out_path(state, attrs, path)
+    state.call_depth -= 1
+    return value
+
+
+def peel_to_string(state, attrs, function):
+    where: cython.Py_ssize_t = attrs.position("__toString")
+    result: object = MISSING
+    done: cython.bint = False
+    try:
+        result = call_value(state, function, [attrs], where)
+        value = peel(state, result, where)
+        done = True
+    finally:
+        if not done:
+            if result is MISSING:
+                add_trace(state, where, "while calling the `__toString` attribute")
+            else:
+                add_trace(state, where, f"while {trying(result)} the result of the `__toString` attribute")
+    return value
+
+
+def peel_out_path(state, attrs, path):
+    where: cython.Py_ssize_t = attrs.position("outPath")
+    done: cython.bint = False
+    try:
+        value = peel(state, path, where)
+        done = True
+    finally:
+        if not done:
+            add_trace(state, where, f"while {trying(path)} the `outPath` attribute")
+    return value
+
+
+def coerce_to_path(state, value, context, trace):
+    """An absolute, normalised path; strings must be absolute."""
+    value = peel(state, value, 0)
+    if type(value) is PathValue:
+        return canonical_path(cython.cast(PathValue, value).text)
+    text = coerce(state, value, context, trace, 0, False, False, True)
+    if not text.startswith("/"):
+        error = EvalError(f"string '{text}' doesn't represent an absolute path")
+        error.add_trace(0, trace)
+        raise error
+    return canonical_path(text)
+
+
+def canonical_path(text):
+    """Without `.`, `..`, doubled and trailing slashes; `..` at the root stays there."""
+    if "//" not in text and "/." not in text and not (len(text) > 1 and text.endswith("/")):
+        return text
+    parts: list = []
+    for part in text.split("/"):
+        if part == "..":
+            if parts:
+                parts.pop()
+        elif part and part != ".":
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
+def suggestions(name, names):
+    """Names that may have been meant: the three nearest within an edit distance of two."""
+    from frazil.lang.error_text import edit_distance
+
+    near = sorted((edit_distance(name, other), other) for other in names)
+    return [other for distance, other in near[:3] if distance <= 2]
+
+
+lambda_text = byte_string("«lambda»")
+empty = EMPTY_ATTRS
+make_attrs = attrs_from_dict
+_environment = Env
