@@ -1,0 +1,169 @@
+"""What fetching has found out before: small JSON values by key, in SQLite, with the time they were found.
+
+In: a domain (`"git-tree"`), a key (any JSON), a value (attributes). Out: the value, perhaps marked as expired. A cache
+is never trusted to be whole: each row carries a checksum, a damaged database is started anew, and no failure of it is
+an error. Whether a store path still exists is for the caller to check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from frazil.fetch.settings import FetchSettings, cache_directory
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_SCHEMA = """
+create table if not exists Entries (
+    domain text not null, key blob not null, value text not null, checksum blob not null, timestamp integer not null,
+    primary key (domain, key)
+) without rowid;
+"""
+_MAXIMUM_VALUE = 1 << 20
+_FILE_NAME = "fetcher-cache-v1.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    value: dict[str, Any]
+    timestamp: int
+    expired: bool
+
+
+def _checksum(domain: str, key: bytes, value: str, timestamp: int) -> bytes:
+    state = hashlib.blake2b(f"{domain}\0{timestamp}\0".encode(), digest_size=12)
+    state.update(key)
+    state.update(value.encode("utf-8", "surrogateescape"))
+    return state.digest()
+
+
+class FetchCache:
+    """One per process is enough; opened on first use. `ttl`: seconds until an entry counts as expired."""
+
+    def __init__(self, path: str, ttl: int, *, offline: bool = False) -> None:
+        self.path = path
+        self.ttl = ttl
+        self.offline = offline
+        self._connection: sqlite3.Connection | None = None
+        self._failed = False
+
+    @classmethod
+    def open(cls, settings: FetchSettings) -> FetchCache:
+        ttl = 0 if settings.refresh else settings.tarball_ttl
+        return cls(os.path.join(cache_directory(settings), _FILE_NAME), ttl, offline=settings.offline)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def lookup(self, domain: str, key: Any) -> CacheEntry | None:
+        """The newest value for a key, or None; never raises for a damaged cache."""
+        raw_key = _encode_key(key)
+        row = self._run("select value, checksum, timestamp from Entries where domain = ? and key = ?", domain, raw_key)
+        if not row:
+            return None
+        value, checksum, timestamp = row[0]
+        if not isinstance(value, str) or not isinstance(timestamp, int):
+            return None
+        if checksum != _checksum(domain, raw_key, value, timestamp):
+            return None
+        return self._entry(value, timestamp)
+
+    def _entry(self, value: str, timestamp: int) -> CacheEntry | None:
+        import json
+        import time
+
+        try:
+            decoded = json.loads(value)
+        except ValueError:
+            return None
+        if not isinstance(decoded, dict):
+            return None
+        now = time.time()
+        expired = not self.offline and (self.ttl == 0 or not timestamp <= now < timestamp + self.ttl)
+        return CacheEntry(decoded, timestamp, expired)
+
+    def get(self, domain: str, key: Any) -> dict[str, Any] | None:
+        """As `lookup`, for values that never expire."""
+        entry = self.lookup(domain, key)
+        return entry.value if entry else None
+
+    def put(self, domain: str, key: Any, value: dict[str, Any]) -> None:
+        import json
+        import time
+
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+        if len(text) > _MAXIMUM_VALUE:
+            return
+        raw_key, now = _encode_key(key), int(time.time())
+        self._run(
+            "insert or replace into Entries (domain, key, value, checksum, timestamp) values (?, ?, ?, ?, ?)",
+            domain,
+            raw_key,
+            text,
+            _checksum(domain, raw_key, text, now),
+            now,
+        )
+
+    def _run(self, statement: str, *arguments: object) -> list[Any]:
+        """The rows; on damage the database is begun anew, once. An unusable cache is an empty one."""
+        import sqlite3
+
+        for attempt in (1, 2):
+            if self._failed:
+                return []
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                return self._connection.execute(statement, arguments).fetchall()
+            except sqlite3.OperationalError as error:
+                if "no such table" not in str(error) and "no such column" not in str(error):
+                    self._failed = "locked" not in str(error) and "busy" not in str(error)
+                    return []
+                self._discard()
+            except sqlite3.DatabaseError:
+                self._discard()
+            except OSError:
+                self._failed = True
+            if attempt == 2:
+                self._failed = True
+        return []
+
+    def _connect(self) -> sqlite3.Connection:
+        import sqlite3
+
+        is_new = not os.path.exists(self.path)
+        if is_new:
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("pragma synchronous = off")
+            if is_new:
+                connection.execute("pragma journal_mode = truncate")
+                connection.executescript(_SCHEMA)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _discard(self) -> None:
+        self.close()
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            try:
+                os.unlink(self.path + suffix)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                self._failed = True
+
+
+def _encode_key(key: Any) -> bytes:
+    """A digest of the key's JSON: keys may hold long lists or text that is no UTF-8."""
+    import json
+
+    return hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode()).digest()

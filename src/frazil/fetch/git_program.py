@@ -1,0 +1,88 @@
+"""The git program, for what goes over a network or changes a repository. Arguments in, output out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from frazil.fetch.errors import GitError
+from frazil.fetch.tree import write_atomically
+
+_PRIVATE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
+
+
+def _environment() -> dict[str, str]:
+    import sys
+
+    environment = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
+    if not sys.stdin or not sys.stdin.isatty():
+        environment.setdefault("GIT_TERMINAL_PROMPT", "0")
+    return environment
+
+
+def run_git(
+    arguments: list[str],
+    *,
+    directory: str | None = None,
+    check: bool = True,
+    interactive: bool = False,
+    input: bytes | None = None,
+) -> str:
+    """Standard output, undecodable bytes as surrogates. With `check` a failure raises GitError with git's own words.
+
+    `interactive` lets git ask for a password on the terminal.
+    """
+    import subprocess
+
+    where = ["-C", directory] if directory is not None else []
+    try:
+        done = subprocess.run(
+            ["git", *where, *arguments],
+            input=input,
+            stdin=None if interactive or input is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_environment(),
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise GitError("executing 'git': no such program", hint="install git, or put it on the PATH") from error
+    if check and done.returncode != 0:
+        words = os.fsdecode(done.stderr).strip()
+        raise GitError(f"'git {arguments[0]}' failed: {words or f'exit status {done.returncode}'}")
+    return os.fsdecode(done.stdout)
+
+
+def put_file(directory: str, path: str, contents: bytes, message: str | None) -> None:
+    """Writes a file of a work tree and makes git know it; commits it where there is a message."""
+    write_atomically(os.path.join(directory, path), contents)
+    if _is_ignored(directory, path):
+        return
+    run_git(["add", "--intent-to-add", "--", path], directory=directory)
+    if message is not None:
+        run_git(["commit", "-q", "-F", "-", "--", path], directory=directory, input=os.fsencode(message))
+
+
+def _is_ignored(directory: str, path: str) -> bool:
+    with contextlib.suppress(GitError):
+        run_git(["check-ignore", "--quiet", path], directory=directory)
+        return True
+    return False
+
+
+def clone(source: str, ref: str | None, destination: str) -> None:
+    branch = [] if ref is None else ["--branch", ref]
+    run_git(["clone", *branch, "--", source, destination], interactive=True)
+
+
+def read_remote_head(url: str) -> str | None:
+    """The reference or revision that a remote's HEAD is, or None where it cannot be asked."""
+    try:
+        output = run_git(["ls-remote", "--symref", "--", url, "HEAD"], interactive=True)
+    except GitError:
+        return None
+    line = output.partition("\n")[0]
+    target, mark, name = line.partition("\t")
+    if not mark or name.strip() != "HEAD":
+        return None
+    return target.removeprefix("ref:").strip()
