@@ -155,6 +155,15 @@ def dump_file(contents: bytes, write: Write, *, executable: bool = False) -> Non
     write(_HEAD + head + pack(contents) + _CLOSE)
 
 
+def begin_file(size: int, write: Write) -> None:
+    """The archive of a plain file up to its contents, which `size` bytes must follow, then `end_file`."""
+    write(_HEAD + _REGULAR + size.to_bytes(8, "little"))
+
+
+def end_file(size: int, write: Write) -> None:
+    write(bytes(-size % 8) + _CLOSE)
+
+
 class CountingHash:
     """A hash object that also counts: `write` to it, then take `result()`."""
 

@@ -1,0 +1,520 @@
+"""How contents become store objects: hashed, put in place canonically, registered.
+
+In: bytes, file trees, archives. Out: valid store paths. Order matters for crash safety: a temporary root first, then
+the files under the path's lock, then one transaction. A death before that leaves an invalid path, which the next
+writer replaces and a collection removes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from frazil.digest import Hash
+from frazil.store import nar
+from frazil.store.content_address import ContentAddress, check_algorithm, check_method
+from frazil.store.errors import HashMismatch, StoreError, from_os_error
+from frazil.store.metadata import canonicalise, delete_tree, sync_tree
+from frazil.store.path import References, StorePath
+from frazil.store.path_info import PathInfo
+
+if TYPE_CHECKING:
+    from frazil.store.local import LocalStore
+
+MEMORY_LIMIT = 32 * 1024 * 1024
+"""Archives up to so many bytes are kept in memory between hashing and unpacking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """An object whose path was computed but which was not written: its file contents, or where its source lies."""
+
+    info: PathInfo
+    contents: bytes | None = None
+    source: str | None = None
+
+
+class _Memory:
+    """Collects an archive while it is small enough."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] | None = []
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        if self.pieces is None:
+            return
+        self.size += len(data)
+        if self.size > MEMORY_LIMIT:
+            self.pieces = None
+        else:
+            self.pieces.append(data)
+
+    def reader(self) -> nar.Read | None:
+        if self.pieces is None:
+            return None
+        import io
+
+        return io.BytesIO(b"".join(self.pieces)).read
+
+
+def hash_source(source: str, method: str, algorithm: str, filter: nar.Filter | None = None) -> Hash:
+    """What `method` ("nar", "flat", "git", "text") makes of a file tree, hashed."""
+    check_method(method)
+    check_algorithm(algorithm)
+    if method == "nar":
+        return nar.hash_path(source, algorithm, filter=filter)[0]
+    if method == "git":
+        from frazil.store.git_hash import hash_tree
+
+        return hash_tree(source, algorithm, filter)
+    return nar.hash_flat(source, algorithm)[0]
+
+
+def _address(method: str, digest: Hash) -> ContentAddress:
+    return ContentAddress(method, digest)
+
+
+# ------------------------------------------------------------------------------------------------------- single files
+
+
+def add_text_at(store: LocalStore, path: StorePath, contents: bytes, references: frozenset[StorePath]) -> None:
+    """A text object at a path that is known to follow from it."""
+    if store.compute_only:
+        if path not in store.computed:
+            store.computed[path] = Computed(_text_info(path, contents, references), contents=contents)
+        return
+    store.add_temporary_root(path)
+    if store.is_valid(path):
+        return
+    _place_file(store, path, contents, executable=False)
+    store.register([_text_info(path, contents, references)])
+
+
+def _text_info(path: StorePath, contents: bytes, references: frozenset[StorePath]) -> PathInfo:
+    digest, size = nar.hash_file_archive(contents)
+    address = ContentAddress("text", Hash.of("sha256", contents))
+    return PathInfo(path, digest, size, references, None, int(time.time()), content_address=address)
+
+
+def add_bytes(
+    store: LocalStore, name: str, contents: bytes, method: str, algorithm: str, executable: bool
+) -> StorePath:
+    check_method(method)
+    if method == "text":
+        return store.add_text(name, contents)
+    if method == "flat":
+        if executable:
+            raise StoreError("a flat content address cannot tell an executable file from another")
+        digest = Hash.of(check_algorithm(algorithm), contents)
+    elif method == "nar":
+        counter = nar.CountingHash(check_algorithm(algorithm))
+        nar.dump_file(contents, counter.write, executable=executable)
+        digest = counter.result()[0]
+    else:
+        from frazil.store.git_hash import hash_blob
+
+        digest = hash_blob(contents, algorithm)
+    path = store.directory.make_fixed_output_path(method, digest, name)
+    archive, size = nar.hash_file_archive(contents, executable=executable)
+    info = PathInfo(path, archive, size, registration_time=int(time.time()), content_address=_address(method, digest))
+    if store.compute_only:
+        store.computed[path] = Computed(info, contents=contents)
+        return path
+    store.add_temporary_root(path)
+    if not store.is_valid(path):
+        _place_file(store, path, contents, executable=executable)
+        store.register([info])
+    return path
+
+
+def _place_file(store: LocalStore, path: StorePath, contents: bytes, *, executable: bool) -> None:
+    """Complete under another name, then renamed: equal paths have equal contents, so no lock is needed."""
+    temporary = store.working_path("file")
+    final = f"{store.config.real_store_dir}/{path.base}"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            nar.write_all(descriptor, contents)
+            os.fchmod(descriptor, 0o555 if executable else 0o444)
+            os.utime(descriptor, ns=(time.time_ns(), 1_000_000_000))
+            if store.settings.fsync_store_paths:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            os.rename(temporary, final)
+        except IsADirectoryError:
+            delete_tree(final)
+            os.rename(temporary, final)
+    except OSError as error:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+        raise from_os_error(error, f"writing '{final}'") from error
+
+
+# --------------------------------------------------------------------------------------------------------- file trees
+
+
+def add_path(
+    store: LocalStore,
+    name: str,
+    source: str,
+    method: str,
+    algorithm: str,
+    filter: nar.Filter | None,
+    repair: bool,
+    references: frozenset[StorePath],
+) -> StorePath:
+    remembered = _remember(filter)
+    memory = _Memory()
+    digest, archive, size = _hash_for_adding(source, method, algorithm, remembered, memory)
+    refs = References(references)
+    path = store.directory.make_fixed_output_path(method, digest, name, refs)
+    info = PathInfo(path, archive, size, references, None, int(time.time()), content_address=_address(method, digest))
+    if store.compute_only:
+        store.computed[path] = Computed(info, source=source)
+        return path
+    store.add_temporary_root(path)
+    if store.is_valid(path) and not repair:
+        return path
+    read = memory.reader()
+    if read is None:
+        return _add_large(store, name, source, method, algorithm, remembered, repair, references)
+    _unpack_and_register(store, info, read, repair)
+    return path
+
+
+def _remember(filter: nar.Filter | None) -> nar.Filter | None:
+    """Asks the filter once for each path, however often the tree is read."""
+    if filter is None:
+        return None
+    known: dict[str, bool] = {}
+    ask = filter
+
+    def remembered(path: str, kind: str) -> bool:
+        answer = known.get(path)
+        if answer is None:
+            answer = known[path] = ask(path, kind)
+        return answer
+
+    return remembered
+
+
+def _hash_for_adding(
+    source: str, method: str, algorithm: str, filter: nar.Filter | None, memory: _Memory
+) -> tuple[Hash, Hash, int]:
+    """(content hash, archive hash, archive size), reading the source once where `method` allows."""
+    check_method(method)
+    check_algorithm(algorithm)
+    archive = nar.CountingHash("sha256")
+    writers: list[nar.Write] = [archive.write, memory.write]
+    extra = nar.CountingHash(algorithm) if method == "nar" and algorithm != "sha256" else None
+    if extra is not None:
+        writers.append(extra.write)
+
+    def tee(data: bytes) -> None:
+        for write in writers:
+            write(data)
+
+    if method in ("flat", "text") and not stat.S_ISREG(_lstat(source).st_mode):
+        raise StoreError(f"path '{source}' is not a regular file, as flat hashing needs")
+    if method in ("flat", "text"):
+        content = _flat(source, algorithm, tee)
+    else:
+        nar.dump_path(source, tee, filter=filter)
+        content = None
+    digest, size = archive.result()
+    if content is None:
+        if extra is not None:
+            content = extra.result()[0]
+        else:
+            content = digest if method == "nar" else hash_source(source, method, algorithm, filter)
+    return content, digest, size
+
+
+def _lstat(path: str) -> os.stat_result:
+    try:
+        return os.lstat(path)
+    except OSError as error:
+        raise from_os_error(error, f"reading '{path}'") from error
+
+
+def _flat(source: str, algorithm: str, tee: nar.Write) -> Hash:
+    """A flat object is not executable, whatever its source was."""
+    counter = nar.CountingHash(algorithm)
+    size = _lstat(source).st_size
+    nar.begin_file(size, tee)
+
+    def both(data: bytes) -> None:
+        counter.write(data)
+        tee(data)
+
+    nar.copy_flat(source, both)
+    content, seen = counter.result()
+    if seen != size:
+        raise StoreError(f"file '{source}' changed while it was read")
+    nar.end_file(size, tee)
+    return content
+
+
+def _unpack_and_register(store: LocalStore, info: PathInfo, read: nar.Read, repair: bool) -> None:
+    real = f"{store.config.real_store_dir}/{info.path.base}"
+    with store.path_locks([info.path]) as lock:
+        if repair or not store.is_registered(info.path):
+            delete_tree(real)
+            nar.restore_from(nar.BufferedSource(read), real, canonical=True)
+            _finish(store, info, real)
+        lock.delete_files = True
+
+
+def _finish(store: LocalStore, info: PathInfo, real: str) -> None:
+    if store.settings.auto_optimise_store:
+        from frazil.store.optimise import optimise_path
+
+        optimise_path(store, real)
+    if store.settings.fsync_store_paths:
+        sync_tree(real)
+    store.register([info])
+
+
+def _add_large(
+    store: LocalStore,
+    name: str,
+    source: str,
+    method: str,
+    algorithm: str,
+    filter: nar.Filter | None,
+    repair: bool,
+    references: frozenset[StorePath],
+) -> StorePath:
+    """Copies first and hashes the copy, so that what is registered is what was copied."""
+    temporary = store.working_path("tree")
+    try:
+        copy_tree(source, temporary, filter, follow_executable=method in ("nar", "git"))
+        digest = hash_source(temporary, method, algorithm)
+        archive, size = nar.hash_path(temporary)
+        path = store.directory.make_fixed_output_path(method, digest, name, References(references))
+        address = _address(method, digest)
+        info = PathInfo(path, archive, size, references, None, int(time.time()), content_address=address)
+        store.add_temporary_root(path)
+        _move_and_register(store, info, temporary, repair)
+    finally:
+        delete_tree(temporary)
+    return path
+
+
+def _move_and_register(store: LocalStore, info: PathInfo, temporary: str, repair: bool) -> None:
+    real = f"{store.config.real_store_dir}/{info.path.base}"
+    with store.path_locks([info.path]) as lock:
+        if repair or not store.is_registered(info.path):
+            delete_tree(real)
+            move_into_place(temporary, real)
+            _finish(store, info, real)
+        lock.delete_files = True
+
+
+def move_into_place(source: str, destination: str) -> None:
+    """Renames a canonical tree. A read-only folder must be writable for a moment to get another parent."""
+    try:
+        is_directory = stat.S_ISDIR(os.lstat(source).st_mode)
+        if is_directory:
+            os.chmod(source, 0o755)
+        os.rename(source, destination)
+        if is_directory:
+            os.chmod(destination, 0o555)
+            os.utime(destination, ns=(time.time_ns(), 1_000_000_000))
+    except OSError as error:
+        raise from_os_error(error, f"moving '{source}' to '{destination}'") from error
+
+
+def copy_tree(
+    source: str, destination: str, filter: nar.Filter | None = None, *, follow_executable: bool = True
+) -> None:
+    """A canonical copy of a file tree. The archive format decides what of it counts."""
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    failure: list[BaseException] = []
+
+    def produce() -> None:
+        try:
+            with open(write_end, "wb", buffering=0) as file:
+
+                def write(data: bytes) -> None:
+                    nar.write_all(file.fileno(), data)
+
+                if follow_executable:
+                    nar.dump_path(source, write, filter=filter)
+                else:
+                    _flat(source, "sha256", write)
+        except BaseException as error:
+            failure.append(error)
+
+    import threading
+
+    producer = threading.Thread(target=produce, name="archive")
+    producer.start()
+    try:
+        with open(read_end, "rb", buffering=0) as file:
+            nar.restore_from(nar.BufferedSource(file.read), destination, canonical=True)
+    except StoreError:
+        producer.join()
+        if failure and not isinstance(failure[0], BrokenPipeError):
+            raise failure[0] from None
+        raise
+    producer.join()
+    if failure:
+        raise failure[0]
+
+
+# ----------------------------------------------------------------------------------------------------------- archives
+
+
+def add_nar(
+    store: LocalStore, info: PathInfo, read: nar.Read, *, repair: bool, check_signatures: bool, locked: bool
+) -> None:
+    if check_signatures and store.settings.require_signatures:
+        from frazil.store.signatures import count_good_signatures
+
+        keys = store.settings.trusted_public_keys
+        if not info.is_content_addressed(store.directory) and not count_good_signatures(info, store.directory, keys):
+            raise StoreError(
+                f"cannot add path '{store.show(info.path)}' because it lacks a signature by a trusted key",
+                hint="add the key that signed it to `trusted-public-keys`, or say `--no-check-sigs`",
+            )
+    store.add_temporary_root(info.path)
+    if store.is_valid(info.path) and not repair:
+        _skip_archive(read)
+        return
+    lock = None if locked else store.path_locks([info.path])
+    if lock is not None:
+        lock.acquire()
+    try:
+        if repair or not store.is_registered(info.path):
+            _add_nar_locked(store, info, read)
+        else:
+            _skip_archive(read)
+        if lock is not None:
+            lock.delete_files = True
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _skip_archive(read: nar.Read) -> None:
+    nar.parse(nar.Source(read), nar.Check())
+
+
+def _add_nar_locked(store: LocalStore, info: PathInfo, read: nar.Read) -> None:
+    real = f"{store.config.real_store_dir}/{info.path.base}"
+    delete_tree(real)
+    counter = nar.CountingHash("sha256")
+
+    def tee(size: int) -> bytes:
+        data = read(size)
+        counter.write(data)
+        return data
+
+    nar.restore(tee, real, canonical=True)
+    digest, size = counter.result()
+    shown = store.show(info.path)
+    if digest != info.nar_hash:
+        delete_tree(real)
+        raise HashMismatch(
+            f"hash mismatch importing path '{shown}';\n  specified: {info.nar_hash.sri}\n  got:       {digest.sri}"
+        )
+    if size != info.nar_size:
+        delete_tree(real)
+        raise HashMismatch(
+            f"size mismatch importing path '{shown}';\n  specified: {info.nar_size}\n  got:       {size}"
+        )
+    if info.content_address is not None:
+        try:
+            _check_content_address(store, info, info.content_address, real)
+        except StoreError:
+            delete_tree(real)
+            raise
+    _finish(store, info, real)
+
+
+def _check_content_address(store: LocalStore, info: PathInfo, address: ContentAddress, real: str) -> None:
+    if address.method == "git" or info.path not in info.references:
+        actual = hash_source(real, address.method, address.hash.algorithm)
+    else:
+        from frazil.store.references import ModuloHash
+
+        modulo = ModuloHash(address.hash.algorithm, info.path.hash_part)
+        dump: Callable[[str, nar.Write], None] = nar.dump_path if address.method == "nar" else nar.copy_flat
+        dump(real, modulo.write)
+        actual = modulo.result()[0]
+    if actual != address.hash:
+        raise HashMismatch(
+            f"ca hash mismatch importing path '{store.show(info.path)}';\n"
+            f"  specified: {address.hash}\n  got:       {actual}"
+        )
+
+
+def add_from_nar(
+    store: LocalStore,
+    name: str,
+    read: nar.Read,
+    method: str,
+    algorithm: str,
+    references: frozenset[StorePath],
+    repair: bool,
+) -> StorePath:
+    """Unpacks beside the store, hashes, then moves into place."""
+    check_method(method)
+    check_algorithm(algorithm)
+    if store.compute_only:
+        raise StoreError("this store computes paths only and cannot take in an archive")
+    temporary = store.working_path("archive")
+    archive = nar.CountingHash("sha256")
+
+    def tee(size: int) -> bytes:
+        data = read(size)
+        archive.write(data)
+        return data
+
+    try:
+        nar.restore(tee, temporary, canonical=True)
+        digest, size = archive.result()
+        content = digest
+        if method != "nar" or algorithm != "sha256":
+            if method in ("flat", "text") and os.path.isfile(temporary):
+                canonical_mode(temporary)
+                digest, size = nar.hash_path(temporary)
+            content = hash_source(temporary, method, algorithm)
+        path = store.directory.make_fixed_output_path(method, content, name, References(references))
+        address = _address(method, content)
+        info = PathInfo(path, digest, size, references, None, int(time.time()), content_address=address)
+        store.add_temporary_root(path)
+        if repair or not store.is_valid(path):
+            _move_and_register(store, info, temporary, repair)
+    finally:
+        delete_tree(temporary)
+    return path
+
+
+def canonical_mode(path: str) -> None:
+    """A flat object is never executable."""
+    os.chmod(path, 0o444)
+
+
+def adopt(store: LocalStore, path: StorePath, source: str, owner_range: tuple[int, int] | None = None) -> PathInfo:
+    """Moves a tree that something else made to `path`, canonical; the caller holds the lock and registers.
+
+    The info returned has the archive's hash and size, and no references yet.
+    """
+    real = f"{store.config.real_store_dir}/{path.base}"
+    canonicalise(source, owner_range=owner_range, ignored_attributes=store.settings.ignored_acls)
+    if os.path.abspath(source) != real:
+        delete_tree(real)
+        move_into_place(source, real)
+    digest, size = nar.hash_path(real)
+    return PathInfo(path, digest, size, registration_time=int(time.time()))

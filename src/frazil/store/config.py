@@ -1,0 +1,207 @@
+"""Which store is meant: store addresses and environment variables → directories.
+
+Source of truth: the manual's `store/types` and `command-ref/env-common`. Logical paths (part of hashes) and physical
+ones (where the bytes lie) differ wherever a store lives below another root.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from frazil.errors import UsageError
+from frazil.store.errors import StoreError, UnsupportedStore
+from frazil.store.path import DEFAULT_STORE_DIRECTORY, canonical_path
+
+DEFAULT_STATE_DIRECTORY = "/nix/var/nix"
+DEFAULT_LOG_DIRECTORY = "/nix/var/log/nix"
+
+_LOCATION_PARAMETERS = frozenset(("root", "store", "state", "log", "real"))
+_OTHER_PARAMETERS = frozenset(
+    (
+        "build-dir",
+        "ignore-gc-delete-failure",
+        "path-info-cache-size",
+        "priority",
+        "read-only",
+        "require-sigs",
+        "system-features",
+        "trusted",
+        "use-roots-daemon",
+        "want-mass-query",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """What the user may tune about a local store; names as in `nix.conf`."""
+
+    fsync_metadata: bool = True
+    fsync_store_paths: bool = False
+    sync_before_registering: bool = False
+    use_sqlite_wal: bool = True
+    auto_optimise_store: bool = False
+    keep_outputs: bool = False
+    keep_derivations: bool = True
+    allow_symlinked_store: bool = False
+    reserved_space: int = 8 * 1024 * 1024
+    build_users_group: str = ""
+    require_signatures: bool = True
+    trusted_public_keys: tuple[str, ...] = ()
+    ignored_acls: frozenset[str] = frozenset(("security.csm", "security.selinux", "system.nfs4_acl"))
+    use_content_addressed_derivations: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Where a local store is. All directories absolute and normalised.
+
+    `store_dir` is the logical store directory, `real_store_dir` where its contents lie. `parameters`: the address's
+    other parameters, as given.
+    """
+
+    store_dir: str = DEFAULT_STORE_DIRECTORY
+    real_store_dir: str = DEFAULT_STORE_DIRECTORY
+    state_dir: str = DEFAULT_STATE_DIRECTORY
+    log_dir: str = DEFAULT_LOG_DIRECTORY
+    root: str | None = None
+    uri: str = "local"
+    read_only: bool = False
+    is_dummy: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    unknown_parameters: tuple[str, ...] = ()
+
+    @property
+    def is_at_logical_place(self) -> bool:
+        """Whether programs see store paths where the paths say, without a view made for them."""
+        return self.store_dir == self.real_store_dir
+
+    @classmethod
+    def from_uri(cls, uri: str = "auto", environment: Mapping[str, str] | None = None) -> StoreConfig:
+        """`auto`, `local`, `local?root=…`, `local://…`, a path, `dummy://`. Raises UsageError, UnsupportedStore."""
+        environment = os.environ if environment is None else environment
+        base, _, query = uri.partition("?")
+        parameters = _parse_query(query)
+        if base in ("", "auto"):
+            return _automatic(parameters, environment)
+        if base == "local":
+            return _local(parameters, environment, uri)
+        if base.startswith("local://"):
+            root = base.removeprefix("local://")
+            return _local({"root": _unquote(root), **parameters} if root else parameters, environment, uri)
+        if base.startswith("dummy://"):
+            return _local(parameters, environment, uri, is_dummy=True)
+        if "://" not in base and "/" in base:
+            return _local({"root": os.path.abspath(base), **parameters}, environment, uri)
+        if base == "daemon" or base.startswith("unix://"):
+            raise UnsupportedStore(
+                f"cannot open the store '{uri}': frazil does not speak to a daemon",
+                hint="frazil needs none: unset NIX_REMOTE, or say `--store auto` or `--store local?root=DIRECTORY`",
+            )
+        if "://" in base:
+            raise UnsupportedStore(
+                f"don't know how to open Nix store with scheme '{base.partition('://')[0]}'",
+                hint="known store addresses: auto, local, local?root=DIRECTORY, a path, dummy://",
+            )
+        raise UsageError(
+            f"Cannot parse Nix store '{uri}'",
+            hint="known store addresses: auto, local, local?root=DIRECTORY, a path (with a slash), dummy://",
+        )
+
+    @classmethod
+    def from_environment(cls, option: str | None = None, environment: Mapping[str, str] | None = None) -> StoreConfig:
+        """`option`: the value of `--store` or of the setting `store`; else NIX_REMOTE; else `auto`."""
+        environment = os.environ if environment is None else environment
+        return cls.from_uri(option or environment.get("NIX_REMOTE") or "auto", environment)
+
+
+def _unquote(text: str) -> str:
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote
+
+    return unquote(text)
+
+
+def _parse_query(query: str) -> dict[str, str]:
+    parameters: dict[str, str] = {}
+    for part in query.split("&"):
+        key, _, value = part.partition("=")
+        if key:
+            parameters[_unquote(key)] = _unquote(value)
+    return parameters
+
+
+def _directory(text: str, name: str) -> str:
+    if not text.startswith("/"):
+        raise UsageError(f"setting '{name}' must be an absolute path, but is '{text}'")
+    if "\0" in text:
+        raise UsageError(f"setting '{name}' holds a zero byte")
+    return canonical_path(text)
+
+
+def _local(
+    parameters: Mapping[str, str], environment: Mapping[str, str], uri: str, *, is_dummy: bool = False
+) -> StoreConfig:
+    store = parameters.get("store") or environment.get("NIX_STORE_DIR") or environment.get("NIX_STORE")
+    store_dir = store or DEFAULT_STORE_DIRECTORY
+    if not store_dir.startswith("/"):
+        raise UsageError(f'store directory path "{store_dir}" is not an absolute path')
+    store_dir = canonical_path(store_dir)
+    root = parameters.get("root") or None
+    if root is not None:
+        root = _directory(os.path.abspath(root), "root")
+        real, state, log = f"{root}/nix/store", f"{root}/nix/var/nix", f"{root}/nix/var/log/nix"
+    else:
+        real = store_dir
+        state = environment.get("NIX_STATE_DIR") or DEFAULT_STATE_DIRECTORY
+        log = environment.get("NIX_LOG_DIR") or DEFAULT_LOG_DIRECTORY
+    known = _LOCATION_PARAMETERS | _OTHER_PARAMETERS
+    return StoreConfig(
+        store_dir=store_dir,
+        real_store_dir=_directory(parameters.get("real") or real, "real"),
+        state_dir=_directory(parameters.get("state") or state, "state"),
+        log_dir=_directory(parameters.get("log") or log, "log"),
+        root=root,
+        uri=uri,
+        read_only=parameters.get("read-only") in ("true", "1", "yes") or is_dummy,
+        is_dummy=is_dummy,
+        parameters={key: value for key, value in parameters.items() if key in _OTHER_PARAMETERS},
+        unknown_parameters=tuple(sorted(set(parameters) - known)),
+    )
+
+
+def _automatic(parameters: Mapping[str, str], environment: Mapping[str, str]) -> StoreConfig:
+    config = _local(parameters, environment, "local")
+    if parameters or "NIX_STORE_DIR" in environment or "NIX_STATE_DIR" in environment:
+        return config
+    if _may_write(config.state_dir) and _may_write(config.real_store_dir):
+        return config
+    root = user_store_root(environment)
+    return _local({"root": root}, environment, "local?root=" + root)
+
+
+def user_store_root(environment: Mapping[str, str]) -> str:
+    """Where the store of a user without rights on `/nix` has its root. Raises StoreError without any home."""
+    data = environment.get("XDG_DATA_HOME") or ""
+    if not data.startswith("/"):
+        home = environment.get("HOME") or ""
+        if not home.startswith("/"):
+            raise StoreError(
+                "there is no place for a store: /nix is not writable and neither XDG_DATA_HOME nor HOME is set",
+                hint="set HOME, or choose a place with `--store DIRECTORY`",
+            )
+        data = f"{home}/.local/share"
+    return canonical_path(f"{data}/frazil/root")
+
+
+def _may_write(directory: str) -> bool:
+    """Whether `directory` is writable or can be made: its nearest existing ancestor decides."""
+    while not os.path.isdir(directory):
+        above = os.path.dirname(directory)
+        if above == directory or os.path.lexists(directory):
+            return False
+        directory = above
+    return os.access(directory, os.R_OK | os.W_OK | os.X_OK)

@@ -1,0 +1,584 @@
+"""The store's database: which paths are valid, what they refer to, where they came from.
+
+SQLite, Nix's schema 10 to the letter, so that C++ Nix opens the same store. Writers take turns; every change is one
+transaction. Source of truth: C++ Nix's `schema.sql` and local store.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from frazil.digest import DigestError, Hash
+from frazil.store import locks
+from frazil.store.config import StoreSettings
+from frazil.store.content_address import ContentAddress
+from frazil.store.errors import (
+    BadStorePath,
+    CorruptDatabase,
+    DiskFull,
+    FormatError,
+    InvalidPath,
+    StoreError,
+    StoreLocked,
+    from_os_error,
+)
+from frazil.store.path import StoreDirectory, StorePath
+from frazil.store.path_info import PathInfo
+
+SCHEMA_VERSION = 10
+BUSY_SECONDS = 3600.0
+
+T = TypeVar("T")
+
+_SCHEMA = """
+create table if not exists ValidPaths (
+    id               integer primary key autoincrement not null,
+    path             text unique not null,
+    hash             text not null,
+    registrationTime integer not null,
+    deriver          text,
+    narSize          integer,
+    ultimate         integer,
+    sigs             text,
+    ca               text
+);
+create table if not exists Refs (
+    referrer  integer not null,
+    reference integer not null,
+    primary key (referrer, reference),
+    foreign key (referrer) references ValidPaths(id) on delete cascade,
+    foreign key (reference) references ValidPaths(id) on delete restrict
+);
+create index if not exists IndexReference on Refs(reference);
+create trigger if not exists DeleteSelfRefs before delete on ValidPaths
+  begin
+    delete from Refs where referrer = old.id and reference = old.id;
+  end;
+create table if not exists DerivationOutputs (
+    drv  integer not null,
+    id   text not null,
+    path text not null,
+    primary key (drv, id),
+    foreign key (drv) references ValidPaths(id) on delete cascade
+);
+create index if not exists IndexDerivationOutputs on DerivationOutputs(path);
+create table if not exists SchemaMigrations (migration text primary key not null);
+"""
+_DROP_REFERRER_INDEX = "20260309-drop-redundant-indexreferrer"
+_BUILD_TRACE = "20251017-ca-derivations"
+_BUILD_TRACE_SCHEMA = (
+    "create table if not exists BuildTraceV3 ("
+    " id integer primary key autoincrement not null, drvPath text not null, outputName text not null,"
+    " outputPath text not null, signatures text)",
+    "create index if not exists IndexBuildTraceV3 on BuildTraceV3(drvPath, outputName)",
+)
+_LEGACY_UPGRADES = {
+    8: (
+        "alter table ValidPaths add column ultimate integer",
+        "alter table ValidPaths add column sigs text",
+    ),
+    9: ("drop table if exists FailedPaths",),
+    10: ("alter table ValidPaths add column ca text",),
+}
+_INFO_COLUMNS = "id, hash, registrationTime, deriver, narSize, ultimate, sigs, ca"
+
+
+def translate(error: sqlite3.Error, path: str) -> StoreError:
+    """A StoreError that says what to do."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFull(
+            f"writing the store's database '{path}': the disk is full",
+            hint="free some space (for example by `frazil store gc`) and try again; the store itself is consistent",
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
+        return StoreLocked(f"SQLite database '{path}' is busy", hint="another process is writing to it; try again")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+        return StoreError(
+            f"cannot open SQLite database '{path}': {error}",
+            hint="check the rights on that folder, or choose another store with `--store`",
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreError(
+            f"input or output error in SQLite database '{path}': {error}",
+            hint="is the disk full or failing? Free some space and try again",
+        )
+    return CorruptDatabase(
+        f"the store's database '{path}' is corrupt: {error}",
+        hint="move it aside together with `schema` beside it and rebuild it from a dump by `nix-store --load-db`, "
+        "or restore it from a backup",
+    )
+
+
+class Database:
+    """An open database. Not shared across `fork`: a child opens its own. Threads take turns."""
+
+    def __init__(
+        self,
+        folder: str,
+        directory: StoreDirectory,
+        settings: StoreSettings | None = None,
+        *,
+        read_only: bool = False,
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.folder = folder
+        self.path = os.path.join(folder, "db.sqlite")
+        self.directory = directory
+        self.settings = settings or StoreSettings()
+        self.read_only = read_only
+        self._warn = warn
+        self._lock = threading.RLock()
+        self._big_lock = -1
+        self._has_build_trace = False
+        self._depth = 0
+        self._connection = self._open()
+
+    # ------------------------------------------------------------------------------------------------ opening
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.read_only:
+            self._take_big_lock()
+        try:
+            version = self._schema_version()
+            if version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"current Nix store schema is version {version}, but I only support {SCHEMA_VERSION}",
+                    hint="this store was made by a newer program",
+                )
+            if self.read_only and version < SCHEMA_VERSION:
+                raise StoreError(
+                    "database does not exist, and cannot be created in read-only mode"
+                    if version == 0
+                    else "database schema needs migrating, but this cannot be done in read-only mode"
+                )
+            if 0 < version < 7:
+                raise StoreError(
+                    f"the store's database has the old format {version}, which is no longer supported",
+                    hint="open the store with an older Nix first",
+                )
+            try:
+                return self._connect(version)
+            except sqlite3.Error as error:
+                raise translate(error, self.path) from error
+        except BaseException:
+            self._release_big_lock()
+            raise
+
+    def _take_big_lock(self) -> None:
+        self._big_lock = locks.open_lock_file(os.path.join(self.folder, "big-lock"))
+        if not locks.flock(self._big_lock, fcntl.LOCK_SH, wait=False):
+            self._warn("waiting for the big Nix store lock...")
+            locks.flock(self._big_lock, fcntl.LOCK_SH)
+
+    def _release_big_lock(self) -> None:
+        if self._big_lock >= 0:
+            os.close(self._big_lock)
+            self._big_lock = -1
+
+    def _schema_version(self) -> int:
+        path = os.path.join(self.folder, "schema")
+        try:
+            with open(path, "rb") as file:
+                text = file.read(64).strip()
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise from_os_error(error, f"reading '{path}'") from error
+        if not text.isdigit():
+            raise CorruptDatabase(
+                f"'{path}' is corrupt",
+                hint=f"it should hold the number {SCHEMA_VERSION} and nothing else",
+            )
+        return int(text)
+
+    def _connect(self, version: int) -> sqlite3.Connection:
+        from urllib.parse import quote
+
+        mode = "ro&immutable=1" if self.read_only else "rwc" if version == 0 else "rw"
+        connection = sqlite3.connect(
+            f"file:{quote(self.path)}?mode={mode}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("pragma foreign_keys = 1")
+            if not self.read_only:
+                self._prepare(connection, version)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection, version: int) -> None:
+        connection.execute(f"pragma synchronous = {'normal' if self.settings.fsync_metadata else 'off'}")
+        wanted = "wal" if self.settings.use_sqlite_wal else "truncate"
+        if connection.execute("pragma main.journal_mode").fetchone()[0] != wanted:
+            connection.execute(f"pragma main.journal_mode = {wanted}")
+        if wanted == "wal":
+            connection.execute("pragma main.journal_size_limit = 1099511627776")
+            connection.execute("pragma wal_autocheckpoint = 40000")
+        if version == 0:
+            self._create(connection)
+        elif version < SCHEMA_VERSION:
+            self._upgrade(connection)
+        self._migrate(connection)
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        connection.execute("begin immediate")
+        for statement in _statements(_SCHEMA):
+            connection.execute(statement)
+        connection.execute("insert or ignore into SchemaMigrations values (?)", (_DROP_REFERRER_INDEX,))
+        connection.execute("commit")
+        self._write_schema_version()
+
+    def _write_schema_version(self) -> None:
+        """Whole or not at all: a reader may come at any time, and so may death."""
+        path = os.path.join(self.folder, "schema")
+        temporary = f"{path}.tmp-{os.getpid()}-{random.randrange(1 << 32):x}"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(b"%d" % SCHEMA_VERSION)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, path)
+        except OSError as error:
+            raise from_os_error(error, f"writing '{path}'") from error
+
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        """Schemas 7 to 9 → 10, alone with the store."""
+        if not locks.flock(self._big_lock, fcntl.LOCK_EX, wait=False):
+            self._warn("waiting for exclusive access to the Nix store...")
+            locks.flock(self._big_lock, fcntl.LOCK_UN)
+            locks.flock(self._big_lock, fcntl.LOCK_EX)
+        version = self._schema_version()
+        for step, statements in _LEGACY_UPGRADES.items():
+            if version < step:
+                connection.execute("begin immediate")
+                for statement in statements:
+                    connection.execute(statement)
+                connection.execute("commit")
+        self._write_schema_version()
+        locks.flock(self._big_lock, fcntl.LOCK_SH)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        done: set[str] | None = None
+        if connection.execute("select 1 from sqlite_master where name = 'SchemaMigrations'").fetchone():
+            done = {row[0] for row in connection.execute("select migration from SchemaMigrations")}
+        wanted = {_DROP_REFERRER_INDEX: ("drop index if exists IndexReferrer",)}
+        if self.settings.use_content_addressed_derivations:
+            wanted[_BUILD_TRACE] = _BUILD_TRACE_SCHEMA
+        self._has_build_trace = done is not None and _BUILD_TRACE in done
+        missing = [name for name in wanted if done is None or name not in done]
+        if not missing:
+            return
+        connection.execute("begin immediate")
+        connection.execute("create table if not exists SchemaMigrations (migration text primary key not null)")
+        for name in missing:
+            for statement in wanted[name]:
+                connection.execute(statement)
+            connection.execute("insert or ignore into SchemaMigrations values (?)", (name,))
+        connection.execute("commit")
+        self._has_build_trace = self._has_build_trace or _BUILD_TRACE in missing
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+            self._release_big_lock()
+
+    # --------------------------------------------------------------------------------------------- statements
+
+    def _rows(self, statement: str, parameters: Sequence[object] = ()) -> list[Any]:
+        with self._lock:
+            try:
+                return self._connection.execute(statement, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise translate(error, self.path) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing; nested ones belong to the outermost."""
+        with self._lock:
+            connection = self._connection
+            if self._depth:
+                self._depth += 1
+                try:
+                    yield connection
+                finally:
+                    self._depth -= 1
+                return
+            try:
+                connection.execute("begin immediate")
+                self._depth = 1
+                try:
+                    yield connection
+                    connection.execute("commit")
+                finally:
+                    self._depth = 0
+                    if connection.in_transaction:
+                        connection.execute("rollback")
+            except sqlite3.Error as error:
+                raise translate(error, self.path) from error
+
+    def retry(self, action: Callable[[], T]) -> T:
+        """Again and again while others keep the database busy."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return action()
+            except StoreLocked:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(random.random() / 10)
+
+    # ------------------------------------------------------------------------------------------------ queries
+
+    def _path(self, text: str) -> StorePath:
+        try:
+            return self.directory.parse(text)
+        except BadStorePath as error:
+            raise CorruptDatabase(
+                f"the store's database '{self.path}' holds the invalid path '{text}': {error.message}",
+                hint="was this store made for another store directory (NIX_STORE_DIR)?",
+            ) from error
+
+    def is_valid(self, path: StorePath) -> bool:
+        return bool(self._rows("select 1 from ValidPaths where path = ?", (self.directory.show(path),)))
+
+    def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
+        show = self.directory.show
+        with self._lock:
+            execute = self._connection.execute
+            try:
+                return {
+                    path
+                    for path in paths
+                    if execute("select 1 from ValidPaths where path = ?", (show(path),)).fetchone()
+                }
+            except sqlite3.Error as error:
+                raise translate(error, self.path) from error
+
+    def all_valid(self) -> set[StorePath]:
+        return {self._path(text) for (text,) in self._rows("select path from ValidPaths")}
+
+    def info(self, path: StorePath) -> PathInfo | None:
+        rows = self._rows(f"select {_INFO_COLUMNS} from ValidPaths where path = ?", (self.directory.show(path),))
+        if not rows:
+            return None
+        identifier, digest, registered, deriver, size, ultimate, signatures, address = rows[0]
+        found = self._rows("select path from Refs join ValidPaths on reference = id where referrer = ?", (identifier,))
+        try:
+            return PathInfo(
+                path,
+                Hash.parse(str(digest)),
+                int(size or 0),
+                frozenset([self._path(text) for (text,) in found]),
+                self._path(deriver) if deriver else None,
+                int(registered),
+                ultimate == 1,
+                frozenset(signatures.split()) if signatures else frozenset(),
+                ContentAddress.parse(address) if address else None,
+            )
+        except (DigestError, FormatError, ValueError) as error:
+            raise CorruptDatabase(
+                f"invalid-path entry for '{self.directory.show(path)}': {error}",
+                hint="check the store with `frazil store verify --check-contents --repair`",
+            ) from error
+
+    def references(self, path: StorePath) -> set[StorePath] | None:
+        """Cheaper than `info`; None for an invalid path."""
+        rows = self._rows("select id from ValidPaths where path = ?", (self.directory.show(path),))
+        if not rows:
+            return None
+        found = self._rows("select path from Refs join ValidPaths on reference = id where referrer = ?", rows[0])
+        return {self._path(text) for (text,) in found}
+
+    def referrers(self, path: StorePath) -> set[StorePath]:
+        rows = self._rows(
+            "select path from Refs join ValidPaths on referrer = id"
+            " where reference = (select id from ValidPaths where path = ?)",
+            (self.directory.show(path),),
+        )
+        return {self._path(text) for (text,) in rows}
+
+    def valid_derivers(self, path: StorePath) -> set[StorePath]:
+        rows = self._rows(
+            "select v.path from DerivationOutputs d join ValidPaths v on d.drv = v.id where d.path = ?",
+            (self.directory.show(path),),
+        )
+        return {self._path(text) for (text,) in rows}
+
+    def derivation_outputs(self, path: StorePath) -> dict[str, StorePath]:
+        """The outputs whose paths are known. Raises InvalidPath."""
+        rows = self._rows("select id from ValidPaths where path = ?", (self.directory.show(path),))
+        if not rows:
+            raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
+        found = self._rows("select id, path from DerivationOutputs where drv = ?", rows[0])
+        return {name: self._path(text) for name, text in found}
+
+    def from_hash_part(self, hash_part: str) -> StorePath | None:
+        prefix = f"{self.directory.path}/{hash_part}"
+        rows = self._rows("select path from ValidPaths where path >= ? limit 1", (prefix,))
+        return self._path(rows[0][0]) if rows and rows[0][0].startswith(prefix) else None
+
+    # ----------------------------------------------------------------------------------------------- changes
+
+    def register(
+        self,
+        infos: Sequence[PathInfo],
+        outputs_of: Callable[[StorePath], dict[str, StorePath]],
+    ) -> None:
+        """All of `infos` valid, in one transaction. `outputs_of`: a derivation's known output paths.
+
+        Raises InvalidPath for a reference that is neither valid nor among `infos`.
+        """
+        with self.transaction() as connection:
+            show = self.directory.show
+            identifiers: dict[StorePath, int] = {}
+            fresh = []
+            for info in infos:
+                row = connection.execute("select id from ValidPaths where path = ?", (show(info.path),)).fetchone()
+                if row is None:
+                    identifiers[info.path] = self._insert(connection, info)
+                    if info.path.is_derivation:
+                        fresh.append(info.path)
+                else:
+                    identifiers[info.path] = row[0]
+                    self._update(connection, info)
+            for path in fresh:
+                connection.executemany(
+                    "insert or replace into DerivationOutputs (drv, id, path) values (?, ?, ?)",
+                    [(identifiers[path], name, show(output)) for name, output in outputs_of(path).items()],
+                )
+            for info in infos:
+                referrer = identifiers[info.path]
+                pairs = [(referrer, self._identifier(connection, identifiers, path)) for path in info.references]
+                connection.executemany("insert or replace into Refs (referrer, reference) values (?, ?)", pairs)
+
+    def _identifier(self, connection: sqlite3.Connection, identifiers: dict[StorePath, int], path: StorePath) -> int:
+        known = identifiers.get(path)
+        if known is None:
+            row = connection.execute(
+                "select id from ValidPaths where path = ?", (self.directory.show(path),)
+            ).fetchone()
+            if row is None:
+                raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
+            known = identifiers[path] = int(row[0])
+        return known
+
+    def _insert(self, connection: sqlite3.Connection, info: PathInfo) -> int:
+        cursor = connection.execute(
+            "insert into ValidPaths (path, hash, registrationTime, deriver, narSize, ultimate, sigs, ca)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self.directory.show(info.path),
+                f"sha256:{info.nar_hash.base16}",
+                info.registration_time or int(time.time()),
+                self.directory.show(info.deriver) if info.deriver else None,
+                info.nar_size or None,
+                1 if info.ultimate else None,
+                " ".join(sorted(info.signatures)) or None,
+                str(info.content_address) if info.content_address else None,
+            ),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _update(self, connection: sqlite3.Connection, info: PathInfo) -> None:
+        connection.execute(
+            "update ValidPaths set narSize = ?, hash = ?, ultimate = ?, sigs = ?, ca = ? where path = ?",
+            (
+                info.nar_size or None,
+                f"sha256:{info.nar_hash.base16}",
+                1 if info.ultimate else None,
+                " ".join(sorted(info.signatures)) or None,
+                str(info.content_address) if info.content_address else None,
+                self.directory.show(info.path),
+            ),
+        )
+
+    def update(self, info: PathInfo) -> None:
+        with self.transaction() as connection:
+            self._update(connection, info)
+
+    def invalidate(self, path: StorePath) -> None:
+        """Raises PathInUse's cause as a StoreError where others still refer to it (the caller checks first)."""
+        with self.transaction() as connection:
+            connection.execute("delete from ValidPaths where path = ?", (self.directory.show(path),))
+
+    def vacuum(self) -> None:
+        self._rows("vacuum")
+
+    # --------------------------------------------------------------------------- outputs of floating derivations
+
+    def _need_build_trace(self) -> bool:
+        if not self._has_build_trace:
+            rows = self._rows("select 1 from sqlite_master where name = 'BuildTraceV3'")
+            self._has_build_trace = bool(rows)
+        return self._has_build_trace
+
+    def realisation(self, derivation: StorePath, output: str) -> tuple[StorePath, frozenset[str]] | None:
+        """Where an output of a floating derivation went, with signatures."""
+        if not self._need_build_trace():
+            return None
+        rows = self._rows(
+            "select outputPath, signatures from BuildTraceV3 where drvPath = ? and outputName = ?",
+            (derivation.base, output),
+        )
+        if not rows:
+            return None
+        return self._path(rows[0][0]), frozenset((rows[0][1] or "").split())
+
+    def register_realisation(
+        self, derivation: StorePath, output: str, path: StorePath, signatures: frozenset[str] = frozenset()
+    ) -> None:
+        """Raises StoreError where another path is registered already."""
+        with self.transaction() as connection:
+            if not self._need_build_trace():
+                for statement in _BUILD_TRACE_SCHEMA:
+                    connection.execute(statement)
+                connection.execute("insert or ignore into SchemaMigrations values (?)", (_BUILD_TRACE,))
+            known = self.realisation(derivation, output)
+            if known is None:
+                connection.execute(
+                    "insert into BuildTraceV3 (drvPath, outputName, outputPath, signatures) values (?, ?, ?, ?)",
+                    (derivation.base, output, self.directory.show(path), " ".join(sorted(signatures))),
+                )
+            elif known[0] == path:
+                connection.execute(
+                    "update BuildTraceV3 set signatures = ? where drvPath = ? and outputName = ?",
+                    (" ".join(sorted(known[1] | signatures)), derivation.base, output),
+                )
+            else:
+                raise StoreError(
+                    f"Trying to register a realisation of '{derivation.base}^{output}', but we already have another "
+                    f"one locally.\nLocal:  {self.directory.show(known[0])}\nRemote: {self.directory.show(path)}"
+                )
+
+    def delete_realisation(self, derivation: StorePath, output: str) -> None:
+        if self._need_build_trace():
+            with self.transaction() as connection:
+                connection.execute(
+                    "delete from BuildTraceV3 where drvPath = ? and outputName = ?", (derivation.base, output)
+                )
+
+
+def _statements(script: str) -> list[str]:
+    """Splits the schema at statement ends, keeping a trigger's body whole."""
+    statements, current = [], ""
+    for line in script.strip().splitlines():
+        current += line + "\n"
+        if sqlite3.complete_statement(current):
+            statements.append(current)
+            current = ""
+    return statements

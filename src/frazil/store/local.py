@@ -1,0 +1,646 @@
+"""A store in the local file system.
+
+In: a `StoreConfig` and contents. Out: registered, canonical store objects and answers about them. Opening is lazy: a
+command that asks nothing of the store makes no folder and opens no database. Any process may die at any point: what is
+in the database is whole on disk, what is not is garbage. Source of truth: the manual's `store/types/local-store`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from frazil.activity import Reporter, SilentReporter, Verbosity
+from frazil.digest import Hash
+from frazil.store import adding, nar
+from frazil.store.config import StoreConfig, StoreSettings
+from frazil.store.derivation import Derivation, ModuloCache, check_invariants
+from frazil.store.derivation import parse as parse_derivation
+from frazil.store.errors import BadStorePath, InvalidPath, PathInUse, ReferenceCycle, StoreError, from_os_error
+from frazil.store.locks import PathLocks
+from frazil.store.path import StoreDirectory, StorePath
+from frazil.store.path_info import PathInfo
+from frazil.store.temporary import TemporaryRoots, WorkingDirectory
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from frazil.store.database import Database
+
+MAXIMUM_DERIVATION_SIZE = 1 << 28
+_REMEMBERED_DERIVATIONS = 1 << 14
+MAXIMUM_LINKS_FOLLOWED = 1024
+
+
+class LocalStore:
+    """`compute_only`: `add_…` and `write_derivation` tell store paths and remember contents, but write nothing."""
+
+    def __init__(
+        self,
+        config: StoreConfig | None = None,
+        settings: StoreSettings | None = None,
+        reporter: Reporter | None = None,
+        *,
+        compute_only: bool = False,
+    ) -> None:
+        self.config = config or StoreConfig.from_environment()
+        self.settings = settings or StoreSettings()
+        self.reporter: Reporter = reporter or SilentReporter()
+        self.directory = StoreDirectory(self.config.store_dir)
+        self.compute_only = compute_only or self.config.is_dummy
+        self.computed: dict[StorePath, adding.Computed] = {}
+        self.modulo = ModuloCache(self.directory, self.read_invalid_derivation)
+        self._derivations: dict[StorePath, Derivation] = {}
+        self._database: Database | None = None
+        self._process = os.getpid()
+        self._mutex = threading.RLock()
+        self._known_valid: set[StorePath] = set()
+        self._deferred: dict[StorePath, PathInfo] = {}
+        self._deferring = 0
+        self._temporary_roots = TemporaryRoots(self.config.state_dir, self.directory)
+        self._working = WorkingDirectory(self.config.real_store_dir)
+
+    # ------------------------------------------------------------------------------------------- opening, closing
+
+    @property
+    def database(self) -> Database:
+        """Opened on first use. Raises StoreError, CorruptDatabase, DiskFull."""
+        if self._database is not None and self._process == os.getpid():
+            return self._database
+        with self._mutex:
+            if self._database is None or self._process != os.getpid():
+                self._database = self._open_database()
+                self._process = os.getpid()
+            return self._database
+
+    def _open_database(self) -> Database:
+        from frazil.store.database import Database
+        from frazil.store.layout import prepare_directories
+
+        folder = self.config.state_dir + "/db"
+        read_only = self.config.read_only
+        if not read_only:
+            prepare_directories(self.config, self.settings, self.warn)
+        return Database(folder, self.directory, self.settings, read_only=read_only, warn=self.warn)
+
+    @property
+    def has_database(self) -> bool:
+        """Whether asking the database makes sense: a store that only computes does not create one."""
+        if self._database is not None:
+            return True
+        if self.config.is_dummy:
+            return False
+        return not self.compute_only or os.path.exists(self.config.state_dir + "/db/db.sqlite")
+
+    def open(self) -> LocalStore:
+        if self.has_database:
+            _ = self.database
+        return self
+
+    def close(self) -> None:
+        """Registers what was deferred and lets go of locks, roots and the database."""
+        if self._process != os.getpid():
+            self._database = None
+            return
+        try:
+            self.flush()
+        finally:
+            self._working.close()
+            self._temporary_roots.close()
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    def __enter__(self) -> LocalStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def warn(self, text: str) -> None:
+        self.reporter.log(Verbosity.WARN, text)
+
+    def inform(self, text: str, level: Verbosity = Verbosity.INFO) -> None:
+        self.reporter.log(level, text)
+
+    # ------------------------------------------------------------------------------------------------------ places
+
+    def real_path(self, path: StorePath) -> str:
+        """Where a store path lies physically; for one that was only computed, its source."""
+        if self.computed:
+            computed = self.computed.get(path)
+            if computed is not None and computed.source is not None and path not in self._known_valid:
+                return computed.source
+        return f"{self.config.real_store_dir}/{path.hash_part}-{path.name}"
+
+    def to_real(self, text: str) -> str:
+        """A logical path inside the store → the physical one; any other path unchanged."""
+        prefix = self.directory.path
+        if text == prefix:
+            return self.config.real_store_dir
+        if not text.startswith(prefix + "/"):
+            return text
+        if self.computed:
+            try:
+                path, rest = self.directory.split(text)
+            except BadStorePath:
+                return text
+            return self.real_path(path) + rest
+        return self.config.real_store_dir + text[len(prefix) :]
+
+    def show(self, path: StorePath) -> str:
+        return self.directory.show(path)
+
+    def parse(self, text: str) -> StorePath:
+        return self.directory.parse(text)
+
+    def follow_links(self, text: str) -> str:
+        """Follows links until the path is inside the logical store. Raises BadStorePath."""
+        path = os.path.abspath(text)
+        for _ in range(MAXIMUM_LINKS_FOLLOWED):
+            if self.directory.is_inside(path):
+                return path
+            try:
+                target = os.readlink(path)
+            except OSError:
+                break
+            path = os.path.normpath(os.path.join(os.path.dirname(path), target))
+        else:
+            raise BadStorePath(f"too many symbolic links encountered while resolving '{text}'")
+        raise BadStorePath(f"path '{path}' is not in the Nix store")
+
+    def follow_links_to_store_path(self, text: str) -> StorePath:
+        return self.directory.split(self.follow_links(text))[0]
+
+    # ----------------------------------------------------------------------------------------------------- queries
+
+    def is_valid(self, path: StorePath) -> bool:
+        if path in self._known_valid or path in self._deferred:
+            return True
+        if path in self.computed:
+            return True
+        if self.has_database and self.database.is_valid(path):
+            self._known_valid.add(path)
+            return True
+        return False
+
+    def is_registered(self, path: StorePath) -> bool:
+        """As `is_valid`, but asking the database again: another process may have deleted the path."""
+        if path in self._deferred:
+            return True
+        valid = self.has_database and self.database.is_valid(path)
+        (self._known_valid.add if valid else self._known_valid.discard)(path)
+        return valid
+
+    def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
+        return {path for path in paths if self.is_valid(path)}
+
+    def query_all_valid(self) -> set[StorePath]:
+        self.flush()
+        return self.database.all_valid() if self.has_database else set()
+
+    def query_info(self, path: StorePath) -> PathInfo:
+        """Raises InvalidPath."""
+        info = self.query_info_or_none(path)
+        if info is None:
+            raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
+        return info
+
+    def query_info_or_none(self, path: StorePath) -> PathInfo | None:
+        deferred = self._deferred.get(path)
+        if deferred is not None:
+            return deferred
+        computed = self.computed.get(path)
+        if computed is not None:
+            return computed.info
+        return self.database.info(path) if self.has_database else None
+
+    def query_references(self, path: StorePath) -> set[StorePath]:
+        """Raises InvalidPath."""
+        deferred = self._deferred.get(path)
+        if deferred is not None:
+            return set(deferred.references)
+        computed = self.computed.get(path)
+        if computed is not None:
+            return set(computed.info.references)
+        found = self.database.references(path) if self.has_database else None
+        if found is None:
+            raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
+        return found
+
+    def query_referrers(self, path: StorePath) -> set[StorePath]:
+        self.flush()
+        return self.database.referrers(path) if self.has_database else set()
+
+    def query_valid_derivers(self, path: StorePath) -> set[StorePath]:
+        self.flush()
+        return self.database.valid_derivers(path) if self.has_database else set()
+
+    def query_derivation_outputs(self, path: StorePath) -> dict[str, StorePath | None]:
+        """Output name → path, None where it is not known yet. Floating outputs come from registered realisations."""
+        drv = self.read_derivation(path)
+        outputs = drv.output_paths(self.directory)
+        if self.has_database:
+            for name, output in outputs.items():
+                if output is None:
+                    realised = self.database.realisation(path, name)
+                    outputs[name] = realised[0] if realised else None
+        return outputs
+
+    def query_from_hash_part(self, hash_part: str) -> StorePath | None:
+        if len(hash_part) != 32:
+            raise StoreError("invalid hash part")
+        self.flush()
+        return self.database.from_hash_part(hash_part) if self.has_database else None
+
+    def closure(
+        self,
+        paths: Iterable[StorePath],
+        *,
+        reverse: bool = False,
+        include_outputs: bool = False,
+        include_derivers: bool = False,
+    ) -> set[StorePath]:
+        """Everything reachable by references (or, `reverse`, by referrers). Raises InvalidPath."""
+        pending = list(paths)
+        found = set(pending)
+        while pending:
+            path = pending.pop()
+            for other in self._neighbours(path, reverse, include_outputs, include_derivers):
+                if other not in found:
+                    found.add(other)
+                    pending.append(other)
+        return found
+
+    def _neighbours(
+        self, path: StorePath, reverse: bool, include_outputs: bool, include_derivers: bool
+    ) -> set[StorePath]:
+        if not reverse:
+            found = self.query_references(path)
+            if include_outputs and path.is_derivation:
+                found |= {o for o in self.query_derivation_outputs(path).values() if o and self.is_valid(o)}
+            if include_derivers:
+                deriver = self.query_info(path).deriver
+                if deriver and self.is_valid(deriver):
+                    found.add(deriver)
+            return found
+        found = self.query_referrers(path)
+        if include_outputs:
+            found |= self.query_valid_derivers(path)
+        if include_derivers and path.is_derivation:
+            found |= {o for o in self.query_derivation_outputs(path).values() if o and self.is_valid(o)}
+        return found
+
+    def topological(self, paths: Iterable[StorePath]) -> list[StorePath]:
+        """References before referrers, otherwise in Nix's order. Raises ReferenceCycle."""
+        wanted = set(paths)
+
+        def references(path: StorePath) -> set[StorePath]:
+            try:
+                return self.query_references(path)
+            except InvalidPath:
+                return set()
+
+        return topological_order(wanted, references, self.directory)
+
+    # ------------------------------------------------------------------------------------------------- derivations
+
+    def read_derivation(self, path: StorePath) -> Derivation:
+        """Raises InvalidPath, or FormatError where the file is damaged."""
+        known = self._derivations.get(path)
+        if known is not None:
+            return known
+        if not self.is_valid(path):
+            raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
+        return self.read_invalid_derivation(path)
+
+    def read_invalid_derivation(self, path: StorePath) -> Derivation:
+        """As `read_derivation`, without asking whether the path is valid."""
+        known = self._derivations.get(path)
+        if known is not None:
+            return known
+        name = path.derivation_name
+        computed = self.computed.get(path)
+        if computed is not None and computed.contents is not None:
+            contents = computed.contents
+        else:
+            contents = read_bounded(self.real_path(path), MAXIMUM_DERIVATION_SIZE)
+        try:
+            drv = parse_derivation(contents, name, self.directory)
+        except StoreError as error:
+            error.message = f"error parsing derivation '{self.directory.show(path)}': {error.message}"
+            raise
+        self.remember_derivation(path, drv)
+        return drv
+
+    def remember_derivation(self, path: StorePath, drv: Derivation) -> None:
+        if len(self._derivations) >= _REMEMBERED_DERIVATIONS:
+            self._derivations.clear()
+        self._derivations[path] = drv
+
+    def write_derivation(
+        self, drv: Derivation, *, contents: bytes | None = None, path: StorePath | None = None, check: bool = True
+    ) -> StorePath:
+        """Stores a derivation. `contents`, `path`: what `unparse` and `store_path` gave, where known already.
+
+        `check`: whether the output paths it states are verified (unneeded right after they were computed).
+        """
+        contents = drv.unparse(self.directory) if contents is None else contents
+        path = drv.store_path(self.directory, contents) if path is None else path
+        if path not in self._derivations:
+            if check:
+                check_invariants(drv, path, self.directory, self.modulo)
+            self.remember_derivation(path, drv)
+        adding.add_text_at(self, path, contents, drv.references())
+        return path
+
+    def _outputs_for_registration(self, path: StorePath) -> dict[str, StorePath]:
+        drv = self._derivations.get(path)
+        if drv is None:
+            drv = self.read_invalid_derivation(path)
+            check_invariants(drv, path, self.directory, self.modulo)
+        return {name: output for name, output in drv.output_paths(self.directory).items() if output is not None}
+
+    # ---------------------------------------------------------------------------------------------------- registering
+
+    @contextmanager
+    def deferred_registration(self) -> Iterator[None]:
+        """Within, what is added is written at once but registered together at the end: one transaction for thousands.
+
+        Queries already count it as valid; a death before the end leaves garbage, never a broken store.
+        """
+        self._deferring += 1
+        try:
+            yield
+        finally:
+            self._deferring -= 1
+            if not self._deferring:
+                self.flush()
+
+    def flush(self) -> None:
+        """Registers what was deferred so far."""
+        if self._deferred:
+            with self._mutex:
+                infos = list(self._deferred.values())
+                self._register_now(infos)
+                self._deferred.clear()
+
+    def register(self, infos: Sequence[PathInfo]) -> None:
+        """Makes paths valid, all or none. Their files must be in place and canonical.
+
+        Raises InvalidPath for a reference to an invalid path, ReferenceCycle, StoreError for a false content address.
+        """
+        if self._deferring:
+            self._deferred.update({info.path: info for info in infos})
+            return
+        self.flush()
+        self._register_now(infos)
+
+    def _register_now(self, infos: Sequence[PathInfo]) -> None:
+        by_path = {info.path: info for info in infos}
+        for info in infos:
+            if info.content_address is not None and not info.is_content_addressed(self.directory):
+                raise StoreError(
+                    f"cannot add path '{self.directory.show(info.path)}' to the Nix store because it claims to be "
+                    "content-addressed but isn't"
+                )
+        topological_order(set(by_path), lambda path: by_path[path].references, self.directory)
+        if self.settings.sync_before_registering:
+            os.sync()
+        database = self.database
+        database.retry(lambda: database.register(infos, self._outputs_for_registration))
+        self._known_valid.update(by_path)
+
+    def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
+        from dataclasses import replace
+
+        with self.database.transaction():
+            info = self.query_info(path)
+            self.database.update(replace(info, signatures=info.signatures | frozenset(signatures)))
+
+    def invalidate(self, path: StorePath) -> None:
+        """Takes a path from the database. Raises PathInUse where others refer to it."""
+        self.flush()
+        with self.database.transaction():
+            referrers = sorted(self.database.referrers(path) - {path})
+            if referrers:
+                users = ", ".join(f"'{self.directory.show(other)}'" for other in referrers)
+                raise PathInUse(f"cannot delete path '{self.directory.show(path)}' because it is in use by {users}")
+            self.database.invalidate(path)
+        self._known_valid.discard(path)
+
+    def query_realisation(self, derivation: StorePath, output: str) -> StorePath | None:
+        found = self.database.realisation(derivation, output) if self.has_database else None
+        return found[0] if found else None
+
+    def register_realisation(
+        self, derivation: StorePath, output: str, path: StorePath, signatures: frozenset[str] = frozenset()
+    ) -> None:
+        self.flush()
+        self.database.register_realisation(derivation, output, path, signatures)
+
+    # ----------------------------------------------------------------------------------------------------- adding
+
+    def add_text(self, name: str, contents: bytes, references: Iterable[StorePath] = ()) -> StorePath:
+        """A flat file whose references are stated (`builtins.toFile`)."""
+        references = frozenset(references)
+        path = self.directory.make_text_path(name, Hash.of("sha256", contents).digest, references)
+        adding.add_text_at(self, path, contents, references)
+        return path
+
+    def add_path(
+        self,
+        name: str,
+        source: str,
+        method: str = "nar",
+        algorithm: str = "sha256",
+        filter: nar.Filter | None = None,
+        repair: bool = False,
+        references: Iterable[StorePath] = (),
+    ) -> StorePath:
+        """Copies a file tree into the store (`builtins.path`, `nix-store --add`). `source`: physical."""
+        return adding.add_path(self, name, source, method, algorithm, filter, repair, frozenset(references))
+
+    def compute_path(
+        self, name: str, source: str, method: str = "nar", algorithm: str = "sha256", filter: nar.Filter | None = None
+    ) -> tuple[StorePath, Hash]:
+        """Where `add_path` would put a tree, and its hash by `method`."""
+        digest = adding.hash_source(source, method, algorithm, filter)
+        return self.directory.make_fixed_output_path(method, digest, name), digest
+
+    def add_bytes(
+        self, name: str, contents: bytes, method: str = "flat", algorithm: str = "sha256", executable: bool = False
+    ) -> StorePath:
+        """A single file with these contents."""
+        return adding.add_bytes(self, name, contents, method, algorithm, executable)
+
+    def add_nar(
+        self,
+        info: PathInfo,
+        read: nar.Read,
+        *,
+        repair: bool = False,
+        check_signatures: bool = False,
+        locked: bool = False,
+    ) -> None:
+        """Adds an archive under a path that was promised for it: checks hash, size, and content address.
+
+        `locked`: the caller holds the path's lock. Raises HashMismatch, BadArchive, StoreError.
+        """
+        adding.add_nar(self, info, read, repair=repair, check_signatures=check_signatures, locked=locked)
+
+    def add_from_nar(
+        self,
+        name: str,
+        read: nar.Read,
+        method: str = "nar",
+        algorithm: str = "sha256",
+        references: Iterable[StorePath] = (),
+        repair: bool = False,
+    ) -> StorePath:
+        """Adds an archive whose store path follows from what it holds."""
+        return adding.add_from_nar(self, name, read, method, algorithm, frozenset(references), repair)
+
+    def dump_nar(self, path: StorePath, write: nar.Write) -> None:
+        """Raises InvalidPath."""
+        if not self.is_valid(path):
+            raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
+        nar.dump_path(self.real_path(path), write)
+
+    def path_locks(
+        self, paths: Iterable[StorePath], *, wait: bool = True, on_wait: Callable[[], None] | None = None
+    ) -> PathLocks:
+        """Locks on paths about to be made, as a context manager."""
+        _ = self.database
+        root = self.config.real_store_dir
+        return PathLocks([f"{root}/{path.base}" for path in paths], wait=wait, on_wait=on_wait)
+
+    def working_path(self, name: str) -> str:
+        """A fresh physical path inside the store's file system, in a folder that no collector touches."""
+        _ = self.database
+        return self._working.path(name)
+
+    # ------------------------------------------------------------------------------------------------------ roots
+
+    def add_temporary_root(self, path: StorePath) -> None:
+        """No collector deletes `path` while this process lives."""
+        if self.compute_only or self.config.read_only:
+            return
+        _ = self.database
+        self._temporary_roots.add(path)
+
+    def add_indirect_root(self, link: str) -> None:
+        """Registers a link anywhere (such as `result`) as a root, for as long as it points into the store."""
+        from frazil.store import roots
+
+        roots.add_indirect_root(self, link)
+
+    def add_permanent_root(self, path: StorePath, link: str) -> str:
+        """Makes `link` point at `path` and registers it as a root."""
+        from frazil.store import roots
+
+        return roots.add_permanent_root(self, path, link)
+
+    def find_roots(self, *, censor: bool = False) -> dict[StorePath, set[str]]:
+        from frazil.store import roots
+
+        return roots.find_roots(self, censor=censor)
+
+    # ------------------------------------------------------------------------------------------------ housekeeping
+
+    def collect_garbage(self, options: garbage.Options) -> garbage.Results:
+        from frazil.store import garbage
+
+        return garbage.collect(self, options)
+
+    def delete(self, paths: Iterable[StorePath], *, ignore_liveness: bool = False) -> garbage.Results:
+        """Deletes these paths. Raises PathInUse for one that is alive."""
+        from frazil.store import garbage
+
+        return garbage.delete(self, paths, ignore_liveness=ignore_liveness)
+
+    def verify(self, *, check_contents: bool = False, repair: bool = False) -> bool:
+        """True where all is well. Reports what is not."""
+        from frazil.store import verify
+
+        return verify.verify_store(self, check_contents=check_contents, repair=repair)
+
+    def optimise(self) -> optimise.Statistics:
+        from frazil.store import optimise
+
+        return optimise.optimise_store(self)
+
+    def export_paths(self, paths: Iterable[StorePath], write: nar.Write) -> None:
+        from frazil.store import exports
+
+        exports.export_paths(self, paths, write)
+
+    def import_paths(self, read: nar.Read, *, check_signatures: bool = False) -> list[StorePath]:
+        from frazil.store import exports
+
+        return exports.import_paths(self, read, check_signatures=check_signatures)
+
+    def build_log(self, path: StorePath) -> bytes | None:
+        """The log of the build that `path` (a derivation or an output) comes from."""
+        from frazil.store import logs
+
+        return logs.build_log(self, path)
+
+
+def read_bounded(path: str, maximum: int) -> bytes:
+    """A regular file's contents. Raises StoreError."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(maximum + 1)
+    except OSError as error:
+        raise from_os_error(error, f"reading '{path}'") from error
+    if len(data) > maximum:
+        raise StoreError(f"file '{path}' is larger than {maximum} bytes")
+    return data
+
+
+def topological_order(
+    paths: set[StorePath],
+    references: Callable[[StorePath], Iterable[StorePath]],
+    directory: StoreDirectory,
+) -> list[StorePath]:
+    """References first. Deterministic: the order in which C++ Nix prints closures. Raises ReferenceCycle."""
+    done: set[StorePath] = set()
+    order: list[StorePath] = []
+    for start in sorted(paths):
+        if start in done:
+            continue
+        active = {start}
+        stack = [(start, _sorted_inner(start, paths, references))]
+        while stack:
+            current, pending = stack[-1]
+            following = next(pending, None)
+            if following is None:
+                stack.pop()
+                active.discard(current)
+                done.add(current)
+                order.append(current)
+            elif following in active:
+                raise ReferenceCycle(
+                    f"cycle detected in the references of '{directory.show(following)}' "
+                    f"from '{directory.show(current)}'"
+                )
+            elif following not in done:
+                active.add(following)
+                stack.append((following, _sorted_inner(following, paths, references)))
+    return order
+
+
+def _sorted_inner(
+    path: StorePath, paths: set[StorePath], references: Callable[[StorePath], Iterable[StorePath]]
+) -> Iterator[StorePath]:
+    return iter(sorted(other for other in references(path) if other != path and other in paths))
+
+
+if TYPE_CHECKING:
+    from frazil.store import garbage, optimise
