@@ -59,7 +59,7 @@ class LineReporter:
         if level > self.verbosity:
             return
         if level == Verbosity.WARN and not text.startswith("evaluation warning:"):
-            text = f"{self.palette.warning}warning:{self.palette.normal} {readable(text)}"
+            text = f"{self.palette.warning}warning:{self.palette.normal} {readable(text.removeprefix('warning: '))}"
         else:
             text = readable(text)
         self.line(text)
@@ -117,7 +117,7 @@ class JsonReporter:
         if level > self.verbosity:
             return
         if level == Verbosity.WARN:
-            text = f"\x1b[35;1mwarning:\x1b[0m {text}"
+            text = f"\x1b[35;1mwarning:\x1b[0m {text.removeprefix('warning: ')}"
         self.emit({"action": "msg", "level": int(level), "msg": readable(text)})
 
     def start(

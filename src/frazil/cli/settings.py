@@ -142,7 +142,8 @@ class Settings:
 
     @property
     def features(self) -> frozenset[str]:
-        return frozenset(self.words("experimental-features")) & FEATURES
+        found = frozenset(self.words("experimental-features")) & FEATURES
+        return found | {"fetch-tree"} if "flakes" in found else found
 
     @property
     def system(self) -> str:

@@ -1,0 +1,406 @@
+"""`derivationStrict`: an attribute set in, a store derivation (in memory) and its paths out.
+
+Source of truth: the manual's `language/derivations` and `language/advanced-attributes`; messages as Nix 2.36's.
+"""
+
+from __future__ import annotations
+
+from frazil.digest import ALGORITHMS, DigestError, Hash
+from frazil.errors import FrazilError
+from frazil.instantiate.context import parse_built
+from frazil.instantiate.instantiator import Draft
+from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError
+from frazil.lang.runtime import (
+    coerce_to_string,
+    force,
+    force_attrs,
+    force_bool,
+    force_list,
+    force_string,
+    force_string_no_context,
+)
+from frazil.lang.values import MISSING, ContextString, attrs_from_dict
+from frazil.store.content_address import ContentAddress
+from frazil.store.derivation import Fixed, Floating, Impure
+from frazil.store.path import BadStorePathName, check_name, output_path_name, placeholder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from frazil.instantiate.effects import StoreEffects
+    from frazil.lang.values import Attrs
+
+ZERO_HASH_WARNING = "found empty hash, assuming '{}'"
+_CHECKS = frozenset(
+    (
+        "allowedReferences",
+        "allowedRequisites",
+        "disallowedReferences",
+        "disallowedRequisites",
+        "maxClosureSize",
+        "maxSize",
+    )
+)
+
+
+class _Reading:
+    """One call in progress: what the attributes have said so far."""
+
+    __slots__ = (
+        "algorithm",
+        "content_addressed",
+        "context",
+        "draft",
+        "evaluator",
+        "hash",
+        "ignore_nulls",
+        "impure",
+        "method",
+        "outputs",
+        "positions",
+        "structured",
+    )
+
+    def __init__(self, evaluator: Any, name: str) -> None:
+        self.evaluator = evaluator
+        self.draft = Draft(name)
+        self.context: set[str] = set()
+        self.structured: dict[str, str] | None = None
+        self.ignore_nulls = False
+        self.content_addressed = False
+        self.impure = False
+        self.hash: str | None = None
+        self.algorithm: str | None = None
+        self.method: str | None = None
+        self.outputs = ["out"]
+
+
+def derivation_strict(evaluator: Any, arguments: list[Any]) -> Any:
+    """The builtin."""
+    attrs = force_attrs(arguments[0], "while evaluating the argument passed to builtins.derivationStrict")
+    name_value = attrs.lookup("name")
+    if name_value is MISSING:
+        error = EvalError("attribute 'name' missing", pos=CALL_SITE)
+        error.add_trace(CALL_SITE, "in the attrset passed as argument to builtins.derivationStrict")
+        raise error
+    try:
+        name = force_string_no_context(
+            name_value, "while evaluating the `name` attribute passed to builtins.derivationStrict"
+        )
+    except EvalBaseError as error:
+        error.add_trace(attrs.position("name"), "while evaluating the derivation attribute 'name'")
+        raise
+    try:
+        return _instantiate(evaluator, name, attrs)
+    except EvalBaseError as error:
+        error.add_trace(0, lambda: _where(evaluator, name, attrs))
+        raise
+    except FrazilError as error:
+        wrapped = _as_eval_error(error)
+        wrapped.add_trace(0, lambda: _where(evaluator, name, attrs))
+        raise wrapped from error
+
+
+def _where(evaluator: Any, name: str, attrs: Attrs) -> str:
+    position = evaluator.positions.position(attrs.position("name"))
+    place = "«none»" if position is None else str(position)
+    return f"while evaluating derivation '{name}'\n  whose name attribute is located at {place}"
+
+
+def _as_eval_error(error: FrazilError) -> EvalError:
+    """The same, able to take more trace lines; keeps the exit status."""
+    return EvalError(
+        error.message, position=error.position, trace=error.trace, hint=error.hint, exit_status=error.exit_status
+    )
+
+
+def _instantiate(evaluator: Any, name: str, attrs: Attrs) -> Any:
+    _check_derivation_name(name)
+    reading = _Reading(evaluator, name)
+    value = attrs.lookup("__structuredAttrs")
+    if value is not MISSING and force_bool(
+        value, "while evaluating the `__structuredAttrs` attribute passed to builtins.derivationStrict"
+    ):
+        reading.structured = {}
+    value = attrs.lookup("__ignoreNulls")
+    if value is not MISSING:
+        reading.ignore_nulls = force_bool(
+            value, "while evaluating the `__ignoreNulls` attribute passed to builtins.derivationStrict"
+        )
+    read = _read_plain if reading.structured is None else _read_structured
+    for key, value in attrs.items():
+        try:
+            _read_attribute(reading, key, value, read, attrs)
+        except EvalBaseError as error:
+            error.add_trace(attrs.position(key), f"while evaluating attribute '{key}' of derivation '{name}'")
+            raise
+        except FrazilError as error:
+            wrapped = _as_eval_error(error)
+            wrapped.add_trace(attrs.position(key), f"while evaluating attribute '{key}' of derivation '{name}'")
+            raise wrapped from error
+    effects: StoreEffects = evaluator.effects
+    draft = reading.draft
+    if reading.structured is not None:
+        body = ",".join([f"{_json_key(key)}:{text}" for key, text in sorted(reading.structured.items())])
+        draft.environment["__json"] = "{" + body + "}"
+    _add_inputs(draft, reading.context, effects)
+    _check_required(reading)
+    _set_outputs(reading, effects)
+    made = effects.instantiator.instantiate(draft)
+    effects.instantiated(name, made.path)
+    table: dict[str, Any] = {"drvPath": ContextString(made.path, frozenset(("=" + made.path,)))}
+    for output, text in made.outputs.items():
+        table[output] = ContextString(text, frozenset((f"!{output}!{made.path}",)))
+    return attrs_from_dict(table)
+
+
+def _check_derivation_name(name: str) -> None:
+    try:
+        check_name(name)
+    except BadStorePathName as error:
+        raise EvalError(
+            f"invalid derivation name: {error.message}. Please pass a different 'name'.", pos=CALL_SITE
+        ) from error
+
+
+# -- attributes --------------------------------------------------------------------------------------------------
+
+
+def _read_attribute(reading: _Reading, key: str, value: Any, read: Any, attrs: Attrs) -> None:
+    if key == "__ignoreNulls":
+        return
+    if reading.ignore_nulls and force(value) is None:
+        return
+    if key == "__contentAddressed":
+        if force_bool(value, ""):
+            reading.content_addressed = True
+            require_feature(reading.evaluator, "ca-derivations")
+    elif key == "__impure":
+        if force_bool(value, ""):
+            reading.impure = True
+            require_feature(reading.evaluator, "impure-derivations")
+    elif key == "args":
+        for element in force_list(value, ""):
+            reading.draft.arguments.append(
+                coerce_to_string(
+                    reading.evaluator,
+                    element,
+                    reading.context,
+                    "while evaluating an element of the argument list",
+                    True,
+                    True,
+                )
+            )
+    else:
+        read(reading, key, value, attrs)
+
+
+def _read_plain(reading: _Reading, key: str, value: Any, attrs: Attrs) -> None:
+    text = coerce_to_string(reading.evaluator, value, reading.context, "", True, True)
+    draft = reading.draft
+    if key == "__json":
+        _warn_attribute(
+            reading,
+            attrs,
+            key,
+            "setting structured attributes via '__json' is deprecated, and may be disallowed in future versions of "
+            "Nix. Set '__structuredAttrs = true' instead.",
+        )
+        draft.environment[key] = _normalised_json(text)
+        return
+    draft.environment[key] = text
+    if key == "builder":
+        draft.builder = text
+    elif key == "system":
+        draft.platform = text
+    elif key == "outputs":
+        _set_output_names(reading, text.split())
+    elif key.startswith("outputHash"):
+        _set_hash_attribute(reading, key, text)
+
+
+def _read_structured(reading: _Reading, key: str, value: Any, attrs: Attrs) -> None:
+    if key == "__structuredAttrs":
+        return
+    from frazil.lang.printer import to_json_text
+
+    assert reading.structured is not None
+    evaluator = reading.evaluator
+    reading.structured[key] = to_json_text(evaluator, value, reading.context, copy_to_store=True)
+    if key == "builder":
+        reading.draft.builder = force_string(value, reading.context, "")
+    elif key == "system":
+        reading.draft.platform = force_string_no_context(value, "")
+    elif key == "outputs":
+        _set_output_names(reading, [force_string_no_context(element, "") for element in force_list(value, "")])
+    elif key in ("outputHash", "outputHashAlgo", "outputHashMode"):
+        _set_hash_attribute(reading, key, force_string_no_context(value, ""))
+    elif key in _CHECKS:
+        _warn_attribute(
+            reading,
+            attrs,
+            key,
+            f"'structuredAttrs' disables the effect of the derivation attribute '{key}'; "
+            f"use 'outputChecks.<output>.{key}' instead",
+        )
+
+
+def _set_hash_attribute(reading: _Reading, key: str, text: str) -> None:
+    if key == "outputHash":
+        reading.hash = text
+    elif key == "outputHashAlgo":
+        reading.algorithm = text if text in ALGORITHMS else None
+    elif key == "outputHashMode":
+        reading.method = _method(reading, text)
+
+
+def _method(reading: _Reading, text: str) -> str:
+    if text == "recursive":
+        return "nar"
+    if text not in ("flat", "nar", "text", "git"):
+        raise EvalError(f"invalid value '{text}' for 'outputHashMode' attribute", pos=CALL_SITE)
+    if text == "text":
+        name = reading.draft.name
+        require_feature(
+            reading.evaluator, "dynamic-derivations", f"text-hashed derivation '{name}', outputHashMode = \"text\""
+        )
+    if text == "git":
+        require_feature(reading.evaluator, "git-hashing")
+    return text
+
+
+def _set_output_names(reading: _Reading, names: list[str]) -> None:
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise EvalError(f"duplicate derivation output '{name}'", pos=CALL_SITE)
+        if name == "drvPath":
+            raise EvalError("invalid derivation output name 'drvPath'", pos=CALL_SITE)
+        seen.add(name)
+    if not names:
+        raise EvalError("derivation cannot have an empty set of outputs", pos=CALL_SITE)
+    reading.outputs = names
+
+
+def require_feature(evaluator: Any, feature: str, reason: str = "") -> None:
+    """Raises where an experimental feature is needed and off."""
+    if feature in evaluator.settings.experimental_features:
+        return
+    because = f"; {reason}" if reason else ""
+    raise MissingFeature(
+        f"experimental Nix feature '{feature}' is disabled{because}; "
+        f"add '--extra-experimental-features {feature}' to enable it"
+    )
+
+
+class MissingFeature(EvalBaseError):
+    """An experimental feature is off; not catchable by `tryEval`."""
+
+
+def _warn_attribute(reading: _Reading, attrs: Attrs, key: str, message: str) -> None:
+    reading.evaluator.effects.warn(message)
+
+
+def _normalised_json(text: str) -> str:
+    import json
+
+    try:
+        value = json.loads(text.encode("latin-1"))
+    except ValueError as error:
+        raise EvalError(f"cannot process __json attribute: {error}") from error
+    if not isinstance(value, dict):
+        raise EvalError("cannot process __json attribute: it is not an object")
+    shown = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return shown.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def _json_key(key: str) -> str:
+    import json
+
+    text = key.encode("latin-1").decode("utf-8", "surrogateescape")
+    return json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+# -- inputs and outputs ------------------------------------------------------------------------------------------
+
+
+def _add_inputs(draft: Draft, context: set[str], effects: StoreEffects) -> None:
+    inputs = draft.inputs
+    for element in context:
+        mark = element[0]
+        if mark == "!":
+            output, _, path = element[1:].partition("!")
+            if path[0] != "/":
+                built = parse_built(element)
+                draft.dynamic.append((built.derivation, built.through, built.output))
+            elif path in inputs:
+                inputs[path].add(output)
+            else:
+                inputs[path] = {output}
+        elif mark == "=":
+            _add_closure(draft, element[1:], effects)
+        else:
+            draft.sources.add(element)
+
+
+def _add_closure(draft: Draft, path: str, effects: StoreEffects) -> None:
+    """The builder may look at the whole graph of the derivation, all outputs included."""
+    for reference in effects.closure_with_pending(path):
+        draft.sources.add(reference)
+        if reference.endswith(".drv"):
+            derivation = effects.instantiator.read(effects.directory.parse(reference))
+            draft.inputs.setdefault(reference, set()).update(derivation.outputs)
+
+
+def _check_required(reading: _Reading) -> None:
+    draft = reading.draft
+    if not draft.builder:
+        raise EvalError("required attribute 'builder' missing", pos=CALL_SITE)
+    if not draft.platform:
+        raise EvalError("required attribute 'system' missing", pos=CALL_SITE)
+    if draft.name.endswith(".drv") and not (reading.method == "text" and reading.outputs == ["out"]):
+        raise EvalError(
+            "derivation names are allowed to end in '.drv' only if they produce a single derivation file",
+            pos=CALL_SITE,
+        )
+
+
+def _set_outputs(reading: _Reading, effects: StoreEffects) -> None:
+    draft = reading.draft
+    if reading.hash is not None:
+        _set_fixed_output(reading, effects)
+    elif reading.content_addressed or reading.impure:
+        if reading.content_addressed and reading.impure:
+            raise EvalError("derivation cannot be both content-addressed and impure", pos=CALL_SITE)
+        kind = Impure if reading.impure else Floating
+        for name in reading.outputs:
+            draft.environment[name] = placeholder(name)
+            draft.outputs[name] = kind(reading.method or "nar", reading.algorithm or "sha256")
+    else:
+        draft.outputs = dict.fromkeys(reading.outputs)
+
+
+def _set_fixed_output(reading: _Reading, effects: StoreEffects) -> None:
+    if reading.outputs != ["out"]:
+        raise EvalError("multiple outputs are not supported in fixed-output derivations", pos=CALL_SITE)
+    draft = reading.draft
+    digest = parse_hash_allow_empty(reading.hash or "", reading.algorithm, effects)
+    address = ContentAddress(reading.method or "flat", digest)
+    path = address.store_path(effects.directory, output_path_name(draft.name, "out"))
+    draft.environment["out"] = effects.directory.show(path)
+    draft.outputs["out"] = Fixed(address)
+
+
+def parse_hash_allow_empty(text: str, algorithm: str | None, effects: StoreEffects) -> Hash:
+    """An empty hash means all zeros, with a warning: a place to be filled in after the first build."""
+    if text:
+        try:
+            return Hash.parse(text, algorithm)
+        except DigestError as error:
+            raise EvalError(error.message, hint=error.hint) from error
+    if algorithm is None:
+        raise EvalError("empty hash requires explicit hash algorithm")
+    empty = Hash(algorithm, bytes(ALGORITHMS[algorithm]))
+    effects.warn(ZERO_HASH_WARNING.format(empty.sri))
+    return empty

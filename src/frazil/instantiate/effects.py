@@ -1,0 +1,572 @@
+"""`Effects` over a store: reading files (also inside store paths), copying sources, building what evaluation needs.
+
+In and out: byte strings, as everywhere in the language. What evaluation adds to the store (sources, derivations, texts)
+is only hashed at first; `flush` writes it all, before something is built and at the end. Until then store paths
+are mapped back to where their contents are, so that reading them works, also in read-only mode.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from hashlib import sha256
+
+from frazil.activity import Verbosity
+from frazil.digest import Hash
+from frazil.instantiate.context import parse_built, show_element
+from frazil.instantiate.instantiator import Instantiator
+from frazil.lang.effects import encode_path, file_kind
+from frazil.lang.errors import (
+    CALL_SITE,
+    EvalError,
+    ImportFromDerivationError,
+    InvalidStorePath,
+    RestrictedPath,
+)
+from frazil.store.path import StoreDirectory, StorePath, unknown_output_placeholder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from frazil.activity import Reporter
+    from frazil.lang.settings import EvalSettings
+    from frazil.store.derivation import Derivation
+    from frazil.store.local import LocalStore
+
+INTERNAL_FILES = "/__corepkgs__"
+"""Where `<nix/…>` is: a folder of the language, not of the file system."""
+MAX_LINKS = 100
+
+
+class PendingSource:
+    """A source that is hashed and not yet copied. `filter` decides again while copying."""
+
+    __slots__ = ("filter", "method", "name", "real_path")
+
+    def __init__(
+        self, name: str, real_path: bytes, method: str = "nar", filter: Callable[[str, str], bool] | None = None
+    ) -> None:
+        self.name = name
+        self.real_path = real_path
+        self.method = method
+        self.filter = filter
+
+
+class StoreEffects:
+    """One evaluation's doings. `open_store` is called when the store is first needed."""
+
+    def __init__(
+        self,
+        open_store: Callable[[], LocalStore],
+        directory: StoreDirectory,
+        physical_store_directory: str,
+        settings: EvalSettings,
+        reporter: Reporter,
+        *,
+        read_only: bool = False,
+        build: Callable[[StoreEffects, list[str]], None] | None = None,
+        search_hooks: dict[str, Callable[[str], str | None]] | None = None,
+        download_tarball: Callable[[str], str] | None = None,
+    ) -> None:
+        self._open_store = open_store
+        self._store: LocalStore | None = None
+        self.directory = directory
+        self.store_dir = directory.path
+        self._store_prefix = directory.path + "/"
+        self._physical = os.fsencode(physical_store_directory) + b"/"
+        self._relocated = os.fsencode(directory.path) + b"/" != self._physical
+        self.settings = settings
+        self.reporter = reporter
+        self.read_only = read_only
+        self._build = build
+        self._search_hooks = search_hooks or {}
+        self._download_tarball = download_tarball
+        self.instantiator = Instantiator(directory, self._read_stored_derivation)
+        self.sources: dict[str, bytes] = {}
+        """Base name of a store path -> where its contents are now."""
+        self.pending_sources: dict[str, PendingSource] = {}
+        self.pending_texts: dict[str, tuple[str, bytes, frozenset[str]]] = {}
+        self._texts: dict[str, bytes] = {}
+        self._copied: dict[str, str] = {}
+        self._listings: dict[str, dict[str, str]] = {}
+        self._search_entries: dict[str, str | None] = {}
+        self._found: dict[tuple[str, str], str | None] = {}
+        self.limited = settings.pure or settings.restricted
+        self._allowed: set[str] = set()
+        self._verdicts: dict[str, bool] = {}
+        if self.limited:
+            for _, place in settings.search_path:
+                self._resolve_search_entry(place, allow=True)
+
+    # -- the store ---------------------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> LocalStore:
+        if self._store is None:
+            self._store = self._open_store()
+        return self._store
+
+    def _read_stored_derivation(self, path: StorePath) -> Derivation:
+        return self.store.read_derivation(path)
+
+    def warn(self, text: str) -> None:
+        self.reporter.log(Verbosity.WARN, text)
+
+    def trace(self, text: str) -> None:
+        self.reporter.log(Verbosity.ERROR, text)
+
+    def instantiated(self, name: str, path: str) -> None:
+        if getattr(self.reporter, "verbosity", 0) >= Verbosity.CHATTY:
+            self.reporter.log(Verbosity.CHATTY, f"instantiated '{name}' -> '{path}'")
+
+    def get_environment(self, name: str) -> str:
+        if self.limited:
+            return ""
+        return os.environb.get(name.encode("latin-1"), b"").decode("latin-1")
+
+    # -- where files are ---------------------------------------------------------------------------------------
+
+    def real(self, path: str) -> bytes:
+        """The place in the file system of a path of the language."""
+        if path.startswith(self._store_prefix):
+            base, slash, rest = path[len(self._store_prefix) :].partition("/")
+            source = self.sources.get(base)
+            if source is not None:
+                return source + b"/" + rest.encode("latin-1") if slash else source
+            if self._relocated:
+                physical = self._physical + path[len(self._store_prefix) :].encode("latin-1")
+                if self.settings.pure or os.path.lexists(physical):
+                    return physical
+        elif path.startswith(INTERNAL_FILES):
+            folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nix")
+            return os.fsencode(folder) + path[len(INTERNAL_FILES) :].encode("latin-1")
+        return path.encode("latin-1")
+
+    def _text_at(self, path: str) -> bytes | None:
+        """Contents of a file that exists in memory only."""
+        if not path.startswith(self._store_prefix):
+            return None
+        text = self._texts.get(path[len(self._store_prefix) :])
+        if text is not None:
+            return text
+        made = self.instantiator.made.get(path)
+        return made[0] if made is not None else None
+
+    def read_file(self, path: str) -> bytes:
+        if self.limited:
+            self.check_path(path)
+        text = self._text_at(path)
+        if text is not None:
+            return text
+        try:
+            with open(self.real(path), "rb", buffering=0) as file:
+                return file.read()
+        except OSError as error:
+            raise self._failure("opening file", path, error) from error
+
+    def _failure(self, doing: str, path: str, error: OSError) -> EvalError:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return EvalError(f"path '{path}' does not exist", pos=CALL_SITE)
+        return EvalError(f"{doing} '{path}': {error.strerror}", pos=CALL_SITE)
+
+    def read_directory(self, path: str) -> dict[str, str]:
+        listing = self._listings.get(path)
+        if listing is not None:
+            return listing
+        if self.limited:
+            self.check_path(path)
+        try:
+            with os.scandir(self.real(path)) as entries:
+                listing = {entry.name.decode("latin-1"): _entry_kind(entry) for entry in entries}
+        except OSError as error:
+            raise self._failure("reading directory", path, error) from error
+        self._listings[path] = listing
+        return listing
+
+    def file_type(self, path: str) -> str | None:
+        if self.limited and not self._is_allowed(path):
+            raise self._forbidden(path)
+        if self._text_at(path) is not None:
+            return "regular"
+        try:
+            return file_kind(os.lstat(self.real(path)).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            if path == self.store_dir:
+                return "directory"
+            return None
+        except OSError as error:
+            raise self._failure("getting status of", path, error) from error
+
+    def resolve_symlinks(self, path: str) -> str:
+        """Every link followed; what does not exist stays as it is."""
+        if not path.startswith(self._store_prefix) and not self._relocated:
+            resolved = os.path.realpath(encode_path(path)).decode("latin-1")
+            if not resolved.startswith(self._store_prefix):
+                return resolved
+        return self._resolve(path)
+
+    def _resolve(self, path: str) -> str:
+        """By hand, since parts of the store may be somewhere else."""
+        done, left, links = "", [part for part in path.split("/") if part], 0
+        left.reverse()
+        while left:
+            part = left.pop()
+            if part == "..":
+                done = done.rpartition("/")[0]
+                continue
+            if part == ".":
+                continue
+            step = f"{done}/{part}"
+            try:
+                target = os.readlink(self.real(step)).decode("latin-1")
+            except OSError:
+                done = step
+                continue
+            links += 1
+            if links > MAX_LINKS:
+                raise EvalError(f"infinite symlink recursion in path '{path}'", pos=CALL_SITE)
+            if target.startswith("/"):
+                done = ""
+            left += [part for part in reversed(target.split("/")) if part]
+        return done or "/"
+
+    # -- what may be read --------------------------------------------------------------------------------------
+
+    def allow_path(self, path: str) -> None:
+        """Lets pure and restricted evaluation read a path and all below it."""
+        if self.limited and path not in self._allowed:
+            self._allowed.add(path)
+            self._verdicts.clear()
+
+    def allow_closure(self, path: StorePath) -> None:
+        if self.limited:
+            for reference in self.store.closure([path]):
+                self.allow_path(self.directory.show(reference))
+
+    def check_path(self, path: str) -> None:
+        if self.limited and not self._is_allowed(path):
+            raise self._forbidden(path)
+
+    def _is_allowed(self, path: str) -> bool:
+        verdict = self._verdicts.get(path)
+        if verdict is None:
+            verdict = self._verdicts[path] = path.startswith(INTERNAL_FILES) or self._look_up_permission(path)
+        return verdict
+
+    def _look_up_permission(self, path: str) -> bool:
+        """Allowed paths, what is below them, and the folders that lead to them."""
+        allowed = self._allowed
+        candidate = path
+        while candidate:
+            if candidate in allowed:
+                return True
+            candidate = candidate.rpartition("/")[0]
+        prefix = path.rstrip("/") + "/"
+        return "/" in allowed or any(item.startswith(prefix) for item in allowed)
+
+    def _forbidden(self, path: str) -> RestrictedPath:
+        mode = "in pure evaluation mode (use '--impure' to override)" if self.settings.pure else "in restricted mode"
+        return RestrictedPath(f"access to absolute path '{path}' is forbidden {mode}", pos=CALL_SITE)
+
+    def check_uri(self, uri: str) -> None:
+        """Raises RestrictedPath where restricted evaluation may not fetch from there."""
+        if not self.settings.restricted or is_allowed_uri(uri, self.settings.allowed_uris):
+            return
+        if uri.startswith("/"):
+            self.check_path(uri)
+            return
+        if uri.startswith("file://"):
+            self.check_path(uri[len("file://") :])
+            return
+        raise RestrictedPath(f"access to URI '{uri}' is forbidden in restricted mode", pos=CALL_SITE)
+
+    # -- <…> ---------------------------------------------------------------------------------------------------
+
+    def find_search_path(self, name: str, entries: Sequence[tuple[str, str]]) -> str | None:
+        for prefix, place in entries:
+            if prefix and name != prefix and not name.startswith(prefix + "/"):
+                continue
+            rest = name[len(prefix) :].strip("/")
+            key = (place, rest)
+            if key not in self._found:
+                self._found[key] = self._look_in(place, rest)
+            found = self._found[key]
+            if found is not None:
+                return found
+        if name.startswith("nix/"):
+            return INTERNAL_FILES + name[3:]
+        return None
+
+    def _look_in(self, place: str, rest: str) -> str | None:
+        root = self._resolve_search_entry(place)
+        if root is None:
+            return None
+        found = self.resolve_symlinks(f"{root}/{rest}" if rest else root)
+        return found if self.file_type(found) is not None else None
+
+    def _resolve_search_entry(self, place: str, *, allow: bool = False) -> str | None:
+        if place in self._search_entries:
+            return self._search_entries[place]
+        found = self._search_entries[place] = self._place_of_entry(place, allow)
+        return found
+
+    def _place_of_entry(self, place: str, allow: bool) -> str | None:
+        if is_pseudo_url(place):
+            try:
+                if self._download_tarball is None:
+                    raise EvalError("nothing can be downloaded here")
+                return self._download_tarball(resolve_pseudo_url(place))
+            except EvalError:
+                self.warn(f"Nix search path entry '{place}' cannot be downloaded, ignoring")
+        scheme, colon, rest = place.partition(":")
+        if colon and scheme in self._search_hooks:
+            found = self._search_hooks[scheme](rest)
+            if found is not None:
+                return found
+        path = os.path.normpath(os.path.join(os.getcwdb(), place.encode("latin-1"))).decode("latin-1")
+        if allow:
+            self.allow_path(path)
+        if self._exists(path):
+            return path
+        self.warn(f"Nix search path entry '{place}' does not exist, ignoring")
+        return None
+
+    def _exists(self, path: str) -> bool:
+        return os.path.exists(self.real(self.resolve_symlinks(path)))
+
+    # -- copying to the store ----------------------------------------------------------------------------------
+
+    def copy_path_to_store(self, path: str) -> str:
+        known = self._copied.get(path)
+        if known is None:
+            if path.endswith(".drv"):
+                raise EvalError("file names are not allowed to end in '.drv'", pos=CALL_SITE)
+            folder, _, name = path.rpartition("/")
+            if folder and not path.startswith(self._store_prefix):
+                folder = self.resolve_symlinks(folder)
+            known = self._copied[path] = self.add_source(name, f"{folder}/{name}")
+        return known
+
+    def add_source(
+        self, name: str, path: str, *, method: str = "nar", filter: Callable[[str, str], bool] | None = None
+    ) -> str:
+        """Hashes a path and remembers that it has to be copied. -> its store path."""
+        if self.limited:
+            self.check_path(path)
+        text = self._text_at(path)
+        real = self.real(path)
+        if text is not None:
+            digest = _hash_text(text, method)
+        else:
+            digest = self._hash_source(path, real, method, filter)
+        store_path = self.directory.make_fixed_output_path(method, digest, name)
+        shown = self.directory.show(store_path)
+        base = store_path.base
+        if text is not None:
+            self._texts[base] = text
+            self.pending_texts.setdefault(base, (method, text, frozenset()))
+        elif base not in self.sources and base not in self.pending_sources:
+            self.pending_sources[base] = PendingSource(name, real, method, filter)
+            if filter is None:
+                self.sources[base] = real
+        self.allow_path(shown)
+        return shown
+
+    def _hash_source(self, path: str, real: bytes, method: str, filter: Callable[[str, str], bool] | None) -> Hash:
+        from frazil.store import nar
+
+        try:
+            status = os.lstat(real)
+        except OSError as error:
+            raise self._failure("getting status of", path, error) from error
+        if method == "flat":
+            if not stat.S_ISREG(status.st_mode):
+                raise EvalError(f"path '{path}' is not a regular file", pos=CALL_SITE)
+            return nar.hash_flat(os.fsdecode(real), "sha256")[0]
+        if stat.S_ISREG(status.st_mode) and status.st_size < 1 << 20:
+            with open(real, "rb", buffering=0) as file:
+                return _hash_small(file.read(), executable=bool(status.st_mode & stat.S_IXUSR))
+        return nar.hash_path(os.fsdecode(real), "sha256", filter=filter)[0]
+
+    def add_text(self, name: str, text: str, references: frozenset[str]) -> str:
+        """`builtins.toFile`."""
+        contents = text.encode("latin-1")
+        kind = ":".join(["text", *sorted(references)]) if references else "text"
+        path = self.directory.make_store_path(kind, f"sha256:{sha256(contents).hexdigest()}", name)
+        self._texts[path.base] = contents
+        self.pending_texts.setdefault(path.base, ("text", contents, references))
+        shown = self.directory.show(path)
+        self.allow_path(shown)
+        return shown
+
+    def mount(self, path: str, real_path: str) -> None:
+        """Says where the contents of a store path are that need not have been copied."""
+        self.sources[path[len(self._store_prefix) :]] = os.fsencode(real_path)
+        self.allow_path(path)
+
+    def closure_with_pending(self, path: str) -> set[str]:
+        """All store paths that a path needs, among those in memory and those in the store."""
+        found: set[str] = set()
+        pending = [path]
+        outside: list[StorePath] = []
+        while pending:
+            current = pending.pop()
+            if current in found:
+                continue
+            found.add(current)
+            references = self._references_in_memory(current)
+            if references is None:
+                outside.append(self.directory.parse(current))
+            else:
+                pending += references
+        if outside:
+            found.update(self.directory.show(p) for p in self.store.closure(outside))
+        return found
+
+    def _references_in_memory(self, path: str) -> frozenset[str] | None:
+        made = self.instantiator.made.get(path)
+        if made is not None:
+            return made[1]
+        base = path[len(self._store_prefix) :]
+        text = self.pending_texts.get(base)
+        if text is not None:
+            return text[2]
+        return frozenset() if base in self.pending_sources or base in self.sources else None
+
+    def ensure_path(self, path: StorePath) -> None:
+        """Raises InvalidStorePath where the store lacks it (there is nowhere to fetch it from)."""
+        if not self.store.is_valid(path):
+            raise InvalidStorePath(f"path '{self.directory.show(path)}' is not valid", pos=CALL_SITE)
+
+    def is_known(self, path: str) -> bool:
+        """Whether a store path is valid, or will be once `flush` has run."""
+        base = path[len(self._store_prefix) :]
+        if path in self.instantiator.made or base in self._texts or base in self.sources:
+            return True
+        return base in self.pending_sources or self.store.is_valid(self.directory.parse(path))
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Writes sources, texts and derivations that the store lacks; registers all at once."""
+        if self.read_only:
+            return
+        if not (self.pending_sources or self.pending_texts or self.instantiator.pending):
+            return
+        from frazil.instantiate.flush import flush
+
+        flush(self)
+
+    # -- import from derivation --------------------------------------------------------------------------------
+
+    def realise_context(self, context: frozenset[str]) -> dict[str, str]:
+        built = []
+        for element in sorted(context):
+            path = element.lstrip("=")
+            if element.startswith("!"):
+                path = parse_built(element).derivation
+                built.append(element)
+            if not self.is_known(path):
+                raise InvalidStorePath(f"path '{path}' is not valid", pos=CALL_SITE)
+        if not built:
+            return {}
+        shown = show_element(built[0])
+        if not self.settings.allow_import_from_derivation:
+            raise ImportFromDerivationError(
+                f"cannot build '{shown}' during evaluation because the option 'allow-import-from-derivation' is disabled"
+            )
+        if self.settings.trace_import_from_derivation:
+            self.warn(f"built '{shown}' during evaluation due to an import from derivation")
+        if self.read_only:
+            self.read_only = False
+            try:
+                self.flush()
+            finally:
+                self.read_only = True
+        else:
+            self.flush()
+        if self._build is None:
+            raise EvalError(f"cannot build '{shown}' during evaluation")
+        self._build(self, built)
+        return self._rewrites(built)
+
+    def _rewrites(self, built: Iterable[str]) -> dict[str, str]:
+        """Placeholders of outputs that had no known path; lets evaluation read what was built."""
+        rewrites = {}
+        for element in built:
+            item = parse_built(element)
+            derivation = self.directory.parse(item.derivation)
+            output = self._built_output(derivation, (*item.through, item.output))
+            rewrites[unknown_output_placeholder(derivation, *item.through, item.output)] = self.directory.show(output)
+            self._listings.clear()
+            self.allow_closure(output)
+        return rewrites
+
+    def _built_output(self, derivation: StorePath, outputs: tuple[str, ...]) -> StorePath:
+        found: StorePath | None = derivation
+        for output in outputs:
+            assert found is not None
+            found = self.store.query_derivation_outputs(found).get(output)
+            if found is None:
+                raise EvalError(
+                    f"derivation '{self.directory.show(derivation)}' does not have output '{output}'", pos=CALL_SITE
+                )
+        assert found is not None
+        return found
+
+
+def _entry_kind(entry: os.DirEntry[bytes]) -> str:
+    if entry.is_symlink():
+        return "symlink"
+    if entry.is_dir(follow_symlinks=False):
+        return "directory"
+    return "regular" if entry.is_file(follow_symlinks=False) else "unknown"
+
+
+_NAR_HEAD = b"\x0d\0\0\0\0\0\0\0nix-archive-1\0\0\0\x01\0\0\0\0\0\0\0(\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0type\0\0\0\0"
+_NAR_REGULAR = _NAR_HEAD + b"\x07\0\0\0\0\0\0\0regular\0"
+_NAR_EXECUTABLE = _NAR_REGULAR + b"\x0a\0\0\0\0\0\0\0executable\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+_NAR_CONTENTS = b"\x08\0\0\0\0\0\0\0contents"
+_NAR_END = b"\x01\0\0\0\0\0\0\0)\0\0\0\0\0\0\0"
+
+
+def _hash_small(contents: bytes, *, executable: bool) -> Hash:
+    """The SHA-256 of a single file's NAR, without the detour of a writer."""
+    size = len(contents)
+    state = sha256(_NAR_EXECUTABLE if executable else _NAR_REGULAR)
+    state.update(_NAR_CONTENTS + size.to_bytes(8, "little"))
+    state.update(contents)
+    state.update(bytes(-size % 8) + _NAR_END)
+    return Hash("sha256", state.digest())
+
+
+def _hash_text(contents: bytes, method: str) -> Hash:
+    return _hash_small(contents, executable=False) if method == "nar" else Hash.of("sha256", contents)
+
+
+def is_pseudo_url(text: str) -> bool:
+    """Search path entries that name something to download."""
+    if text.startswith("channel:"):
+        return True
+    scheme, mark, _ = text.partition("://")
+    return bool(mark) and scheme in {"http", "https", "file", "channel", "git", "s3", "ssh"}
+
+
+def resolve_pseudo_url(url: str) -> str:
+    if url.startswith("channel:"):
+        return f"https://channels.nixos.org/{url[8:]}/nixexprs.tar.xz"
+    return url
+
+
+def is_allowed_uri(uri: str, prefixes: Iterable[str]) -> bool:
+    """Equal to a prefix, or continuing it at a `/`; a prefix that is only a scheme (`https:`) takes all of it."""
+    for prefix in prefixes:
+        if uri == prefix:
+            return True
+        if not uri.startswith(prefix) or not prefix:
+            continue
+        is_scheme = prefix.endswith(":") and prefix[:-1].replace("+", "").replace("-", "").replace(".", "").isalnum()
+        if is_scheme or prefix.endswith("/") or uri[len(prefix)] == "/":
+            return True
+    return False

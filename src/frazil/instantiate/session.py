@@ -1,0 +1,146 @@
+"""One evaluation with its surroundings: evaluator, effects on a store, settings of the rooms below.
+
+In: where the store is (opened when first needed) and frozen settings. Out: `Session`, a context manager; leaving it
+without an error writes what was instantiated.
+"""
+
+from __future__ import annotations
+
+from frazil.activity import Verbosity
+from frazil.instantiate.builtins import BUILTINS
+from frazil.instantiate.effects import StoreEffects
+from frazil.lang.evaluator import Evaluator
+from frazil.store.path import StoreDirectory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Any
+
+    from frazil.activity import Reporter
+    from frazil.build.scheduler import BuildSettings
+    from frazil.fetch.inputs import FetchContext, FetchSettings
+    from frazil.lang.registry import BuiltinSpec
+    from frazil.lang.settings import EvalSettings
+    from frazil.store.config import StoreConfig
+    from frazil.store.local import LocalStore
+
+
+class Session:
+    """`open_store` gives the store that `store_config` describes; it is not called before something needs it.
+
+    `extra_builtins`: those of rooms above (`getFlake`, …), injected by whoever may import them.
+    """
+
+    def __init__(
+        self,
+        store_config: StoreConfig,
+        open_store: Callable[[], LocalStore],
+        eval_settings: EvalSettings,
+        *,
+        build_settings: Callable[[], BuildSettings],
+        fetch_settings: Callable[[], FetchSettings],
+        reporter: Reporter,
+        read_only: bool = False,
+        extra_builtins: Sequence[BuiltinSpec] = (),
+        search_hooks: dict[str, Callable[[str], str | None]] | None = None,
+    ) -> None:
+        self.reporter = reporter
+        self._build_settings = build_settings
+        self._fetch_settings = fetch_settings
+        self._fetch_context: FetchContext | None = None
+        self.effects = SessionEffects(
+            open_store,
+            StoreDirectory(store_config.store_dir),
+            store_config.real_store_dir,
+            eval_settings,
+            reporter,
+            read_only=read_only,
+            build=self._build,
+            search_hooks=search_hooks,
+            download_tarball=self._download_tarball,
+        )
+        self.effects.session = self
+        self.evaluator = Evaluator(self.effects, eval_settings, [*BUILTINS, *extra_builtins])
+
+    @property
+    def store(self) -> LocalStore:
+        return self.effects.store
+
+    @property
+    def settings(self) -> EvalSettings:
+        return self.effects.settings
+
+    @property
+    def build_settings(self) -> BuildSettings:
+        return self._build_settings()
+
+    @property
+    def fetch_settings(self) -> FetchSettings:
+        return self._fetch_settings()
+
+    @property
+    def fetch_context(self) -> FetchContext:
+        if self._fetch_context is None:
+            from frazil.fetch.inputs import FetchContext
+
+            self._fetch_context = FetchContext.create(self.store, self.fetch_settings, self.reporter)
+        return self._fetch_context
+
+    def warn(self, text: str) -> None:
+        self.reporter.log(Verbosity.WARN, text)
+
+    def flush(self) -> None:
+        """Writes what was instantiated so far."""
+        self.effects.flush()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.flush()
+
+    def _build(self, effects: StoreEffects, elements: list[str]) -> None:
+        """Import from derivation."""
+        from frazil.build.scheduler import realise
+        from frazil.instantiate.context import parse_built
+        from frazil.store.derived_path import DerivedPath, OutputsSpec
+
+        wanted: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+        for element in elements:
+            built = parse_built(element)
+            wanted.setdefault((built.derivation, built.through), set()).add(built.output)
+        targets = [
+            DerivedPath(effects.directory.parse(path), OutputsSpec(frozenset(outputs)), through)
+            for (path, through), outputs in wanted.items()
+        ]
+        realise(self.store, targets, self.build_settings, self.reporter)
+
+    def _download_tarball(self, url: str) -> str:
+        from frazil.fetch.inputs import fetch_tree
+
+        tree = fetch_tree({"type": "tarball", "url": url, "name": "source"}, self.fetch_context)
+        path = self.effects.directory.show(tree.store_path)
+        self.effects.allow_path(path)
+        return path
+
+
+class SessionEffects(StoreEffects):
+    """With what fetchers need."""
+
+    session: Session
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.internal_expressions: dict[str, Any] = {}
+
+    def fetch_context(self) -> FetchContext:
+        return self.session.fetch_context
+
+    @property
+    def fetch_settings(self) -> FetchSettings:
+        return self.session.fetch_settings
