@@ -40,8 +40,7 @@ def run_git(
             ["git", *where, *arguments],
             input=input,
             stdin=None if interactive or input is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env=_environment(),
             check=False,
         )

@@ -1,0 +1,311 @@
+"""Transfers: a URL in, a file out, with what the server says about it.
+
+`file:`, `http:` and `https:`. Retried with growing pauses, resumed where the server can, bounded in size. Source of
+truth: the settings `connect-timeout`, `stalled-download-timeout`, `download-attempts`, `netrc-file`, `ssl-cert-file`;
+the lockable tarball protocol for `Link: <…>; rel="immutable"`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from frazil.activity import Activity, ActivityType, Verbosity
+from frazil.fetch.errors import DownloadError
+from frazil.fetch.url import parse_url, url_path_to_path
+
+if TYPE_CHECKING:
+    import httpx
+
+    from frazil.activity import Reporter
+    from frazil.fetch.settings import FetchSettings
+
+_CHUNK = 1 << 16
+_MAXIMUM_REDIRECTS = 10
+_IMMUTABLE = re.compile(r'<([^>]*)>\s*;\s*rel="immutable"')
+_FATAL_STATUS = frozenset({501, 505, 511})
+_FIRST_PAUSE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """`unchanged`: the server says that what `etag` named is current, and no file was made. `urls`: the asked one, then
+    each redirection."""
+
+    unchanged: bool
+    etag: str
+    urls: tuple[str, ...]
+    immutable_url: str | None
+
+
+class _Transient(Exception):
+    """A failure that may pass. Carries the DownloadError to raise when it does not."""
+
+    def __init__(self, error: DownloadError, pause: float = 0.0) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.pause = pause
+
+
+def download(
+    url: str,
+    destination: str,
+    settings: FetchSettings,
+    reporter: Reporter,
+    *,
+    headers: Mapping[str, str] | None = None,
+    etag: str = "",
+    maximum: int | None = None,
+) -> Downloaded:
+    """Makes or replaces the file `destination`. Raises DownloadError.
+
+    `etag`: what an earlier transfer gave; `maximum`: bytes that are too many.
+    """
+    parsed = parse_url(url)
+    limit = settings.maximum_download if maximum is None else maximum
+    if parsed.scheme == "file":
+        return _copy_local(url, url_path_to_path(parsed.path), destination, limit, etag)
+    if parsed.scheme not in ("http", "https"):
+        raise DownloadError(f"unable to download '{url}': unsupported scheme '{parsed.scheme}'")
+    if settings.offline:
+        raise DownloadError(f"unable to download '{url}': --offline forbids it")
+    text = f"downloading '{_without_password(url)}'"
+    with Activity(reporter, ActivityType.FILE_TRANSFER, text, fields=(url,), level=Verbosity.TALKATIVE) as activity:
+        transfer = _Transfer(url, destination, settings, dict(headers or {}), etag, limit, activity, reporter)
+        return transfer.run()
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:…@", url)
+
+
+def _copy_local(url: str, path: str, destination: str, limit: int, etag: str) -> Downloaded:
+    """A local file's stamp serves as its etag."""
+    try:
+        with open(path, "rb") as source:
+            status = os.fstat(source.fileno())
+            stamp = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
+            if etag == stamp:
+                return Downloaded(True, stamp, (url,), None)
+            with open(destination, "wb") as target:
+                total = 0
+                while data := source.read(_CHUNK):
+                    total += len(data)
+                    if total > limit:
+                        raise DownloadError(f"'{url}' is larger than {limit} bytes")
+                    target.write(data)
+    except FileNotFoundError as error:
+        raise DownloadError(f"unable to download '{url}': Could not open file {path}", status=404) from error
+    except OSError as error:
+        raise DownloadError(f"unable to download '{url}': {error.strerror}") from error
+    return Downloaded(False, stamp, (url,), None)
+
+
+class _Transfer:
+    """One download with its attempts; bytes gained stay across attempts where the server allows."""
+
+    def __init__(
+        self,
+        url: str,
+        destination: str,
+        settings: FetchSettings,
+        headers: dict[str, str],
+        etag: str,
+        limit: int,
+        activity: Activity,
+        reporter: Reporter,
+    ) -> None:
+        self.url = url
+        self.destination = destination
+        self.settings = settings
+        self.headers = headers
+        self.etag = etag
+        self.limit = limit
+        self.activity = activity
+        self.reporter = reporter
+        self.received = 0
+        self.validator = ""
+
+    def run(self) -> Downloaded:
+        import random
+        import time
+
+        attempts = max(1, self.settings.download_attempts)
+        with make_client(self.settings, self.reporter) as client:
+            for attempt in range(1, attempts + 1):
+                try:
+                    return self._attempt(client)
+                except _Transient as failure:
+                    if attempt == attempts:
+                        raise failure.error from failure
+                    pause = max(failure.pause, _FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(1, 1.5))
+                    self.reporter.log(
+                        Verbosity.WARN, f"warning: {failure.error.message}; retrying in {pause * 1000:.0f} ms"
+                    )
+                    time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _request_headers(self) -> dict[str, str]:
+        headers = {"Accept-Encoding": "identity", "User-Agent": _user_agent(self.settings), **self.headers}
+        if self.etag:
+            headers["If-None-Match"] = self.etag
+        if self.received and self.validator:
+            headers["Range"] = f"bytes={self.received}-"
+            headers["If-Range"] = self.validator
+        else:
+            self.received = 0
+        return headers
+
+    def _attempt(self, client: httpx.Client) -> Downloaded:
+        import httpx
+
+        try:
+            with client.stream("GET", self.url, headers=self._request_headers()) as response:
+                return self._receive(response)
+        except httpx.TooManyRedirects as error:
+            raise self._error("too many redirections") from error
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.DecodingError) as error:
+            raise self._error(str(error)) from error
+        except (httpx.TransportError, httpx.StreamError) as error:
+            raise _Transient(self._error(str(error) or type(error).__name__)) from error
+
+    def _error(self, reason: str, status: int | None = None) -> DownloadError:
+        hint = None
+        if status in (401, 403):
+            hint = "does it ask for a password? see the settings `access-tokens` and `netrc-file`"
+        return DownloadError(f"unable to download '{_without_password(self.url)}': {reason}", status=status, hint=hint)
+
+    def _receive(self, response: httpx.Response) -> Downloaded:
+        status = response.status_code
+        urls = tuple(str(part.request.url) for part in (*response.history, response))
+        immutable = _immutable_url([*response.history, response])
+        etag = response.headers.get("etag", "")
+        if status == 304 and self.etag:
+            return Downloaded(True, self.etag, (self.url, *urls[1:]), immutable)
+        if status not in (200, 206):
+            self._fail(response)
+        if status == 200:
+            self.received = 0
+        elif not response.headers.get("content-range", "").startswith(f"bytes {self.received}-"):
+            raise self._error("the server answers with another part than was asked for")
+        encoded = bool(response.headers.get("content-encoding"))
+        resumable = response.headers.get("accept-ranges") == "bytes" or status == 206
+        self.validator = etag if resumable and not encoded and not etag.startswith("W/") else ""
+        self._write(response, encoded)
+        return Downloaded(False, etag, (self.url, *urls[1:]), immutable)
+
+    def _fail(self, response: httpx.Response) -> None:
+        status = response.status_code
+        error = self._error(f"HTTP error {status} ({response.reason_phrase})", status)
+        if status in (408, 429) or (status >= 500 and status not in _FATAL_STATUS):
+            after = response.headers.get("retry-after", "")
+            raise _Transient(error, min(float(after), 60.0) if after.isdigit() else 0.0)
+        raise error
+
+    def _write(self, response: httpx.Response, encoded: bool) -> None:
+        length = response.headers.get("content-length", "")
+        expected = self.received + int(length) if length.isdigit() and not encoded else 0
+        if expected > self.limit:
+            raise self._error(f"it is larger than {self.limit} bytes")
+        throttle = _Throttle(self.settings.download_speed * 1024)
+        shown = 0
+        with open(self.destination, "r+b" if self.received else "wb") as file:
+            file.seek(self.received)
+            for chunk in response.iter_bytes(_CHUNK) if encoded else response.iter_raw(_CHUNK):
+                self.received += len(chunk)
+                if self.received > self.limit:
+                    raise self._error(f"it is larger than {self.limit} bytes")
+                file.write(chunk)
+                throttle.wait(len(chunk))
+                if self.received - shown > 1 << 18:
+                    shown = self.received
+                    self.activity.progress(self.received, expected)
+            file.truncate()
+        if expected and self.received < expected:
+            raise _Transient(self._error("the connection was closed too early"))
+        self.activity.progress(self.received, max(expected, self.received))
+
+
+class _Throttle:
+    """Keeps to a mean of so many bytes a second; 0 is no bound."""
+
+    def __init__(self, rate: int) -> None:
+        import time
+
+        self.rate = rate
+        self.start = time.monotonic()
+        self.total = 0
+
+    def wait(self, count: int) -> None:
+        if not self.rate:
+            return
+        import time
+
+        self.total += count
+        ahead = self.total / self.rate - (time.monotonic() - self.start)
+        if ahead > 0:
+            time.sleep(ahead)
+
+
+def _immutable_url(responses: list[httpx.Response]) -> str | None:
+    found = None
+    for response in responses:
+        match = _IMMUTABLE.search(response.headers.get("link", ""))
+        if match:
+            found = str(response.request.url.join(match.group(1)))
+    return found
+
+
+def _user_agent(settings: FetchSettings) -> str:
+    from frazil import __version__
+
+    return f"frazil/{__version__} {settings.user_agent_suffix}".strip()
+
+
+def make_client(settings: FetchSettings, reporter: Reporter) -> httpx.Client:
+    """Proxies come from the environment. Raises DownloadError for certificates that cannot be read."""
+    import httpx
+
+    timeout = httpx.Timeout(settings.stalled_timeout or None, connect=settings.connect_timeout or None)
+    return httpx.Client(
+        http2=settings.http2,
+        verify=_certificates(settings),
+        timeout=timeout,
+        follow_redirects=True,
+        max_redirects=_MAXIMUM_REDIRECTS,
+        auth=_netrc(settings, reporter),
+    )
+
+
+def _certificates(settings: FetchSettings) -> Any:
+    import ssl
+
+    path = settings.ssl_cert_file or os.environ.get("NIX_SSL_CERT_FILE") or os.environ.get("SSL_CERT_FILE")
+    try:
+        if path:
+            return ssl.create_default_context(cafile=path)
+        context = ssl.create_default_context()
+        if not context.cert_store_stats()["x509_ca"]:
+            import certifi
+
+            context.load_verify_locations(certifi.where())
+        return context
+    except (OSError, ssl.SSLError) as error:
+        raise DownloadError(f"cannot read certificates from '{path}': {error}") from error
+
+
+def _netrc(settings: FetchSettings, reporter: Reporter) -> Any:
+    if not settings.netrc_file or not os.path.exists(settings.netrc_file):
+        return None
+    import netrc
+
+    import httpx
+
+    try:
+        return httpx.NetRCAuth(settings.netrc_file)
+    except (netrc.NetrcParseError, OSError) as error:
+        reporter.log(Verbosity.WARN, f"warning: cannot read '{settings.netrc_file}': {error}")
+        return None
