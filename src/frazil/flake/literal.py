@@ -23,3 +23,9 @@ def formal_names(evaluator: Any, function: Any) -> list[str]:
     """The names in `{ a, b ? c, ... }:`; none for `x:`."""
     arguments = evaluator.call(evaluator.builtins().lookup("functionArgs"), function)
     return list(arguments.names())
+
+
+def argument_name(evaluator: Any, function: Any) -> str | None:
+    """The name in `name: …`; None where the function has formals."""
+    name: str | None = evaluator.argument_name(function)
+    return name

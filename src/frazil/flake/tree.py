@@ -60,6 +60,7 @@ class Trees:
         self.evaluator = session.evaluator
         self.effects = session.effects
         self.color = color
+        self.use_registries = True
         self._fetched: dict[str, Tree] = {}
         self._by_path: dict[str, Tree] = {}
         self._outputs: dict[int, tuple[LockedFlake, Cursor]] = {}
@@ -154,6 +155,18 @@ class Trees:
 
     # -- files -------------------------------------------------------------------------------------
 
+    def is_known(self, path: str) -> bool:
+        """Whether a path lies in a tree of this session."""
+        store = self.context.store.directory
+        return bool(store.is_inside(path)) and self.root_of(path) in self._by_path
+
+    def in_store(self, path: str) -> str:
+        """The path itself where it is in the store, else that of a copy."""
+        if self.context.store.directory.is_inside(path):
+            return path
+        copied: str = self.effects.copy_path_to_store(_byte_string(path))
+        return copied.encode("latin-1").decode("utf-8", "surrogateescape")
+
     def root_of(self, path: str) -> str:
         """The store path that a logical path lies in."""
         store = self.context.store.directory
@@ -207,6 +220,14 @@ class Trees:
             if (path == root or path.startswith(root + "/")) and tree.fetched.source_directory:
                 return os.path.normpath(tree.fetched.source_directory + path[len(root) :])
         return path
+
+
+def trees_of(session: Any) -> Trees:
+    """The one `Trees` of a session."""
+    trees = vars(session).get("flake_trees")
+    if trees is None:
+        trees = vars(session)["flake_trees"] = Trees(session)
+    return trees  # type: ignore[no-any-return]
 
 
 def _byte_string(path: str) -> str:

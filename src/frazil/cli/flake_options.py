@@ -1,0 +1,160 @@
+"""What the commands on flakes share: their trees, lock options, and printing of JSON."""
+
+from __future__ import annotations
+
+import os
+
+from frazil.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from frazil.cli.context import Context
+    from frazil.cli.options import Arguments
+    from frazil.flake.flake_file import Flake
+    from frazil.flake.lock import InputPath
+    from frazil.flake.locking import LockFlags
+    from frazil.flake.reference import FlakeReference
+    from frazil.flake.tree import Trees
+
+
+def open_trees(context: Context, arguments: Arguments) -> Trees:
+    """The evaluation session's trees, with the registry entries that options ask for."""
+    from frazil.flake.tree import trees_of
+
+    trees = trees_of(context.session(arguments))
+    trees.color = context.colours
+    trees.use_registries = context.settings.boolean("use-registries")
+    for original, resolved in arguments.all("override-flake"):
+        override_registry(trees, parse_reference(context, trees, original), parse_reference(context, trees, resolved))
+    for text in arguments.all("inputs-from"):
+        take_inputs_from(context, trees, text)
+    return trees
+
+
+def override_registry(trees: Trees, original: FlakeReference, resolved: FlakeReference) -> None:
+    trees.add_flag_entry(original, resolved)
+
+
+def take_inputs_from(context: Context, trees: Trees, text: str) -> None:
+    """`--inputs-from`: a flake's inputs as registry entries."""
+    from frazil.flake.lock import LockedNode
+    from frazil.flake.locking import LockFlags, lock_flake
+    from frazil.flake.reference import FlakeReference
+
+    locked = lock_flake(trees, parse_reference(context, trees, text), LockFlags(write_lock_file=False))
+    for name, _ in locked.lock_file.root.sorted_inputs():
+        node = locked.lock_file.find_input((name,))
+        if isinstance(node, LockedNode):
+            trees.add_flag_entry(FlakeReference({"type": "indirect", "id": name}), node.locked)
+
+
+def parse_reference(context: Context, trees: Trees, text: str, *, allow_missing: bool = False) -> FlakeReference:
+    """A reference of the command line: relative to the current folder."""
+    from frazil.flake.reference import FlakeReference
+
+    return FlakeReference.parse(text, os.getcwd(), allow_missing=allow_missing, notice=trees.notice, warn=trees.warn)
+
+
+def input_path(text: str, option: str) -> InputPath:
+    from frazil.flake.lock import parse_input_path
+
+    path = parse_input_path(text)
+    if not path:
+        raise UsageError(
+            f"{option} was passed a zero-length input path, which would refer to the flake itself, not an input"
+        )
+    return path
+
+
+def lock_flags(context: Context, arguments: Arguments, trees: Trees, *, apply_config: bool = True) -> LockFlags:
+    """From the options in `common_options.FLAKE_LOCK`."""
+    from frazil.flake.locking import LockFlags
+
+    settings = context.settings
+    if arguments.flag("recreate-lock-file"):
+        context.warn(
+            "'--recreate-lock-file' is deprecated and will be removed in a future version; "
+            "use 'nix flake update' instead."
+        )
+    updates = arguments.all("update-input")
+    if updates:
+        context.warn(
+            "'--update-input' is a deprecated alias for 'flake update' and will be removed in a future version."
+        )
+    overrides = {
+        input_path(path, "--override-input"): parse_reference(context, trees, text, allow_missing=True)
+        for path, text in arguments.all("override-input")
+    }
+    return LockFlags(
+        recreate_lock_file=arguments.flag("recreate-lock-file"),
+        update_lock_file=not arguments.flag("no-update-lock-file"),
+        write_lock_file=not arguments.flag("no-write-lock-file") and not overrides,
+        use_registries=settings.boolean("use-registries"),
+        allow_dirty=settings.boolean("allow-dirty"),
+        allow_dirty_locks=settings.boolean("allow-dirty-locks"),
+        warn_dirty=settings.boolean("warn-dirty"),
+        commit_lock_file=arguments.flag("commit-lock-file"),
+        commit_summary=settings.text("commit-lock-file-summary"),
+        reference_lock_file=arguments.value("reference-lock-file"),
+        output_lock_file=arguments.value("output-lock-file"),
+        input_overrides=overrides,
+        input_updates=frozenset(input_path(text, "--update-input") for text in updates),
+        apply_config=(lambda flake: apply_flake_config(context, flake)) if apply_config else None,
+        default_overrides=default_overrides(context, trees),
+    )
+
+
+def default_overrides(context: Context, trees: Trees) -> dict[str, FlakeReference]:
+    """The setting `frazil-input-overrides`."""
+    table = context.settings.mapping("frazil-input-overrides")
+    return {name: parse_reference(context, trees, text, allow_missing=True) for name, text in table.items()}
+
+
+def apply_flake_config(context: Context, flake: Flake) -> None:
+    """A flake's `nixConfig`, as far as the user trusts it."""
+    if not flake.config:
+        return
+    from frazil.activity import Verbosity
+    from frazil.flake.config import Trust, trusted_list_path
+
+    trust = Trust(
+        context.settings.boolean("accept-flake-config"),
+        trusted_list_path(os.environ),
+        ask,
+        lambda text: context.note(text, Verbosity.INFO),
+        context.warn,
+    )
+    for name, text in trust.accepted(flake.config).items():
+        context.settings.set(name, text)
+
+
+def ask(question: str) -> str | None:
+    """A one-letter answer from the terminal; None where there is none."""
+    import sys
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    sys.stderr.write(question + " ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()[:1] or None
+
+
+def print_json(context: Context, arguments: Arguments, value: Any) -> None:
+    """As Nix does: indented on a terminal, one line elsewhere; keys sorted."""
+    import json
+    import sys
+
+    pretty = arguments.flag("pretty") or (sys.stdout.isatty() and not arguments.flag("no-pretty"))
+    if pretty:
+        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    else:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    context.print(text)
+
+
+def standard_output_colours(context: Context) -> bool:
+    import sys
+
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"

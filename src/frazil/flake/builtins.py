@@ -1,0 +1,137 @@
+"""`builtins.getFlake`, `parseFlakeRef` and `flakeRefToString`.
+
+In: values. Out: values. Source: the manual's `language/builtins`. Whoever makes a session passes `BUILTINS` to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from frazil.errors import FrazilError
+from frazil.flake.reference import Attribute, FlakeReference
+from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string
+from frazil.lang.registry import BuiltinSpec
+from frazil.lang.runtime import force, force_attrs, force_string_no_context, show_type
+from frazil.lang.values import PathValue, attrs_from_dict
+
+if TYPE_CHECKING:
+    from frazil.flake.locking import LockFlags
+    from frazil.flake.tree import Trees
+
+Value = Any
+
+
+def _text(value: str) -> str:
+    """A string of the language as ordinary text."""
+    return value.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def _byte_string(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _as_eval_errors(function: Callable[[Any, list[Any]], Value]) -> Callable[[Any, list[Any]], Value]:
+    """Errors of flakes and fetchers as errors of the language, with the place of the call."""
+
+    def wrapped(evaluator: Any, arguments: list[Any]) -> Value:
+        try:
+            return function(evaluator, arguments)
+        except EvalBaseError:
+            raise
+        except FrazilError as error:
+            raise EvalError(
+                byte_string(error.message),
+                trace=error.trace,
+                hint=error.hint,
+                exit_status=error.exit_status,
+                pos=CALL_SITE,
+            ) from error
+
+    return wrapped
+
+
+def _flags(trees: Trees, pure: bool) -> LockFlags:
+    from frazil.flake.locking import LockFlags
+
+    return LockFlags(
+        update_lock_file=False,
+        write_lock_file=False,
+        use_registries=not pure and trees.use_registries,
+        allow_unlocked=not pure,
+    )
+
+
+def _get_flake(evaluator: Any, arguments: list[Any]) -> Value:
+    from frazil.fetch.inputs import is_locked
+    from frazil.flake.call import call_flake
+    from frazil.flake.locking import lock_flake
+    from frazil.flake.tree import trees_of
+
+    trees = trees_of(evaluator.effects.session)
+    pure = evaluator.settings.pure
+    value = force(arguments[0])
+    if isinstance(value, PathValue):
+        return _flake_at(trees, _text(value.text), pure)
+    text = _text(force_string_no_context(value, "while evaluating the argument passed to builtins.getFlake"))
+    reference = FlakeReference.parse(text, allow_missing=True)
+    if pure and not is_locked(dict(reference.attributes)):
+        raise EvalError(
+            byte_string(f"cannot call 'getFlake' on unlocked flake reference '{text}' (use --impure to override)"),
+            pos=CALL_SITE,
+        )
+    path = reference.attributes.get("path") if reference.type == "path" else None
+    if isinstance(path, str) and trees.is_known(path):
+        # A flake's own `outPath` with its context dropped: its files may not be in the store yet.
+        return _flake_at(trees, f"{path}/{reference.subdirectory}" if reference.subdirectory else path, pure)
+    return call_flake(trees, lock_flake(trees, reference, _flags(trees, pure)))
+
+
+def _flake_at(trees: Trees, path: str, pure: bool) -> Value:
+    """The flake in a folder that evaluation may read."""
+    from frazil.flake.call import call_flake
+    from frazil.flake.flake_file import read_flake
+    from frazil.flake.locking import lock
+
+    path = trees.in_store(path)
+    placeholder = FlakeReference({"type": "indirect", "id": "get-flake"})
+    flake = read_flake(trees, (placeholder, placeholder, placeholder), path, "", ())
+    return call_flake(trees, lock(trees, placeholder, flake, _flags(trees, pure)))
+
+
+def _parse_reference(evaluator: Any, arguments: list[Any]) -> Value:
+    text = force_string_no_context(arguments[0], "while evaluating the argument passed to builtins.parseFlakeRef")
+    attributes = FlakeReference.parse(_text(text), allow_missing=True).to_attributes()
+    return attrs_from_dict(
+        {
+            _byte_string(name): _byte_string(value) if isinstance(value, str) else value
+            for name, value in attributes.items()
+        }
+    )
+
+
+def _reference_to_string(evaluator: Any, arguments: list[Any]) -> Value:
+    attrs = force_attrs(arguments[0], "while evaluating the argument passed to builtins.flakeRefToString")
+    attributes: dict[str, Attribute] = {}
+    for name, item in attrs.items():
+        value = force(item)
+        if isinstance(value, int) and not isinstance(value, bool) and value < 0:
+            raise EvalError(f"negative value given for flake ref attr {name}: {value}", pos=CALL_SITE)
+        if isinstance(value, str) or hasattr(value, "context"):
+            attributes[_text(name)] = _text(value if isinstance(value, str) else value.text)
+        elif isinstance(value, bool | int):
+            attributes[_text(name)] = value
+        else:
+            raise EvalError(
+                "flake reference attribute sets may only contain integers, Booleans, and strings, but attribute "
+                f"'{name}' is {show_type(value)}",
+                pos=CALL_SITE,
+            )
+    return _byte_string(str(FlakeReference.from_attributes(attributes)))
+
+
+BUILTINS = [
+    BuiltinSpec("getFlake", 1, _as_eval_errors(_get_flake), "flakes"),
+    BuiltinSpec("parseFlakeRef", 1, _as_eval_errors(_parse_reference), "flakes"),
+    BuiltinSpec("flakeRefToString", 1, _as_eval_errors(_reference_to_string), "flakes"),
+]

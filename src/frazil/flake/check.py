@@ -1,0 +1,296 @@
+"""`flake check`: every known output has the shape it should have; what `checks` holds is to be built.
+
+In: the value of a flake. Out: errors and warnings through callbacks, and the derivations to build with their attribute
+paths. Source: the manual page of `nix flake check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from frazil.errors import FrazilError
+from frazil.flake.derivations import package_of
+from frazil.flake.errors import FlakeError
+from frazil.flake.flake_file import add_trace
+from frazil.flake.show import display
+from frazil.lang.errors import EvalBaseError
+from frazil.lang.runtime import force, force_attrs, force_string, force_string_no_context, is_derivation
+from frazil.lang.values import MISSING, Attrs, Lambda
+from frazil.store.path import StoreDirectory, StorePath
+
+Value = Any
+REPLACEMENTS = {
+    "defaultPackage": "packages.<system>.default",
+    "defaultApp": "apps.<system>.default",
+    "defaultTemplate": "templates.default",
+    "defaultBundler": "bundlers.<system>.default",
+    "overlay": "overlays.default",
+    "devShell": "devShells.<system>.default",
+    "nixosModule": "nixosModules.default",
+}
+UNCHECKED = frozenset(
+    [
+        "lib",
+        "darwinConfigurations",
+        "darwinModules",
+        "flakeModule",
+        "flakeModules",
+        "herculesCI",
+        "homeConfigurations",
+        "homeModule",
+        "homeModules",
+        "nixopsConfigurations",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    system: str
+    all_systems: bool = False
+    keep_going: bool = False
+
+
+@dataclass(slots=True)
+class CheckResult:
+    """`derivations`: what `checks` wants built, with the attribute paths that name each."""
+
+    derivations: dict[StorePath, list[str]] = field(default_factory=dict)
+    omitted_systems: set[str] = field(default_factory=set)
+    has_errors: bool = False
+
+
+class Checker:
+    """`say` gets a line a step, `show_error` an error that `keep_going` lets pass, `allow_imports` is told whether
+    the next output may import from derivations."""
+
+    def __init__(
+        self,
+        evaluator: Any,
+        directory: StoreDirectory,
+        options: CheckOptions,
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
+        show_error: Callable[[FrazilError], None],
+        allow_imports: Callable[[bool], None],
+    ) -> None:
+        self.evaluator, self.directory, self.options = evaluator, directory, options
+        self.say, self.warn, self.show_error, self.allow_imports = say, warn, show_error, allow_imports
+        self.result = CheckResult()
+        self.by_system: dict[str, Callable[[str, Value, int], object]] = {
+            "formatter": self.derivation,
+            "defaultPackage": self.derivation,
+            "devShell": self.derivation,
+            "defaultApp": self.app,
+            "defaultBundler": self.bundler,
+        }
+        self.by_system_and_name: dict[str, Callable[[str, Value, int], object]] = {
+            "packages": self.derivation,
+            "devShells": self.derivation,
+            "apps": self.app,
+            "bundlers": self.bundler,
+        }
+        self.by_name: dict[str, Callable[[str, Value, int], object]] = {
+            "overlays": self.overlay,
+            "nixosModules": self.module,
+            "nixosConfigurations": self.configuration,
+            "templates": self.template,
+        }
+        self.single: dict[str, Callable[[str, Value, int], object]] = {
+            "overlay": self.overlay,
+            "nixosModule": self.module,
+            "hydraJobs": self.jobs,
+            "defaultTemplate": self.template,
+        }
+
+    def check(self, flake: Attrs) -> CheckResult:
+        outputs = force_attrs(flake.lookup("outputs"), "while evaluating the outputs of a flake")
+        names = list(outputs.names())
+        # First, since only there importing from derivations is refused.
+        names.sort(key=lambda name: name != "hydraJobs")
+        for name in names:
+            self.say(f"checking flake output '{display(name)}'")
+            position = outputs.position(name)
+            with self.reporting(position, f"while checking flake output '{display(name)}'"):
+                self.allow_imports(name != "hydraJobs")
+                self.output(name, outputs.lookup(name), position)
+        return self.result
+
+    @contextmanager
+    def reporting(self, position: int, text: str) -> Iterator[None]:
+        """Adds a step to an error; lets it pass where the check goes on after errors."""
+        try:
+            yield
+        except FrazilError as error:
+            if isinstance(error, EvalBaseError):
+                error.add_trace(position, text)
+            else:
+                add_trace(error, text)
+            self.report(error)
+
+    def report(self, error: FrazilError) -> None:
+        if not self.options.keep_going:
+            raise error
+        self.show_error(error)
+        self.result.has_errors = True
+
+    # -- outputs ----------------------------------------------------------------------------------
+
+    def output(self, name: str, value: Value, position: int) -> None:
+        force(value)
+        if name in REPLACEMENTS:
+            self.warn(f"flake output attribute '{name}' is deprecated; use '{REPLACEMENTS[name]}' instead")
+        if name == "checks":
+            self.checks(value)
+        elif name in self.by_system:
+            for system, item, place in self.systems(value):
+                self.by_system[name](f"{name}.{system}", item, place)
+        elif name in self.by_system_and_name:
+            for system, item, _ in self.systems(value):
+                for child, child_value, place in _items(item):
+                    self.by_system_and_name[name](f"{name}.{system}.{child}", child_value, place)
+        elif name in self.by_name:
+            for child, child_value, place in _items(value):
+                self.by_name[name](f"{name}.{child}", child_value, place)
+        elif name in self.single:
+            self.single[name](name, value, position)
+        elif name == "legacyPackages":
+            for _ in self.systems(value):
+                pass
+        elif name not in UNCHECKED:
+            self.warn(f"unknown flake output '{display(name)}'")
+
+    def systems(self, value: Value) -> Iterator[tuple[str, Value, int]]:
+        """The systems that are to be checked; the others are remembered as left out."""
+        for system, item, position in _items(value):
+            if "-" not in system:
+                place = self.evaluator.positions.position(position) if position > 0 else None
+                self.report(FlakeError(f"'{system}' is not a valid system type, at {place or '«none»:0'}"))
+            if self.options.all_systems or system == self.options.system:
+                yield system, item, position
+            else:
+                self.result.omitted_systems.add(system)
+
+    def checks(self, value: Value) -> None:
+        for system, item, _ in self.systems(value):
+            for name, child, position in _items(item):
+                path = f"checks.{system}.{name}"
+                drv_path = self.derivation(path, child, position)
+                if drv_path is None:
+                    self.report(FlakeError(f"'checks.{system}.drvPath' does not exist"))
+                elif system == self.options.system:
+                    self.result.derivations.setdefault(drv_path, []).append(path)
+
+    # -- kinds of values --------------------------------------------------------------------------
+
+    def derivation(self, path: str, value: Value, position: int) -> StorePath | None:
+        self.say(f"checking derivation {path}")
+        with self.reporting(position, f"while checking the derivation '{path}'"):
+            package = package_of(value, self.directory)
+            if package is None:
+                raise FlakeError(f"flake attribute '{path}' is not a derivation")
+            drv_path = package.drv_path
+            if drv_path is not None:
+                self.say(f"derivation evaluated to {self.directory.show(drv_path)}")
+            return drv_path
+        return None
+
+    def app(self, path: str, value: Value, position: int) -> None:
+        self.say(f"checking app '{path}'")
+        with self.reporting(position, f"while checking the app definition '{path}'"):
+            app = force_attrs(value, "")
+            for name in ("type", "program"):
+                if not app.has(name):
+                    raise FlakeError(f"app '{path}' lacks attribute '{name}'")
+            force_string_no_context(app.lookup("type"), "")
+            force_string(app.lookup("program"), set(), "")
+            self.app_meta(path, app.lookup("meta"))
+            for name in app.names():
+                if name not in ("type", "program", "meta"):
+                    raise FlakeError(f"app '{path}' has unsupported attribute '{display(name)}'")
+
+    def app_meta(self, path: str, meta: Value) -> None:
+        if meta is MISSING:
+            self.warn(f"app '{path}' lacks attribute 'meta'")
+            return
+        text = force_attrs(meta, "").lookup("description")
+        if text is MISSING:
+            self.warn(f"app '{path}' lacks attribute 'meta.description'")
+        else:
+            force_string_no_context(text, "")
+
+    def overlay(self, path: str, value: Value, position: int) -> None:
+        self.say(f"checking overlay '{path}'")
+        with self.reporting(position, f"while checking the overlay '{path}'"):
+            function = force(value)
+            if not isinstance(function, Lambda):
+                raise FlakeError(f"overlay is not a function, but {self.evaluator.type_name(function)} instead")
+            if self.argument_name(function) not in ("final", "_", "_final"):
+                raise FlakeError("overlay does not take an argument named 'final'")
+
+    def argument_name(self, function: Lambda) -> str | None:
+        """The name in `name: …`, None for a function with formals."""
+        from frazil.flake.literal import argument_name
+
+        return argument_name(self.evaluator, function)
+
+    def module(self, path: str, value: Value, position: int) -> None:
+        self.say(f"checking NixOS module '{path}'")
+        with self.reporting(position, f"while checking the NixOS module '{path}'"):
+            force(value)
+
+    def configuration(self, path: str, value: Value, position: int) -> None:
+        from frazil.flake.outputs import select
+
+        self.say(f"checking NixOS configuration '{path}'")
+        with self.reporting(position, f"while checking the NixOS configuration '{path}'"):
+            names = ("config", "system", "build", "toplevel")
+            top_level = select(self.evaluator, value, names, {})
+            if not isinstance(top_level, Attrs) or not is_derivation(top_level):
+                raise FlakeError("attribute 'config.system.build.toplevel' is not a derivation")
+
+    def jobs(self, path: str, value: Value, position: int) -> None:
+        self.say(f"checking Hydra job '{path}'")
+        with self.reporting(position, f"while checking the Hydra jobset '{path}'"):
+            jobs = force_attrs(value, "")
+            if is_derivation(jobs):
+                raise FlakeError("jobset should not be a derivation at top-level")
+            for name, item, place in _items(jobs):
+                child = f"{path}.{name}"
+                if is_derivation(force_attrs(item, "")):
+                    self.say(f"checking Hydra job '{child}'")
+                    self.derivation(child, item, place)
+                else:
+                    self.jobs(child, item, place)
+
+    def template(self, path: str, value: Value, position: int) -> None:
+        self.say(f"checking template '{path}'")
+        with self.reporting(position, f"while checking the template '{path}'"):
+            template = force_attrs(value, "")
+            if not template.has("path"):
+                raise FlakeError(f"template '{path}' lacks attribute 'path'")
+            from frazil.lang.runtime import coerce_to_path
+
+            folder = coerce_to_path(self.evaluator, template.lookup("path"), set(), "")
+            if self.evaluator.effects.file_type(folder) is None:
+                raise FlakeError(f"template '{path}' refers to a non-existent path '{display(folder)}'")
+            if not template.has("description"):
+                raise FlakeError(f"template '{path}' lacks attribute 'description'")
+            force_string_no_context(template.lookup("description"), "")
+            for name in template.names():
+                if name not in ("path", "description", "welcomeText"):
+                    raise FlakeError(f"template '{path}' has unsupported attribute '{display(name)}'")
+
+    def bundler(self, path: str, value: Value, position: int) -> None:
+        self.say(f"checking bundler '{path}'")
+        with self.reporting(position, f"while checking the template '{path}'"):
+            if not isinstance(force(value), Lambda):
+                raise FlakeError("bundler must be a function")
+
+
+def _items(value: Value) -> list[tuple[str, Value, int]]:
+    attrs = force_attrs(value, "")
+    return [(display(name), item, attrs.position(name)) for name, item in attrs.items()]

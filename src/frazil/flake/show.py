@@ -1,0 +1,217 @@
+"""`flake show`: the outputs of a flake as a tree, as text or JSON.
+
+In: a cursor on the outputs. Out: lines through `print_line`, and the JSON value. Source: the manual page of
+`nix flake show`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from frazil.flake.cursor import Cursor
+from frazil.lang.errors import EvalError, ImportFromDerivationError
+
+Json = dict[str, Any]
+BRANCH, LAST, LINE, BLANK = "├───", "└───", "│   ", "    "
+_LISTS = frozenset(
+    [
+        "defaultPackage",
+        "devShell",
+        "formatter",
+        "nixosConfigurations",
+        "nixosModules",
+        "defaultApp",
+        "templates",
+        "overlays",
+    ]
+)
+_BY_SYSTEM = frozenset({"checks", "packages", "devShells", "apps"})
+_EMPTY_LISTS = frozenset({"formatter", "nixosConfigurations", "nixosModules", "overlays"})
+_EMPTY_BY_SYSTEM = frozenset({"apps", "checks", "devShells", "legacyPackages", "packages"})
+
+
+@dataclass(frozen=True, slots=True)
+class ShowOptions:
+    json: bool
+    legacy: bool
+    all_systems: bool
+    system: str
+    color: bool
+
+
+def has_content(cursor: Cursor) -> bool:
+    """Frameworks make attributes whose sets are empty: not worth a line. An error counts as content."""
+    path = cursor.path
+    depth, kind = len(path), path[0]
+    if not ((kind in _EMPTY_BY_SYSTEM and depth <= 2) or (kind in _EMPTY_LISTS and depth == 1)):
+        return True
+    try:
+        return any(has_content(cursor.get(name)) for name in cursor.names())
+    except EvalError:
+        return True
+
+
+class Shower:
+    def __init__(self, options: ShowOptions, print_line: Callable[[str], None], warn: Callable[[str], None]) -> None:
+        self.options, self.print_line, self.warn = options, print_line, warn
+        on = options.color
+        self.green, self.bold, self.magenta, self.normal = (
+            ("\033[32;1m", "\033[1m", "\033[35;1m", "\033[0m") if on else ("", "", "", "")
+        )
+
+    def show(self, root: Cursor, title: str) -> Json:
+        return self.visit(root, f"{self.bold}{title}{self.normal}", "")
+
+    # -- output -----------------------------------------------------------------------------------
+
+    def line(self, text: str) -> None:
+        if not self.options.json:
+            self.print_line(text)
+
+    def omitted(self, cursor: Cursor, head: str, why: str) -> None:
+        """`why` starts with the word that is coloured."""
+        if self.options.json:
+            self.warn(f"{cursor.name} {why}")
+        else:
+            word, space, rest = why.partition(" ")
+            if why.startswith("omitted due"):
+                word, space, rest = why, "", ""
+            self.print_line(f"{head} {self.magenta}{word}{self.normal}{space}{rest}")
+
+    def omitted_system(self, cursor: Cursor, head: str) -> None:
+        self.omitted(cursor, head, "omitted (use '--all-systems' to show)")
+
+    # -- walking ----------------------------------------------------------------------------------
+
+    def visit(self, cursor: Cursor, head: str, prefix: str) -> Json:
+        try:
+            return self.visit_kind(cursor, head, prefix)
+        except EvalError:
+            if cursor.path and cursor.path[0] == "legacyPackages":
+                return {}
+            raise
+
+    def visit_kind(self, cursor: Cursor, head: str, prefix: str) -> Json:
+        depth = len(cursor.path)
+        kind = cursor.path[0] if cursor.path else ""
+        if depth == 0 or (depth == 1 and kind in _LISTS) or (depth <= 2 and kind in _BY_SYSTEM):
+            return self.recurse(cursor, head, prefix)
+        if (depth == 2 and kind in ("defaultPackage", "devShell", "formatter")) or (
+            depth == 3 and kind in ("checks", "packages", "devShells")
+        ):
+            return self.package(cursor, head)
+        if kind == "hydraJobs":
+            return self.guarded(cursor, head, lambda: self.job(cursor, head, prefix))
+        if kind == "legacyPackages":
+            return self.legacy(cursor, head, prefix)
+        if (depth == 2 and kind == "defaultApp") or (depth == 3 and kind == "apps"):
+            return self.app(cursor, head)
+        if (depth == 1 and kind == "defaultTemplate") or (depth == 2 and kind == "templates"):
+            return self.template(cursor, head)
+        return self.other(cursor, head)
+
+    def recurse(self, cursor: Cursor, head: str, prefix: str) -> Json:
+        self.line(head)
+        names = [name for name in cursor.names() if has_content(cursor.get(name))]
+        result: Json = {}
+        for name in names:
+            last = name == names[-1]
+            shown = display(name)
+            own_head = f"{self.green}{prefix}{LAST if last else BRANCH}{self.normal}{self.bold}{shown}{self.normal}"
+            result[shown] = self.visit(cursor.get(name), own_head, prefix + (BLANK if last else LINE))
+        return result
+
+    def guarded(self, cursor: Cursor, head: str, show: Callable[[], Json]) -> Json:
+        try:
+            return show()
+        except ImportFromDerivationError:
+            self.omitted(cursor, head, "omitted due to use of import from derivation")
+            return {}
+
+    # -- kinds of outputs -------------------------------------------------------------------------
+
+    def package(self, cursor: Cursor, head: str) -> Json:
+        if not self.options.all_systems and cursor.path[1] != self.options.system:
+            self.omitted_system(cursor, head)
+            return {}
+
+        def show() -> Json:
+            if cursor.is_derivation():
+                return self.derivation(cursor, head)
+            self.warn(f"{display(cursor.name)}.name is not a derivation")
+            return {}
+
+        return self.guarded(cursor, head, show)
+
+    def job(self, cursor: Cursor, head: str, prefix: str) -> Json:
+        return self.derivation(cursor, head) if cursor.is_derivation() else self.recurse(cursor, head, prefix)
+
+    def legacy(self, cursor: Cursor, head: str, prefix: str) -> Json:
+        depth = len(cursor.path)
+        if depth == 1:
+            return self.recurse(cursor, head, prefix)
+        if not self.options.legacy:
+            self.omitted(cursor, head, "omitted (use '--legacy' to show)")
+            return {}
+        if not self.options.all_systems and cursor.path[1] != self.options.system:
+            self.omitted_system(cursor, head)
+            return {}
+
+        def show() -> Json:
+            if cursor.is_derivation():
+                return self.derivation(cursor, head)
+            return self.recurse(cursor, head, prefix) if depth <= 2 else {}
+
+        return self.guarded(cursor, head, show)
+
+    def derivation(self, cursor: Cursor, head: str) -> Json:
+        name = display(cursor.get("name").string())
+        if self.options.json:
+            return {"type": "derivation", "name": name, "description": description(cursor) or ""}
+        path = cursor.path
+        what = "package"
+        if path[0] in ("devShell", "devShells"):
+            what = "development environment"
+        elif path[0] == "hydraJobs" or (path[0] == "checks" and len(path) == 3):
+            what = "derivation"
+        self.line(f"{head}: {what} '{name}'")
+        return {}
+
+    def app(self, cursor: Cursor, head: str) -> Json:
+        kind = cursor.maybe("type")
+        text = description(cursor)
+        if kind is None or kind.string() != "app":
+            raise EvalError("not an app definition")
+        if self.options.json:
+            return {"type": "app"} if text is None else {"type": "app", "description": text}
+        self.line(f"{head}: app: {self.bold}{'no description' if text is None else text}{self.normal}")
+        return {}
+
+    def template(self, cursor: Cursor, head: str) -> Json:
+        text = display(cursor.get("description").string())
+        self.line(f"{head}: template: {self.bold}{text}{self.normal}")
+        return {"type": "template", "description": text}
+
+    def other(self, cursor: Cursor, head: str) -> Json:
+        path, depth = cursor.path, len(cursor.path)
+        kind, text = "unknown", "unknown"
+        if path == ("overlay",) or (depth == 2 and path[0] == "overlays"):
+            kind, text = "nixpkgs-overlay", "Nixpkgs overlay"
+        elif depth == 2 and path[0] == "nixosConfigurations":
+            kind, text = "nixos-configuration", "NixOS configuration"
+        elif path == ("nixosModule",) or (depth == 2 and path[0] == "nixosModules"):
+            kind, text = "nixos-module", "NixOS module"
+        self.line(f"{head}: {self.magenta}{text}{self.normal}")
+        return {"type": kind}
+
+
+def description(cursor: Cursor) -> str | None:
+    meta = cursor.maybe("meta")
+    found = meta.maybe("description") if meta is not None else None
+    return None if found is None else display(found.string())
+
+
+def display(text: str) -> str:
+    return text.encode("latin-1").decode("utf-8", "replace")
