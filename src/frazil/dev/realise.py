@@ -79,8 +79,8 @@ def realise_environment(store: LocalStore, drv_path: StorePath, realise: Realise
     from frazil.store.derivation import fill_in_output_paths
 
     script = store.add_text("get-env.sh", get_env_script(), frozenset())
-    drv = environment_derivation(store.read_derivation(drv_path), script, store.directory.show(script))
-    drv = fill_in_output_paths(drv, store.directory, store.modulo_cache())
+    drv = environment_derivation(store.read_derivation(drv_path), script, store.show(script))
+    drv = fill_in_output_paths(drv, store.directory, store.modulo)
     shell_path = store.write_derivation(drv)
     realise([DerivedPath(shell_path, ALL_OUTPUTS)])
     for path in store.query_derivation_outputs(shell_path).values():
