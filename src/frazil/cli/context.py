@@ -10,8 +10,13 @@ from frazil.cli.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from frazil.build.settings import BuildSettings
     from frazil.cli.options import Arguments
     from frazil.cli.reporter import JsonReporter, LineReporter
+    from frazil.fetch.settings import FetchSettings
+    from frazil.instantiate.session import Session
+    from frazil.store.config import StoreConfig
+    from frazil.store.local import LocalStore
 
 TREE_TTL_FOREVER = str((1 << 32) - 1)
 
@@ -29,8 +34,11 @@ class Context:
         self.log_format: str | None = None
         self.build_logs = legacy
         self.read_only = False
+        self.offline = self.refresh = False
         self._reporter: LineReporter | JsonReporter | None = None
         self._ready = False
+        self._store_config: StoreConfig | None = None
+        self._store: LocalStore | None = None
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -72,10 +80,11 @@ class Context:
             self.build_logs = False
         if arguments.flag("readonly-mode"):
             self.read_only = True
-        if arguments.flag("offline"):
+        self.offline, self.refresh = arguments.flag("offline"), arguments.flag("refresh")
+        if self.offline:
             self._default("substitute", "false")
             self._default("tarball-ttl", TREE_TTL_FOREVER)
-        if arguments.flag("refresh"):
+        if self.refresh:
             for name in ("tarball-ttl", "narinfo-cache-negative-ttl", "narinfo-cache-positive-ttl"):
                 self._default(name, "0")
         self._ready = True
@@ -105,5 +114,52 @@ class Context:
         sys.stdout.flush()
 
     def close(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
         if self._reporter is not None:
             self._reporter.finish()
+
+    # -- rooms -------------------------------------------------------------------------------------------------
+
+    @property
+    def store_config(self) -> StoreConfig:
+        if self._store_config is None:
+            from frazil.store.config import StoreConfig
+
+            option = self.settings.values.get("store")
+            self._store_config = StoreConfig.from_environment(option, self.settings.environment)
+            for name in self._store_config.unknown_parameters:
+                self.warn(f"unknown store setting '{name}'")
+        return self._store_config
+
+    def open_store(self) -> LocalStore:
+        """Opened once; closed at the end."""
+        if self._store is None:
+            from frazil.cli.room_settings import store_settings
+            from frazil.store.local import LocalStore
+
+            self._store = LocalStore(self.store_config, store_settings(self.settings), self.reporter)
+        return self._store
+
+    @property
+    def store(self) -> LocalStore:
+        return self.open_store()
+
+    @property
+    def build_settings(self) -> BuildSettings:
+        from frazil.cli.room_settings import build_settings
+
+        return build_settings(self.settings, print_build_logs=self.build_logs)
+
+    @property
+    def fetch_settings(self) -> FetchSettings:
+        from frazil.cli.room_settings import fetch_settings
+
+        return fetch_settings(self.settings, offline=self.offline, refresh=self.refresh)
+
+    def session(self, arguments: Arguments, *, pure: bool = False, read_only: bool = False) -> Session:
+        """An evaluation session. `arguments` gives `-I`; `pure` is for flakes without `--impure`."""
+        from frazil.cli.evaluation import make_session
+
+        return make_session(self, arguments, pure=pure, read_only=read_only or self.read_only)

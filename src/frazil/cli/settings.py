@@ -34,6 +34,8 @@ class Settings:
         self.overridden: dict[str, str] = {}
         """Set by the user (not by the system's files): what a daemon would be told."""
         self._track = False
+        self._command_line: set[str] = set()
+        self._loaded = False
 
     def load(self) -> None:
         """Reads all configuration files and NIX_CONFIG."""
@@ -47,6 +49,10 @@ class Settings:
         text = self.environment.get("NIX_CONFIG")
         if text is not None:
             self.apply(text, "NIX_CONFIG")
+        self._loaded = True
+
+    def from_command_line(self, name: str) -> bool:
+        return name in self._command_line
 
     def _apply_file(self, path: str) -> None:
         try:
@@ -84,6 +90,8 @@ class Settings:
         self.values[name] = value
         if self._track:
             self.overridden[name] = value
+            if self._loaded:
+                self._command_line.add(name)
         if name == "warn-short-path-literals":
             self._deprecated_lint(value)
 

@@ -22,7 +22,8 @@ from frazil.lang.runtime import (
 from frazil.lang.values import MISSING, ContextString, attrs_from_dict
 from frazil.store.content_address import ContentAddress
 from frazil.store.derivation import Fixed, Floating, Impure
-from frazil.store.path import BadStorePathName, check_name, output_path_name, placeholder
+from frazil.store.errors import BadStorePathName
+from frazil.store.path import check_name, output_path_name, placeholder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from frazil.activity import Reporter
+    from frazil.fetch.inputs import FetchContext, FetchSettings
     from frazil.lang.settings import EvalSettings
     from frazil.store.derivation import Derivation
     from frazil.store.local import LocalStore
@@ -88,6 +89,7 @@ class StoreEffects:
         self.pending_sources: dict[str, PendingSource] = {}
         self.pending_texts: dict[str, tuple[str, bytes, frozenset[str]]] = {}
         self._texts: dict[str, bytes] = {}
+        self.internal_expressions: dict[str, object] = {}
         self._copied: dict[str, str] = {}
         self._listings: dict[str, dict[str, str]] = {}
         self._search_entries: dict[str, str | None] = {}
@@ -126,6 +128,14 @@ class StoreEffects:
         return os.environb.get(name.encode("latin-1"), b"").decode("latin-1")
 
     # -- where files are ---------------------------------------------------------------------------------------
+
+    def fetch_context(self) -> FetchContext:
+        """What fetchers work with. Raises EvalError where nothing can be fetched."""
+        raise EvalError("nothing can be fetched here", pos=CALL_SITE)
+
+    @property
+    def fetch_settings(self) -> FetchSettings:
+        return self.fetch_context().settings
 
     def real(self, path: str) -> bytes:
         """The place in the file system of a path of the language."""
@@ -332,6 +342,11 @@ class StoreEffects:
         self.warn(f"Nix search path entry '{place}' does not exist, ignoring")
         return None
 
+    def search_hook(self, scheme: str, rest: str) -> str | None:
+        """Where `SCHEME:REST` is, for schemes that somebody above knows."""
+        hook = self._search_hooks.get(scheme)
+        return None if hook is None else hook(rest)
+
     def _exists(self, path: str) -> bool:
         return os.path.exists(self.real(self.resolve_symlinks(path)))
 
@@ -474,7 +489,8 @@ class StoreEffects:
         shown = show_element(built[0])
         if not self.settings.allow_import_from_derivation:
             raise ImportFromDerivationError(
-                f"cannot build '{shown}' during evaluation because the option 'allow-import-from-derivation' is disabled"
+                f"cannot build '{shown}' during evaluation because the option "
+                "'allow-import-from-derivation' is disabled"
             )
         if self.settings.trace_import_from_derivation:
             self.warn(f"built '{shown}' during evaluation due to an import from derivation")

@@ -15,7 +15,8 @@ from frazil.instantiate.paths import base_name
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string
 from frazil.lang.runtime import coerce_to_string, force, force_attrs, force_bool, force_string_no_context, show_type
 from frazil.lang.values import ContextString, PathValue, make_string
-from frazil.store.path import BadStorePath, check_name
+from frazil.store.errors import BadStorePath
+from frazil.store.path import check_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

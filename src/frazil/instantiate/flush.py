@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 def flush(effects: StoreEffects) -> None:
     """Empties the effects' lists of what is pending."""
-    _write_sources(effects)
-    _write_texts(effects)
+    with effects.store.deferred_registration():
+        _write_sources(effects)
+        _write_texts(effects)
 
 
 def _write_sources(effects: StoreEffects) -> None:
@@ -28,7 +29,7 @@ def _write_sources(effects: StoreEffects) -> None:
     from frazil.store.path import StorePath
 
     paths = {base: StorePath.from_base(base) for base in pending}
-    valid = store.valid_paths(list(paths.values()))
+    valid = store.valid_among(paths.values())
     for base, source in pending.items():
         path = paths[base]
         if path in valid:
@@ -48,6 +49,7 @@ def _write_texts(effects: StoreEffects) -> None:
     derivations, effects.instantiator.pending = effects.instantiator.pending, {}
     if not texts and not derivations:
         return
+    from frazil.store.adding import add_text_at
     from frazil.store.path import StorePath
 
     batch = []
@@ -59,7 +61,9 @@ def _write_texts(effects: StoreEffects) -> None:
         batch.append((path, contents, frozenset(directory.parse(r) for r in references)))
     for shown, (contents, references) in derivations.items():
         batch.append((directory.parse(shown), contents, frozenset(directory.parse(r) for r in references)))
-    store.add_texts(batch)
+    store.valid_among(path for path, _, _ in batch)
+    for path, contents, references in batch:
+        add_text_at(store, path, contents, references)
 
 
 def _write_plain(effects: StoreEffects, path: object, contents: bytes, method: str) -> None:

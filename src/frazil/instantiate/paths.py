@@ -23,7 +23,8 @@ from frazil.lang.runtime import (
     force_string_no_context,
 )
 from frazil.lang.values import make_string
-from frazil.store.path import BadStorePath, check_name
+from frazil.store.errors import BadStorePath
+from frazil.store.path import check_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
-    from typing import Any
 
     from frazil.activity import Reporter
     from frazil.build.scheduler import BuildSettings
@@ -59,7 +58,7 @@ class Session:
             read_only=read_only,
             build=self._build,
             search_hooks=search_hooks,
-            download_tarball=self._download_tarball,
+            download_tarball=self.download_tarball,
         )
         self.effects.session = self
         self.evaluator = Evaluator(self.effects, eval_settings, [*BUILTINS, *extra_builtins])
@@ -120,7 +119,7 @@ class Session:
         ]
         realise(self.store, targets, self.build_settings, self.reporter)
 
-    def _download_tarball(self, url: str) -> str:
+    def download_tarball(self, url: str) -> str:
         from frazil.fetch.inputs import fetch_tree
 
         tree = fetch_tree({"type": "tarball", "url": url, "name": "source"}, self.fetch_context)
@@ -133,10 +132,6 @@ class SessionEffects(StoreEffects):
     """With what fetchers need."""
 
     session: Session
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.internal_expressions: dict[str, Any] = {}
 
     def fetch_context(self) -> FetchContext:
         return self.session.fetch_context

@@ -198,7 +198,13 @@ class LocalStore:
         return valid
 
     def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
-        return {path for path in paths if self.is_valid(path)}
+        wanted = set(paths)
+        found = {p for p in wanted if p in self._known_valid or p in self._deferred or p in self.computed}
+        if len(found) < len(wanted) and self.has_database:
+            stored = self.database.valid_among(wanted - found)
+            self._known_valid |= stored
+            found |= stored
+        return found
 
     def query_all_valid(self) -> set[StorePath]:
         self.flush()

@@ -1,0 +1,159 @@
+"""What commands that evaluate share: sessions, `--arg`, `-I`, files named on the command line, printing values."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from frazil.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from frazil.cli.context import Context
+    from frazil.cli.options import Arguments
+    from frazil.instantiate.session import Session
+    from frazil.lang.registry import BuiltinSpec
+
+
+LARGEST_INPUT = 1 << 30
+
+
+def byte_string(text: str) -> str:
+    """A command-line argument as a string of the language."""
+    return os.fsencode(text).decode("latin-1")
+
+
+def working_directory() -> str:
+    return os.getcwdb().decode("latin-1")
+
+
+def make_session(context: Context, arguments: Arguments, *, pure: bool, read_only: bool) -> Session:
+    from frazil.cli.room_settings import eval_settings
+    from frazil.instantiate.session import Session
+
+    settings = eval_settings(
+        context.settings, pure=pure and not arguments.flag("impure"), search_path=arguments.all("include")
+    )
+    holder: list[Session] = []
+    session = Session(
+        context.store_config,
+        context.open_store,
+        settings,
+        build_settings=lambda: context.build_settings,
+        fetch_settings=lambda: context.fetch_settings,
+        reporter=context.reporter,
+        read_only=read_only,
+        extra_builtins=flake_builtins(context, holder),
+        search_hooks={"flake": lambda rest: flake_search_entry(context, holder[0], rest)},
+    )
+    holder.append(session)
+    return session
+
+
+def flake_builtins(context: Context, holder: list[Session]) -> list[BuiltinSpec]:
+    """`getFlake` and its kin, which belong to a room that the evaluator's own may not know."""
+    if "flakes" not in context.settings.features:
+        return []
+    from frazil.lang.registry import BuiltinSpec
+
+    def injected(name: str) -> Callable[[Any, list[Any]], Any]:
+        def call(evaluator: Any, arguments: list[Any]) -> Any:
+            from frazil.cli import flake_builtins as module
+
+            return getattr(module, name)(context, holder[0], evaluator, arguments)
+
+        return call
+
+    return [
+        BuiltinSpec("getFlake", 1, injected("get_flake"), experimental="flakes"),
+        BuiltinSpec("parseFlakeRef", 1, injected("parse_flake_ref"), experimental="flakes"),
+        BuiltinSpec("flakeRefToString", 1, injected("flake_ref_to_string"), experimental="flakes"),
+    ]
+
+
+def flake_search_entry(context: Context, session: Session, rest: str) -> str | None:
+    from frazil.cli import flake_builtins as module
+
+    return module.search_entry(context, session, rest)
+
+
+def auto_arguments(session: Session, arguments: Arguments) -> dict[str, Any]:
+    """The values of --arg, --argstr, --arg-from-file and --arg-from-stdin; expressions stay lazy."""
+    evaluator = session.evaluator
+    found: dict[str, Any] = {}
+    for key, value in arguments.order:
+        if key == "arg":
+            name, text = byte_string(value[0]), os.fsencode(value[1])
+            found[name] = evaluator.lazy(lambda t=text: evaluator.eval_string(t, working_directory()))
+        elif key == "argstr":
+            found[byte_string(value[0])] = byte_string(value[1])
+        elif key == "arg-from-file":
+            found[byte_string(value[0])] = read_input(value[1]).decode("latin-1")
+        elif key == "arg-from-stdin":
+            found[byte_string(value)] = read_input("-").decode("latin-1")
+    return found
+
+
+def read_input(path: str) -> bytes:
+    """A file, or standard input for `-`."""
+    if path == "-":
+        data = sys.stdin.buffer.read(LARGEST_INPUT + 1)
+    else:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST_INPUT + 1)
+    if len(data) > LARGEST_INPUT:
+        raise UsageError(f"'{path}' is larger than {LARGEST_INPUT} bytes")
+    return data
+
+
+def file_argument(session: Session, text: str) -> str:
+    """A file named on the command line: a path, `<…>`, a URL or `flake:…`. -> an absolute path of the language."""
+    from frazil.instantiate.effects import is_pseudo_url, resolve_pseudo_url
+
+    name = byte_string(text)
+    if is_pseudo_url(name):
+        return session.download_tarball(resolve_pseudo_url(name))
+    if name.startswith("flake:"):
+        found = session.effects.search_hook("flake", name[len("flake:") :])
+        if found is None:
+            raise UsageError(f"'{text}' cannot be found")
+        return found
+    if len(name) > 2 and name.startswith("<") and name.endswith(">"):
+        return find_file(session, name[1:-1])
+    path = os.path.normpath(os.path.join(os.getcwdb(), os.fsencode(text)))
+    return path.decode("latin-1")
+
+
+def find_file(session: Session, name: str) -> str:
+    """`<name>`; raises the evaluator's own error where it is not found."""
+    from frazil.lang.errors import ThrownError
+
+    found = session.effects.find_search_path(name, session.settings.search_path)
+    if found is not None:
+        return found
+    if session.settings.pure:
+        raise ThrownError(f"cannot look up '<{name}>' in pure evaluation mode (use '--impure' to override)")
+    raise ThrownError(f"file '{name}' was not found in the Nix search path (add it using $NIX_PATH or -I)")
+
+
+def root_value(session: Session, arguments: Arguments) -> Any:
+    """The value of --file or --expr."""
+    evaluator = session.evaluator
+    file, expression = arguments.value("file"), arguments.value("expr")
+    if file is not None and expression is not None:
+        raise UsageError("'--file' and '--expr' are exclusive")
+    if file == "-":
+        return evaluator.eval_string(read_input("-"), working_directory(), "«stdin»".encode().decode("latin-1"))
+    if file is not None:
+        return evaluator.eval_file(file_argument(session, file))
+    return evaluator.eval_string(os.fsencode(expression or ""), working_directory())
+
+
+def with_deep_stack(function: Callable[[], Any]) -> Any:
+    """Evaluation nests deeply: run it where the stack is large."""
+    from frazil.lang.evaluator import run_with_deep_stack
+
+    return run_with_deep_stack(function)

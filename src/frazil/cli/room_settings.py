@@ -1,0 +1,152 @@
+"""Settings as the frozen dataclasses of the rooms: a field `max_jobs` is the setting `max-jobs`.
+
+Fields whose setting the user left alone keep the room's own default.
+"""
+
+from __future__ import annotations
+
+import os
+
+from frazil.cli.settings import Settings, default_system, kind_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from frazil.build.settings import BuildSettings
+    from frazil.fetch.settings import FetchSettings
+    from frazil.lang.settings import EvalSettings
+    from frazil.store.config import StoreSettings
+
+
+def typed(settings: Settings, name: str) -> Any:
+    """A setting's value by its kind."""
+    kind = kind_of(name)
+    if kind == "bool":
+        return settings.boolean(name)
+    if kind == "int":
+        return settings.integer(name)
+    if kind == "jobs":
+        return settings.max_jobs
+    if kind == "list":
+        return settings.words(name)
+    if kind == "set":
+        return frozenset(settings.words(name))
+    if kind == "features":
+        return settings.features
+    if kind == "map":
+        return settings.mapping(name)
+    if kind == "path?":
+        return settings.optional(name)
+    return settings.text(name)
+
+
+def fields_of(kind: Any, settings: Settings, names: dict[str, str]) -> dict[str, Any]:
+    """The fields of a dataclass that the user set. `names`: field -> setting, where they differ."""
+    found = {}
+    for field in kind.__dataclass_fields__:
+        name = names.get(field, field.replace("_", "-"))
+        if name in settings.values and kind_of(name) is not None:
+            found[field] = typed(settings, name)
+    return found
+
+
+def eval_settings(settings: Settings, *, pure: bool, search_path: list[str]) -> EvalSettings:
+    from frazil.lang.settings import EvalSettings
+
+    entries = [] if pure or settings.boolean("pure-eval") else search_entries(settings, search_path)
+    values = fields_of(EvalSettings, settings, {"pure": "pure-eval", "restricted": "restrict-eval"})
+    values["pure"] = pure or settings.boolean("pure-eval")
+    values["experimental_features"] = settings.features
+    values["system"] = settings.text("eval-system") or settings.text("system") or default_system()
+    values["search_path"] = tuple(parse_search_entry(entry) for entry in entries)
+    values["home_directory"] = _byte_string(os.path.expanduser("~"))
+    values["allowed_uris"] = tuple(_byte_string(u) for u in settings.words("allowed-uris"))
+    if os.environ.get("NIX_ABORT_ON_WARN") in {"1", "yes", "true"}:
+        values["abort_on_warn"] = True
+    return EvalSettings(**values)
+
+
+def search_entries(settings: Settings, given: list[str]) -> list[str]:
+    """`-I` first, then NIX_PATH, else the setting `nix-path`, else the user's channels."""
+    environment = settings.environment
+    if "nix-path" in settings.overridden and settings.from_command_line("nix-path"):
+        return given + list(settings.words("nix-path"))
+    if "NIX_PATH" in environment:
+        return given + parse_nix_path(environment["NIX_PATH"])
+    if "nix-path" in settings.values:
+        return given + list(settings.words("nix-path"))
+    if settings.boolean("restrict-eval"):
+        return given
+    return given + _channels(settings)
+
+
+def _channels(settings: Settings) -> list[str]:
+    home = settings.environment.get("HOME") or os.path.expanduser("~")
+    state = settings.environment.get("NIX_STATE_DIR") or "/nix/var/nix"
+    if settings.boolean("use-xdg-base-directories"):
+        base = settings.environment.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
+        own = os.path.join(base, "nix", "defexpr", "channels")
+    else:
+        own = os.path.join(home, ".nix-defexpr", "channels")
+    root = os.path.join(state, "profiles", "per-user", "root", "channels")
+    candidates = [(own, ""), (os.path.join(root, "nixpkgs"), "nixpkgs="), (root, "")]
+    return [prefix + path for path, prefix in candidates if os.path.exists(path)]
+
+
+def parse_nix_path(text: str) -> list[str]:
+    """Entries are separated by colons, but a URL keeps its first one (`nixpkgs=https://…:b=/c`)."""
+    entries: list[str] = []
+    rest = text
+    while rest:
+        head, colon, tail = rest.partition(":")
+        value = rest[head.rfind("=") + 1 :]
+        if colon and (value.startswith(("flake:", "channel:")) or _is_url(value)):
+            more, colon, tail = tail.partition(":")
+            head = f"{head}:{more}"
+        if head or colon:
+            entries.append(head)
+        rest = tail
+    return entries
+
+
+def _is_url(text: str) -> bool:
+    scheme, mark, _ = text.partition("://")
+    return bool(mark) and scheme in {"http", "https", "file", "channel", "git", "s3", "ssh"}
+
+
+def parse_search_entry(text: str) -> tuple[str, str]:
+    """`PREFIX=PATH` or `PATH` -> (prefix, path), as byte strings."""
+    prefix, mark, path = text.partition("=")
+    return (_byte_string(prefix), _byte_string(path)) if mark else ("", _byte_string(text))
+
+
+def _byte_string(text: str) -> str:
+    return os.fsencode(text).decode("latin-1")
+
+
+def build_settings(settings: Settings, *, print_build_logs: bool) -> BuildSettings:
+    from frazil.build.settings import BuildSettings
+
+    values = fields_of(BuildSettings, settings, {})
+    values["experimental_features"] = settings.features
+    values["print_build_logs"] = print_build_logs
+    return BuildSettings(**values)
+
+
+def fetch_settings(settings: Settings, *, offline: bool, refresh: bool) -> FetchSettings:
+    from frazil.fetch.settings import FetchSettings
+
+    names = {"stalled_timeout": "stalled-download-timeout", "input_overrides": "frazil-input-overrides"}
+    values = fields_of(FetchSettings, settings, names)
+    return FetchSettings(**values, offline=offline, refresh=refresh)
+
+
+def store_settings(settings: Settings) -> StoreSettings:
+    from frazil.store.config import StoreSettings
+
+    names = {"require_signatures": "require-sigs", "reserved_space": "gc-reserved-space"}
+    values = fields_of(StoreSettings, settings, names)
+    if "ca-derivations" in settings.features:
+        values["use_content_addressed_derivations"] = True
+    return StoreSettings(**values)
