@@ -10,6 +10,7 @@ MAIN, SECONDARY, UTILITY, HELP = "Main commands", "Infrequently used commands", 
 # words -> (module, summary, category)
 TABLE: dict[str, tuple[str, str, str]] = {
     "help": ("help_command", "show help about frazil or one of its commands", HELP),
+    "build": ("build_command", "build a derivation or fetch a store path", MAIN),
     "eval": ("eval_command", "evaluate a Nix expression", SECONDARY),
     "config show": ("config_commands", "show the values of settings", UTILITY),
     "config check": ("config_commands", "check this machine for what frazil needs", UTILITY),
@@ -65,6 +66,7 @@ ALIASES: dict[str, tuple[str, bool]] = {
 
 # argv[0] -> (module, summary)
 PROGRAMS: dict[str, tuple[str, str]] = {
+    "nix-build": ("legacy_build", "build a Nix expression"),
     "nix-instantiate": ("legacy_instantiate", "instantiate store derivations from Nix expressions"),
 }
 UNSUPPORTED_PROGRAMS: dict[str, str] = {}

@@ -39,6 +39,7 @@ class Context:
         self._ready = False
         self._store_config: StoreConfig | None = None
         self._store: LocalStore | None = None
+        self._session: Session | None = None
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -158,8 +159,13 @@ class Context:
 
         return fetch_settings(self.settings, offline=self.offline, refresh=self.refresh)
 
-    def session(self, arguments: Arguments, *, pure: bool = False, read_only: bool = False) -> Session:
-        """An evaluation session. `arguments` gives `-I`; `pure` is for flakes without `--impure`."""
-        from frazil.cli.evaluation import make_session
+    def session(self, arguments: Arguments, *, pure: bool = True, read_only: bool = False) -> Session:
+        """The invocation's evaluation session, made once. `arguments` gives `-I`, `--impure`.
 
-        return make_session(self, arguments, pure=pure, read_only=read_only or self.read_only)
+        `pure`: as flakes are evaluated unless `--impure` is given.
+        """
+        if self._session is None:
+            from frazil.cli.evaluation import make_session
+
+            self._session = make_session(self, arguments, pure=pure, read_only=read_only or self.read_only)
+        return self._session

@@ -46,38 +46,40 @@ def make_session(context: Context, arguments: Arguments, *, pure: bool, read_onl
         fetch_settings=lambda: context.fetch_settings,
         reporter=context.reporter,
         read_only=read_only,
-        extra_builtins=flake_builtins(context, holder),
-        search_hooks={"flake": lambda rest: flake_search_entry(context, holder[0], rest)},
+        extra_builtins=flake_builtins(context),
+        search_hooks={"flake": lambda rest: flake_search_entry(context, arguments, holder[0], rest)},
     )
     holder.append(session)
     return session
 
 
-def flake_builtins(context: Context, holder: list[Session]) -> list[BuiltinSpec]:
-    """`getFlake` and its kin, which belong to a room that the evaluator's own may not know."""
+def flake_builtins(context: Context) -> list[BuiltinSpec]:
+    """`getFlake` and its kin, of a room that the evaluator's own may not know; imported when first called."""
     if "flakes" not in context.settings.features:
         return []
     from frazil.lang.registry import BuiltinSpec
 
     def injected(name: str) -> Callable[[Any, list[Any]], Any]:
         def call(evaluator: Any, arguments: list[Any]) -> Any:
-            from frazil.cli import flake_builtins as module
+            from frazil.flake.builtins import BUILTINS
 
-            return getattr(module, name)(context, holder[0], evaluator, arguments)
+            (function,) = (spec.function for spec in BUILTINS if spec.name == name)
+            return function(evaluator, arguments)
 
         return call
 
-    return [
-        BuiltinSpec("getFlake", 1, injected("get_flake"), experimental="flakes"),
-        BuiltinSpec("parseFlakeRef", 1, injected("parse_flake_ref"), experimental="flakes"),
-        BuiltinSpec("flakeRefToString", 1, injected("flake_ref_to_string"), experimental="flakes"),
-    ]
+    names = ("getFlake", "parseFlakeRef", "flakeRefToString")
+    return [BuiltinSpec(name, 1, injected(name), experimental="flakes") for name in names]
 
 
-def flake_search_entry(context: Context, session: Session, rest: str) -> str | None:
-    from frazil.cli import flake_builtins as module
+def flake_search_entry(context: Context, arguments: Arguments, session: Session, rest: str) -> str | None:
+    """`flake:REFERENCE` in the search path: the flake's source tree."""
+    from frazil.cli.flake_options import parse_reference
+    from frazil.flake.tree import trees_of
 
-    return module.search_entry(context, session, rest)
+    trees = trees_of(session)
+    reference = parse_reference(context, trees, os.fsdecode(rest.encode("latin-1")))
+    return byte_string(trees.fetch(reference, "all").path)
 
 
 def auto_arguments(session: Session, arguments: Arguments) -> dict[str, Any]:

@@ -62,12 +62,11 @@ def _write_texts(effects: StoreEffects) -> None:
     for shown, (contents, references) in derivations.items():
         batch.append((directory.parse(shown), contents, frozenset(directory.parse(r) for r in references)))
     store.valid_among(path for path, _, _ in batch)
-    for path, contents, references in batch:
-        add_text_at(store, path, contents, references)
+    for path, contents, needed in batch:
+        add_text_at(store, path, contents, needed)
 
 
-def _write_plain(effects: StoreEffects, path: object, contents: bytes, method: str) -> None:
-    name = path.name
-    added = effects.store.add_bytes(name, contents, method=method)
+def _write_plain(effects: StoreEffects, path: StorePath, contents: bytes, method: str) -> None:
+    added = effects.store.add_bytes(path.name, contents, method=method)
     if added != path:
-        raise EvalError(f"'{effects.directory.show(added)}' is not where '{name}' was expected")
+        raise EvalError(f"'{effects.directory.show(added)}' is not where '{path.base}' was expected")

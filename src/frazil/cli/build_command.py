@@ -1,0 +1,167 @@
+"""`build`: building installables, with result links. Source: the manual page of `nix build`."""
+
+from __future__ import annotations
+
+import os
+
+from frazil.activity import Verbosity
+from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
+from frazil.cli.context import Context
+from frazil.cli.evaluation import with_deep_stack
+from frazil.cli.options import Arguments, Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from frazil.flake.outputs import Target
+    from frazil.store.derived_path import DerivedPath
+    from frazil.store.path import StorePath
+
+PROFILE = (Option("--profile", "Set the profile *path* to the result.", "path"),)
+
+
+def run_build(context: Context, arguments: Arguments) -> None:
+    targets = with_deep_stack(lambda: evaluate_targets(context, arguments))
+    paths = [target.path for target in targets]
+    if arguments.flag("dry-run"):
+        print_missing(context, paths, Verbosity.ERROR)
+        if arguments.flag("json"):
+            print_json(context, arguments, paths, built=False)
+        return
+    mode = "check" if arguments.flag("rebuild") else "repair" if arguments.flag("repair") else "normal"
+    build_paths(context, paths, mode=mode)
+    if not arguments.flag("no-link"):
+        make_links(context, paths, arguments.value("out-link", "result") or "result")
+    if arguments.flag("json"):
+        print_json(context, arguments, paths, built=True)
+    if arguments.flag("print-out-paths"):
+        for path in paths:
+            for _, output in outputs_of(context, path):
+                context.print(context.store.show(output))
+    profile = arguments.value("profile")
+    if profile is not None:
+        set_profile(context, profile, [output for path in paths for _, output in outputs_of(context, path)])
+
+
+def evaluate_targets(context: Context, arguments: Arguments, command: str = "build") -> list[Target]:
+    from frazil.cli.installables import Opened
+
+    return Opened(context, arguments, command=command).targets()
+
+
+def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "normal") -> None:
+    """Raises BuildFailed after all that could run has run."""
+    from frazil.build.scheduler import realise
+
+    if context.settings.boolean("print-missing"):
+        print_missing(context, paths, Verbosity.INFO)
+    realise(context.store, list(paths), context.build_settings, context.reporter, mode=mode)
+
+
+def print_missing(context: Context, paths: Sequence[DerivedPath], level: Verbosity) -> None:
+    """What would be built."""
+    from frazil.build.scheduler import query_missing
+
+    missing = query_missing(context.store, list(paths), context.build_settings)
+    wanted = [context.store.show(path) for path in missing.will_build]
+    if wanted:
+        plural = "this derivation" if len(wanted) == 1 else f"these {len(wanted)} derivations"
+        context.note(f"{plural} will be built:", level)
+        for text in wanted:
+            context.note(f"  {text}", level)
+    if missing.unknown:
+        context.note("don't know how to build these paths:", level)
+        for path in missing.unknown:
+            context.note(f"  {context.store.show(path)}", level)
+
+
+def outputs_of(context: Context, path: DerivedPath) -> list[tuple[str, StorePath]]:
+    """(output name, store path) of what was built; an opaque path is itself, under an empty name."""
+    if path.outputs is None:
+        return [("", path.base)]
+    from frazil.errors import FrazilError
+
+    base = path.base
+    for name in path.through:
+        inner = context.store.query_derivation_outputs(base).get(name)
+        if inner is None:
+            raise FrazilError(f"derivation '{context.store.show(base)}' does not have a built output '{name}'")
+        base = inner
+    known = context.store.query_derivation_outputs(base)
+    found = []
+    for name in path.outputs.choose(known):
+        output = known[name]
+        if output is not None:
+            found.append((name, output))
+    return found
+
+
+def make_links(context: Context, paths: Sequence[DerivedPath], prefix: str) -> None:
+    """`result`, `result-dev`, `result-1`, …: one for each output, each a root."""
+    for number, path in enumerate(paths):
+        for name, output in outputs_of(context, path):
+            link = prefix + (f"-{number}" if number else "") + (f"-{name}" if name not in ("", "out") else "")
+            context.store.add_permanent_root(output, os.path.abspath(link))
+
+
+def set_profile(context: Context, profile: str, outputs: Sequence[StorePath]) -> None:
+    from frazil.errors import UsageError
+    from frazil.store.profile import Profile
+
+    if len(outputs) != 1:
+        raise UsageError(
+            f"'--profile' requires that the arguments produce a single store path, but there are {len(outputs)}"
+        )
+
+    def add_root(text: str, link: str) -> None:
+        context.store.add_permanent_root(context.store.parse(text), link)
+
+    Profile(profile).set(context.store.show(outputs[0]), add_root)
+
+
+def print_json(context: Context, arguments: Arguments, paths: Sequence[DerivedPath], *, built: bool) -> None:
+    import json
+
+    records: list[object] = []
+    for path in paths:
+        if path.outputs is None:
+            records.append(context.store.show(path.base))
+            continue
+        outputs: dict[str, str | None] = {}
+        known = context.store.query_derivation_outputs(path.base) if not path.through else {}
+        for name in path.outputs.choose(known):
+            output = known[name]
+            outputs[name] = context.store.show(output) if output else None
+        records.append({"drvPath": context.store.show(path.base), "outputs": outputs})
+    pretty = arguments.flag("pretty") or (os.isatty(1) and not arguments.flag("no-pretty"))
+    separators = None if pretty else (",", ":")
+    context.print(json.dumps(records, indent=2 if pretty else None, separators=separators, sort_keys=True))
+
+
+BUILD_OPTIONS = (
+    Option("--out-link -o", "Name the links *path* instead of `result`.", "path"),
+    Option("--no-link", "Make no links."),
+    Option("--print-out-paths", "Print the store paths of the results."),
+    Option("--dry-run", "Only say what would be built."),
+    Option("--rebuild", "Build again what is there, and compare."),
+    Option("--repair", "Replace what is damaged."),
+)
+
+COMMANDS = {
+    "build": Command(
+        run_build,
+        "build a derivation or fetch a store path",
+        INSTALLABLES,
+        BUILD_OPTIONS,
+        PROFILE,
+        JSON,
+        STDIN,
+        positional="installables…",
+        at_most=None,
+        examples=[
+            ("Build the flake in this folder", "frazil build"),
+            ("Build an attribute of a file, without a link", "frazil build -f . hello --no-link"),
+        ],
+    )
+}

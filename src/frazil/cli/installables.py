@@ -1,0 +1,103 @@
+"""Installables of a command line: the session they are evaluated in, their values, what to build for them."""
+
+from __future__ import annotations
+
+import os
+
+from frazil.cli.evaluation import auto_arguments, read_input, root_value
+from frazil.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from frazil.cli.context import Context
+    from frazil.cli.options import Arguments
+    from frazil.flake.locking import LockFlags
+    from frazil.flake.outputs import Installable, Source, Target
+    from frazil.flake.tree import Trees
+    from frazil.instantiate.session import Session
+
+
+class Opened:
+    """A command's session, with its arguments read as installables when they are first asked for."""
+
+    def __init__(
+        self, context: Context, arguments: Arguments, *, command: str = "build", read_only: bool = False
+    ) -> None:
+        self.context = context
+        self.arguments = arguments
+        self.command = command
+        self.from_expression = arguments.has("file") or arguments.has("expr")
+        # Flakes are evaluated purely; expressions see the system.
+        self.session: Session = context.session(arguments, pure=not self.from_expression, read_only=read_only)
+        self._source: Source | None = None
+        self._trees: Trees | None = None
+
+    @property
+    def trees(self) -> Trees:
+        if self._trees is None:
+            from frazil.cli.flake_options import open_trees
+
+            self._trees = open_trees(self.context, self.arguments)
+        return self._trees
+
+    @property
+    def flags(self) -> LockFlags:
+        from frazil.cli.flake_options import lock_flags
+
+        return lock_flags(self.context, self.arguments, self.trees)
+
+    @property
+    def source(self) -> Source:
+        if self._source is None:
+            from frazil.flake.outputs import Source
+
+            self._source = Source(
+                self.trees,
+                os.getcwd(),
+                self.session.settings.system,
+                self.flags,
+                self.command,
+                (lambda: root_value(self.session, self.arguments)) if self.from_expression else None,
+                auto_arguments(self.session, self.arguments),
+            )
+        return self._source
+
+    def value(self) -> Any:
+        """The value of the only installable. Expressions without a flake need no flakes."""
+        texts = self.texts()
+        if len(texts) != 1:
+            raise UsageError("exactly one installable is expected here")
+        if self.from_expression and texts[0] in {"", "."} and not self.arguments.has("attr"):
+            evaluator = self.session.evaluator
+            return evaluator.force(root_value(self.session, self.arguments))
+        from frazil.flake.outputs import ValueInstallable
+
+        installable = self.parse(texts)[0]
+        if not isinstance(installable, ValueInstallable):
+            raise UsageError(f"'{texts[0]}' is a store path, not something to evaluate")
+        return installable.value()
+
+    def texts(self, default: str = ".") -> list[str]:
+        """What was asked for: arguments, `-A`, and (with --stdin) standard input."""
+        texts = [*self.arguments.positional, *self.arguments.all("attr")]
+        if self.arguments.has("attr") and not self.from_expression and os.path.exists("default.nix"):
+            # `-A` alone means the same as for nix-build.
+            self.arguments.values["file"] = "default.nix"
+            self.from_expression = True
+        if self.arguments.flag("stdin"):
+            texts += read_input("-").decode("utf-8", "surrogateescape").split()
+        return texts or [default]
+
+    def parse(self, texts: Sequence[str]) -> list[Installable]:
+        from frazil.flake.outputs import parse_installables
+
+        return parse_installables(texts, self.source)
+
+    def targets(self, texts: Sequence[str] | None = None) -> list[Target]:
+        """All that the arguments stand for, instantiated and written."""
+        found = [target for item in self.parse(texts or self.texts()) for target in item.targets()]
+        self.session.flush()
+        return found
