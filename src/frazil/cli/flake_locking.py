@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK
 from frazil.cli.context import Context
+from frazil.cli.evaluation import with_deep_stack
 from frazil.cli.flake_options import lock_flags, open_trees, parse_reference
 from frazil.cli.options import Arguments, Command, Option
 from frazil.errors import FrazilError, UsageError
@@ -20,7 +21,7 @@ def lock(context: Context, arguments: Arguments) -> None:
     trees = open_trees(context, arguments)
     reference = parse_reference(context, trees, (arguments.positional or ["."])[0])
     flags = lock_flags(context, arguments, trees)
-    context.deep(lambda: trees.lock(reference, replace(flags, write_lock_file=True, fail_on_unlocked=True)))
+    with_deep_stack(lambda: trees.lock(reference, replace(flags, write_lock_file=True, fail_on_unlocked=True)))
 
 
 def update(context: Context, arguments: Arguments) -> None:
@@ -31,7 +32,7 @@ def update(context: Context, arguments: Arguments) -> None:
     flags = lock_flags(context, arguments, trees)
     every = flags.input_updates | updates
     changed = replace(flags, recreate_lock_file=not every, write_lock_file=True, input_updates=every)
-    context.deep(lambda: trees.lock(reference, changed))
+    with_deep_stack(lambda: trees.lock(reference, changed))
 
 
 def _updates(context: Context, texts: list[str]) -> frozenset[InputPath]:

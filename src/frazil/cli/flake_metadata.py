@@ -6,6 +6,7 @@ import time
 
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK, JSON
 from frazil.cli.context import Context
+from frazil.cli.evaluation import with_deep_stack
 from frazil.cli.flake_options import lock_flags, open_trees, parse_reference, print_json, standard_output_colours
 from frazil.cli.options import Arguments, Command
 
@@ -24,7 +25,7 @@ def metadata(context: Context, arguments: Arguments) -> None:
     trees = open_trees(context, arguments)
     reference = parse_reference(context, trees, (arguments.positional or ["."])[0])
     flags = lock_flags(context, arguments, trees, apply_config=False)
-    locked = context.deep(lambda: trees.lock(reference, flags))
+    locked = with_deep_stack(lambda: trees.lock(reference, flags))
     if arguments.flag("json"):
         print_json(context, arguments, as_json(trees, locked))
     else:

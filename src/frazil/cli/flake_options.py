@@ -23,7 +23,7 @@ def open_trees(context: Context, arguments: Arguments) -> Trees:
     """The evaluation session's trees, with the registry entries that options ask for."""
     from frazil.flake.tree import trees_of
 
-    trees = trees_of(context.session(arguments))
+    trees = trees_of(context.session(arguments, pure=True))
     trees.color = context.colours
     trees.use_registries = context.settings.boolean("use-registries")
     for original, resolved in arguments.all("override-flake"):
@@ -139,6 +139,12 @@ def ask(question: str) -> str | None:
     sys.stderr.write(question + " ")
     sys.stderr.flush()
     return sys.stdin.readline().strip()[:1] or None
+
+
+def default_setting(context: Context, name: str, value: str) -> None:
+    """A command's own default: what the user set stays."""
+    if name not in context.settings.overridden:
+        context.settings.set(name, value)
 
 
 def print_json(context: Context, arguments: Arguments, value: Any) -> None:

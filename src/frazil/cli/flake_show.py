@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK, JSON
 from frazil.cli.context import Context
-from frazil.cli.flake_options import lock_flags, open_trees, parse_reference, print_json, standard_output_colours
+from frazil.cli.evaluation import with_deep_stack
+from frazil.cli.flake_options import (
+    default_setting,
+    lock_flags,
+    open_trees,
+    parse_reference,
+    print_json,
+    standard_output_colours,
+)
 from frazil.cli.options import Arguments, Command, Option
 
 
 def show(context: Context, arguments: Arguments) -> None:
     from frazil.flake.show import Shower, ShowOptions
 
-    context.default_setting("allow-import-from-derivation", "false")
+    default_setting(context, "allow-import-from-derivation", "false")
     trees = open_trees(context, arguments)
     reference = parse_reference(context, trees, (arguments.positional or ["."])[0])
     locked = trees.lock(reference, lock_flags(context, arguments, trees, apply_config=False))
@@ -24,7 +32,7 @@ def show(context: Context, arguments: Arguments) -> None:
         standard_output_colours(context),
     )
     shower = Shower(options, context.print, context.warn)
-    result = context.deep(lambda: shower.show(trees.outputs(locked), str(locked.flake.locked)))
+    result = with_deep_stack(lambda: shower.show(trees.outputs(locked), str(locked.flake.locked)))
     if json:
         print_json(context, arguments, result)
 

@@ -1,17 +1,17 @@
 """`builtins.getFlake`, `parseFlakeRef` and `flakeRefToString`.
 
-In: values. Out: values. Source: the manual's `language/builtins`. Whoever makes a session passes `BUILTINS` to it.
+In: values. Out: values. Source: the manual's `language/builtins`. Whoever makes a session passes them to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from frazil.errors import FrazilError
 from frazil.flake.reference import Attribute, FlakeReference
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string
-from frazil.lang.registry import BuiltinSpec
 from frazil.lang.runtime import force, force_attrs, force_string_no_context, show_type
 from frazil.lang.values import PathValue, attrs_from_dict
 
@@ -31,24 +31,21 @@ def _byte_string(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
-def _as_eval_errors(function: Callable[[Any, list[Any]], Value]) -> Callable[[Any, list[Any]], Value]:
+@contextmanager
+def _as_eval_errors() -> Iterator[None]:
     """Errors of flakes and fetchers as errors of the language, with the place of the call."""
-
-    def wrapped(evaluator: Any, arguments: list[Any]) -> Value:
-        try:
-            return function(evaluator, arguments)
-        except EvalBaseError:
-            raise
-        except FrazilError as error:
-            raise EvalError(
-                byte_string(error.message),
-                trace=error.trace,
-                hint=error.hint,
-                exit_status=error.exit_status,
-                pos=CALL_SITE,
-            ) from error
-
-    return wrapped
+    try:
+        yield
+    except EvalBaseError:
+        raise
+    except FrazilError as error:
+        raise EvalError(
+            byte_string(error.message),
+            trace=error.trace,
+            hint=error.hint,
+            exit_status=error.exit_status,
+            pos=CALL_SITE,
+        ) from error
 
 
 def _flags(trees: Trees, pure: bool) -> LockFlags:
@@ -62,13 +59,26 @@ def _flags(trees: Trees, pure: bool) -> LockFlags:
     )
 
 
-def _get_flake(evaluator: Any, arguments: list[Any]) -> Value:
+def get_flake(trees: Trees, evaluator: Any, arguments: list[Any]) -> Value:
+    with _as_eval_errors():
+        return _get_flake(trees, evaluator, arguments)
+
+
+def parse_reference(evaluator: Any, arguments: list[Any]) -> Value:
+    with _as_eval_errors():
+        return _parse_reference(arguments)
+
+
+def reference_to_string(evaluator: Any, arguments: list[Any]) -> Value:
+    with _as_eval_errors():
+        return _reference_to_string(arguments)
+
+
+def _get_flake(trees: Trees, evaluator: Any, arguments: list[Any]) -> Value:
     from frazil.fetch.inputs import is_locked
     from frazil.flake.call import call_flake
     from frazil.flake.locking import lock_flake
-    from frazil.flake.tree import trees_of
 
-    trees = trees_of(evaluator.effects.session)
     pure = evaluator.settings.pure
     value = force(arguments[0])
     if isinstance(value, PathValue):
@@ -99,7 +109,7 @@ def _flake_at(trees: Trees, path: str, pure: bool) -> Value:
     return call_flake(trees, lock(trees, placeholder, flake, _flags(trees, pure)))
 
 
-def _parse_reference(evaluator: Any, arguments: list[Any]) -> Value:
+def _parse_reference(arguments: list[Any]) -> Value:
     text = force_string_no_context(arguments[0], "while evaluating the argument passed to builtins.parseFlakeRef")
     attributes = FlakeReference.parse(_text(text), allow_missing=True).to_attributes()
     return attrs_from_dict(
@@ -110,7 +120,7 @@ def _parse_reference(evaluator: Any, arguments: list[Any]) -> Value:
     )
 
 
-def _reference_to_string(evaluator: Any, arguments: list[Any]) -> Value:
+def _reference_to_string(arguments: list[Any]) -> Value:
     attrs = force_attrs(arguments[0], "while evaluating the argument passed to builtins.flakeRefToString")
     attributes: dict[str, Attribute] = {}
     for name, item in attrs.items():
@@ -128,10 +138,3 @@ def _reference_to_string(evaluator: Any, arguments: list[Any]) -> Value:
                 pos=CALL_SITE,
             )
     return _byte_string(str(FlakeReference.from_attributes(attributes)))
-
-
-BUILTINS = [
-    BuiltinSpec("getFlake", 1, _as_eval_errors(_get_flake), "flakes"),
-    BuiltinSpec("parseFlakeRef", 1, _as_eval_errors(_parse_reference), "flakes"),
-    BuiltinSpec("flakeRefToString", 1, _as_eval_errors(_reference_to_string), "flakes"),
-]

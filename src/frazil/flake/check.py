@@ -32,7 +32,7 @@ REPLACEMENTS = {
     "nixosModule": "nixosModules.default",
 }
 UNCHECKED = frozenset(
-    [
+    {
         "lib",
         "darwinConfigurations",
         "darwinModules",
@@ -43,7 +43,7 @@ UNCHECKED = frozenset(
         "homeModule",
         "homeModules",
         "nixopsConfigurations",
-    ]
+    }
 )
 
 

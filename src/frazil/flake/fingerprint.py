@@ -43,7 +43,6 @@ def fingerprint(trees: Trees, locked: LockedFlake) -> str | None:
     text = tree_fingerprint(reference.attributes)
     if text is None:
         return None
-    # Nix prints the lock file on one line here.
     text += f";{reference.subdirectory};{locked.lock_file.to_string()}"
     if "revCount" in reference.attributes:
         text += ";hasRevCount"

@@ -7,7 +7,7 @@ pages `nix flake lock`, `nix flake update` and the "Common flake-related options
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from frazil.errors import FrazilError
@@ -34,7 +34,11 @@ MAX_INPUTS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class LockFlags:
-    """Names and meanings of the command line's options. `apply_config` gets a flake's `nixConfig`."""
+    """Names and meanings of the command line's options.
+
+    `apply_config` gets a flake's `nixConfig`. `default_overrides`: like `input_overrides`, for the root's inputs of
+    these names as far as it has them; they come from a setting.
+    """
 
     recreate_lock_file: bool = False
     update_lock_file: bool = True
@@ -52,6 +56,7 @@ class LockFlags:
     input_overrides: Mapping[InputPath, FlakeReference] = field(default_factory=dict)
     input_updates: frozenset[InputPath] = frozenset()
     apply_config: Callable[[Flake], None] | None = None
+    default_overrides: Mapping[str, FlakeReference] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -302,6 +307,7 @@ def lock(trees: Trees, reference: FlakeReference, flake: Flake, flags: LockFlags
     try:
         if not flags.allow_dirty and flags.reference_lock_file:
             raise LockFileError("reference lock file was provided, but the `allow-dirty` setting is set to false")
+        flags = _with_default_overrides(flake, flags)
         old = _old_lock_file(trees, flake, flags)
         locker = _Locker(trees, flake, flags)
         new = locker.run(old)
@@ -311,6 +317,14 @@ def lock(trees: Trees, reference: FlakeReference, flake: Flake, flags: LockFlags
     except FrazilError as error:
         add_trace(error, f"while updating the lock file of flake '{flake.locked}'")
         raise
+
+
+def _with_default_overrides(flake: Flake, flags: LockFlags) -> LockFlags:
+    """Inputs that a setting replaces everywhere are as if given by `--override-input`."""
+    found = {(name,): reference for name, reference in flags.default_overrides.items() if name in flake.inputs}
+    if not found:
+        return flags
+    return replace(flags, input_overrides={**found, **flags.input_overrides}, write_lock_file=False)
 
 
 def _old_lock_file(trees: Trees, flake: Flake, flags: LockFlags) -> LockFile:
@@ -324,8 +338,6 @@ def _write(
     trees: Trees, reference: FlakeReference, flake: Flake, old: LockFile, new: LockFile, flags: LockFlags
 ) -> Flake:
     """Writes the new lock file, or says why not; the flake as it is afterwards."""
-    from dataclasses import replace
-
     changes = print_differences(differences(old, new), trees.color)
     if not flags.write_lock_file:
         trees.warn(f"not writing modified lock file of flake '{reference}':\n{changes.rstrip()}")

@@ -16,7 +16,7 @@ from frazil.lang.errors import EvalError, ImportFromDerivationError
 Json = dict[str, Any]
 BRANCH, LAST, LINE, BLANK = "├───", "└───", "│   ", "    "
 _LISTS = frozenset(
-    [
+    {
         "defaultPackage",
         "devShell",
         "formatter",
@@ -25,7 +25,7 @@ _LISTS = frozenset(
         "defaultApp",
         "templates",
         "overlays",
-    ]
+    }
 )
 _BY_SYSTEM = frozenset({"checks", "packages", "devShells", "apps"})
 _EMPTY_LISTS = frozenset({"formatter", "nixosConfigurations", "nixosModules", "overlays"})

@@ -1,0 +1,90 @@
+"""`flake check`."""
+
+from __future__ import annotations
+
+from frazil.activity import Verbosity
+from frazil.cli.common_options import EVALUATION, FLAKE_LOCK
+from frazil.cli.context import Context
+from frazil.cli.display import show_error
+from frazil.cli.evaluation import with_deep_stack
+from frazil.cli.flake_options import default_setting, lock_flags, open_trees, parse_reference
+from frazil.cli.options import Arguments, Command, Option
+from frazil.errors import FrazilError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frazil.flake.check import CheckResult
+    from frazil.flake.tree import Trees
+    from frazil.store.path import StorePath
+
+
+def check(context: Context, arguments: Arguments) -> None:
+    build = not arguments.flag("no-build")
+    if not build:
+        context.read_only = True
+        default_setting(context, "allow-import-from-derivation", "false")
+    trees = open_trees(context, arguments)
+    reference = parse_reference(context, trees, (arguments.positional or ["."])[0])
+    flags = lock_flags(context, arguments, trees)
+    locked = with_deep_stack(lambda: trees.lock(reference, flags))
+    context.note("evaluating flake…".replace("…", "..."))
+    from frazil.flake.call import call_flake
+
+    result = with_deep_stack(lambda: _checker(context, arguments, trees).check(call_flake(trees, locked)))
+    built = _build(context, trees, result) if build and result.derivations else []
+    if result.has_errors:
+        raise FrazilError("some errors were encountered during the evaluation")
+    context.note("all checks passed!")
+    if result.omitted_systems:
+        context.warn(
+            f"The check omitted these incompatible systems: {', '.join(sorted(result.omitted_systems))}\n"
+            "Use '--all-systems' to check all."
+        )
+    _show_results(context, arguments, built)
+
+
+def _checker(context: Context, arguments: Arguments, trees: Trees) -> object:
+    from frazil.flake.check import Checker, CheckOptions
+
+    settings = context.settings
+    options = CheckOptions(settings.system, arguments.flag("all-systems"), settings.boolean("keep-going"))
+
+    def show(error: FrazilError) -> None:
+        text = show_error(error, show_trace=settings.boolean("show-trace"), colours=context.colours)
+        context.reporter.log(Verbosity.ERROR, text)
+
+    def allow_imports(allowed: bool) -> None:
+        if "allow-import-from-derivation" not in settings.overridden and not arguments.flag("no-build"):
+            trees.evaluator.allow_import_from_derivation(allowed)
+
+    directory = trees.context.store.directory
+    return Checker(trees.evaluator, directory, options, context.note, context.warn, show, allow_imports)
+
+
+def _build(context: Context, trees: Trees, result: CheckResult) -> list[StorePath]:
+    """Builds what `checks` holds; the output paths."""
+    raise NotImplementedError
+
+
+def _show_results(context: Context, arguments: Arguments, built: list[StorePath]) -> None:
+    raise NotImplementedError
+
+
+COMMANDS = {
+    "flake check": Command(
+        check,
+        "check whether the flake evaluates and run its tests",
+        (
+            Option("--no-build", "Do not build checks."),
+            Option("--all-systems", "Check the outputs for all systems."),
+            Option("--out-link -o", "Put links to the results of checks at *path*.", "path"),
+            Option("--print-out-paths", "Print the resulting output paths"),
+        ),
+        EVALUATION,
+        FLAKE_LOCK,
+        positional="flake-url",
+        at_most=1,
+        examples=(("Evaluate the flake in this folder and build its checks", "frazil flake check"),),
+        experimental="flakes",
+    )
+}
