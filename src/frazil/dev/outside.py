@@ -1,8 +1,8 @@
 """Programs of a store that is not at its logical place, started from outside its view.
 
-A shell that direnv changes, or an editor, stays outside; there `/nix/store/…/bin/hugo` does not exist. For each program
-on the environment's path this makes a small script that starts it inside the view, in a folder that stands in the path
-instead. Folders are named by content, so that two shells never disturb each other.
+A shell that direnv changes, an editor or a `result` link stays outside; there `/nix/store/…/bin/hugo` does not exist, and
+no program of the store could find its interpreter. For each program this makes a small script, a starter, that runs it
+inside the view. Folders of starters are named by content, so that two shells never disturb each other.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import posixpath
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from frazil.dev.shell import quote
+
+MOST_LINKS = 40
+PROGRAM_FOLDERS = ("bin", "sbin")
 
 _STARTER = """\
 import sys
@@ -25,58 +30,139 @@ exec_at({logical}, {physical}, [sys.argv[1], *sys.argv[2:]], os.environ)
 """
 
 
-def programs(path: str, logical: str, physical: str) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a store belongs (`/nix/store`) and where its files are."""
+
+    logical: str
+    physical: str
+
+    def is_inside(self, path: str) -> bool:
+        return path.startswith(f"{self.logical}/")
+
+    def real(self, path: str) -> str:
+        """The file of a path in the store, links followed as the view would follow them. Raises OSError."""
+        for _ in range(MOST_LINKS):
+            step = self._first_link(path)
+            if step is None:
+                return self.physical + path[len(self.logical) :] if self.is_inside(path) else path
+            path = step
+        raise OSError(f"too many symbolic links at '{path}'")
+
+    def _first_link(self, path: str) -> str | None:
+        if not self.is_inside(path):
+            return None
+        done = self.logical
+        rest = path[len(self.logical) + 1 :].split("/")
+        for i, name in enumerate(rest):
+            here = f"{done}/{name}"
+            real = self.physical + here[len(self.logical) :]
+            if os.path.islink(real):
+                return posixpath.normpath(posixpath.join(done, os.readlink(real), *rest[i + 1 :]))
+            done = here
+        return None
+
+    def starter(self, target: str) -> str:
+        """The text of a script that starts the program `target` (a logical path) inside the view."""
+        library = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        code = _STARTER.format(library=repr(library), logical=repr(self.logical), physical=repr(self.physical))
+        # `-I -S`: nothing of the user's Python configuration, and no search for site packages: a start takes 10 ms.
+        return f'#!/bin/sh\nexec {quote(sys.executable)} -I -S -c {quote(code)} {quote(target)} "$@"\n'
+
+
+def programs(path: str, place: Place) -> dict[str, str]:
     """Program name to its logical path, the first in `path` winning; entries outside the store are left out."""
     found: dict[str, str] = {}
     for folder in path.split(":"):
-        if not folder.startswith(f"{logical}/"):
-            continue
-        with contextlib.suppress(OSError):
-            for name in os.listdir(physical + folder[len(logical) :]):
-                found.setdefault(name, f"{folder}/{name}")
+        if place.is_inside(folder):
+            with contextlib.suppress(OSError):
+                for name in os.listdir(place.real(folder)):
+                    found.setdefault(name, f"{folder}/{name}")
     return found
 
 
-def starter_folder(path: str, logical: str, physical: str, cache: str) -> str:
-    """A folder with a starter for every program that `path` finds in the store; made once for the same programs.
+def outside_path(path: str, place: Place, cache: str) -> str:
+    """`path` with all its entries in the store replaced by one folder of starters, made below `cache`.
 
-    `cache`: a folder that is ours. Raises OSError.
+    Raises OSError.
     """
-    library = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    starter = _STARTER.format(library=repr(library), logical=repr(logical), physical=repr(physical))
-    found = programs(path, logical, physical)
-    texts = {
-        # `-I -S`: nothing of the user's Python configuration, and no search for site packages: a start takes 10 ms.
-        name: f'#!/bin/sh\nexec {quote(sys.executable)} -I -S -c {quote(starter)} {quote(target)} "$@"\n'
-        for name, target in found.items()
-    }
-    digest = hashlib.sha256(repr(sorted(texts.items())).encode()).hexdigest()[:32]
-    folder = os.path.join(cache, "programs", digest)
-    if not os.path.isdir(folder):
-        _write_folder(folder, texts)
+    kept = [entry for entry in path.split(":") if entry and not place.is_inside(entry)]
+    texts = {name: place.starter(target) for name, target in programs(path, place).items()}
+    return ":".join([_content_folder(texts, os.path.join(cache, "programs")), *kept])
+
+
+def outside_object(base: str, place: Place, folder: str) -> str:
+    """`folder`/`base`: the store object `base` as it can be used from outside. Raises OSError.
+
+    Its programs are starters, everything else links to the files. A file becomes a starter (if it can be run) or a link.
+    """
+    path = os.path.join(folder, base)
+    logical, real = f"{place.logical}/{base}", f"{place.physical}/{base}"
+    os.makedirs(folder, exist_ok=True)
+    temporary = tempfile.mkdtemp(prefix=".new-", dir=folder)
+    try:
+        made = os.path.join(temporary, base)
+        if os.path.isdir(place.real(logical)):
+            os.mkdir(made)
+            _fill(made, logical, real, place)
+        elif os.access(place.real(logical), os.X_OK):
+            _write_script(made, place.starter(logical))
+        else:
+            os.symlink(real, made)
+        _replace(made, path)
+    finally:
+        _remove(temporary)
+    return path
+
+
+def _fill(made: str, logical: str, real: str, place: Place) -> None:
+    for name in os.listdir(place.real(logical)):
+        source, target = f"{logical}/{name}", os.path.join(made, name)
+        if name in PROGRAM_FOLDERS and os.path.isdir(place.real(source)):
+            texts = {program: place.starter(f"{source}/{program}") for program in os.listdir(place.real(source))}
+            os.mkdir(target)
+            for program, text in texts.items():
+                _write_script(os.path.join(target, program), text)
+        else:
+            os.symlink(place.real(source), target)
+
+
+def _write_script(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+        os.fchmod(file.fileno(), 0o755)
+
+
+def _content_folder(texts: Mapping[str, str], parent: str) -> str:
+    digest = hashlib.sha256(repr(sorted(texts.items())).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    folder = os.path.join(parent, digest)
+    if os.path.isdir(folder):
+        return folder
+    os.makedirs(parent, exist_ok=True)
+    temporary = tempfile.mkdtemp(prefix=".new-", dir=parent)
+    try:
+        for name, text in texts.items():
+            _write_script(os.path.join(temporary, name), text)
+        os.chmod(temporary, 0o755)
+        # Where another process was first, its folder has the same content.
+        with contextlib.suppress(FileExistsError, OSError):
+            os.rename(temporary, folder)
+    finally:
+        _remove(temporary)
     return folder
 
 
-def _write_folder(folder: str, texts: Mapping[str, str]) -> None:
-    os.makedirs(os.path.dirname(folder), exist_ok=True)
-    temporary = tempfile.mkdtemp(prefix=".new-", dir=os.path.dirname(folder))
-    for name, text in texts.items():
-        with open(os.path.join(temporary, name), "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o755)
-    os.chmod(temporary, 0o755)
+def _replace(made: str, path: str) -> None:
     try:
-        os.rename(temporary, folder)
+        os.rename(made, path)
     except OSError:
-        # Another process was first, with the same content.
-        import shutil
-
-        shutil.rmtree(temporary, ignore_errors=True)
-        if not os.path.isdir(folder):
-            raise
+        # A folder that is not empty cannot be replaced in one step; programs running from it keep their files.
+        aside = f"{made}.old"
+        os.rename(path, aside)
+        os.rename(made, path)
 
 
-def outside_path(path: str, logical: str, physical: str, cache: str) -> str:
-    """`path` with all its entries in the store replaced by one folder of starters."""
-    kept = [entry for entry in path.split(":") if entry and not entry.startswith(f"{logical}/")]
-    return ":".join([starter_folder(path, logical, physical, cache), *kept])
+def _remove(path: str) -> None:
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
