@@ -20,6 +20,7 @@ BUILD_UID, BUILD_GID = 1000, 100
 _HOST_IDS = (872415232, 30001)
 """Host ids that a build by root runs under: the start of Nix's `auto-allocate-uids` range, else its first `nixbld`."""
 
+_UNAME26 = 0x0020000
 _DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/services", "/etc/hosts")
 _ISOLATED = native.NEWPID | native.NEWNS | native.NEWIPC | native.NEWUTS
@@ -252,10 +253,13 @@ def start(process: Process, sandbox: Sandbox | None) -> int:
         raise sandbox_error(error) from error
 
 
-def personality_for(platform: str) -> int:
+def personality_for(platform: str, impersonate_linux_26: bool = False) -> int:
     """32-bit personality for a 32-bit platform; address space randomisation is always off, for reproducibility."""
     machine = os.uname().machine
     narrow = platform == "i686-linux" and machine == "x86_64"
+    value = native.ADDR_NO_RANDOMIZE
     if narrow or platform in ("armv7l-linux", "armv6l-linux", "armv5tel-linux"):
-        return native.PER_LINUX32 | native.ADDR_NO_RANDOMIZE
-    return native.ADDR_NO_RANDOMIZE
+        value |= native.PER_LINUX32
+    if impersonate_linux_26 and platform in ("i686-linux", "x86_64-linux"):
+        value |= _UNAME26
+    return value

@@ -1,0 +1,456 @@
+"""One build on this machine: from a resolved derivation to its registered outputs.
+
+In: a derivation whose inputs are valid. Out: a running process and its terminal; then output paths or
+`DerivationFailed`. The caller (`scheduler`) reads the terminal and decides about time limits. Source of truth:
+libstore's derivation builder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from frazil.activity import Verbosity
+from frazil.build import sandbox as sandboxes
+from frazil.build.directories import BuildDirectory
+from frazil.build.environment import BuilderEnvironment, builder_environment
+from frazil.build.errors import BuildError, DerivationFailed, Failure, SandboxUnavailable
+from frazil.build.options import DerivationOptions
+from frazil.build.outputs import Registration
+from frazil.build.settings import BuildSettings
+from frazil.store.derivation import Derivation
+from frazil.store.metadata import delete_tree
+from frazil.store.path import StorePath, output_path_name, placeholder
+
+if TYPE_CHECKING:
+    from frazil.build.builtin import BuiltinContext
+    from frazil.store.local import LocalStore
+
+_NEARLY_FULL = 8 * 1024 * 1024
+"""Free bytes below which a failure is put down to a full disk."""
+_HOME = "/homeless-shelter"
+
+
+class BuilderFailed(Exception):
+    """The builder ended with another status than 0. `note` goes to the end of the message."""
+
+    def __init__(self, status: int, failure: Failure, note: str) -> None:
+        super().__init__(status)
+        self.status, self.failure, self.note = status, failure, note
+
+
+@dataclass
+class LocalBuild:
+    """`known`: output → (final path, valid already); an output whose path follows from its contents is absent."""
+
+    store: LocalStore
+    settings: BuildSettings
+    drv_path: StorePath
+    drv: Derivation
+    options: DerivationOptions
+    input_closure: frozenset[StorePath]
+    known: Mapping[str, tuple[StorePath, bool]]
+    mode: str = "normal"
+
+    pid: int = -1
+    terminal: int = -1
+    isolated: bool = True
+    scratch: dict[str, StorePath] = field(default_factory=dict)
+    directory: BuildDirectory | None = None
+    chroot: str = ""
+
+    # ----------------------------------------------------------------------------------------------------- starting
+
+    def start(self) -> int:
+        """The descriptor of the builder's terminal. Raises BuildError, SandboxError, StoreError, DerivationFailed."""
+        self.isolated = self._wants_sandbox()
+        try:
+            self._start()
+        except SandboxUnavailable:
+            self._clean_up(failed=False)
+            if not self.settings.sandbox_fallback or self._is_relocated:
+                raise
+            self.store.warn(
+                "auto-disabling sandboxing because the prerequisite namespaces are not available and "
+                "'sandbox-fallback' is enabled; use '--no-sandbox' or specify 'sandbox = false' to silence this warning"
+            )
+            self.isolated = False
+            self._start_or_clean()
+        except BaseException:
+            self._clean_up(failed=False)
+            raise
+        return self.terminal
+
+    def _start_or_clean(self) -> None:
+        try:
+            self._start()
+        except BaseException:
+            self._clean_up(failed=False)
+            raise
+
+    @property
+    def _is_relocated(self) -> bool:
+        return not self.store.config.is_at_logical_place
+
+    @property
+    def _builtin(self) -> bool:
+        return self.drv.is_builtin
+
+    @property
+    def _owner(self) -> int | None:
+        return sandboxes.identity().host if self.isolated and not self._builtin else None
+
+    def _wants_sandbox(self) -> bool:
+        mode = self.settings.sandbox
+        if mode == "true" and self.options.no_chroot:
+            raise BuildError(
+                f"derivation '{self.store.show(self.drv_path)}' has '__noChroot' set, but that's not allowed when "
+                "'sandbox' is 'true'"
+            )
+        wanted = mode == "true" or (mode == "relaxed" and self.drv.type().is_sandboxed and not self.options.no_chroot)
+        return wanted or self._is_relocated
+
+    def _start(self) -> None:
+        self.directory = BuildDirectory(self._build_directory_parent(), self._owner)
+        rewrites = self._choose_scratch()
+        environment = builder_environment(
+            self.store,
+            self.drv,
+            self.options,
+            self.settings,
+            input_closure=self.input_closure,
+            build_directory=self._directory_inside,
+            rewrites=rewrites,
+        )
+        for name, contents in environment.files.items():
+            self.directory.write(name, contents)
+        if self.isolated:
+            self._make_chroot()
+        elif os.path.lexists(_HOME):
+            raise BuildError(
+                f'home directory "{_HOME}" exists; please remove it to assure purity of builds without sandboxing'
+            )
+        self.terminal, output = _open_terminal()
+        try:
+            self.pid = self._start_builtin(output, rewrites) if self._builtin else self._spawn(environment, output)
+        finally:
+            os.close(output)
+
+    def _build_directory_parent(self) -> str:
+        return (
+            self.settings.build_dir
+            or self.store.config.parameters.get("build-dir")
+            or f"{self.store.config.state_dir}/builds"
+        )
+
+    @property
+    def _directory_inside(self) -> str:
+        assert self.directory is not None
+        return self.settings.sandbox_build_dir if self.isolated and not self._builtin else self.directory.path
+
+    def _choose_scratch(self) -> dict[str, str]:
+        """Where each output is really built; what must be replaced in what the builder is told.
+
+        In a sandbox the final path is free to use. Outside, an output that exists keeps its place: the new one goes
+        elsewhere and the hash part is rewritten afterwards.
+        """
+        rewrites = {}
+        for name in self.drv.outputs:
+            known = self.known.get(name)
+            if known is None:
+                scratch = self._fallback_path(f"name:{name}", output_path_name(self.drv.name, name))
+            elif self.isolated or not known[1]:
+                scratch = known[0]
+            else:
+                scratch = self._fallback_path(known[0].base, known[0].name)
+                delete_tree(self._real_scratch(scratch))
+            self.scratch[name] = scratch
+            rewrites[placeholder(name)] = self.store.show(scratch)
+            if known is not None and scratch != known[0]:
+                rewrites[known[0].hash_part] = scratch.hash_part
+            if known is None and not self.isolated:
+                delete_tree(self._real_scratch(scratch))
+        return rewrites
+
+    def _fallback_path(self, tail: str, name: str) -> StorePath:
+        """A path that no contents can have by right, so it collides with none."""
+        return self.store.directory.make_store_path(
+            f"rewrite:{self.drv_path.base}:{tail}", f"sha256:{bytes(32).hex()}", name
+        )
+
+    def _real_scratch(self, path: StorePath) -> str:
+        if self.isolated:
+            return f"{self.chroot}/store/{path.base}"
+        return f"{self.store.config.real_store_dir}/{path.base}"
+
+    def _make_chroot(self) -> None:
+        """Beside the final place, so that outputs move there by renaming. A collector leaves it alone while the
+        derivation is a temporary root."""
+        self.chroot = f"{self.store.config.real_store_dir}/{self.drv_path.base}.chroot"
+        delete_tree(self.chroot)
+        os.mkdir(self.chroot, 0o700)
+        os.mkdir(f"{self.chroot}/store")
+        os.chmod(f"{self.chroot}/store", 0o1775)
+        if self._owner is not None:
+            os.chown(f"{self.chroot}/store", 0, self._owner)
+
+    def _spawn(self, environment: BuilderEnvironment, output: int) -> int:
+        builder = self.drv.builder.encode("latin-1")
+        program = os.fsdecode(builder)
+        if not program.startswith("/") and self.isolated:
+            program = "/" + program  # execve would look below the build directory, where there is nothing yet
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            process = sandboxes.Process(
+                program=program,
+                arguments=[builder.rpartition(b"/")[2], *environment.arguments],
+                environment=environment.variables,
+                directory=self._directory_inside,
+                output=output,
+                input=null,
+                personality=sandboxes.personality_for(self.drv.platform, self.settings.impersonate_linux_26),
+                filter_system_calls=self.settings.filter_syscalls,
+                allow_new_privileges=self.settings.allow_new_privileges,
+            )
+            return sandboxes.start(process, self._sandbox() if self.isolated else None)
+        finally:
+            os.close(null)
+
+    def _sandbox(self) -> sandboxes.Sandbox:
+        from frazil.build.sandbox_paths import all_mounts
+
+        assert self.directory is not None
+        outputs = {path for path, _ in self.known.values()}
+        mounts = all_mounts(self.store, self.settings, self.drv_path, self.options, self.chroot)
+        return sandboxes.Sandbox(
+            store_directory=self.store.directory.path,
+            store_scratch=f"{self.chroot}/store",
+            inputs=[
+                (self.store.show(path), self.store.real_path(path))
+                for path in sorted(self.input_closure)
+                if path not in outputs
+            ],
+            build_directory=self.directory.path,
+            temporary_directory=self.directory.temporary,
+            build_directory_inside=self.settings.sandbox_build_dir,
+            paths=[mount for mount in mounts if mount.target not in {self.store.show(path) for path in outputs}],
+            network=not self.drv.type().is_sandboxed,
+            certificates=self.settings.ssl_cert_file,
+            kvm="kvm" in self.settings.system_features,
+            shared_memory_size=self.settings.sandbox_dev_shm_size,
+        )
+
+    def _start_builtin(self, output: int, rewrites: Mapping[str, str]) -> int:
+        from frazil.build import builtin
+
+        assert self.directory is not None
+        build = builtin.load(self.drv.builder) or builtin.unsupported(self.drv.builder)
+        network = not self.drv.type().is_sandboxed
+        context = self._builtin_context(rewrites)
+        confine = None
+        if not network:
+            readable = [self.store.real_path(path) for path in self.input_closure]
+            readable += ["/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/dev", *_python_folders()]
+            writable = [self.directory.path, "/dev/null", f"{self.chroot}/store" if self.isolated else ""]
+            confine = (readable, [path for path in writable if path])
+            if not self.isolated:
+                confine = None  # outputs are made in the store directory itself
+        return builtin.start(build, context, output=output, network=network, confine=confine)
+
+    def _builtin_context(self, rewrites: Mapping[str, str]) -> BuiltinContext:
+        from frazil.build.builtin import BuiltinContext, write_log
+        from frazil.build.environment import rewrite
+
+        assert self.directory is not None
+        own = {self.store.show(path): self._real_scratch(path) for path in self.scratch.values()}
+
+        def real_path(text: str) -> str:
+            for logical, real in own.items():
+                if text == logical or text.startswith(logical + "/"):
+                    return real + text[len(logical) :]
+            return self.store.to_real(text)
+
+        environment = {
+            name: rewrite(value.encode("latin-1"), rewrites).decode("latin-1")
+            for name, value in self.drv.environment.items()
+        }
+        return BuiltinContext(
+            derivation=self.drv,
+            environment=environment,
+            outputs={name: self.store.show(path) for name, path in self.scratch.items()},
+            real_path=real_path,
+            temporary_directory=self.directory.path,
+            log=write_log,
+            hashed_mirrors=self.settings.hashed_mirrors,
+            debian_mirrors=self.settings.debian_mirrors,
+            netrc=_read_or_nothing(self.settings.netrc_file),
+            certificates=self.settings.ssl_cert_file,
+        )
+
+    # ------------------------------------------------------------------------------------------------------- ending
+
+    def kill(self) -> None:
+        """Ends the builder and everything it started, and removes what it made."""
+        self._stop()
+        self._clean_up(failed=False)
+
+    def _stop(self) -> int:
+        """The builder's wait status. It may have closed its terminal and gone on running: that counts as killed."""
+        if self.pid <= 0:
+            return 0
+        for send in (os.killpg, os.kill):
+            try:
+                send(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        _, status = os.waitpid(self.pid, 0)
+        if not self.isolated or self._builtin:
+            _kill_session(self.pid)
+        self.pid = -1
+        return status
+
+    def finish(self) -> dict[str, StorePath]:
+        """After the terminal's end: output → path. Raises BuilderFailed, DerivationFailed, StoreError."""
+        status = self._stop()
+        try:
+            if status != 0:
+                full = self._is_disk_full()
+                transient = full or not self.drv.type().is_sandboxed
+                note = "\nnote: build failure may have been caused by lack of free disk space" if full else ""
+                failure = Failure.TRANSIENT_FAILURE if transient else Failure.PERMANENT_FAILURE
+                raise BuilderFailed(status, failure, note)
+            outputs = self._registration().run()
+        except BaseException:
+            self._clean_up(failed=True)
+            raise
+        self._clean_up(failed=False)
+        return outputs
+
+    def _registration(self) -> Registration:
+        return Registration(
+            store=self.store,
+            drv_path=self.drv_path,
+            drv=self.drv,
+            options=self.options,
+            mode=self.mode,
+            input_closure=self.input_closure,
+            scratch=self.scratch,
+            known=self.known,
+            real_of=self._real_scratch,
+            owner=self._owner,
+            on_different=self._run_diff_hook,
+            keep_different=self.settings.keep_failed or bool(self.settings.run_diff_hook and self.settings.diff_hook),
+            trusted=self._builtin,
+        )
+
+    def _run_diff_hook(self, old: str, new: str) -> None:
+        if not (self.settings.run_diff_hook and self.settings.diff_hook):
+            return
+        import subprocess
+
+        assert self.directory is not None
+        command = [self.settings.diff_hook, old, new, self.store.show(self.drv_path), self.directory.path]
+        try:
+            result = subprocess.run(command, cwd="/", stdout=subprocess.PIPE, check=False)
+        except OSError as error:
+            self.store.inform(f"diff hook execution failed: {error}", Verbosity.ERROR)
+            return
+        if result.returncode:
+            text = f"diff hook execution failed: diff-hook program '{command[0]}' ended with {result.returncode}"
+            self.store.inform(text, Verbosity.ERROR)
+        elif result.stdout:
+            self.store.inform(result.stdout.decode("utf-8", "replace").rstrip("\n"), Verbosity.ERROR)
+
+    def _is_disk_full(self) -> bool:
+        assert self.directory is not None
+        for path in (self.store.config.real_store_dir, self.directory.path):
+            try:
+                status = os.statvfs(path)
+            except OSError:
+                continue
+            if status.f_bavail * status.f_frsize < _NEARLY_FULL:
+                return True
+        return False
+
+    def _clean_up(self, *, failed: bool) -> None:
+        if self.terminal >= 0:
+            os.close(self.terminal)
+            self.terminal = -1
+        if not self.isolated:
+            finals = {path for path, _ in self.known.values()}
+            for path in self.scratch.values():
+                if path not in finals:
+                    delete_tree(self._real_scratch(path))
+        if self.directory is not None:
+            directory, self.directory = self.directory, None
+            if failed and self.settings.keep_failed and not self._builtin:
+                kept = directory.keep()
+                self.store.inform(f'note: keeping build directory "{kept}"', Verbosity.ERROR)
+            else:
+                directory.remove()
+        if self.chroot:
+            if failed and self.mode == "normal":
+                self._show_failed_outputs()
+            delete_tree(self.chroot)
+            self.chroot = ""
+
+    def _show_failed_outputs(self) -> None:
+        """Moves what was built to where it would have been, for debugging; invalid there, so a collector's prey."""
+        from frazil.store.adding import move_into_place
+
+        for path, valid in self.known.values():
+            place = f"{self.store.config.real_store_dir}/{path.base}"
+            built = self._real_scratch(path)
+            if not valid and os.path.lexists(built) and not os.path.lexists(place):
+                move_into_place(built, place)
+
+
+def _open_terminal() -> tuple[int, int]:
+    """A raw pseudoterminal: builders may ask whether they write to a terminal. Without any, a pipe."""
+    import termios
+
+    try:
+        ours, theirs = os.openpty()
+    except OSError:
+        return os.pipe2(os.O_CLOEXEC)
+    attributes = termios.tcgetattr(theirs)
+    attributes[0] &= ~(
+        termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR
+        | termios.ICRNL | termios.IXON
+    )  # fmt: skip
+    attributes[1] &= ~termios.OPOST
+    attributes[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+    attributes[2] = attributes[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+    termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+    return ours, theirs
+
+
+def _kill_session(leader: int) -> None:
+    """Without a PID namespace, a builder's children may outlive it in process groups of their own."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return
+    for number in numbers:
+        try:
+            if os.getsid(number) == leader:
+                os.kill(number, signal.SIGKILL)
+        except OSError:
+            continue
+
+
+def _read_or_nothing(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 20)
+    except OSError:
+        return b""
+
+
+def _python_folders() -> list[str]:
+    import sys
+
+    return [os.path.realpath(path) for path in {*sys.path, sys.prefix, sys.base_prefix} if path]
