@@ -275,7 +275,7 @@ class Database:
         done: set[str] | None = None
         if connection.execute("select 1 from sqlite_master where name = 'SchemaMigrations'").fetchone():
             done = {row[0] for row in connection.execute("select migration from SchemaMigrations")}
-        wanted = {_DROP_REFERRER_INDEX: ("drop index if exists IndexReferrer",)}
+        wanted: dict[str, tuple[str, ...]] = {_DROP_REFERRER_INDEX: ("drop index if exists IndexReferrer",)}
         if self.settings.use_content_addressed_derivations:
             wanted[_BUILD_TRACE] = _BUILD_TRACE_SCHEMA
         self._has_build_trace = done is not None and _BUILD_TRACE in done
@@ -298,7 +298,7 @@ class Database:
 
     # --------------------------------------------------------------------------------------------- statements
 
-    def _rows(self, statement: str, parameters: Sequence[object] = ()) -> list[Any]:
+    def rows(self, statement: str, parameters: Sequence[object] = ()) -> list[Any]:
         with self._lock:
             try:
                 return self._connection.execute(statement, parameters).fetchall()
@@ -353,7 +353,7 @@ class Database:
             ) from error
 
     def is_valid(self, path: StorePath) -> bool:
-        return bool(self._rows("select 1 from ValidPaths where path = ?", (self.directory.show(path),)))
+        return bool(self.rows("select 1 from ValidPaths where path = ?", (self.directory.show(path),)))
 
     def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
         show = self.directory.show
@@ -369,14 +369,14 @@ class Database:
                 raise translate(error, self.path) from error
 
     def all_valid(self) -> set[StorePath]:
-        return {self._path(text) for (text,) in self._rows("select path from ValidPaths")}
+        return {self._path(text) for (text,) in self.rows("select path from ValidPaths")}
 
     def info(self, path: StorePath) -> PathInfo | None:
-        rows = self._rows(f"select {_INFO_COLUMNS} from ValidPaths where path = ?", (self.directory.show(path),))
+        rows = self.rows(f"select {_INFO_COLUMNS} from ValidPaths where path = ?", (self.directory.show(path),))
         if not rows:
             return None
         identifier, digest, registered, deriver, size, ultimate, signatures, address = rows[0]
-        found = self._rows("select path from Refs join ValidPaths on reference = id where referrer = ?", (identifier,))
+        found = self.rows("select path from Refs join ValidPaths on reference = id where referrer = ?", (identifier,))
         try:
             return PathInfo(
                 path,
@@ -397,14 +397,14 @@ class Database:
 
     def references(self, path: StorePath) -> set[StorePath] | None:
         """Cheaper than `info`; None for an invalid path."""
-        rows = self._rows("select id from ValidPaths where path = ?", (self.directory.show(path),))
+        rows = self.rows("select id from ValidPaths where path = ?", (self.directory.show(path),))
         if not rows:
             return None
-        found = self._rows("select path from Refs join ValidPaths on reference = id where referrer = ?", rows[0])
+        found = self.rows("select path from Refs join ValidPaths on reference = id where referrer = ?", rows[0])
         return {self._path(text) for (text,) in found}
 
     def referrers(self, path: StorePath) -> set[StorePath]:
-        rows = self._rows(
+        rows = self.rows(
             "select path from Refs join ValidPaths on referrer = id"
             " where reference = (select id from ValidPaths where path = ?)",
             (self.directory.show(path),),
@@ -412,7 +412,7 @@ class Database:
         return {self._path(text) for (text,) in rows}
 
     def valid_derivers(self, path: StorePath) -> set[StorePath]:
-        rows = self._rows(
+        rows = self.rows(
             "select v.path from DerivationOutputs d join ValidPaths v on d.drv = v.id where d.path = ?",
             (self.directory.show(path),),
         )
@@ -420,15 +420,15 @@ class Database:
 
     def derivation_outputs(self, path: StorePath) -> dict[str, StorePath]:
         """The outputs whose paths are known. Raises InvalidPath."""
-        rows = self._rows("select id from ValidPaths where path = ?", (self.directory.show(path),))
+        rows = self.rows("select id from ValidPaths where path = ?", (self.directory.show(path),))
         if not rows:
             raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
-        found = self._rows("select id, path from DerivationOutputs where drv = ?", rows[0])
+        found = self.rows("select id, path from DerivationOutputs where drv = ?", rows[0])
         return {name: self._path(text) for name, text in found}
 
     def from_hash_part(self, hash_part: str) -> StorePath | None:
         prefix = f"{self.directory.path}/{hash_part}"
-        rows = self._rows("select path from ValidPaths where path >= ? limit 1", (prefix,))
+        rows = self.rows("select path from ValidPaths where path >= ? limit 1", (prefix,))
         return self._path(rows[0][0]) if rows and rows[0][0].startswith(prefix) else None
 
     # ----------------------------------------------------------------------------------------------- changes
@@ -517,13 +517,13 @@ class Database:
             connection.execute("delete from ValidPaths where path = ?", (self.directory.show(path),))
 
     def vacuum(self) -> None:
-        self._rows("vacuum")
+        self.rows("vacuum")
 
     # --------------------------------------------------------------------------- outputs of floating derivations
 
     def _need_build_trace(self) -> bool:
         if not self._has_build_trace:
-            rows = self._rows("select 1 from sqlite_master where name = 'BuildTraceV3'")
+            rows = self.rows("select 1 from sqlite_master where name = 'BuildTraceV3'")
             self._has_build_trace = bool(rows)
         return self._has_build_trace
 
@@ -531,7 +531,7 @@ class Database:
         """Where an output of a floating derivation went, with signatures."""
         if not self._need_build_trace():
             return None
-        rows = self._rows(
+        rows = self.rows(
             "select outputPath, signatures from BuildTraceV3 where drvPath = ? and outputName = ?",
             (derivation.base, output),
         )

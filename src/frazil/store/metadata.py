@@ -105,12 +105,8 @@ def delete_tree(path: str) -> int:
 
 
 def _freed(status: os.stat_result) -> int:
-    """Bytes on disk that vanish with this name. A second link in `.links` holds them until links are collected."""
-    if stat.S_ISDIR(status.st_mode) or status.st_nlink == 1:
-        return status.st_blocks * 512
-    if status.st_nlink == 2 and stat.S_ISREG(status.st_mode):
-        return status.st_blocks * 512
-    return 0
+    """Bytes that vanish with this name. A second link is taken for the one in `.links`, collected later."""
+    return 0 if stat.S_ISDIR(status.st_mode) or status.st_nlink > 2 else status.st_size
 
 
 _DEEPEST = 100

@@ -331,6 +331,31 @@ class BufferedSource(Source):
         return not data
 
 
+class TeeSource(Source):
+    """Reads from another source and shows every byte taken to `write`."""
+
+    __slots__ = ("_from", "_write")
+
+    def __init__(self, source: Source, write: Write) -> None:
+        super().__init__(lambda size: b"")
+        self._from = source
+        self._write = write
+
+    @property
+    def offset(self) -> int:
+        return self._from.offset
+
+    def take(self, size: int) -> bytes:
+        data = self._from.take(size)
+        self._write(data)
+        return data
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        for data in self._from.chunks(size):
+            self._write(data)
+            yield data
+
+
 def parse(source: Source, visitor: Visitor) -> None:
     """Walks one archive, checking everything; stops right after it. Raises BadArchive."""
     try:

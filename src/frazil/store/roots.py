@@ -1,0 +1,282 @@
+"""Garbage collector roots: links in `gcroots` and `profiles`, links elsewhere that those point at, what processes use.
+
+Source of truth: the manual's `package-management/garbage-collector-roots`; C++ Nix's collector.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import stat
+from typing import TYPE_CHECKING
+
+from frazil.digest import encode_base32
+from frazil.store import locks
+from frazil.store.errors import BadStorePath, StoreError, from_os_error
+from frazil.store.path import StorePath
+
+if TYPE_CHECKING:
+    from frazil.store.local import LocalStore
+
+CENSORED = "{censored}"
+Roots = dict[StorePath, set[str]]
+
+_IGNORED = frozenset((errno.ENOENT, errno.EACCES, errno.ENOTDIR))
+_PROCESS_GONE = frozenset((errno.ENOENT, errno.EACCES, errno.ESRCH, errno.EPERM))
+_MAPPED_FILE = re.compile(rb"^\s*\S+\s+\S+\s+\S+\s+\S+\s+\S+\s+(/\S+)\s*$", re.M)
+
+
+# ----------------------------------------------------------------------------------------------------------- making
+
+
+def make_symlink(link: str, target: str) -> None:
+    """Creates or replaces a link in one step, and its folders."""
+    temporary = f"{link}.tmp-{os.getpid()}-{secrets.randbelow(1 << 31)}"
+    try:
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(target, temporary)
+        try:
+            os.rename(temporary, link)
+        except OSError:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise from_os_error(error, f"creating symlink '{link}'") from error
+
+
+def add_indirect_root(store: LocalStore, link: str) -> None:
+    """`gcroots/auto/HASH` → `link`, which points into the store."""
+    link = os.path.abspath(link)
+    digest = hashlib.sha1(os.fsencode(link), usedforsecurity=False).digest()
+    _ = store.database
+    make_symlink(f"{store.config.state_dir}/gcroots/auto/{encode_base32(digest)}", link)
+
+
+def add_permanent_root(store: LocalStore, path: StorePath, link: str) -> str:
+    """Raises StoreError where `link` is something else than a link into the store."""
+    link = os.path.abspath(link)
+    if store.directory.is_inside(link):
+        raise StoreError(
+            f"creating a garbage collector root ('{link}') in the Nix store is forbidden "
+            "(are you running nix-build inside the store?)"
+        )
+    store.add_temporary_root(path)
+    try:
+        target = os.readlink(link)
+        foreign = not store.directory.is_inside(target)
+    except OSError as error:
+        foreign = error.errno != errno.ENOENT
+    if foreign:
+        raise StoreError(
+            f"cannot create symlink '{link}'; already exists",
+            hint="move it away, or choose another name for the result",
+        )
+    store.flush()
+    make_symlink(link, store.show(path))
+    add_indirect_root(store, link)
+    return link
+
+
+# ---------------------------------------------------------------------------------------------------------- finding
+
+
+def find_roots(store: LocalStore, *, censor: bool = False) -> Roots:
+    """All roots with what holds them, temporary ones too."""
+    roots = find_lasting_roots(store, censor=censor)
+    for path, holders in find_temporary_roots(store, censor=censor).items():
+        roots.setdefault(path, set()).update(holders)
+    return roots
+
+
+def find_lasting_roots(store: LocalStore, *, censor: bool = False) -> Roots:
+    roots: Roots = {}
+    _ = store.database
+    for folder in ("gcroots", "profiles"):
+        _Search(store, roots).visit(f"{store.config.state_dir}/{folder}")
+    for path, holders in find_runtime_roots(store).items():
+        if store.is_registered(path):
+            roots.setdefault(path, set()).update({CENSORED} if censor else holders)
+    return roots
+
+
+class _Search:
+    def __init__(self, store: LocalStore, roots: Roots) -> None:
+        self.store = store
+        self.roots = roots
+        self.automatic = store.config.state_dir + "/gcroots/auto/"
+
+    def visit(self, top: str) -> None:
+        pending = [top]
+        while pending:
+            path = pending.pop()
+            try:
+                mode = os.lstat(path).st_mode
+                if stat.S_ISDIR(mode):
+                    pending.extend([f"{path}/{name}" for name in sorted(os.listdir(path), reverse=True)])
+                elif stat.S_ISLNK(mode):
+                    self._link(path)
+                elif stat.S_ISREG(mode):
+                    self._named(path)
+            except OSError as error:
+                if error.errno not in _IGNORED:
+                    raise from_os_error(error, f"finding GC roots in '{path}'") from error
+                self.store.inform(f"cannot read potential root '{path}'")
+
+    def _found(self, holder: str, target: str) -> None:
+        try:
+            path = self.store.directory.split(target)[0]
+        except BadStorePath:
+            return
+        if self.store.is_registered(path):
+            self.roots.setdefault(path, set()).add(holder)
+        else:
+            self.store.inform(f"skipping invalid root from '{holder}' to '{target}'")
+
+    def _link(self, path: str) -> None:
+        target = os.readlink(path)
+        if self.store.directory.is_inside(target):
+            self._found(path, target)
+            return
+        target = os.path.normpath(os.path.join(os.path.dirname(path), target))
+        try:
+            mode = os.lstat(target).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            if path.startswith(self.automatic):
+                self.store.inform(f"removing stale link from '{path}' to '{target}'")
+                try:
+                    os.unlink(path)
+                except OSError:
+                    pass  # perhaps somebody else's
+            return
+        if stat.S_ISLNK(mode):
+            inner = os.readlink(target)
+            if self.store.directory.is_inside(inner):
+                self._found(target, inner)
+
+    def _named(self, path: str) -> None:
+        """A regular file named as a store path keeps that path."""
+        try:
+            root = StorePath.from_base(os.path.basename(path))
+        except BadStorePath:
+            return
+        if self.store.is_registered(root):
+            self.roots.setdefault(root, set()).add(path)
+
+
+def find_temporary_roots(store: LocalStore, *, censor: bool = False) -> Roots:
+    """What living processes registered; files of dead ones are removed."""
+    roots: Roots = {}
+    folder = store.config.state_dir + "/temproots"
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return roots
+    for name in names:
+        if name.startswith("."):
+            continue
+        contents = _read_temporary(store, f"{folder}/{name}")
+        for text in contents.split(b"\0")[:-1]:
+            try:
+                path = store.directory.parse(os.fsdecode(text))
+            except BadStorePath:
+                continue
+            roots.setdefault(path, set()).add(CENSORED if censor else f"{{temp:{name}}}")
+    return roots
+
+
+def _read_temporary(store: LocalStore, path: str) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise from_os_error(error, f"opening temporary roots file '{path}'") from error
+    with open(descriptor, "r+b", buffering=0) as file:
+        if locks.flock(descriptor, fcntl.LOCK_EX, wait=False):
+            store.inform(f"removing stale temporary roots file '{path}'")
+            try:
+                os.unlink(path)
+                file.write(b"d")
+            except OSError:
+                pass
+            return b""
+        return file.read() or b""
+
+
+# ------------------------------------------------------------------------------------------------ running processes
+
+
+def find_runtime_roots(store: LocalStore) -> Roots:
+    """Store paths that running processes execute, have open, mapped, as working folder, or in their environment."""
+    found: dict[str, set[str]] = {}
+    pattern = _environment_pattern(store)
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return {}
+    for name in names:
+        if name.isdigit():
+            _inspect_process(f"/proc/{name}", pattern, found)
+    for path in ("/proc/sys/kernel/modprobe", "/proc/sys/kernel/fbsplash", "/proc/sys/kernel/poweroff_cmd"):
+        try:
+            with open(path, "rb") as file:
+                found.setdefault(os.fsdecode(file.read(4096).strip()), set()).add(path)
+        except OSError:
+            pass
+    roots: Roots = {}
+    for text, holders in found.items():
+        used = _store_path_of(store, text)
+        if used is not None:
+            roots.setdefault(used, set()).update(holders)
+    return roots
+
+
+def _environment_pattern(store: LocalStore) -> re.Pattern[bytes]:
+    places = {store.config.store_dir, store.config.real_store_dir}
+    prefix = b"|".join([re.escape(os.fsencode(place)) for place in sorted(places)])
+    return re.compile(b"(?:" + prefix + rb")/[0-9a-z]+[0-9a-zA-Z+\-._?=]*")
+
+
+def _store_path_of(store: LocalStore, text: str) -> StorePath | None:
+    real = store.config.real_store_dir + "/"
+    if text.startswith(real):
+        text = store.config.store_dir + "/" + text[len(real) :]
+    try:
+        return store.directory.split(text)[0]
+    except BadStorePath:
+        return None
+
+
+def _inspect_process(folder: str, pattern: re.Pattern[bytes], found: dict[str, set[str]]) -> None:
+    """A process may go away, or be none of our business, at any moment."""
+
+    def note(text: str, holder: str) -> None:
+        if text.startswith("/"):
+            found.setdefault(text, set()).add(holder)
+
+    try:
+        for link in ("exe", "cwd"):
+            try:
+                note(os.readlink(f"{folder}/{link}"), f"{folder}/{link}")
+            except OSError as error:
+                if error.errno not in _PROCESS_GONE:
+                    raise
+        for name in os.listdir(folder + "/fd"):
+            try:
+                note(os.readlink(f"{folder}/fd/{name}"), f"{folder}/fd/{name}")
+            except OSError as error:
+                if error.errno not in _PROCESS_GONE:
+                    raise
+        with open(folder + "/maps", "rb") as file:
+            for match in _MAPPED_FILE.finditer(file.read()):
+                note(os.fsdecode(match[1]), folder + "/maps")
+        with open(folder + "/environ", "rb") as file:
+            for match in pattern.finditer(file.read()):
+                note(os.fsdecode(match[0]), folder + "/environ")
+    except OSError as error:
+        if error.errno not in _PROCESS_GONE:
+            raise from_os_error(error, f"looking at the process '{folder}'") from error

@@ -1,0 +1,122 @@
+"""Checking a store: does everything the database says is there exist, and is it what it was.
+
+Source of truth: the manual's `nix-store --verify`, `nix store verify`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from frazil.activity import Verbosity
+from frazil.store import locks, nar
+from frazil.store.errors import BadStorePath, StoreError
+from frazil.store.path import StorePath
+
+if TYPE_CHECKING:
+    from frazil.store.local import LocalStore
+
+_UNKNOWN = bytes(32)
+
+
+def verify_store(store: LocalStore, *, check_contents: bool, repair: bool) -> bool:
+    """True where all is well. Vanished paths that nothing refers to are dropped from the database, which is no error.
+
+    `repair`: removes what is damaged and can be had again (links); damaged paths stay errors, to be built anew.
+    """
+    store.flush()
+    store.inform("reading the Nix store...")
+    _ = store.database
+
+    def waiting() -> None:
+        store.inform("waiting for the big garbage collector lock...")
+
+    with locks.FileLock(store.config.state_dir + "/gc.lock", exclusive=False, on_wait=waiting):
+        check = _Check(store, repair)
+        check.existence()
+        if check_contents:
+            check.links()
+            check.contents()
+    return not check.errors
+
+
+class _Check:
+    def __init__(self, store: LocalStore, repair: bool) -> None:
+        self.store = store
+        self.repair = repair
+        self.errors = False
+        self.valid: set[StorePath] = set()
+
+    def _error(self, text: str) -> None:
+        self.store.inform(text, Verbosity.ERROR)
+        self.errors = True
+
+    def existence(self) -> None:
+        present = set()
+        for name in os.listdir(self.store.config.real_store_dir):
+            try:
+                present.add(StorePath.from_base(name))
+            except BadStorePath:
+                continue
+        self.store.inform("checking path existence...")
+        registered = self.store.query_all_valid()
+        self.valid = registered & present
+        missing = registered - present
+        # Referrers go first, so that a whole vanished part of the store can be dropped.
+        dropped = True
+        while dropped:
+            dropped = False
+            for path in sorted(missing):
+                referrers = self.store.query_referrers(path) - {path}
+                if not referrers:
+                    self.store.inform(f"path '{self.store.show(path)}' disappeared, removing from database...")
+                    self.store.invalidate(path)
+                    missing.discard(path)
+                    dropped = True
+        for path in sorted(missing):
+            self._error(f"path '{self.store.show(path)}' disappeared, but it still has valid referrers!")
+
+    def links(self) -> None:
+        self.store.inform("checking link hashes...")
+        folder = self.store.config.real_store_dir + "/.links"
+        for name in sorted(os.listdir(folder)):
+            link = f"{folder}/{name}"
+            try:
+                digest = nar.hash_path(link)[0].base32
+            except StoreError as error:
+                if os.path.lexists(link):
+                    self._error(error.message)
+                continue
+            if digest == name:
+                continue
+            self.store.inform(f"link '{link}' was modified! expected hash {name}, got '{digest}'", Verbosity.ERROR)
+            if self.repair:
+                os.unlink(link)
+                self.store.inform(f"removed link '{link}'")
+            else:
+                self.errors = True
+
+    def contents(self) -> None:
+        self.store.inform("checking store hashes...")
+        for path in sorted(self.valid):
+            try:
+                self._content(path)
+            except StoreError as error:
+                level = Verbosity.ERROR if self.store.is_registered(path) else Verbosity.WARN
+                self.store.inform(error.message, level)
+                self.errors = True
+
+    def _content(self, path: StorePath) -> None:
+        from dataclasses import replace
+
+        info = self.store.query_info(path)
+        shown = self.store.show(path)
+        self.store.inform(f"checking contents of '{shown}'", Verbosity.TALKATIVE)
+        digest, size = nar.hash_path(f"{self.store.config.real_store_dir}/{path.base}")
+        known = info.nar_hash.digest != _UNKNOWN
+        if known and digest != info.nar_hash:
+            self._error(f"path '{shown}' was modified! expected hash '{info.nar_hash}', got '{digest}'")
+        elif not known or info.nar_size == 0:
+            what = f"updating size field on '{shown}' to {size}" if known else f"fixing missing hash on '{shown}'"
+            self.store.inform(what)
+            self.store.database.update(replace(info, nar_hash=digest, nar_size=info.nar_size or size))
