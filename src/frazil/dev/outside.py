@@ -1,8 +1,8 @@
 """Programs of a store that is not at its logical place, started from outside its view.
 
-A shell that direnv changes, an editor or a `result` link stays outside; there `/nix/store/…/bin/hugo` does not exist, and
-no program of the store could find its interpreter. For each program this makes a small script, a starter, that runs it
-inside the view. Folders of starters are named by content, so that two shells never disturb each other.
+A shell that direnv changes, an editor or a `result` link stays outside; there `/nix/store/…/bin/hugo` does not exist,
+and no program of the store could find its interpreter. For each program this makes a small script, a starter, that runs
+it inside the view. Folders of starters are named by content, so that two shells never disturb each other.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def outside_path(path: str, place: Place, cache: str) -> str:
 def outside_object(base: str, place: Place, folder: str) -> str:
     """`folder`/`base`: the store object `base` as it can be used from outside. Raises OSError.
 
-    Its programs are starters, everything else links to the files. A file becomes a starter (if it can be run) or a link.
+    Its programs are starters, everything else links to the files; a lone file is a starter if it can be run.
     """
     path = os.path.join(folder, base)
     logical, real = f"{place.logical}/{base}", f"{place.physical}/{base}"
