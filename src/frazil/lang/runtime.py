@@ -1,3 +1,4 @@
+# cython: boundscheck=False, wraparound=False
 """What evaluation does to values: force, call, compare, coerce.
 
 In: values or thunks. Out: values in weak head normal form, or an error of `errors`. Every function that can go as deep as

@@ -1,3 +1,4 @@
+# cython: boundscheck=False, wraparound=False
 """Values of the language, and the abstract expression node that evaluation is made of.
 
 A value is one of: `None`, `bool`, `int` (64 bits), `float`, `str` (a byte string without context), `ContextString`,
