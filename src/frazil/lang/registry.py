@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 class BuiltinSpec(NamedTuple):
     """One builtin. `experimental`: the feature that must be on; `internal`: not an attribute of `builtins`.
 
-    `add_trace`: whether errors say "while calling the 'NAME' builtin".
+    `add_trace`: whether errors say "while calling the 'NAME' builtin". `impure`: absent from pure evaluation.
     """
 
     name: str
@@ -40,3 +40,4 @@ class BuiltinSpec(NamedTuple):
     add_trace: bool = True
     documentation: str = ""
     argument_names: tuple[str, ...] = ()
+    impure: bool = False

@@ -1,0 +1,196 @@
+"""Builtins on string contexts: what a string refers to in the store.
+
+In and out: values of the language. Context elements are texts, as Nix writes them inside strings: `PATH` (constant),
+`!OUTPUT!DRV` (an output), `=DRV` (a derivation with its closure). Source of truth: the manual's "String context", Nix's
+`primops/context.cc`.
+"""
+
+import re
+
+import cython
+from cython.cimports.frazil.lang.runtime import (
+    coerce_to_string,
+    force_attrs,
+    force_bool,
+    force_list,
+    force_string,
+    force_string_no_context,
+)
+from cython.cimports.frazil.lang.values import MISSING, Attrs, ContextString, State, attrs_from_dict
+
+from frazil.digest import encode_base32
+from frazil.lang.errors import EvalError
+from frazil.lang.registry import BuiltinSpec
+
+STORE_OBJECT = re.compile(r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9a-zA-Z+\-._?=]{1,211}\Z")
+
+
+@cython.cfunc
+def with_context(text: str, context: set) -> object:
+    return ContextString(text, frozenset(context)) if len(context) else text
+
+
+def builtin_unsafe_discard_string_context(state: State, arguments: list):
+    return coerce_to_string(
+        state, arguments[0], set(), "while evaluating the argument passed to builtins.unsafeDiscardStringContext"
+    )
+
+
+def builtin_has_context(state: State, arguments: list):
+    context: set = set()
+    force_string(arguments[0], context, "while evaluating the argument passed to builtins.hasContext")
+    return len(context) != 0
+
+
+def builtin_unsafe_discard_output_dependency(state: State, arguments: list):
+    context: set = set()
+    text = coerce_to_string(
+        state,
+        arguments[0],
+        context,
+        "while evaluating the argument passed to builtins.unsafeDiscardOutputDependency",
+    )
+    return with_context(text, {e[1:] if e.startswith("=") else e for e in context})
+
+
+def builtin_add_drv_output_dependencies(state: State, arguments: list):
+    context: set = set()
+    text = coerce_to_string(
+        state, arguments[0], context, "while evaluating the argument passed to builtins.addDrvOutputDependencies"
+    )
+    if len(context) != 1:
+        raise EvalError(f"context of string '{text}' must have exactly one element, but has {len(context)}")
+    element = context.pop()
+    if element.startswith("!"):
+        raise EvalError(
+            "`addDrvOutputDependencies` can only act on derivations, not on a derivation output such as"
+            f" '{element[1:].partition('!')[0]}'"
+        )
+    if not element.startswith("="):
+        if not element.endswith(".drv"):
+            raise EvalError(f"path '{element}' is not a derivation")
+        element = "=" + element
+    return ContextString(text, frozenset((element,)))
+
+
+def builtin_get_context(state: State, arguments: list):
+    context: set = set()
+    force_string(arguments[0], context, "while evaluating the argument passed to builtins.getContext")
+    found: dict = {}
+    for element in sorted(context):
+        if element.startswith("="):
+            found.setdefault(element[1:], {})["allOutputs"] = True
+        elif element.startswith("!"):
+            output, _, path = element[1:].partition("!")
+            found.setdefault(path, {}).setdefault("outputs", []).append(output)
+        else:
+            found.setdefault(element, {})["path"] = True
+    return attrs_from_dict({path: attrs_from_dict(info) for path, info in found.items()})
+
+
+def is_store_path(state, text):
+    prefix = state.settings.store_dir + "/"
+    return text.startswith(prefix) and STORE_OBJECT.match(text, len(prefix)) is not None
+
+
+def failure(state, message, pos):
+    return EvalError(message, pos=pos, positions=state.positions)
+
+
+def builtin_append_context(state: State, arguments: list):
+    context: set = set()
+    text = force_string(arguments[0], context, "while evaluating the first argument passed to builtins.appendContext")
+    attrs: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.appendContext")
+    ensure_path = getattr(state.effects, "ensure_path", None)
+    for path, info in attrs.items():
+        where: cython.Py_ssize_t = attrs.position(path)
+        if not is_store_path(state, path):
+            raise failure(state, f"context key '{path}' is not a store path", where)
+        if ensure_path is not None:
+            ensure_path(path)
+        add_elements(state, path, force_attrs(info, "while evaluating the value of a string context"), where, context)
+    return with_context(text, context)
+
+
+@cython.cfunc
+def add_elements(state: State, path: str, info: Attrs, where: cython.Py_ssize_t, context: set):
+    found = info.lookup("path")
+    if found is not MISSING and force_bool(found, "while evaluating the `path` attribute of a string context"):
+        context.add(path)
+    found = info.lookup("allOutputs")
+    if found is not MISSING and force_bool(found, "while evaluating the `allOutputs` attribute of a string context"):
+        if not path.endswith(".drv"):
+            raise failure(
+                state, f"tried to add all-outputs context of {path}, which is not a derivation, to a string", where
+            )
+        context.add("=" + path)
+    found = info.lookup("outputs")
+    if found is MISSING:
+        return
+    outputs: list = force_list(found, "while evaluating the `outputs` attribute of a string context")
+    if len(outputs) and not path.endswith(".drv"):
+        raise failure(
+            state, f"tried to add derivation output context of {path}, which is not a derivation, to a string", where
+        )
+    for output in outputs:
+        name = force_string_no_context(output, "while evaluating an output name within a string context")
+        context.add(f"!{name}!{path}")
+
+
+def builtin_placeholder(state: State, arguments: list):
+    output = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.placeholder")
+    import hashlib
+
+    return "/" + encode_base32(hashlib.sha256(f"nix-output:{output}".encode("latin-1")).digest())
+
+
+BUILTINS = [
+    BuiltinSpec(
+        "addDrvOutputDependencies",
+        1,
+        builtin_add_drv_output_dependencies,
+        documentation="Makes a string that refers to a store derivation refer to its outputs and closure as well.",
+        argument_names=("s",),
+    ),
+    BuiltinSpec(
+        "appendContext",
+        2,
+        builtin_append_context,
+        documentation="Adds to a string's context what a set describes in the form that `getContext` gives.",
+    ),
+    BuiltinSpec(
+        "getContext",
+        1,
+        builtin_get_context,
+        documentation="What a string refers to: store paths, each with `path`, `allOutputs` or `outputs`.",
+        argument_names=("s",),
+    ),
+    BuiltinSpec(
+        "hasContext",
+        1,
+        builtin_has_context,
+        documentation="Whether a string refers to anything in the store.",
+        argument_names=("s",),
+    ),
+    BuiltinSpec(
+        "placeholder",
+        1,
+        builtin_placeholder,
+        documentation="A text that stands for an output's path inside its own derivation.",
+        argument_names=("output",),
+    ),
+    BuiltinSpec(
+        "unsafeDiscardOutputDependency",
+        1,
+        builtin_unsafe_discard_output_dependency,
+        documentation="Makes a string that refers to derivations with their closures refer to just their files.",
+        argument_names=("s",),
+    ),
+    BuiltinSpec(
+        "unsafeDiscardStringContext",
+        1,
+        builtin_unsafe_discard_string_context,
+        documentation="The text of a string without what it refers to.",
+        argument_names=("s",),
+    ),
+]

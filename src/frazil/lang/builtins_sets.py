@@ -1,0 +1,311 @@
+"""Builtins on attribute sets.
+
+In and out: values of the language. Positions of attributes are kept where Nix keeps them, for error messages and
+`unsafeGetAttrPos`. Source of truth: the manual's "Built-ins", Nix's `primops.cc`.
+"""
+
+import cython
+from cython.cimports.frazil.lang.runtime import (
+    delayed_call2,
+    force,
+    force_attrs,
+    force_function,
+    force_list,
+    force_string_no_context,
+    lazy,
+)
+from cython.cimports.frazil.lang.values import (
+    EMPTY_ATTRS,
+    MISSING,
+    Attrs,
+    Lambda,
+    Primop,
+    PrimopApplication,
+    State,
+    attrs_from_dict,
+    without_names,
+)
+
+from frazil.lang.errors import TypeMismatch
+from frazil.lang.registry import BuiltinSpec
+
+
+def builtin_attr_names(state: State, arguments: list):
+    attrs: Attrs = force_attrs(arguments[0], "while evaluating the argument passed to builtins.attrNames")
+    return list(attrs.names())
+
+
+def builtin_attr_values(state: State, arguments: list):
+    attrs: Attrs = force_attrs(arguments[0], "while evaluating the argument passed to builtins.attrValues")
+    return attrs.raw_values()
+
+
+@cython.cfunc
+def needed(attrs: Attrs, name: str, trace: str) -> object:
+    """An attribute that must be there, unevaluated."""
+    value = attrs.lookup(name)
+    if value is MISSING:
+        error = TypeMismatch(f"attribute '{name}' missing")
+        error.add_trace(0, trace)
+        raise error
+    return value
+
+
+def builtin_get_attr(state: State, arguments: list):
+    name = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.getAttr")
+    attrs: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.getAttr")
+    return force(needed(attrs, name, "in the attribute set under consideration"))
+
+
+def builtin_has_attr(state: State, arguments: list):
+    name = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.hasAttr")
+    attrs: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.hasAttr")
+    return True if attrs.has(name) else False
+
+
+def builtin_is_attrs(state: State, arguments: list):
+    return type(force(arguments[0])) is Attrs
+
+
+def builtin_unsafe_get_attr_pos(state: State, arguments: list):
+    name = force_string_no_context(
+        arguments[0], "while evaluating the first argument passed to builtins.unsafeGetAttrPos"
+    )
+    attrs: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.unsafeGetAttrPos")
+    if not attrs.has(name):
+        return None
+    return position_value(state, attrs.position(name))
+
+
+def position_value(state, pos):
+    """`{ column; file; line; }` of a place in a file, null for anywhere else; computed when looked at."""
+    found = state.positions.locate(pos)
+    if found is None or not found[1]:
+        return None
+    table = state.positions
+    return attrs_from_dict(
+        {
+            "file": found[0],
+            "line": lazy(lambda: table.file_line_column(pos)[2]),
+            "column": lazy(lambda: table.file_line_column(pos)[3]),
+        }
+    )
+
+
+def builtin_remove_attrs(state: State, arguments: list):
+    attrs: Attrs = force_attrs(arguments[0], "while evaluating the first argument passed to builtins.removeAttrs")
+    given: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.removeAttrs")
+    names: list = []
+    for name in given:
+        if type(name) is not str:
+            name = force_string_no_context(
+                name, "while evaluating the values of the second argument passed to builtins.removeAttrs"
+            )
+        names.append(name)
+    return without_names(attrs, names)
+
+
+def builtin_list_to_attrs(state: State, arguments: list):
+    items: list = force_list(arguments[0], "while evaluating the argument passed to builtins.listToAttrs")
+    found: dict = {}
+    for item in items:
+        attrs: Attrs = force_attrs(item, "while evaluating an element of the list passed to builtins.listToAttrs")
+        name = attrs.lookup("name")
+        if name is MISSING:
+            needed(attrs, "name", "in a {name=...; value=...;} pair")
+        if type(name) is not str:
+            name = force_string_no_context(
+                name,
+                "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs",
+            )
+        found.setdefault(name, attrs)
+    if len(found) == 0:
+        return EMPTY_ATTRS
+    table: dict = {}
+    positions: dict = {}
+    known: cython.bint = False
+    for name, pair in found.items():
+        attrs = pair
+        table[name] = needed(attrs, "value", "in a {name=...; value=...;} pair")
+        where: cython.Py_ssize_t = attrs.position("value")
+        if where != 0:
+            positions[name] = where
+            known = True
+    return attrs_from_dict(table, positions if known else None)
+
+
+def builtin_intersect_attrs(state: State, arguments: list):
+    left: Attrs = force_attrs(arguments[0], "while evaluating the first argument passed to builtins.intersectAttrs")
+    right: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.intersectAttrs")
+    table: dict = {}
+    positions: dict = {}
+    if left.size() < right.size():
+        for name in left.table if left.table is not None else left.shape.names:
+            value = right.lookup(name)
+            if value is not MISSING:
+                table[name] = value
+                positions[name] = right.position(name)
+    else:
+        for name in right.table if right.table is not None else right.shape.names:
+            if left.has(name):
+                table[name] = right.lookup(name)
+                positions[name] = right.position(name)
+    if len(table) == 0:
+        return EMPTY_ATTRS
+    return attrs_from_dict(table, positions)
+
+
+def builtin_cat_attrs(state: State, arguments: list):
+    name = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.catAttrs")
+    items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.catAttrs")
+    result: list = []
+    for item in items:
+        attrs: Attrs = force_attrs(
+            item, "while evaluating an element in the list passed as second argument to builtins.catAttrs"
+        )
+        value = attrs.lookup(name)
+        if value is not MISSING:
+            result.append(value)
+    return result
+
+
+def builtin_function_args(state: State, arguments: list):
+    function = force(arguments[0])
+    if type(function) is Primop or type(function) is PrimopApplication:
+        return EMPTY_ATTRS
+    if type(function) is not Lambda:
+        raise TypeMismatch("'functionArgs' requires a function")
+    formals = cython.cast(object, cython.cast(Lambda, function).expr).pattern()[0]
+    if not formals:
+        return EMPTY_ATTRS
+    table: dict = {}
+    positions: dict = {}
+    for name, has_default, where in formals:
+        table[name] = has_default
+        positions[name] = where
+    return attrs_from_dict(table, positions)
+
+
+def builtin_map_attrs(state: State, arguments: list):
+    attrs: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.mapAttrs")
+    function = arguments[0]
+    table: dict = {}
+    if attrs.table is not None:
+        for name, value in attrs.table.items():
+            table[name] = delayed_call2(state, function, name, value)
+    else:
+        values: list = attrs.values
+        i: cython.Py_ssize_t = 0
+        for name in attrs.shape.names:
+            table[name] = delayed_call2(state, function, name, values[i])
+            i += 1
+    return attrs_from_dict(table)
+
+
+def builtin_zip_attrs_with(state: State, arguments: list):
+    function = force_function(arguments[0], "while evaluating the first argument passed to builtins.zipAttrsWith")
+    items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.zipAttrsWith")
+    found: dict = {}
+    for item in items:
+        attrs: Attrs = force_attrs(
+            item, "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith"
+        )
+        for name, value in attrs.items():
+            values = found.get(name)
+            if values is None:
+                found[name] = [value]
+            else:
+                cython.cast(list, values).append(value)
+    table: dict = {}
+    for name, values in found.items():
+        table[name] = delayed_call2(state, function, name, values)
+    return attrs_from_dict(table)
+
+
+BUILTINS = [
+    BuiltinSpec(
+        "attrNames",
+        1,
+        builtin_attr_names,
+        documentation="The names of a set's attributes, sorted.",
+        argument_names=("set",),
+    ),
+    BuiltinSpec(
+        "attrValues",
+        1,
+        builtin_attr_values,
+        documentation="The values of a set's attributes, in the order of their names.",
+        argument_names=("set",),
+    ),
+    BuiltinSpec(
+        "catAttrs",
+        2,
+        builtin_cat_attrs,
+        documentation="Collects one attribute from each set of a list that has it.",
+        argument_names=("attr", "list"),
+    ),
+    BuiltinSpec(
+        "functionArgs",
+        1,
+        builtin_function_args,
+        documentation="The names that a function's set pattern asks for, each with whether it has a default.",
+        argument_names=("f",),
+    ),
+    BuiltinSpec(
+        "getAttr",
+        2,
+        builtin_get_attr,
+        documentation="The attribute of a set whose name is computed, as `set.${s}`.",
+        argument_names=("s", "set"),
+    ),
+    BuiltinSpec(
+        "hasAttr",
+        2,
+        builtin_has_attr,
+        documentation="Whether a set has an attribute whose name is computed, as `set ? ${s}`.",
+        argument_names=("s", "set"),
+    ),
+    BuiltinSpec(
+        "intersectAttrs",
+        2,
+        builtin_intersect_attrs,
+        documentation="The attributes of the second set whose names the first has too.",
+        argument_names=("e1", "e2"),
+    ),
+    BuiltinSpec("isAttrs", 1, builtin_is_attrs, documentation="Whether a value is a set.", argument_names=("e",)),
+    BuiltinSpec(
+        "listToAttrs",
+        1,
+        builtin_list_to_attrs,
+        documentation="A set from a list of `{ name; value; }`; of equal names the first counts.",
+        argument_names=("e",),
+    ),
+    BuiltinSpec(
+        "mapAttrs",
+        2,
+        builtin_map_attrs,
+        documentation="A set with a function of name and value applied to each attribute when needed.",
+        argument_names=("f", "attrset"),
+    ),
+    BuiltinSpec(
+        "removeAttrs",
+        2,
+        builtin_remove_attrs,
+        documentation="A set without the attributes named in a list.",
+        argument_names=("set", "list"),
+    ),
+    BuiltinSpec(
+        "unsafeGetAttrPos",
+        2,
+        builtin_unsafe_get_attr_pos,
+        documentation="File, line and column where an attribute is defined, or null.",
+        argument_names=("s", "set"),
+    ),
+    BuiltinSpec(
+        "zipAttrsWith",
+        2,
+        builtin_zip_attrs_with,
+        documentation="Merges a list of sets: each name gets a function of the name and the list of its values.",
+        argument_names=("f", "list"),
+    ),
+]

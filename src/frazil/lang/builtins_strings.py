@@ -1,0 +1,348 @@
+"""Builtins on strings, patterns and versions.
+
+In and out: values of the language; strings are byte strings with or without context. Source of truth: the manual's
+"Built-ins" and "String context", Nix's `primops.cc`.
+"""
+
+import cython
+from cython.cimports.frazil.lang.runtime import (
+    coerce_to_string,
+    force,
+    force_int,
+    force_list,
+    force_string,
+    force_string_no_context,
+)
+from cython.cimports.frazil.lang.values import ContextString, State, attrs_from_dict
+
+from frazil.lang.errors import EvalError
+from frazil.lang.regex import RegexError, compile_regex
+from frazil.lang.registry import BuiltinSpec
+from frazil.lang.versions import compare_versions, parse_derivation_name, split_version
+
+ESCAPE_CACHE_LIMIT = 1000
+
+
+@cython.cfunc
+def with_context(text: str, context: set) -> object:
+    if len(context) == 0:
+        return text
+    return ContextString(text, frozenset(context))
+
+
+def builtin_to_string(state: State, arguments: list):
+    value = force(arguments[0])
+    if type(value) is str or type(value) is ContextString:
+        return value
+    context: set = set()
+    text = coerce_to_string(
+        state, value, context, "while evaluating the first argument passed to builtins.toString", True, False
+    )
+    return with_context(text, context)
+
+
+def builtin_is_string(state: State, arguments: list):
+    value = force(arguments[0])
+    return type(value) is str or type(value) is ContextString
+
+
+def builtin_string_length(state: State, arguments: list):
+    context: set = set()
+    text = coerce_to_string(
+        state, arguments[0], context, "while evaluating the argument passed to builtins.stringLength"
+    )
+    return len(text)
+
+
+def builtin_substring(state: State, arguments: list):
+    start: cython.longlong = force_int(
+        arguments[0], "while evaluating the first argument (the start offset) passed to builtins.substring"
+    )
+    if start < 0:
+        raise EvalError("negative start position in 'substring'")
+    count: cython.longlong = force_int(
+        arguments[1], "while evaluating the second argument (the substring length) passed to builtins.substring"
+    )
+    value = arguments[2]
+    if type(value) is not str:
+        value = force(value)
+    if count == 0:
+        if type(value) is str:
+            return ""
+        if type(value) is ContextString:
+            return ContextString("", cython.cast(ContextString, value).context)
+    context: set = set()
+    text: str = (
+        cython.cast(str, value)
+        if type(value) is str
+        else coerce_to_string(
+            state, value, context, "while evaluating the third argument (the string) passed to builtins.substring"
+        )
+    )
+    size: cython.longlong = len(text)
+    if start >= size:
+        return with_context("", context)
+    end: cython.longlong = size if count < 0 or count > size - start else start + count
+    return with_context(text[start:end], context)
+
+
+def builtin_concat_strings_sep(state: State, arguments: list):
+    context: set = set()
+    separator: str = force_string(
+        arguments[0],
+        context,
+        "while evaluating the first argument (the separator string) passed to builtins.concatStringsSep",
+    )
+    items: list = force_list(
+        arguments[1],
+        "while evaluating the second argument (the list of strings to concat) passed to builtins.concatStringsSep",
+    )
+    parts: list = []
+    for item in items:
+        if type(item) is not str:
+            item = coerce_to_string(
+                state,
+                item,
+                context,
+                "while evaluating one element of the list of strings to concat passed to builtins.concatStringsSep",
+            )
+        parts.append(item)
+    return with_context(separator.join(parts), context)
+
+
+# --- replaceStrings
+
+
+def builtin_replace_strings(state: State, arguments: list):
+    old: list = force_list(arguments[0], "while evaluating the first argument passed to builtins.replaceStrings")
+    new: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.replaceStrings")
+    if len(old) != len(new):
+        raise EvalError("'from' and 'to' arguments passed to builtins.replaceStrings have different lengths")
+    names: list = []
+    for item in old:
+        if type(item) is not str:
+            item = force_string(
+                item, None, "while evaluating one of the strings to replace passed to builtins.replaceStrings"
+            )
+        names.append(item)
+    context: set = set()
+    text: str = force_string(
+        arguments[2], context, "while evaluating the third argument passed to builtins.replaceStrings"
+    )
+    if "" in names:
+        result = replace_with_empty(text, names, new, context)
+    elif len(names) == 1:
+        name: str = names[0]
+        result = text.replace(name, replacement(new, 0, context)) if name in text else text
+    else:
+        result = replace_many(text, names, new, context)
+    return with_context(result, context)
+
+
+@cython.cfunc
+def replacement(new: list, index: cython.Py_ssize_t, context: set) -> str:
+    return force_string(
+        new[index], context, "while evaluating one of the replacement strings passed to builtins.replaceStrings"
+    )
+
+
+_patterns: dict = {}
+
+
+def find_any(names: tuple):
+    """(pattern, index of each text): finds the earliest, and of those the first listed."""
+    found = _patterns.get(names)
+    if found is None:
+        import re
+
+        indices: dict = {}
+        for i, name in enumerate(names):
+            indices.setdefault(name, i)
+        if len(_patterns) > ESCAPE_CACHE_LIMIT:
+            _patterns.clear()
+        found = _patterns[names] = (re.compile("|".join([re.escape(n) for n in names]), re.DOTALL), indices)
+    return found
+
+
+@cython.cfunc
+def replace_many(text: str, names: list, new: list, context: set) -> str:
+    present: cython.bint = False
+    for name in names:
+        if cython.cast(str, name) in text:
+            present = True
+            break
+    if not present:
+        return text
+    pattern, indices = find_any(tuple(names))
+    known: dict = {}
+    parts: list = []
+    at: cython.Py_ssize_t = 0
+    for match in pattern.finditer(text):
+        start: cython.Py_ssize_t = match.start()
+        name = match.group()
+        if start > at:
+            parts.append(text[at:start])
+        replaced = known.get(name)
+        if replaced is None:
+            replaced = known[name] = replacement(new, indices[name], context)
+        parts.append(replaced)
+        at = start + len(name)
+    parts.append(text[at:])
+    return "".join(parts)
+
+
+@cython.cfunc
+def replace_with_empty(text: str, names: list, new: list, context: set) -> str:
+    """With an empty string to replace: it is found before every character and at the end."""
+    limit: cython.Py_ssize_t = names.index("")
+    known: dict = {}
+    parts: list = []
+    at: cython.Py_ssize_t = 0
+    size: cython.Py_ssize_t = len(text)
+    while at <= size:
+        index: cython.Py_ssize_t = 0
+        while index < limit and not text.startswith(names[index], at):
+            index += 1
+        replaced = known.get(index)
+        if replaced is None:
+            replaced = known[index] = replacement(new, index, context)
+        parts.append(replaced)
+        if index == limit:
+            parts.append(text[at : at + 1])
+            at += 1
+        else:
+            at += len(cython.cast(str, names[index]))
+    return "".join(parts)
+
+
+# --- patterns
+
+
+def invalid_pattern(pattern, error):
+    if error.too_large:
+        return EvalError(f"memory limit exceeded by regular expression '{pattern}'")
+    return EvalError(f"invalid regular expression '{pattern}'")
+
+
+def builtin_match(state: State, arguments: list):
+    pattern = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.match")
+    try:
+        compiled = compile_regex(pattern)
+        text = force_string(arguments[1], set(), "while evaluating the second argument passed to builtins.match")
+        return compiled.match(text)
+    except RegexError as error:
+        raise invalid_pattern(pattern, error) from None
+
+
+def builtin_split(state: State, arguments: list):
+    pattern = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.split")
+    try:
+        compiled = compile_regex(pattern)
+        text = force_string(arguments[1], set(), "while evaluating the second argument passed to builtins.split")
+        parts: list = compiled.split(text)
+    except RegexError as error:
+        raise invalid_pattern(pattern, error) from None
+    if len(parts) == 1:
+        # Nothing matched: the string itself, context and all.
+        return [force(arguments[1])]
+    return parts
+
+
+# --- versions
+
+
+def builtin_compare_versions(state: State, arguments: list):
+    left = force_string_no_context(
+        arguments[0], "while evaluating the first argument passed to builtins.compareVersions"
+    )
+    right = force_string_no_context(
+        arguments[1], "while evaluating the second argument passed to builtins.compareVersions"
+    )
+    return compare_versions(left, right)
+
+
+def builtin_parse_drv_name(state: State, arguments: list):
+    text = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.parseDrvName")
+    name, version = parse_derivation_name(text)
+    return attrs_from_dict({"name": name, "version": version})
+
+
+def builtin_split_version(state: State, arguments: list):
+    return split_version(
+        force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.splitVersion")
+    )
+
+
+BUILTINS = [
+    BuiltinSpec(
+        "compareVersions",
+        2,
+        builtin_compare_versions,
+        documentation="-1, 0 or 1 as the first version is older than, equal to or newer than the second.",
+        argument_names=("s1", "s2"),
+    ),
+    BuiltinSpec(
+        "concatStringsSep",
+        2,
+        builtin_concat_strings_sep,
+        documentation="Joins a list of strings with a separator between them.",
+        argument_names=("separator", "list"),
+    ),
+    BuiltinSpec("isString", 1, builtin_is_string, documentation="Whether a value is a string.", argument_names=("e",)),
+    BuiltinSpec(
+        "match",
+        2,
+        builtin_match,
+        documentation="The groups of an extended regular expression that matches the whole string, else null.",
+        argument_names=("regex", "str"),
+    ),
+    BuiltinSpec(
+        "parseDrvName",
+        1,
+        builtin_parse_drv_name,
+        documentation="Name and version of a package name such as `hello-2.12`.",
+        argument_names=("s",),
+    ),
+    BuiltinSpec(
+        "replaceStrings",
+        3,
+        builtin_replace_strings,
+        documentation="A string with every occurrence of one list's strings replaced by those of another.",
+        argument_names=("from", "to", "s"),
+    ),
+    BuiltinSpec(
+        "split",
+        2,
+        builtin_split,
+        documentation="What lies between the matches of a regular expression, with lists of their groups between.",
+        argument_names=("regex", "str"),
+    ),
+    BuiltinSpec(
+        "splitVersion",
+        1,
+        builtin_split_version,
+        documentation="The components of a version, as they are compared.",
+        argument_names=("s",),
+    ),
+    BuiltinSpec(
+        "stringLength",
+        1,
+        builtin_string_length,
+        documentation="How many bytes a string has.",
+        argument_names=("e",),
+    ),
+    BuiltinSpec(
+        "substring",
+        3,
+        builtin_substring,
+        documentation="Bytes of a string from a start position; a negative length means up to the end.",
+        argument_names=("start", "len", "s"),
+    ),
+    BuiltinSpec(
+        "toString",
+        1,
+        builtin_to_string,
+        documentation="The text of a value: of numbers, paths, lists, booleans, null and sets that say how.",
+        argument_names=("e",),
+    ),
+]
