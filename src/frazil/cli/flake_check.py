@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from frazil.activity import Verbosity
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK
 from frazil.cli.context import Context
@@ -13,9 +15,10 @@ from frazil.errors import FrazilError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from frazil.flake.check import CheckResult
+    from frazil.build.errors import BuildFailed
+    from frazil.flake.check import Checker, CheckResult
     from frazil.flake.tree import Trees
-    from frazil.store.path import StorePath
+    from frazil.store.derived_path import DerivedPath
 
 
 def check(context: Context, arguments: Arguments) -> None:
@@ -27,7 +30,7 @@ def check(context: Context, arguments: Arguments) -> None:
     reference = parse_reference(context, trees, (arguments.positional or ["."])[0])
     flags = lock_flags(context, arguments, trees)
     locked = with_deep_stack(lambda: trees.lock(reference, flags))
-    context.note("evaluating flake…".replace("…", "..."))
+    context.note("evaluating flake...")
     from frazil.flake.call import call_flake
 
     result = with_deep_stack(lambda: _checker(context, arguments, trees).check(call_flake(trees, locked)))
@@ -43,7 +46,8 @@ def check(context: Context, arguments: Arguments) -> None:
     _show_results(context, arguments, built)
 
 
-def _checker(context: Context, arguments: Arguments, trees: Trees) -> object:
+def _checker(context: Context, arguments: Arguments, trees: Trees) -> Checker:
+    from frazil.build.errors import BuildFailed
     from frazil.flake.check import Checker, CheckOptions
 
     settings = context.settings
@@ -55,19 +59,58 @@ def _checker(context: Context, arguments: Arguments, trees: Trees) -> object:
 
     def allow_imports(allowed: bool) -> None:
         if "allow-import-from-derivation" not in settings.overridden and not arguments.flag("no-build"):
-            trees.evaluator.allow_import_from_derivation(allowed)
+            effects = trees.effects
+            effects.settings = replace(effects.settings, allow_import_from_derivation=allowed)
 
     directory = trees.context.store.directory
     return Checker(trees.evaluator, directory, options, context.note, context.warn, show, allow_imports)
 
 
-def _build(context: Context, trees: Trees, result: CheckResult) -> list[StorePath]:
-    """Builds what `checks` holds; the output paths."""
-    raise NotImplementedError
+def _build(context: Context, trees: Trees, result: CheckResult) -> list[DerivedPath]:
+    """Builds what `checks` holds; a failure names the attributes that wanted it."""
+    from frazil.build.errors import BuildFailed
+    from frazil.build.scheduler import realise
+    from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
+
+    trees.session.flush()
+    paths = [DerivedPath(path, ALL_OUTPUTS) for path in sorted(result.derivations)]
+    context.note(f"running {len(paths)} flake checks...")
+    keep_going = context.settings.boolean("keep-going")
+    for wanted in [[path] for path in paths] if keep_going else [paths]:
+        try:
+            realise(context.store, wanted, context.build_settings, context.reporter)
+        except BuildFailed as error:
+            error.message = "\n".join([*_failures(context, result, wanted, error), error.message])
+            if not keep_going:
+                raise
+            context.reporter.log(Verbosity.ERROR, show_error(error, colours=context.colours))
+            result.has_errors = True
+    return paths
 
 
-def _show_results(context: Context, arguments: Arguments, built: list[StorePath]) -> None:
-    raise NotImplementedError
+def _failures(
+    context: Context, result: CheckResult, wanted: list[DerivedPath], error: BuildFailed
+) -> list[str]:
+    """One line for each attribute whose own derivation failed (not one that it needs)."""
+    lines = []
+    for path in wanted:
+        shown = context.store.show(path.base)
+        if len(wanted) == 1 or any(shown in failure.message for failure in error.failures):
+            names = result.derivations[path.base]
+            lines += [f"failed to build attribute '{name}', build of '{shown}^*' failed:" for name in names]
+    return lines
+
+
+def _show_results(context: Context, arguments: Arguments, built: list[DerivedPath]) -> None:
+    from frazil.cli.build_command import make_links, outputs_of
+
+    if arguments.flag("print-out-paths"):
+        for path in built:
+            for _, output in outputs_of(context, path):
+                context.print(context.store.show(output))
+    link = arguments.value("out-link")
+    if link:
+        make_links(context, built, link)
 
 
 COMMANDS = {

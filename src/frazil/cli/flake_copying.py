@@ -49,9 +49,9 @@ def prefetch(context: Context, arguments: Arguments) -> None:
         context.note(f"Downloaded '{tree.locked}' to '{tree.path}' (hash '{nar_hash}').", Verbosity.NOTICE)
     link = arguments.value("out-link")
     if link:
-        from frazil.cli.out_links import create_out_link
+        import os
 
-        create_out_link(context, link, tree.fetched.store_path)
+        trees.context.store.add_permanent_root(tree.fetched.store_path, os.path.abspath(link))
 
 
 class _Archiver:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from frazil.flake.locking import LockFlags
     from frazil.flake.reference import FlakeReference
     from frazil.flake.tree import Trees
+    from frazil.instantiate.session import Session
 
 
-def open_trees(context: Context, arguments: Arguments) -> Trees:
-    """The evaluation session's trees, with the registry entries that options ask for."""
+def open_trees(context: Context, arguments: Arguments, session: Session | None = None) -> Trees:
+    """A session's trees (of a new one, evaluating purely, by default), with the registry entries of the options."""
     from frazil.flake.tree import trees_of
 
-    trees = trees_of(context.session(arguments, pure=True))
+    trees = trees_of(session or context.session(arguments, pure=True))
     trees.color = context.colours
     trees.use_registries = context.settings.boolean("use-registries")
     for original, resolved in arguments.all("override-flake"):

@@ -40,7 +40,7 @@ class Opened:
         if self._trees is None:
             from frazil.cli.flake_options import open_trees
 
-            self._trees = open_trees(self.context, self.arguments)
+            self._trees = open_trees(self.context, self.arguments, self.session)
         return self._trees
 
     @property
