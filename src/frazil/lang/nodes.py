@@ -817,6 +817,10 @@ class SimpleLambda(LambdaExpr):
     def delay(self, env):
         return new_lambda(self, env)
 
+    def pattern(self):
+        """(formals as (name, has default, position) or None, has an ellipsis, the argument's name or None)."""
+        return None, False, self.argument
+
     def apply(self, up, argument, call_pos):
         done: cython.bint = False
         value: object = None
@@ -877,6 +881,14 @@ class FormalsLambda(LambdaExpr):
 
     def delay(self, env):
         return new_lambda(self, env)
+
+    def pattern(self):
+        """(formals as (name, has default, position) or None, has an ellipsis, the argument's name or None)."""
+        formals = []
+        for item in self.formals:
+            formal: Formal = item
+            formals.append((formal.name, formal.default is not None, formal.pos))
+        return formals, bool(self.ellipsis), self.argument
 
     def use_shape(self, shape):
         """Note where a set of this shape has each formal (-1: nowhere), and whether it has others."""

@@ -10,11 +10,9 @@ import sys
 
 import cython
 from cython.cimports.frazil.lang.values import (
-    EMPTY_ATTRS,
     MISSING,
     Attrs,
     ContextString,
-    Env,
     Expr,
     Lambda,
     PathValue,
@@ -22,14 +20,13 @@ from cython.cimports.frazil.lang.values import (
     PrimopApplication,
     State,
     Thunk,
-    attrs_from_dict,
     new_thunk,
     run_thunk,
     stack_is_low,
     stack_overflow,
 )
 
-from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch, byte_string
+from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
 
 
 @cython.no_gc
@@ -747,9 +744,3 @@ def suggestions(name, names):
 
     near = sorted((edit_distance(name, other), other) for other in names)
     return [other for distance, other in near[:3] if distance <= 2]
-
-
-lambda_text = byte_string("«lambda»")
-empty = EMPTY_ATTRS
-make_attrs = attrs_from_dict
-_environment = Env

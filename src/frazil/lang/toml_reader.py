@@ -8,6 +8,7 @@ truth: the TOML 1.0.0 specification; Nix's `fromTOML.cc` for timestamps and limi
 from __future__ import annotations
 
 import re
+from typing import Any
 
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
@@ -57,7 +58,7 @@ class _TableArray(list):  # type: ignore[type-arg]
     """What `[[name]]` appends to."""
 
 
-def parse_toml(text: str) -> dict:
+def parse_toml(text: str) -> Any:
     """Raises TOMLError."""
     return _Reader(text).document()
 
@@ -81,7 +82,7 @@ class _Reader:
             f"{' ' * (place - start)}^-- {label}\n"
         )
 
-    def document(self) -> dict:
+    def document(self) -> Any:
         text = self.text
         try:
             text.encode("latin-1").decode("utf-8")
