@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from frazil.errors import FrazilError
 from frazil.flake.errors import LockFileError
 from frazil.flake.lock import (
@@ -18,8 +21,6 @@ from frazil.flake.lock import (
     print_differences,
 )
 from frazil.flake.reference import FlakeReference
-from hypothesis import given
-from hypothesis import strategies as st
 
 GOLDEN = sorted((Path(__file__).parent / "locks").glob("*.lock"))
 REV = "2aae6c35c94fcfb415dbe95f408b9ce91ee846ed"

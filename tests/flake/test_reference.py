@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from frazil.errors import FrazilError
 from frazil.fetch.url import parse_url
 from frazil.flake.errors import BadFlakeReference, FlakeNotFound
@@ -17,8 +20,6 @@ from frazil.flake.reference import (
     parse_with_fragment,
     split_outputs,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 REV = "2aae6c35c94fcfb415dbe95f408b9ce91ee846ed"
 

@@ -47,7 +47,6 @@ def check(context: Context, arguments: Arguments) -> None:
 
 
 def _checker(context: Context, arguments: Arguments, trees: Trees) -> Checker:
-    from frazil.build.errors import BuildFailed
     from frazil.flake.check import Checker, CheckOptions
 
     settings = context.settings
@@ -88,9 +87,7 @@ def _build(context: Context, trees: Trees, result: CheckResult) -> list[DerivedP
     return paths
 
 
-def _failures(
-    context: Context, result: CheckResult, wanted: list[DerivedPath], error: BuildFailed
-) -> list[str]:
+def _failures(context: Context, result: CheckResult, wanted: list[DerivedPath], error: BuildFailed) -> list[str]:
     """One line for each attribute whose own derivation failed (not one that it needs)."""
     lines = []
     for path in wanted:

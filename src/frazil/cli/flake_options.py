@@ -27,6 +27,7 @@ def open_trees(context: Context, arguments: Arguments, session: Session | None =
     trees = trees_of(session or context.session(arguments, pure=True))
     trees.color = context.colours
     trees.use_registries = context.settings.boolean("use-registries")
+    trees.use_cache = context.settings.boolean("eval-cache")
     for original, resolved in arguments.all("override-flake"):
         override_registry(trees, parse_reference(context, trees, original), parse_reference(context, trees, resolved))
     for text in arguments.all("inputs-from"):

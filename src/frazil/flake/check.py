@@ -243,7 +243,7 @@ class Checker:
             force(value)
 
     def configuration(self, path: str, value: Value, position: int) -> None:
-        from frazil.flake.outputs import select
+        from frazil.flake.installable import select
 
         self.say(f"checking NixOS configuration '{path}'")
         with self.reporting(position, f"while checking the NixOS configuration '{path}'"):

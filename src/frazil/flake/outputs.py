@@ -1,30 +1,54 @@
-"""Installables: what a command's argument stands for, and the store objects that it wants.
+"""What an argument of a command stands for: reading installables.
 
-In: `nixpkgs#hello^dev`, `.`, `/nix/store/….drv^out`, or an attribute path of `--file`/`--expr`. Out: values, apps,
-derived paths. Source: the manual page of `nix` ("Installables") and of `nix run`.
+In: `nixpkgs#hello^dev`, `.`, `/nix/store/….drv^out`, or an attribute path of `--file`/`--expr`. Out: `Installable`s.
+Source: the manual page of `nix` ("Installables").
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from frazil.errors import FrazilError, UsageError
-from frazil.flake.cursor import Cursor, Suggestions, parse_attribute_path, show_attribute_path, trim
-from frazil.flake.errors import FlakeError, OutputNotFound
-from frazil.flake.reference import FlakeReference, OutputsSpecification, parse_with_fragment, split_outputs
-from frazil.store.derived_path import DerivedPath, OutputsSpec
+from frazil.errors import UsageError
+from frazil.flake.installable import (
+    App,
+    AttributeInstallable,
+    FlakeInstallable,
+    Installable,
+    StorePathInstallable,
+    Target,
+    ValueInstallable,
+    select,
+)
+from frazil.flake.reference import OutputsSpecification, parse_with_fragment, split_outputs
+from frazil.store.derived_path import DerivedPath
 from frazil.store.errors import BadStorePath
 from frazil.store.path import StorePath
 
 if TYPE_CHECKING:
-    from frazil.flake.locking import LockedFlake, LockFlags
+    from frazil.flake.locking import LockFlags
     from frazil.flake.tree import Trees
 
 Value = Any
+
+__all__ = [
+    "App",
+    "AttributeInstallable",
+    "FlakeInstallable",
+    "Installable",
+    "Source",
+    "StorePathInstallable",
+    "Target",
+    "ValueInstallable",
+    "attribute_path_prefixes",
+    "default_attribute_paths",
+    "follow_links",
+    "parse_installable",
+    "parse_installables",
+    "select",
+]
 
 
 def default_attribute_paths(system: str, command: str = "build") -> tuple[str, ...]:
@@ -49,350 +73,6 @@ def attribute_path_prefixes(system: str, command: str = "build") -> tuple[str, .
     if command == "develop":
         return (f"devShells.{system}.", *package)
     return () if command == "formatter" else package
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One thing to build or fetch. The rest is what a profile remembers of where it came from."""
-
-    path: DerivedPath
-    attribute_path: str | None = None
-    priority: int | None = None
-    original: FlakeReference | None = None
-    locked: FlakeReference | None = None
-    outputs: OutputsSpecification | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """A program (a path in the store, perhaps with placeholders) and what must be built first."""
-
-    program: str
-    context: tuple[DerivedPath, ...]
-
-
-class Installable:
-    """What all kinds have."""
-
-    def what(self) -> str:
-        """For messages."""
-        raise NotImplementedError
-
-    def targets(self) -> list[Target]:
-        raise NotImplementedError
-
-    def target(self) -> Target:
-        """The one target. Raises FlakeError for none or several."""
-        found = self.targets()
-        if len(found) != 1:
-            raise FlakeError(
-                f"installable '{self.what()}' evaluates to {len(found)} derivations, where only one is expected"
-            )
-        return found[0]
-
-
-class StorePathInstallable(Installable):
-    def __init__(self, path: DerivedPath, trees: Trees) -> None:
-        self.path, self.directory = path, trees.context.store.directory
-
-    def what(self) -> str:
-        return self.path.show(self.directory)
-
-    def targets(self) -> list[Target]:
-        return [Target(self.path)]
-
-
-class ValueInstallable(Installable):
-    """An installable that is a value of the language. `trees` gives evaluator and store."""
-
-    trees: Trees
-
-    def cursors(self, *, auto_call: bool = False) -> list[Cursor]:
-        """At least one."""
-        raise NotImplementedError
-
-    def cursor(self, *, auto_call: bool = False) -> Cursor:
-        return self.cursors(auto_call=auto_call)[0]
-
-    def value(self, *, auto_call: bool = False) -> Value:
-        return self.cursor(auto_call=auto_call).force()
-
-    def store_path(self, text: str) -> StorePath:
-        return self.trees.context.store.directory.parse(_display(text))
-
-    def single_path(self, value: Value, trace: str) -> DerivedPath | None:
-        """A path (copied to the store) or a string that is one store object; None for other values."""
-        from frazil.lang.values import PathValue
-
-        if isinstance(value, PathValue):
-            return DerivedPath(self.store_path(self.trees.effects.copy_path_to_store(value.text)))
-        if not isinstance(value, str) and not hasattr(value, "context"):
-            return None
-        context = getattr(value, "context", frozenset())
-        text = value if isinstance(value, str) else value.text
-        return self.derived_path(text, context, trace)
-
-    def derived_path(self, text: str, context: frozenset[str], trace: str) -> DerivedPath:
-        from frazil.flake.flake_file import add_trace
-        from frazil.lang.errors import EvalError
-
-        try:
-            if len(context) != 1:
-                raise EvalError(
-                    f"string '{text}' has {len(context)} entries in its context. It should only have exactly one entry"
-                )
-            (element,) = context
-            if element.startswith("="):
-                raise EvalError(
-                    f"string '{text}' has a context which refers to a complete source and binary closure. "
-                    "This is not supported at this time"
-                )
-            path = self.context_path(element)
-            self.check_text(text, path)
-            return path
-        except FrazilError as error:
-            add_trace(error, trace)
-            raise
-
-    def check_text(self, text: str, path: DerivedPath) -> None:
-        """A path must be the one that its context names, not a part of it."""
-        from frazil.lang.errors import EvalError
-
-        expected = self.trees.context.store.directory.show(path.base)
-        if path.outputs is None and text != expected:
-            raise EvalError(f"path string '{text}' has context with the different path '{expected}'")
-
-    def context_path(self, element: str) -> DerivedPath:
-        """A context element as something to build: `/nix/store/…`, `!OUTPUT!/nix/store/….drv`, `=/nix/store/….drv`."""
-        if element.startswith("="):
-            return DerivedPath(self.store_path(element[1:]), OutputsSpec(None))
-        if not element.startswith("!"):
-            return DerivedPath(self.store_path(element))
-        *names, base = element[1:].split("!")
-        through = tuple(reversed(names[1:]))
-        return DerivedPath(self.store_path(base), OutputsSpec(frozenset({names[0]})), through)
-
-    # -- apps -------------------------------------------------------------------------------------
-
-    def app(self) -> App:
-        """The program that `run` starts."""
-        cursor = self.cursor(auto_call=True)
-        kind = cursor.get("type").string()
-        expected = "app" if cursor.path and cursor.path[0] in ("apps", "defaultApp") else "derivation"
-        if kind != expected:
-            raise FlakeError(f"attribute '{cursor.name}' should have type '{expected}'")
-        if kind == "app":
-            program, context = cursor.get("program").string_with_context()
-            return App(_display(program), tuple(self.context_path(element) for element in sorted(context)))
-        drv_path = self.store_path(cursor.get("drvPath").string())
-        output = cursor.get("outputName").string()
-        main = main_program(cursor)
-        program = f"{cursor.get('outPath').string()}/bin/{main}"
-        return App(_display(program), (DerivedPath(drv_path, OutputsSpec(frozenset({output}))),))
-
-
-def main_program(cursor: Cursor) -> str:
-    """`meta.mainProgram`, else `pname`, else the name without its version."""
-    name = cursor.get("name").string()
-    pname = cursor.maybe("pname")
-    meta = cursor.maybe("meta")
-    main = meta.maybe("mainProgram") if meta is not None else None
-    if main is not None:
-        return main.string()
-    return pname.string() if pname is not None else name_without_version(name)
-
-
-def name_without_version(name: str) -> str:
-    """`hello-2.12` is `hello`: a version starts after a dash that no letter follows."""
-    found = re.search(r"-[^A-Za-z]", name)
-    return name[: found.start()] if found else name
-
-
-class FlakeInstallable(ValueInstallable):
-    """`REFERENCE#FRAGMENT`. The flake is locked when first needed."""
-
-    def __init__(
-        self,
-        trees: Trees,
-        reference: FlakeReference,
-        fragment: str,
-        outputs: OutputsSpecification,
-        default_paths: Sequence[str],
-        prefixes: Sequence[str],
-        flags: LockFlags,
-    ) -> None:
-        self.trees, self.reference, self.outputs, self.flags = trees, reference, outputs, flags
-        self.fragment = fragment
-        self.default_paths, self.prefixes = tuple(default_paths), tuple(prefixes)
-        self._locked: LockedFlake | None = None
-
-    def what(self) -> str:
-        return f"{self.reference}#{self.attribute_paths()[0]}"
-
-    def attribute_paths(self) -> list[str]:
-        """In the order they are tried. A fragment that starts with a dot is taken from the root of the outputs."""
-        if not self.fragment:
-            return list(self.default_paths)
-        if self.fragment.startswith("."):
-            return [self.fragment[1:]]
-        return [*(prefix + self.fragment for prefix in self.prefixes), self.fragment]
-
-    def locked_flake(self) -> LockedFlake:
-        if self._locked is None:
-            self._locked = self.trees.lock(self.reference, self.flags)
-        return self._locked
-
-    def cursors(self, *, auto_call: bool = False) -> list[Cursor]:
-        from frazil.lang.errors import TypeMismatch
-
-        root = self.trees.outputs(self.locked_flake())
-        suggestions: Suggestions = set()
-        found = []
-        paths = self.attribute_paths()
-        for text in paths:
-            try:
-                cursor = root.find(parse_attribute_path(_byte_string(text)), suggestions)
-            except TypeMismatch:
-                continue
-            if cursor is not None:
-                found.append(cursor)
-        if not found:
-            raise OutputNotFound(
-                f"flake '{self.reference}' does not provide attribute {_alternatives(paths)}", trim(suggestions)
-            )
-        return found
-
-    def targets(self) -> list[Target]:
-        cursor = self.cursor()
-        if not cursor.is_derivation():
-            value = cursor.force()
-            path = self.single_path(value, f"while evaluating the flake output attribute '{cursor.name}'")
-            if path is None:
-                raise FlakeError(
-                    f"expected flake output attribute '{_display(cursor.name)}' to be a derivation or path but found "
-                    f"{self.trees.evaluator.type_name(value)}: {self.trees.show_value(value)}"
-                )
-            return [Target(path)]
-        drv_path = self.store_path(cursor.get("drvPath").string())
-        names = self.outputs.names
-        if self.outputs.default:
-            names = self.default_outputs(cursor)
-        return [
-            Target(
-                DerivedPath(drv_path, OutputsSpec(names)),
-                _display(cursor.name),
-                self.priority(cursor),
-                self.reference,
-                self.locked_flake().flake.locked,
-                self.outputs,
-            )
-        ]
-
-    def priority(self, cursor: Cursor) -> int | None:
-        if cursor.maybe("outputSpecified") is not None:
-            return None
-        meta = cursor.maybe("meta")
-        priority = meta.maybe("priority") if meta is not None else None
-        return None if priority is None else priority.integer()
-
-    def default_outputs(self, cursor: Cursor) -> frozenset[str]:
-        names: set[str] = set()
-        specified, meta = cursor.maybe("outputSpecified"), cursor.maybe("meta")
-        if specified is not None:
-            name = cursor.maybe("outputName")
-            if specified.boolean() and name is not None:
-                names.add(name.string())
-        elif meta is not None:
-            wanted = meta.maybe("outputsToInstall")
-            if wanted is not None:
-                names.update(wanted.strings())
-        return frozenset(names or {"out"})
-
-    def nixpkgs_reference(self) -> FlakeReference:
-        """Where `bashInteractive` comes from: the flake's own input `nixpkgs`, else the registry's."""
-        from frazil.flake.lock import LockedNode
-
-        node = self.locked_flake().lock_file.find_input(("nixpkgs",))
-        if isinstance(node, LockedNode) and node.is_flake:
-            return node.locked
-        return FlakeReference({"type": "indirect", "id": "nixpkgs"})
-
-
-class AttributeInstallable(ValueInstallable):
-    """An attribute path of the value of `--file` or `--expr`, arguments of functions on the way filled in."""
-
-    def __init__(
-        self,
-        trees: Trees,
-        root: Value,
-        attribute_path: str,
-        outputs: OutputsSpecification,
-        auto_arguments: Mapping[str, Value],
-    ) -> None:
-        self.trees, self.root, self.outputs, self.auto_arguments = trees, root, outputs, auto_arguments
-        self.attribute_path = "" if attribute_path == "." else attribute_path
-
-    def what(self) -> str:
-        return self.attribute_path
-
-    def cursors(self, *, auto_call: bool = False) -> list[Cursor]:
-        names = parse_attribute_path(_byte_string(self.attribute_path))
-        evaluator = self.trees.evaluator
-        value = select(evaluator, self.root, names, self.auto_arguments)
-        if auto_call:
-            value = evaluator.auto_call(evaluator.force(value), self.auto_arguments)
-        return [Cursor(evaluator, value)]
-
-    def targets(self) -> list[Target]:
-        from frazil.flake.derivations import find_derivations
-
-        value = self.value()
-        path = self.single_path(value, f"while evaluating the attribute '{self.attribute_path}'")
-        if path is not None:
-            return [Target(path)]
-        directory = self.trees.context.store.directory
-        wanted: dict[StorePath, OutputsSpec] = {}
-        for package in find_derivations(self.trees.evaluator, value, directory, self.auto_arguments):
-            drv_path = package.drv_path
-            if drv_path is None:
-                raise FlakeError(f"'{self.what()}' is not a derivation")
-            names = self.outputs.names
-            if self.outputs.default:
-                names = frozenset(package.outputs_to_install() or ["out"])
-            spec = OutputsSpec(names)
-            wanted[drv_path] = wanted[drv_path].union(spec) if drv_path in wanted else spec
-        return [Target(DerivedPath(drv_path, spec), outputs=self.outputs) for drv_path, spec in sorted(wanted.items())]
-
-
-def select(evaluator: Any, root: Value, names: Sequence[str], auto_arguments: Mapping[str, Value]) -> Value:
-    """Nix's attribute-path rule for expressions: functions are called on the way, numbers index lists."""
-    from frazil.lang.errors import MissingAttribute, TypeMismatch
-    from frazil.lang.values import MISSING, Attrs
-
-    text, value = show_attribute_path(names), root
-    for name in names:
-        value = evaluator.auto_call(evaluator.force(value), auto_arguments)
-        what = f"the expression selected by the selection path '{text}' should be a"
-        if name.isascii() and name.isdigit() and int(name) < 1 << 32:
-            if not isinstance(value, list):
-                raise TypeMismatch(f"{what} list but is {evaluator.type_name(value)}")
-            if int(name) >= len(value):
-                raise MissingAttribute(f"list index {int(name)} in selection path '{text}' is out of range")
-            value = value[int(name)]
-            continue
-        if not isinstance(value, Attrs):
-            raise TypeMismatch(f"{what} set but is {evaluator.type_name(value)}")
-        if not name:
-            raise FlakeError(f"empty attribute name in selection path '{text}'")
-        found = value.lookup(name)
-        if found is MISSING:
-            suggestions: Suggestions = set()
-            Cursor(evaluator, value).suggest(name, suggestions)
-            raise MissingAttribute(
-                f"attribute '{name}' in selection path '{text}' not found", suggestions=trim(suggestions)
-            )
-        value = found
-    return evaluator.force(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,18 +143,3 @@ def _read_link(path: str) -> str | None:
     except OSError:
         return None
     return os.path.normpath(os.path.join(os.path.dirname(path), target))
-
-
-def _alternatives(paths: Sequence[str]) -> str:
-    """`'a', 'b' or 'c'`."""
-    quoted = [f"'{path}'" for path in paths]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
-
-
-def _display(text: str) -> str:
-    """A string of the language as ordinary text."""
-    return text.encode("latin-1").decode("utf-8", "surrogateescape")
-
-
-def _byte_string(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("latin-1")

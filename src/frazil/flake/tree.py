@@ -16,6 +16,7 @@ from frazil.flake.reference import Attribute, FlakeReference
 
 if TYPE_CHECKING:
     from frazil.fetch.inputs import FetchContext, FetchedTree
+    from frazil.flake.cache import OutputCache
     from frazil.flake.cursor import Cursor
     from frazil.flake.locking import LockedFlake, LockFlags
 
@@ -61,6 +62,8 @@ class Trees:
         self.effects = session.effects
         self.color = color
         self.use_registries = True
+        self.use_cache = True
+        self._cache: OutputCache | None = None
         self._fetched: dict[str, Tree] = {}
         self._by_path: dict[str, Tree] = {}
         self._outputs: dict[int, tuple[LockedFlake, Cursor]] = {}
@@ -69,6 +72,15 @@ class Trees:
     def context(self) -> FetchContext:
         context: FetchContext = self.session.fetch_context
         return context
+
+    @property
+    def cache(self) -> OutputCache | None:
+        if self.use_cache and self._cache is None:
+            from frazil.fetch.settings import cache_directory
+            from frazil.flake.cache import OutputCache, default_path
+
+            self._cache = OutputCache(default_path(cache_directory(self.context.settings)))
+        return self._cache if self.use_cache else None
 
     def warn(self, text: str) -> None:
         from frazil.activity import Verbosity
