@@ -59,25 +59,43 @@ class Failure(Enum):
 
 
 class DerivationFailed(FrazilError):
-    """One derivation's build failed; others may go on. Kept in its `BuildResult`."""
+    """One derivation's build failed; others may go on. Kept in its `BuildResult`.
 
-    def __init__(self, failure: Failure, message: str, *, hint: str | None = None) -> None:
+    `caused_by`: what happened to the derivations it needed.
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        message: str,
+        *,
+        hint: str | None = None,
+        caused_by: frozenset[Failure] = frozenset(),
+    ) -> None:
         super().__init__(message, hint=hint)
         self.failure = failure
+        self.caused_by = caused_by
 
 
 class BuildFailed(BuildError):
     """Raised by `realise` once everything that could run has run.
 
     `exit_status` is that of `nix-build` and `nix-store --realise` (1, or 100 with bits); `nix build` ends with 1.
-    `failures` are all of them, the one shown first.
+    `failures` are all of them, the one shown first; `targets` what was asked for and failed, as text.
     """
 
     def __init__(
-        self, message: str, failures: list[DerivationFailed], *, exit_status: int, hint: str | None = None
+        self,
+        message: str,
+        failures: list[DerivationFailed],
+        *,
+        exit_status: int,
+        hint: str | None = None,
+        targets: list[str] | None = None,
     ) -> None:
         super().__init__(message, hint=hint, exit_status=exit_status)
         self.failures = failures
+        self.targets = targets or []
 
 
 def failing_exit_status(failures: set[Failure]) -> int:

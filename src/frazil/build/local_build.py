@@ -17,7 +17,7 @@ from frazil.activity import Verbosity
 from frazil.build import sandbox as sandboxes
 from frazil.build.directories import BuildDirectory
 from frazil.build.environment import BuilderEnvironment, builder_environment
-from frazil.build.errors import BuildError, DerivationFailed, Failure, SandboxUnavailable
+from frazil.build.errors import BuildError, Failure, SandboxUnavailable
 from frazil.build.options import DerivationOptions
 from frazil.build.outputs import Registration
 from frazil.build.settings import BuildSettings
@@ -382,7 +382,7 @@ class LocalBuild:
         if not self.isolated:
             finals = {path for path, _ in self.known.values()}
             for path in self.scratch.values():
-                if path not in finals:
+                if path not in finals or (self.mode == "check" and (path, False) in self.known.values()):
                     delete_tree(self._real_scratch(path))
         if self.directory is not None:
             directory, self.directory = self.directory, None

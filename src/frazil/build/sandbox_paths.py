@@ -1,7 +1,7 @@
 """Which host paths a sandbox shows besides the inputs.
 
-In: settings (`sandbox-paths`, `sandbox-shell`), a derivation's `__impureHostDeps`, the pre-build hook. Out: mounts, with
-the closures of store objects among them. Source of truth: the manual's `sandbox-paths` and `pre-build-hook`.
+In: settings (`sandbox-paths`, `sandbox-shell`), a derivation's `__impureHostDeps`, the pre-build hook. Out: mounts,
+with the closures of store objects among them. Source of truth: the manual's `sandbox-paths` and `pre-build-hook`.
 """
 
 from __future__ import annotations

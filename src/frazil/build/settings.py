@@ -53,6 +53,8 @@ class BuildSettings:
     log_lines: int = 25
     keep_build_log: bool = True
     compress_build_log: bool = True
+    log_command: str = "frazil log"
+    """How an error says the whole log is shown."""
     print_build_logs: bool = False
     """Whether the reporter shows the lines of builders anyway: an error then repeats none."""
     build_poll_interval: int = 5

@@ -1,0 +1,251 @@
+"""Cooperating tasks and the loop that runs them.
+
+A goal is a generator. It yields what it waits for: a list of other goals, `SLOT` (a free place for a builder),
+`A_WHILE` (a lock to be tried again), or a `Child` (its next event). One thread does it all with `poll`: builders are
+processes of their own, all that happens here is moving log bytes and registering outputs, and SQLite connections and
+locks need not be shared. Source of truth for what a failure does to others: libstore's `Goal` and `Worker`.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from frazil.build.errors import DerivationFailed
+from frazil.build.result import Status
+from frazil.store.path import StorePath
+
+SLOT = "slot"
+A_WHILE = "a while"
+READ_SIZE = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A goal's success."""
+
+    status: Status
+    outputs: Mapping[str, StorePath] = field(default_factory=dict)
+    derivation: StorePath | None = None
+    start_time: int = 0
+    stop_time: int = 0
+
+
+Outcome = Done | DerivationFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfFile:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    seconds: int
+
+
+Event = Output | EndOfFile | TimedOut
+Wait: TypeAlias = "Sequence[Goal] | str | Child"
+Steps = Generator[Wait, Event | None, Outcome]
+
+
+class Goal:
+    """`quiet`: whoever waits for it reports its failure itself."""
+
+    __slots__ = ("failed", "key", "outcome", "quiet", "steps", "waiters", "waiting")
+
+    def __init__(self, key: object, *, quiet: bool = False) -> None:
+        self.key = key
+        self.quiet = quiet
+        self.steps: Steps | None = None
+        self.outcome: Outcome | None = None
+        self.waiters: list[Goal] = []
+        self.waiting: set[Goal] = set()
+        self.failed = 0
+        """How many of the goals it waited for last have failed."""
+
+    @property
+    def done(self) -> Done | None:
+        return self.outcome if isinstance(self.outcome, Done) else None
+
+
+class Child:
+    """A running builder's terminal and its time limits (seconds, 0 for none)."""
+
+    __slots__ = ("descriptor", "goal", "heard", "silence", "started", "total")
+
+    def __init__(self, descriptor: int, total: int, silence: int) -> None:
+        self.descriptor = descriptor
+        self.total = total
+        self.silence = silence
+        self.started = self.heard = time.monotonic()
+        self.goal: Goal | None = None
+
+    def deadline(self) -> tuple[float, int] | None:
+        """When it times out, and after how long."""
+        limits = []
+        if self.silence:
+            limits.append((self.heard + self.silence, self.silence))
+        if self.total:
+            limits.append((self.started + self.total, self.total))
+        return min(limits) if limits else None
+
+
+class Loop:
+    """Runs goals until the wanted ones are done."""
+
+    def __init__(self, *, max_jobs: int, keep_going: bool, poll_interval: float) -> None:
+        self.max_jobs = max_jobs
+        self.keep_going = keep_going
+        self.poll_interval = poll_interval
+        self.running = 0
+        """Builders that occupy a slot; counted by those who start them."""
+        self.stopping = False
+        self._ready: deque[tuple[Goal, Event | None]] = deque()
+        self._for_slot: deque[Goal] = deque()
+        self._sleeping: list[tuple[float, Goal]] = []
+        self._children: dict[int, Child] = {}
+        self._goals: list[Goal] = []
+
+    def add(self, goal: Goal, steps: Steps) -> Goal:
+        goal.steps = steps
+        self._goals.append(goal)
+        self._ready.append((goal, None))
+        return goal
+
+    def run(self, top: Sequence[Goal]) -> None:
+        """Without `keep_going` the first top goal that fails ends everything; goals cut off stay without outcome."""
+        try:
+            while any(goal.outcome is None for goal in top) and not self.stopping:
+                self._run_ready(top)
+                if any(goal.outcome is None for goal in top) and not self.stopping:
+                    self._wait()
+        finally:
+            self._close()
+
+    def _run_ready(self, top: Sequence[Goal]) -> None:
+        while self._ready and not self.stopping:
+            goal, event = self._ready.popleft()
+            if goal.outcome is None:
+                self._step(goal, event)
+                self.stopping = self._has_failed(goal) and goal in top and not self.keep_going
+
+    @staticmethod
+    def _has_failed(goal: Goal) -> bool:
+        return isinstance(goal.outcome, DerivationFailed)
+
+    def _step(self, goal: Goal, event: Event | None) -> None:
+        assert goal.steps is not None
+        try:
+            wait = goal.steps.send(event)
+        except StopIteration as stop:
+            self._finish(goal, stop.value)
+            return
+        except DerivationFailed as failure:
+            self._finish(goal, failure)
+            return
+        if isinstance(wait, Child):
+            wait.goal = goal
+            self._children[wait.descriptor] = wait
+        elif wait == SLOT:
+            self._for_slot.append(goal)
+            self.wake_for_slot()
+        elif wait == A_WHILE:
+            self._sleeping.append((time.monotonic() + self.poll_interval, goal))
+        else:
+            assert not isinstance(wait, str)
+            self._await(goal, wait)
+
+    def _await(self, goal: Goal, others: Sequence[Goal]) -> None:
+        goal.failed = sum(isinstance(other.outcome, DerivationFailed) for other in others)
+        goal.waiting = {other for other in others if other.outcome is None}
+        if not goal.waiting or (goal.failed and not self.keep_going):
+            goal.waiting = set()
+            self._ready.append((goal, None))
+            return
+        for other in goal.waiting:
+            other.waiters.append(goal)
+
+    def _finish(self, goal: Goal, outcome: Outcome) -> None:
+        goal.outcome = outcome
+        failed = isinstance(outcome, DerivationFailed)
+        waiters, goal.waiters = goal.waiters, []
+        for waiter in waiters:
+            if goal not in waiter.waiting:
+                continue
+            waiter.waiting.discard(goal)
+            waiter.failed += failed
+            if not waiter.waiting or (failed and not self.keep_going):
+                waiter.waiting = set()
+                # Before everything else: a failure climbs to the top before anything new is started.
+                (self._ready.appendleft if failed else self._ready.append)((waiter, None))
+
+    def wake_for_slot(self) -> None:
+        """After a builder ended: one goal may try for its place."""
+        if self._for_slot and self.running < self.max_jobs:
+            self._ready.append((self._for_slot.popleft(), None))
+
+    def forget(self, child: Child) -> None:
+        self._children.pop(child.descriptor, None)
+
+    # -------------------------------------------------------------------------------------------------------- waiting
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        deadlines = [when for when, _ in self._sleeping]
+        for child in self._children.values():
+            limit = child.deadline()
+            if limit is not None:
+                deadlines.append(limit[0])
+        if not self._children and not deadlines:
+            raise RuntimeError("goals wait for each other")
+        poll = select.poll()
+        for descriptor in self._children:
+            poll.register(descriptor, select.POLLIN)
+        # Rounded up: a wait that ends a moment early would spin.
+        timeout = max(0, int((min(deadlines) - now) * 1000) + 1) if deadlines else None
+        for descriptor, _ in poll.poll(timeout):
+            self._read(self._children[descriptor])
+        now = time.monotonic()
+        self._wake_sleepers(now)
+        self._time_out(now)
+
+    def _read(self, child: Child) -> None:
+        try:
+            data = os.read(child.descriptor, READ_SIZE)
+        except OSError:  # a terminal whose other side is closed says EIO
+            data = b""
+        assert child.goal is not None
+        self.forget(child)
+        child.heard = time.monotonic()
+        self._ready.append((child.goal, Output(data) if data else EndOfFile()))
+
+    def _wake_sleepers(self, now: float) -> None:
+        awake = [goal for when, goal in self._sleeping if when <= now]
+        self._sleeping = [(when, goal) for when, goal in self._sleeping if when > now]
+        self._ready.extend((goal, None) for goal in awake)
+
+    def _time_out(self, now: float) -> None:
+        for child in list(self._children.values()):
+            limit = child.deadline()
+            if limit is not None and limit[0] <= now:
+                assert child.goal is not None
+                self.forget(child)
+                self._ready.append((child.goal, TimedOut(limit[1])))
+
+    def _close(self) -> None:
+        """Ends goals cut off, the youngest first: their `finally` clauses kill builders and release locks."""
+        for goal in reversed(self._goals):
+            if goal.outcome is None and goal.steps is not None:
+                goal.steps.close()
+        self._children.clear()

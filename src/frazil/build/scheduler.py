@@ -1,0 +1,121 @@
+"""Makes store paths valid: finds what is missing, builds it in order, several builders at once.
+
+In: derived paths. Out: a `BuildResult` for each, or `BuildFailed` once everything that could run has run. What each
+goal does is in `derivation_goal` and `build_goal`; the loop in `goals`. Source of truth: libstore's worker and entry
+points, for the wording of errors and exit statuses too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from frazil.activity import Reporter
+from frazil.build.errors import BuildFailed, DerivationFailed, failing_exit_status
+from frazil.build.result import BuildResult
+from frazil.build.settings import BuildSettings
+from frazil.errors import FrazilBug
+from frazil.store.derived_path import DerivedPath
+
+if TYPE_CHECKING:
+    from frazil.build.goals import Goal
+    from frazil.build.substitution import Substituter
+    from frazil.store.local import LocalStore
+
+MODES = ("normal", "check", "repair")
+
+
+def realise(
+    store: LocalStore,
+    targets: Sequence[DerivedPath],
+    settings: BuildSettings,
+    reporter: Reporter,
+    *,
+    mode: str = "normal",
+    substituter: Substituter | None = None,
+) -> list[BuildResult]:
+    """Makes all targets valid, or (`check`) builds them again and compares, or (`repair`) mends corrupt ones.
+
+    Results come in the order of `targets`. Raises BuildFailed; other errors (BuildError, StoreError) end everything.
+    """
+    if mode not in MODES:
+        raise FrazilBug(f"unknown build mode '{mode}'")
+    if not targets:
+        return []
+    store.flush()
+    quick = _all_valid(store, targets) if mode == "normal" else None
+    if quick is not None:
+        return quick
+    from frazil.build.worker import Worker
+
+    with Worker(store, settings, reporter, mode, substituter) as worker:
+        goals = worker.run(targets)
+    return _results(store, targets, goals, reporter)
+
+
+def _all_valid(store: LocalStore, targets: Sequence[DerivedPath]) -> list[BuildResult] | None:
+    """The common case that nothing is to be done, without any machinery; None where something may be."""
+    from frazil.build.result import Status
+    from frazil.store.errors import StoreError
+
+    results = []
+    for target in targets:
+        store.add_temporary_root(target.base)
+        if target.through or not store.is_registered(target.base):
+            return None
+        if target.outputs is None:
+            results.append(BuildResult(target, Status.ALREADY_VALID))
+            continue
+        try:
+            drv = store.read_derivation(target.base)
+            known = {name: path for name, path in drv.output_paths(store.directory).items() if path is not None}
+        except StoreError:
+            return None
+        wanted = drv.outputs if target.outputs.names is None else target.outputs.names
+        for name in wanted:
+            if name not in known:
+                return None
+            store.add_temporary_root(known[name])
+            if not store.is_registered(known[name]):
+                return None
+        results.append(
+            BuildResult(target, Status.ALREADY_VALID, target.base, {name: known[name] for name in sorted(wanted)})
+        )
+    return results
+
+
+def _results(
+    store: LocalStore, targets: Sequence[DerivedPath], goals: Sequence[Goal], reporter: Reporter
+) -> list[BuildResult]:
+    failed = [(target, goal) for target, goal in zip(targets, goals) if isinstance(goal.outcome, DerivationFailed)]
+    if failed:
+        raise _failure(store, failed, reporter)
+    return [_result(target, goal) for target, goal in zip(targets, goals)]
+
+
+def _result(target: DerivedPath, goal: Goal) -> BuildResult:
+    done = goal.done
+    if done is None:
+        raise FrazilBug("a goal was cut off although nothing failed")
+    return BuildResult(
+        target, done.status, done.derivation, done.outputs, start_time=done.start_time, stop_time=done.stop_time
+    )
+
+
+def _failure(store: LocalStore, failed: Sequence[tuple[DerivedPath, Goal]], reporter: Reporter) -> BuildFailed:
+    """One failure is the error itself; of several, each is logged and the error names them."""
+    from frazil.activity import Verbosity
+
+    causes: list[DerivationFailed] = []
+    for _, goal in failed:
+        if isinstance(goal.outcome, DerivationFailed) and goal.outcome not in causes:
+            causes.append(goal.outcome)
+    every = {failure for cause in causes for failure in cause.caused_by | {cause.failure}}
+    status = failing_exit_status(every)
+    names = sorted({target.show(store.directory) for target, _ in failed})
+    if len(names) == 1:
+        return BuildFailed(causes[0].message, causes, exit_status=status, hint=causes[0].hint, targets=names)
+    for cause in causes:
+        reporter.log(Verbosity.ERROR, f"error: {cause.message}")
+    quoted = ", ".join(f"'{name}'" for name in names)
+    return BuildFailed(f"build of {quoted} failed", causes, exit_status=status, targets=names)

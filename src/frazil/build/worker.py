@@ -1,0 +1,204 @@
+"""What the goals of one `realise` share: settings, progress, and the one goal for each thing to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from frazil.activity import Activity, ActivityType, Reporter, Verbosity
+from frazil.build.errors import BuildError, DerivationFailed, Failure
+from frazil.build.goals import Goal, Loop, Steps
+from frazil.build.settings import BuildSettings
+from frazil.store.derivation import Derivation
+from frazil.store.derived_path import DerivedPath, OutputsSpec
+from frazil.store.path import StorePath
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from frazil.build.substitution import Substituter
+    from frazil.store.local import LocalStore
+
+_LOCK_POLL = 0.2
+"""Seconds between tries of a lock; the setting `build-poll-interval` is an upper bound."""
+
+
+@dataclass(slots=True)
+class Counts:
+    expected: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+
+
+class Worker:
+    """A context manager: leaving it ends what still runs."""
+
+    def __init__(
+        self,
+        store: LocalStore,
+        settings: BuildSettings,
+        reporter: Reporter,
+        mode: str,
+        substituter: Substituter | None,
+    ) -> None:
+        self.store, self.settings, self.reporter, self.mode = store, settings, reporter, mode
+        self.substituter = substituter if settings.substitute else None
+        self.loop = Loop(
+            max_jobs=settings.max_jobs,
+            keep_going=settings.keep_going,
+            poll_interval=min(_LOCK_POLL, settings.build_poll_interval or _LOCK_POLL),
+        )
+        self.counts = Counts()
+        self.failures: set[Failure] = set()
+        self._goals: dict[object, Goal] = {}
+        self._all = Activity(reporter, ActivityType.REALISE, "", level=Verbosity.ERROR)
+        self.builds = Activity(reporter, ActivityType.BUILDS, "", level=Verbosity.ERROR)
+
+    def __enter__(self) -> Worker:
+        from frazil.build.directories import remove_stale
+
+        if self.settings.substituters and self.settings.substitute and self.substituter is None:
+            self.store.warn("binary caches are configured, but cannot be used yet: building what is missing")
+        if not self.store.config.read_only:
+            remove_stale(self.settings.build_dir or f"{self.store.config.state_dir}/builds", self.store.warn)
+        self._all.__enter__()
+        self.builds.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.builds.__exit__(kind, error, trace)
+        self._all.__exit__(kind, error, trace)
+
+    def run(self, targets: Sequence[DerivedPath]) -> list[Goal]:
+        goals = [self.target_goal(target) for target in targets]
+        self.loop.run(list(dict.fromkeys(goals)))
+        return goals
+
+    def update_progress(self) -> None:
+        counts = self.counts
+        expected = max(counts.expected, counts.done + counts.running)
+        self.builds.progress(counts.done, expected, counts.running, counts.failed)
+
+    # -------------------------------------------------------------------------------------------------------- goals
+
+    def _goal(self, key: object, steps: Callable[[], Steps], *, quiet: bool = False) -> Goal:
+        goal = self._goals.get(key)
+        if goal is None:
+            goal = self._goals[key] = Goal(key, quiet=quiet)
+            self.loop.add(goal, self._reporting(goal, steps()))
+        return goal
+
+    def _reporting(self, goal: Goal, steps: Steps) -> Steps:
+        """A failure that somebody waits for is logged here: whoever waits says only that a dependency failed."""
+        try:
+            return (yield from steps)
+        except DerivationFailed as failure:
+            self.failures.add(failure.failure)
+            if goal.waiters and not goal.quiet:
+                self.reporter.log(Verbosity.ERROR, f"error: {failure.message}")
+            raise
+
+    def target_goal(self, target: DerivedPath) -> Goal:
+        if target.outputs is None:
+            return self.path_goal(target.base)
+        if target.through:
+            return self.chain_goal(target.base, target.through, target.outputs)
+        return self.derivation_goal(target.base, target.outputs, self.mode)
+
+    def path_goal(self, path: StorePath) -> Goal:
+        return self._goal(("path", path), lambda: self._path_steps(path))
+
+    def derivation_goal(self, path: StorePath, outputs: OutputsSpec, mode: str) -> Goal:
+        from frazil.build.derivation_goal import DerivationGoal
+
+        return self._goal(
+            ("derivation", path, outputs.names, mode), lambda: DerivationGoal(self, path, outputs, mode).steps()
+        )
+
+    def chain_goal(self, path: StorePath, through: tuple[str, ...], outputs: OutputsSpec) -> Goal:
+        """Outputs of a derivation that is itself the output of another."""
+        return self._goal(("chain", path, through, outputs.names), lambda: self._chain_steps(path, through, outputs))
+
+    def build_goal(self, path: StorePath, drv: Derivation, mode: str) -> Goal:
+        """Builds a derivation whose inputs are plain paths. Its failure is its asker's."""
+        from frazil.build.build_goal import BuildGoal
+
+        return self._goal(("build", path, mode), lambda: BuildGoal(self, path, drv, mode).steps(), quiet=True)
+
+    # -------------------------------------------------------------------------------------------------- simple ones
+
+    def _path_steps(self, path: StorePath) -> Steps:
+        from frazil.build.goals import Done
+        from frazil.build.result import Status
+
+        self.store.add_temporary_root(path)
+        if self.store.is_registered(path):
+            if self.mode == "repair" and not self.contents_good(path):
+                return (yield from self._repair_path(path))
+            return Done(Status.ALREADY_VALID)
+        if self.substitute(path):
+            return Done(Status.SUBSTITUTED)
+        raise DerivationFailed(
+            Failure.NO_SUBSTITUTERS, f"path '{self.store.show(path)}' does not exist and cannot be created"
+        )
+
+    def _repair_path(self, path: StorePath) -> Steps:
+        from frazil.build.goals import Done
+        from frazil.build.result import Status
+        from frazil.store.derived_path import ALL_OUTPUTS
+
+        deriver = self.store.query_info(path).deriver
+        if deriver is None or not self.store.is_valid(deriver):
+            raise BuildError(f"cannot repair path '{self.store.show(path)}'")
+        goal = self.derivation_goal(deriver, ALL_OUTPUTS, "repair")
+        yield [goal]
+        if goal.failed or goal.done is None:
+            raise BuildError(f"cannot repair path '{self.store.show(path)}'")
+        return Done(Status.BUILT)
+
+    def _chain_steps(self, path: StorePath, through: tuple[str, ...], outputs: OutputsSpec) -> Steps:
+        current = path
+        for name in through:
+            goal = self.derivation_goal(current, OutputsSpec(frozenset({name})), "normal")
+            yield [goal]
+            if goal.done is None:
+                raise self.obtaining_failed(f"{self.store.show(path)}^{'^'.join(through)}", goal)
+            current = goal.done.outputs[name]
+        if not current.is_derivation:
+            raise BuildError(f"'{self.store.show(current)}' is not a derivation")
+        last = self.derivation_goal(current, outputs, self.mode if self.mode != "check" else "normal")
+        last.quiet = True
+        yield [last]
+        if last.outcome is None or isinstance(last.outcome, DerivationFailed):
+            raise last.outcome or DerivationFailed(Failure.MISC_FAILURE, "the build was cut off")
+        return last.outcome
+
+    def obtaining_failed(self, text: str, goal: Goal) -> DerivationFailed:
+        return DerivationFailed(
+            Failure.DEPENDENCY_FAILED, f"failed to obtain derivation of '{text}'", caused_by=causes([goal])
+        )
+
+    def substitute(self, path: StorePath) -> bool:
+        return self.substituter is not None and self.substituter.substitute(path, self._all)
+
+    def contents_good(self, path: StorePath) -> bool:
+        """Whether a valid path's bytes are what was registered."""
+        import os
+
+        from frazil.store.nar import hash_path
+
+        real = f"{self.store.config.real_store_dir}/{path.base}"
+        return os.path.lexists(real) and hash_path(real)[0] == self.store.query_info(path).nar_hash
+
+
+def causes(goals: Sequence[Goal]) -> frozenset[Failure]:
+    """What went wrong in goals, and in what they needed: exit statuses tell of all of it."""
+    found: set[Failure] = set()
+    for goal in goals:
+        if isinstance(goal.outcome, DerivationFailed):
+            found |= goal.outcome.caused_by | {goal.outcome.failure}
+    return frozenset(found)
