@@ -83,7 +83,8 @@ def write_out(
 
 def _read_blob(repository: Repository, entry: TreeEntry) -> bytes:
     try:
-        data = repository.libgit2[entry.oid].data
+        blob: Any = repository.libgit2[entry.oid]
+        data = blob.data
     except (KeyError, AttributeError) as error:
         raise GitError(
             f"Git object '{entry.oid}' ('{os.fsdecode(entry.path)}') of '{repository.directory}' is missing",
@@ -103,7 +104,7 @@ def _write_file(path: bytes, data: bytes, mode: int) -> None:
 
 def read_file(repository: Repository, tree: str, path: bytes) -> bytes | None:
     """The contents of one file of a tree, or None."""
-    current = repository.libgit2[tree]
+    current: Any = repository.libgit2[tree]
     for name in path.split(b"/"):
         try:
             current = repository.libgit2[current[os.fsdecode(name)].id]

@@ -149,10 +149,10 @@ class MercurialScheme(InputScheme):
         if url.scheme not in ("hg+http", "hg+https", "hg+ssh", "hg+file"):
             return None
         result: InputAttributes = {"type": "hg"}
-        rest = {}
+        rest: InputAttributes = {}
         for name, value in url.query.items():
             (result if name in ("rev", "ref") else rest)[name] = value
-        result["url"] = str(url.with_scheme(url.transport).with_query(rest))
+        result["url"] = str(url.with_scheme(url.transport).with_query(attr.query_of(rest)))
         return self.check(result)
 
     def check(self, attributes: InputAttributes) -> InputAttributes:

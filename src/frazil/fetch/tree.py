@@ -96,6 +96,20 @@ def _copy_directory(path: str, context: FetchContext) -> tuple[StorePath, Hash, 
     return (*found, modified)
 
 
+def add_filtered_directory(
+    path: str, keep: Callable[[str, str], bool], domain: str, context: FetchContext
+) -> tuple[StorePath, Hash]:
+    """As for a `path:` input, of what `keep` (full path, kind) lets through; unchanged, it is not read again."""
+    stamp, _, racy = stamp_directory(path, keep)
+    key = {"path": path, "stamp": stamp}
+    found = find_cached_tree(context, domain, key, "source")
+    if found is None:
+        found = add_tree(context, path, filter=keep)
+        if not racy:
+            context.cache.put(domain, key, {"narHash": found[1].sri})
+    return found
+
+
 def _readable(path: str, context: FetchContext) -> str:
     """Where the path is in the file system: a logical store path is looked for in the physical store."""
     if not os.path.lexists(path) and context.store.directory.is_inside(path):
@@ -106,14 +120,14 @@ def _readable(path: str, context: FetchContext) -> str:
     return path
 
 
-def stamp_directory(path: str) -> tuple[str, int, bool]:
-    """A digest of the stamps of everything below a path, the newest modification time in seconds, and whether
-    something changed too recently for the digest to be relied on later."""
+def stamp_directory(path: str, keep: Callable[[str, str], bool] | None = None) -> tuple[str, int, bool]:
+    """A digest of the stamps of everything (that `keep` wants) at and below a path, the newest modification time in
+    seconds, and whether something changed too recently for the digest to be relied on later."""
     import hashlib
 
     state = hashlib.sha256()
     newest = modified = 0
-    for relative, status in _walk(path):
+    for relative, status in _walk(path, keep):
         state.update(os.fsencode(relative))
         state.update(stamp_of(status))
         newest = max(newest, status.st_mtime_ns, status.st_ctime_ns)
@@ -134,7 +148,7 @@ def stamp_of(status: os.stat_result) -> bytes:
     )
 
 
-def _walk(path: str) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(path: str, keep: Callable[[str, str], bool] | None) -> Iterator[tuple[str, os.stat_result]]:
     """Everything at and below a path, in a fixed order, links not followed."""
     try:
         status = os.lstat(path)
@@ -148,6 +162,8 @@ def _walk(path: str) -> Iterator[tuple[str, os.stat_result]]:
                 found = sorted([(entry.name, entry.stat(follow_symlinks=False)) for entry in entries])
             for name, status in found:
                 inner = f"{relative}/{name}"
+                if keep is not None and not keep(path + inner, "directory" if stat.S_ISDIR(status.st_mode) else ""):
+                    continue
                 yield inner, status
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(inner)
