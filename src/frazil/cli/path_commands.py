@@ -1,0 +1,378 @@
+"""`path-info`, `log`, `why-depends`, `store diff-closures`, `derivation show|add`, `nar …`.
+
+Source: the manual pages of these commands.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
+from frazil.cli.context import Context
+from frazil.cli.options import Arguments, Command, Option
+from frazil.cli.store_paths import STORE_PATHS, derived_paths, store_paths
+from frazil.errors import FrazilError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frazil.store.path import StorePath
+    from frazil.store.path_info import PathInfo
+
+
+def print_json(context: Context, arguments: Arguments, value: object) -> None:
+    import json
+
+    pretty = arguments.flag("pretty") or (os.isatty(1) and not arguments.flag("no-pretty"))
+    separators = None if pretty else (",", ":")
+    text = json.dumps(value, indent=2 if pretty else None, separators=separators, sort_keys=True, ensure_ascii=False)
+    context.print(text)
+
+
+# -- path-info -----------------------------------------------------------------------------------------------------
+
+
+def path_info(context: Context, arguments: Arguments) -> None:
+    paths = store_paths(context, arguments)
+    if arguments.flag("json"):
+        print_json(context, arguments, _infos_as_json(context, arguments, paths))
+        return
+    shown = [context.store.show(path) for path in paths]
+    width = max(map(len, shown), default=0)
+    for path, text in zip(paths, shown):
+        info = context.store.query_info(path)
+        line = text
+        if any(arguments.flag(key) for key in ("size", "closure-size", "sigs")):
+            line = text.ljust(width)
+        if arguments.flag("size"):
+            line += _size(arguments, info.nar_size)
+        if arguments.flag("closure-size"):
+            line += _size(arguments, closure_size(context, path))
+        if arguments.flag("sigs"):
+            line += "\t" + " ".join(_marks(info))
+        context.print(line)
+
+
+def _infos_as_json(context: Context, arguments: Arguments, paths: list[StorePath]) -> object:
+    text = arguments.value("json-format")
+    if text is None:
+        context.warn(
+            "'--json' without '--json-format' is deprecated; please specify '--json-format 1' or '--json-format 2'. "
+            "This will become an error in a future release."
+        )
+    elif text not in {"1", "2", "3"}:
+        raise UsageError(f"unsupported path info JSON format version {text}; supported versions are 1, 2 and 3")
+    version = int(text or "1")
+    records: dict[str, object] = {}
+    for path in paths:
+        known = context.store.query_info_or_none(path)
+        key = context.store.show(path) if version == 1 else path.base
+        if known is None:
+            records[key] = None
+            continue
+        record = known.to_json(context.store.directory, version=version)
+        if arguments.flag("closure-size"):
+            record["closureSize"] = closure_size(context, path)
+        records[key] = record
+    if version == 1:
+        return records
+    return {"version": version, "storeDir": context.store.directory.path, "info": records}
+
+
+def closure_size(context: Context, path: StorePath) -> int:
+    return sum(context.store.query_info(p).nar_size for p in context.store.closure([path]))
+
+
+def _size(arguments: Arguments, size: int) -> str:
+    if not arguments.flag("human-readable"):
+        return f"\t{size:11}"
+    from frazil.store.garbage import render_size
+
+    return "\t" + render_size(size).rjust(11)
+
+
+def _marks(info: PathInfo) -> list[str]:
+    marks = ["ultimate"] if info.ultimate else []
+    if info.content_address is not None:
+        marks.append(f"ca:{info.content_address}")
+    return marks + sorted(info.signatures)
+
+
+# -- log -----------------------------------------------------------------------------------------------------------
+
+
+def log(context: Context, arguments: Arguments) -> None:
+    for path in derived_paths(context, arguments):
+        found = context.store.build_log(path.base)
+        if found is None:
+            raise FrazilError(f"build log of '{path.show(context.store.directory)}' is not available")
+        context.print_bytes(found)
+        return
+
+
+# -- why-depends ---------------------------------------------------------------------------------------------------
+
+
+def why_depends(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.build_command import build_paths, outputs_of
+
+    package_text, dependency_text = arguments.positional
+    (package,) = derived_paths(context, arguments, [package_text])
+    if package.outputs is not None:
+        build_paths(context, [package])
+    (dependency,) = derived_paths(context, arguments, [dependency_text])
+    start = outputs_of(context, package)[0][1]
+    targets = [path for _, path in outputs_of(context, dependency)]
+    closure = context.store.closure([start])
+    if not targets or targets[0] not in closure:
+        context.note(f"'{package_text}' does not depend on '{dependency_text}'", _error_level())
+        return
+    distances = _distances(context, closure, targets[0])
+    context.print(context.store.show(start))
+    _print_dependencies(context, arguments, start, targets[0], distances)
+
+
+def _error_level() -> object:
+    from frazil.activity import Verbosity
+
+    return Verbosity.ERROR
+
+
+def _distances(context: Context, closure: set[StorePath], target: StorePath) -> dict[StorePath, int]:
+    """Steps to the target, for every path that leads to it."""
+    referrers: dict[StorePath, set[StorePath]] = {}
+    for path in closure:
+        for reference in context.store.query_references(path):
+            referrers.setdefault(reference, set()).add(path)
+    distances = {target: 0}
+    pending = [target]
+    for path in pending:
+        for referrer in sorted(referrers.get(path, ())):
+            if referrer not in distances:
+                distances[referrer] = distances[path] + 1
+                pending.append(referrer)
+    return distances
+
+
+def _print_dependencies(
+    context: Context, arguments: Arguments, start: StorePath, target: StorePath, distances: dict[StorePath, int]
+) -> None:
+    every = arguments.flag("all")
+    visited: set[StorePath] = set()
+    pending: list[tuple[StorePath, str, bool]] = [(start, "", True)]
+    while pending:
+        path, indent, is_start = pending.pop()
+        if not is_start:
+            head, _, tail = indent.rpartition("\0")
+            context.print(head + tail + context.store.show(path))
+            indent = head + ("│   " if tail == "├───" else "    ")
+        if path in visited or (path == target and not is_start):
+            if path == target and not every:
+                return
+            continue
+        visited.add(path)
+        below = [p for p in context.store.query_references(path) if p in distances and p != path]
+        below.sort(key=lambda p: (distances[p], p))
+        if not every:
+            below = below[:1]
+        entries = []
+        for number, reference in enumerate(below):
+            branch = "└───" if number == len(below) - 1 else "├───"
+            if arguments.flag("precise"):
+                _print_files(context, path, reference, indent)
+            entries.append((reference, f"{indent}\0{branch}", False))
+        pending += reversed(entries)
+
+
+def _print_files(context: Context, path: StorePath, reference: StorePath, indent: str) -> None:
+    """The first file of an object that names another, with what stands around it."""
+    wanted = reference.hash_part.encode()
+    root = context.store.real_path(path)
+    files = [root] if not os.path.isdir(root) else _files_below(root)
+    for name in files:
+        shown = os.path.relpath(name, root) if name != root else os.path.basename(root)
+        if os.path.islink(name):
+            target = os.fsencode(os.readlink(name))
+            if wanted in target:
+                context.print(f"{indent}├───{shown} -> {os.fsdecode(target)}")
+                return
+            continue
+        with open(name, "rb") as file:
+            contents = file.read()
+        at = contents.find(wanted)
+        if at >= 0:
+            around = contents[max(0, at - 32) : at + len(wanted) + 32]
+            text = "".join(chr(b) if 32 <= b < 127 else "." for b in around)
+            context.print(f"{indent}├───{shown}: …{text}…")
+            return
+
+
+def _files_below(root: str) -> list[str]:
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        found += [f"{folder}/{n}" for n in sorted([*names, *(d for d in folders if os.path.islink(f"{folder}/{d}"))])]
+    return found
+
+
+# -- derivations ---------------------------------------------------------------------------------------------------
+
+
+def derivation_show(context: Context, arguments: Arguments) -> None:
+    from frazil.store.derivation_json import show_json
+
+    wanted: list[StorePath] = []
+    for path in derived_paths(context, arguments):
+        if path.base.is_derivation:
+            wanted.append(path.base)
+            continue
+        deriver = context.store.query_info(path.base).deriver
+        if deriver is None:
+            raise FrazilError(f"'{context.store.show(path.base)}' does not have a known deriver")
+        wanted.append(deriver)
+    if arguments.flag("recursive"):
+        wanted = [p for p in context.store.closure(wanted) if p.is_derivation]
+    print_json(context, arguments, show_json((p, context.store.read_derivation(p)) for p in set(wanted)))
+
+
+def derivation_add(context: Context, arguments: Arguments) -> None:
+    from frazil.store.derivation_json import parse_json
+
+    text = sys.stdin.buffer.read()
+    derivation = parse_json(text, context.store.directory, context.store.modulo)
+    if arguments.flag("dry-run"):
+        path = derivation.store_path(context.store.directory)
+    else:
+        path = context.store.write_derivation(derivation)
+    context.print(context.store.show(path))
+
+
+# -- archives ------------------------------------------------------------------------------------------------------
+
+
+def nar_dump(context: Context, arguments: Arguments) -> None:
+    from frazil.store.nar import dump_path
+
+    dump_path(arguments.positional[0], context.print_bytes)
+
+
+def nar_cat(context: Context, arguments: Arguments) -> None:
+    from frazil.store.nar import find_node, list_archive
+
+    archive, inner = arguments.positional
+    with open(archive, "rb") as file:
+        node = find_node(list_archive(file.read), inner)
+        if node is None:
+            raise FrazilError(f"NAR file does not contain path '{inner}'")
+        if node["type"] != "regular":
+            raise FrazilError(f"path '{inner}' inside NAR file is not a regular file")
+        left, offset = node["size"], node["narOffset"]
+        assert isinstance(left, int) and isinstance(offset, int)
+        file.seek(offset)
+        while left > 0 and (data := file.read(min(left, 1 << 18))):
+            context.print_bytes(data)
+            left -= len(data)
+
+
+def nar_ls(context: Context, arguments: Arguments) -> None:
+    from frazil.store.nar import find_node, list_archive
+
+    archive, inner = arguments.positional
+    with open(archive, "rb") as file:
+        node = find_node(list_archive(file.read), inner)
+    if node is None:
+        raise FrazilError(f"NAR file does not contain path '{inner}'")
+    if arguments.flag("json"):
+        print_json(context, arguments, node if arguments.flag("recursive") else _shallow(node))
+        return
+    entries = node.get("entries")
+    if isinstance(entries, dict) and not arguments.flag("directory"):
+        _nar_folder(context, arguments, entries, ".")
+    else:
+        _nar_line(context, arguments, node, os.path.basename(inner.rstrip("/")) or ".")
+
+
+def _shallow(node: dict[str, object]) -> dict[str, object]:
+    entries = node.get("entries")
+    return {**node, "entries": {name: {} for name in entries}} if isinstance(entries, dict) else node
+
+
+def _nar_folder(context: Context, arguments: Arguments, entries: dict[str, dict[str, object]], shown: str) -> None:
+    for name, node in sorted(entries.items()):
+        _nar_line(context, arguments, node, f"{shown}/{name}")
+        below = node.get("entries")
+        if arguments.flag("recursive") and isinstance(below, dict):
+            _nar_folder(context, arguments, below, f"{shown}/{name}")
+
+
+def _nar_line(context: Context, arguments: Arguments, node: dict[str, object], shown: str) -> None:
+    if not arguments.flag("long"):
+        context.print(shown)
+        return
+    kind = node["type"]
+    mode = {"directory": "dr-xr-xr-x", "symlink": "lrwxrwxrwx"}.get(str(kind))
+    if mode is None:
+        mode = "-r-xr-xr-x" if node.get("executable") else "-r--r--r--"
+    size = node.get("size", 0)
+    suffix = f" -> {node['target']}" if kind == "symlink" else ""
+    context.print(f"{mode} {size!s:>20} {shown}{suffix}")
+
+
+LISTING = (
+    Option("--recursive -R", "List folders below, too."),
+    Option("--long -l", "Show types and sizes."),
+    Option("--directory -d", "Show a folder itself, not what is in it."),
+    *JSON,
+)
+
+COMMANDS = {
+    "path-info": Command(
+        path_info,
+        "query information about store paths",
+        STORE_PATHS,
+        JSON,
+        (
+            Option("--size -s", "Print the size of each path's archive."),
+            Option("--closure-size -S", "Print the size of each path's closure."),
+            Option("--human-readable -h", "Print sizes with units."),
+            Option("--sigs", "Print signatures."),
+            Option("--json-format", "The version of the JSON format: 1, 2 or 3.", "version"),
+        ),
+        positional="installables…",
+        at_most=None,
+        examples=[("What a closure takes", "frazil path-info -rsSh ./result")],
+    ),
+    "log": Command(log, "show the build log of a package or path", INSTALLABLES, positional="installable", at_most=1),
+    "why-depends": Command(
+        why_depends,
+        "show why a package has another package in its closure",
+        INSTALLABLES,
+        (
+            Option("--all -a", "Show all ways, not just a shortest."),
+            Option("--precise", "Show the files that name the dependency."),
+            Option("--derivation", "Look at derivations, not outputs."),
+        ),
+        positional="package dependency",
+        at_least=2,
+        at_most=2,
+    ),
+    "derivation show": Command(
+        derivation_show,
+        "show the contents of a store derivation",
+        INSTALLABLES,
+        STDIN,
+        (Option("--recursive -r", "All derivations it needs, too."), *JSON),
+        positional="installables…",
+        at_most=None,
+    ),
+    "derivation add": Command(
+        derivation_add,
+        "add a store derivation that is given as JSON",
+        (Option("--dry-run", "Only print where it would be."),),
+    ),
+    "nar dump-path": Command(nar_dump, "write a path's archive", positional="path", at_least=1, at_most=1),
+    "nar cat": Command(nar_cat, "print a file inside an archive", positional="nar path", at_least=2, at_most=2),
+    "nar ls": Command(
+        nar_ls, "list what an archive holds", LISTING, positional="nar path", at_least=2, at_most=2
+    ),
+}

@@ -1,0 +1,306 @@
+"""`store …`: looking into and after a store. Source: the manual pages of `nix store`."""
+
+from __future__ import annotations
+
+import os
+import stat as file_modes
+
+from frazil.activity import Verbosity
+from frazil.cli.common_options import JSON
+from frazil.cli.context import Context
+from frazil.cli.legacy_store import print_freed
+from frazil.cli.options import Arguments, Command, Option
+from frazil.cli.store_paths import STORE_PATHS, store_paths
+from frazil.errors import FrazilError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frazil.store.path import StorePath
+
+
+# -- looking -------------------------------------------------------------------------------------------------------
+
+
+def real_place(context: Context, text: str) -> str:
+    """A path inside a store object -> where it is in the file system. Raises InvalidPath."""
+    path, rest = context.store.directory.split(os.path.normpath(text) if text.startswith("/") else text)
+    context.store.query_info(path)
+    return context.store.real_path(path) + rest
+
+
+def ls(context: Context, arguments: Arguments) -> None:
+    text = arguments.positional[0]
+    real = real_place(context, text)
+    if not os.path.lexists(real):
+        raise FrazilError(f"path '{text}' does not exist")
+    if arguments.flag("json"):
+        if arguments.flag("directory"):
+            raise UsageError("'--directory' is useless with '--json'")
+        import json
+
+        tree = describe(real, deep=arguments.flag("recursive"), top=True)
+        context.print(json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+        return
+    name = "." if os.path.isdir(real) and not os.path.islink(real) else os.path.basename(real)
+    if name == "." and not arguments.flag("directory"):
+        _list_folder(context, arguments, real, name)
+    else:
+        _list_file(context, arguments, real, name)
+
+
+def describe(real: str, *, deep: bool, top: bool) -> dict[str, object]:
+    """As the JSON listing of an archive."""
+    status = os.lstat(real)
+    if file_modes.S_ISLNK(status.st_mode):
+        return {"type": "symlink", "target": os.readlink(real)}
+    if file_modes.S_ISDIR(status.st_mode):
+        if not (deep or top):
+            return {"type": "directory"}
+        names = sorted(os.listdir(real))
+        entries: dict[str, object] = {
+            name: describe(f"{real}/{name}", deep=True, top=False) if deep else {} for name in names
+        }
+        return {"type": "directory", "entries": entries}
+    found: dict[str, object] = {"type": "regular", "size": status.st_size}
+    if status.st_mode & 0o100:
+        found["executable"] = True
+    return found
+
+
+def _list_folder(context: Context, arguments: Arguments, real: str, shown: str) -> None:
+    for name in sorted(os.listdir(real)):
+        _list_file(context, arguments, f"{real}/{name}", f"{shown}/{name}")
+
+
+def _list_file(context: Context, arguments: Arguments, real: str, shown: str) -> None:
+    status = os.lstat(real)
+    is_folder = file_modes.S_ISDIR(status.st_mode)
+    line = shown
+    if arguments.flag("long"):
+        if file_modes.S_ISLNK(status.st_mode):
+            line = f"lrwxrwxrwx {0:20} {shown} -> {os.readlink(real)}"
+        elif is_folder:
+            line = f"dr-xr-xr-x {0:20} {shown}"
+        else:
+            mode = "-r-xr-xr-x" if status.st_mode & 0o100 else "-r--r--r--"
+            line = f"{mode} {status.st_size:20} {shown}"
+    context.print(line)
+    if is_folder and arguments.flag("recursive"):
+        _list_folder(context, arguments, real, shown)
+
+
+def cat(context: Context, arguments: Arguments) -> None:
+    text = arguments.positional[0]
+    real = real_place(context, text)
+    if not os.path.isfile(real) or os.path.islink(real):
+        problem = "is not a regular file" if os.path.lexists(real) else "does not exist"
+        raise FrazilError(f"path '{text}' {problem}")
+    with open(real, "rb") as file:
+        while data := file.read(1 << 18):
+            context.print_bytes(data)
+
+
+def dump_path(context: Context, arguments: Arguments) -> None:
+    (path,) = _exactly_one(store_paths(context, arguments))
+    context.store.dump_nar(path, context.print_bytes)
+
+
+def _exactly_one(paths: list[StorePath]) -> list[StorePath]:
+    if len(paths) != 1:
+        raise UsageError("this command requires exactly one store path")
+    return paths
+
+
+def info(context: Context, arguments: Arguments) -> None:
+    config = context.store_config
+    uri = config.uri if config.uri != "auto" else "local"
+    context.store.open()
+    if arguments.flag("json"):
+        import json
+
+        context.print(json.dumps({"trusted": True, "url": uri, "version": _version()}, sort_keys=True))
+        return
+    context.note(f"Store URL: {uri}", Verbosity.NOTICE)
+    context.note(f"Version: {_version()}", Verbosity.NOTICE)
+    context.note("Trusted: 1", Verbosity.NOTICE)
+
+
+def _version() -> str:
+    from frazil.cli.program import NIX_VERSION
+
+    return NIX_VERSION
+
+
+# -- adding --------------------------------------------------------------------------------------------------------
+
+
+def add(context: Context, arguments: Arguments) -> None:
+    _add(context, arguments, arguments.value("mode", "nar") or "nar")
+
+
+def add_file(context: Context, arguments: Arguments) -> None:
+    _add(context, arguments, "flat")
+
+
+def add_path(context: Context, arguments: Arguments) -> None:
+    _add(context, arguments, "nar")
+
+
+def _add(context: Context, arguments: Arguments, mode: str) -> None:
+    from frazil.cli.hash_commands import algorithm_of
+
+    if mode not in {"nar", "flat", "text", "git"}:
+        raise UsageError(f"unknown content address method '{mode}', expect 'flat', 'nar', 'text' or 'git'")
+    source = os.path.abspath(arguments.positional[0])
+    name = arguments.value("name") or os.path.basename(source)
+    algorithm = algorithm_of(arguments, "sha256") or "sha256"
+    if arguments.flag("dry-run"):
+        path, _ = context.store.compute_path(name, source, method=mode, algorithm=algorithm)
+    else:
+        path = context.store.add_path(name, source, method=mode, algorithm=algorithm)
+    context.print(context.store.show(path))
+
+
+# -- looking after -------------------------------------------------------------------------------------------------
+
+
+def delete(context: Context, arguments: Arguments) -> None:
+    paths = store_paths(context, arguments)
+    print_freed(context, context.store.delete(paths, ignore_liveness=arguments.flag("ignore-liveness")))
+
+
+def collect(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.settings import parse_integer
+    from frazil.store.garbage import DELETE_DEAD, RETURN_DEAD, Options
+
+    limit = arguments.value("max")
+    dry = arguments.flag("dry-run")
+    options = Options(
+        action=RETURN_DEAD if dry else DELETE_DEAD, max_freed=None if limit is None else parse_integer("max", limit)
+    )
+    results = context.store.collect_garbage(options)
+    if dry:
+        for text in results.paths:
+            context.print(text)
+    else:
+        print_freed(context, results)
+
+
+def verify(context: Context, arguments: Arguments) -> int:
+    """Exit status: 1 corrupt, 2 untrusted, 4 failed, added up."""
+    from frazil.store.nar import hash_path
+
+    corrupted = untrusted = failed = False
+    for path in store_paths(context, arguments):
+        shown = context.store.show(path)
+        context.note(f"checking '{shown}'...", Verbosity.INFO)
+        try:
+            known = context.store.query_info(path)
+            if not arguments.flag("no-contents"):
+                actual, _ = hash_path(context.store.real_path(path), known.nar_hash.algorithm)
+                if actual != known.nar_hash:
+                    corrupted = True
+                    context.note(
+                        f"path '{shown}' was modified! expected hash '{known.nar_hash}', got '{actual}'",
+                        Verbosity.ERROR,
+                    )
+            if not arguments.flag("no-trust") and not _is_trusted(context, arguments, path):
+                untrusted = True
+                context.note(f"path '{shown}' is untrusted", Verbosity.ERROR)
+        except FrazilError as error:
+            failed = True
+            context.note(f"error: {error.message}", Verbosity.ERROR)
+    return (1 if corrupted else 0) | (2 if untrusted else 0) | (4 if failed else 0)
+
+
+def _is_trusted(context: Context, arguments: Arguments, path: StorePath) -> bool:
+    from frazil.cli.settings import parse_integer
+    from frazil.store.signatures import count_good_signatures
+
+    known = context.store.query_info(path)
+    needed = parse_integer("sigs-needed", arguments.value("sigs-needed", "0") or "0")
+    if not needed and (known.ultimate or known.is_content_addressed(context.store.directory)):
+        return True
+    keys = context.settings.words("trusted-public-keys")
+    return count_good_signatures(known, context.store.directory, keys) >= max(1, needed)
+
+
+def optimise(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.legacy_store import optimise as run
+
+    run(context, arguments)
+
+
+def repair(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.legacy_store import repair_path
+
+    arguments.positional = [context.store.show(path) for path in store_paths(context, arguments)]
+    repair_path(context, arguments)
+
+
+def path_from_hash_part(context: Context, arguments: Arguments) -> None:
+    found = context.store.query_from_hash_part(arguments.positional[0])
+    if found is None:
+        raise FrazilError(f"there is no store path corresponding to '{arguments.positional[0]}'")
+    context.print(context.store.show(found))
+
+
+LISTING = (
+    Option("--recursive -R", "List folders below, too."),
+    Option("--long -l", "Show types and sizes."),
+    Option("--directory -d", "Show a folder itself, not what is in it."),
+    *JSON,
+)
+ADDING = (
+    Option("--name -n", "The name in the store (default: the file's).", "name"),
+    Option("--dry-run", "Only print the store path."),
+    Option("--mode", "How contents are hashed: nar, flat, text or git.", "mode"),
+    Option("--hash-algo --algo", "The hash algorithm.", "hash-algo", key="algo"),
+)
+SKIP = (
+    Option("--no-contents", "Do not check contents."),
+    Option("--no-trust", "Do not check signatures."),
+    Option("--sigs-needed -n", "Ask for signatures by *n* keys.", "n"),
+)
+
+COMMANDS = {
+    "store ls": Command(
+        ls, "list what a store path holds", LISTING, positional="path", at_least=1, at_most=1,
+        examples=[("List a package's programs", "frazil store ls -l /nix/store/…-hello-2.12/bin")],
+    ),
+    "store cat": Command(cat, "print a file in the store", positional="path", at_least=1, at_most=1),
+    "store add": Command(add, "add a file or folder to the store", ADDING, positional="path", at_least=1, at_most=1),
+    "store add-file": Command(
+        add_file, "add a file to the store, hashed flat", ADDING, positional="path", at_least=1, at_most=1
+    ),
+    "store add-path": Command(
+        add_path, "add a path to the store", ADDING, positional="path", at_least=1, at_most=1
+    ),
+    "store delete": Command(
+        delete,
+        "delete paths from the store",
+        STORE_PATHS,
+        (Option("--ignore-liveness", "Delete what is alive, too."),),
+        positional="installables…",
+        at_most=None,
+    ),
+    "store gc": Command(
+        collect,
+        "collect garbage",
+        (Option("--dry-run", "Only print what would be deleted."), Option("--max", "Stop after *n* bytes.", "n")),
+    ),
+    "store verify": Command(
+        verify, "check the integrity of store paths", STORE_PATHS, SKIP, positional="installables…", at_most=None
+    ),
+    "store repair": Command(
+        repair, "build damaged store paths again", STORE_PATHS, positional="installables…", at_most=None
+    ),
+    "store optimise": Command(optimise, "replace equal files in the store by hard links"),
+    "store dump-path": Command(
+        dump_path, "write a store path's archive to standard output", STORE_PATHS, positional="installable", at_most=1
+    ),
+    "store info": Command(info, "test whether the store can be accessed", JSON),
+    "store path-from-hash-part": Command(
+        path_from_hash_part, "find a store path by its hash part", positional="hash-part", at_least=1, at_most=1
+    ),
+}
