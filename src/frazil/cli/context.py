@@ -34,6 +34,7 @@ class Context:
         self.log_format: str | None = None
         self.build_logs = legacy
         self.read_only = False
+        self.no_gc_warning = False
         self.offline = self.refresh = False
         self._reporter: LineReporter | JsonReporter | None = None
         self._ready = False
@@ -79,6 +80,7 @@ class Context:
             self.build_logs = True
         if arguments.flag("no-build-output"):
             self.build_logs = False
+        self.no_gc_warning = arguments.flag("no-gc-warning")
         if arguments.flag("readonly-mode"):
             self.read_only = True
         self.offline, self.refresh = arguments.flag("offline"), arguments.flag("refresh")

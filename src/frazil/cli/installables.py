@@ -49,6 +49,12 @@ class Opened:
 
         return lock_flags(self.context, self.arguments, self.trees)
 
+    def flags_without_overrides(self) -> LockFlags:
+        """For flakes other than the one asked for."""
+        from dataclasses import replace
+
+        return replace(self.flags, input_overrides={}, input_updates=frozenset(), apply_config=None)
+
     @property
     def source(self) -> Source:
         if self._source is None:

@@ -269,17 +269,13 @@ def print_freed(context: Context, results: Results) -> None:
 
 
 def delete(context: Context, arguments: Arguments) -> None:
-    results = context.store.delete(
-        store_paths(context, arguments), ignore_liveness=arguments.flag("ignore-liveness")
-    )
+    results = context.store.delete(store_paths(context, arguments), ignore_liveness=arguments.flag("ignore-liveness"))
     print_freed(context, results)
 
 
 def verify(context: Context, arguments: Arguments) -> int:
     no_arguments(arguments)
-    good = context.store.verify(
-        check_contents=arguments.flag("check-contents"), repair=arguments.flag("repair")
-    )
+    good = context.store.verify(check_contents=arguments.flag("check-contents"), repair=arguments.flag("repair"))
     if not good:
         context.warn("not all store errors were fixed")
     return 0 if good else 1
@@ -295,9 +291,7 @@ def verify_path(context: Context, arguments: Arguments) -> int:
         expected = context.store.query_info(path).nar_hash
         actual, _ = hash_path(context.store.real_path(path), expected.algorithm)
         if actual != expected:
-            context.note(
-                f"path '{shown}' was modified! expected hash '{expected}', got '{actual}'", Verbosity.ERROR
-            )
+            context.note(f"path '{shown}' was modified! expected hash '{expected}', got '{actual}'", Verbosity.ERROR)
             status = 1
     return status
 
@@ -321,9 +315,7 @@ def optimise(context: Context, arguments: Arguments) -> None:
 
     no_arguments(arguments)
     statistics = context.store.optimise()
-    context.note(
-        f"{render_size(statistics.bytes_freed)} freed by hard-linking {statistics.files_linked} files"
-    )
+    context.note(f"{render_size(statistics.bytes_freed)} freed by hard-linking {statistics.files_linked} files")
 
 
 def print_environment(context: Context, arguments: Arguments) -> None:
@@ -355,10 +347,26 @@ def query(context: Context, arguments: Arguments) -> None:
 
 COMMON = frozenset({"add-root", "indirect", "stdin", "no-output", "option"})
 QUERY_FLAGS = frozenset(
-    (
-        "outputs requisites references referrers referrers-closure deriver valid-derivers binding hash size tree "
-        "graph graphml resolve roots use-output force-realise include-outputs"
-    ).split()
+    [
+        "outputs",
+        "requisites",
+        "references",
+        "referrers",
+        "referrers-closure",
+        "deriver",
+        "valid-derivers",
+        "binding",
+        "hash",
+        "size",
+        "tree",
+        "graph",
+        "graphml",
+        "resolve",
+        "roots",
+        "use-output",
+        "force-realise",
+        "include-outputs",
+    ]
 )
 OPERATIONS: dict[str, tuple[Callable[[Context, Arguments], int | None], frozenset[str]]] = {
     "realise": (realise, frozenset({"dry-run", "repair", "check", "ignore-unknown"})),

@@ -148,7 +148,11 @@ def _print_tree(context: Context, path: StorePath, first: str, rest: str, done: 
         context.print(head + shown)
         below = list(reversed(context.store.topological(context.store.query_info(current).references)))
         entries = [
-            (item, tail + ("└───" if i == len(below) - 1 else "├───"), tail + ("    " if i == len(below) - 1 else "│   "))
+            (
+                item,
+                tail + ("└───" if i == len(below) - 1 else "├───"),
+                tail + ("    " if i == len(below) - 1 else "│   "),
+            )
             for i, item in enumerate(below)
         ]
         pending += reversed(entries)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from frazil.activity import Verbosity
 from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
 from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command, Option
@@ -125,17 +126,11 @@ def why_depends(context: Context, arguments: Arguments) -> None:
     targets = [path for _, path in outputs_of(context, dependency)]
     closure = context.store.closure([start])
     if not targets or targets[0] not in closure:
-        context.note(f"'{package_text}' does not depend on '{dependency_text}'", _error_level())
+        context.note(f"'{package_text}' does not depend on '{dependency_text}'", Verbosity.ERROR)
         return
     distances = _distances(context, closure, targets[0])
     context.print(context.store.show(start))
     _print_dependencies(context, arguments, start, targets[0], distances)
-
-
-def _error_level() -> object:
-    from frazil.activity import Verbosity
-
-    return Verbosity.ERROR
 
 
 def _distances(context: Context, closure: set[StorePath], target: StorePath) -> dict[StorePath, int]:
@@ -219,7 +214,7 @@ def _files_below(root: str) -> list[str]:
 
 
 def derivation_show(context: Context, arguments: Arguments) -> None:
-    from frazil.store.derivation_json import show_json
+    from frazil.store.derivation_json import show_derivations
 
     wanted: list[StorePath] = []
     for path in derived_paths(context, arguments):
@@ -232,19 +227,21 @@ def derivation_show(context: Context, arguments: Arguments) -> None:
         wanted.append(deriver)
     if arguments.flag("recursive"):
         wanted = [p for p in context.store.closure(wanted) if p.is_derivation]
-    print_json(context, arguments, show_json((p, context.store.read_derivation(p)) for p in set(wanted)))
+    print_json(context, arguments, show_derivations((p, context.store.read_derivation(p)) for p in set(wanted)))
 
 
 def derivation_add(context: Context, arguments: Arguments) -> None:
-    from frazil.store.derivation_json import parse_json
+    from frazil.store.derivation import fill_in_output_paths
+    from frazil.store.derivation_json import parse_text
 
-    text = sys.stdin.buffer.read()
-    derivation = parse_json(text, context.store.directory, context.store.modulo)
+    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    store = context.store
+    derivation = fill_in_output_paths(parse_text(text), store.directory, store.modulo)
     if arguments.flag("dry-run"):
-        path = derivation.store_path(context.store.directory)
+        path = derivation.store_path(store.directory)
     else:
-        path = context.store.write_derivation(derivation)
-    context.print(context.store.show(path))
+        path = store.write_derivation(derivation)
+    context.print(store.show(path))
 
 
 # -- archives ------------------------------------------------------------------------------------------------------
@@ -372,7 +369,5 @@ COMMANDS = {
     ),
     "nar dump-path": Command(nar_dump, "write a path's archive", positional="path", at_least=1, at_most=1),
     "nar cat": Command(nar_cat, "print a file inside an archive", positional="nar path", at_least=2, at_most=2),
-    "nar ls": Command(
-        nar_ls, "list what an archive holds", LISTING, positional="nar path", at_least=2, at_most=2
-    ),
+    "nar ls": Command(nar_ls, "list what an archive holds", LISTING, positional="nar path", at_least=2, at_most=2),
 }

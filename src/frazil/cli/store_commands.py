@@ -265,7 +265,12 @@ SKIP = (
 
 COMMANDS = {
     "store ls": Command(
-        ls, "list what a store path holds", LISTING, positional="path", at_least=1, at_most=1,
+        ls,
+        "list what a store path holds",
+        LISTING,
+        positional="path",
+        at_least=1,
+        at_most=1,
         examples=[("List a package's programs", "frazil store ls -l /nix/store/…-hello-2.12/bin")],
     ),
     "store cat": Command(cat, "print a file in the store", positional="path", at_least=1, at_most=1),
@@ -273,9 +278,7 @@ COMMANDS = {
     "store add-file": Command(
         add_file, "add a file to the store, hashed flat", ADDING, positional="path", at_least=1, at_most=1
     ),
-    "store add-path": Command(
-        add_path, "add a path to the store", ADDING, positional="path", at_least=1, at_most=1
-    ),
+    "store add-path": Command(add_path, "add a path to the store", ADDING, positional="path", at_least=1, at_most=1),
     "store delete": Command(
         delete,
         "delete paths from the store",

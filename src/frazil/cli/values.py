@@ -22,13 +22,13 @@ def pretty_text(session: Session, value: Any) -> str:
     """As `nix eval` prints: everything forced, derivations by their paths."""
     from frazil.lang.printer import print_value
 
-    return print_value(session.evaluator, value, force=True, derivation_paths=True)
+    return print_value(session.evaluator, value, evaluate=True, derivation_paths=True)
 
 
-def json_text(session: Session, value: Any, *, strict: bool = True, copy_to_store: bool = True) -> str:
+def json_text(session: Session, value: Any, *, copy_to_store: bool = True) -> str:
     from frazil.lang.printer import to_json_text
 
-    return to_json_text(session.evaluator, value, set(), copy_to_store=copy_to_store, strict=strict)
+    return to_json_text(session.evaluator, value, set(), copy_to_store=copy_to_store)
 
 
 def xml_text(session: Session, value: Any, *, strict: bool, location: bool) -> str:

@@ -1,0 +1,356 @@
+"""`develop`, `print-dev-env`: the build environment of a derivation. Source: their manual pages.
+
+Entering the shell of an unchanged flake again evaluates nothing: what was found is remembered by what it depends on.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from frazil.cli.build_command import PROFILE, build_paths, set_profile
+from frazil.cli.common_options import INSTALLABLES, JSON
+from frazil.cli.context import Context
+from frazil.cli.evaluation import with_deep_stack
+from frazil.cli.options import APPEND, REST, Arguments, Command, Option
+from frazil.cli.run_commands import ENVIRONMENT, environment_of, exec_program
+from frazil.errors import FrazilError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from frazil.cli.installables import Opened
+    from frazil.dev.environment import BuildEnvironment
+    from frazil.flake.outputs import Installable
+    from frazil.store.derived_path import DerivedPath
+    from frazil.store.path import StorePath
+
+PHASES = ("unpack", "configure", "build", "check", "install", "installcheck")
+
+
+class Shell:
+    """What was found: the environment's store path, where sources are, a bash for people."""
+
+    def __init__(self, path: StorePath, source_directory: str | None = None, bash: str | None = None) -> None:
+        self.path = path
+        self.source_directory = source_directory
+        self.bash = bash
+
+
+def find_shell(context: Context, arguments: Arguments, *, interactive: bool) -> Shell:
+    shell: Shell = with_deep_stack(lambda: _find_shell(context, arguments, interactive))
+    profile = arguments.value("profile")
+    if profile is not None:
+        set_profile(context, profile, [shell.path])
+    return shell
+
+
+def _find_shell(context: Context, arguments: Arguments, interactive: bool) -> Shell:
+    from frazil.cli.installables import Opened
+    from frazil.flake.outputs import FlakeInstallable, StorePathInstallable
+
+    opened = Opened(context, arguments, command="develop")
+    (installable,) = opened.parse(opened.texts()[:1])
+    if isinstance(installable, StorePathInstallable):
+        base = installable.path.base
+        if installable.path.outputs is None and base.name.endswith("-env"):
+            return Shell(base)
+    source = None
+    key: str | None = None
+    question = ""
+    if isinstance(installable, FlakeInstallable):
+        source = opened.trees.source_directory(installable.locked_flake().flake.resolved)
+        key, question = _cache_key(opened, installable)
+        known = _remembered(context, key, question)
+        if known is not None:
+            return Shell(known, source, _interactive_bash(opened, installable) if interactive else None)
+    path = _realise(context, opened, installable)
+    if key is not None:
+        _remember(context, key, question, path)
+    return Shell(path, source, _interactive_bash(opened, installable) if interactive else None)
+
+
+def _realise(context: Context, opened: Opened, installable: Installable) -> StorePath:
+    from frazil.dev.realise import realise_environment
+
+    targets = installable.targets()
+    opened.session.flush()
+    derivations = {target.path.base for target in targets if target.path.base.is_derivation}
+    if len(derivations) != 1:
+        raise FrazilError(
+            f"'{installable.what()}' needs to evaluate to a single derivation, "
+            f"but it evaluated to {len(derivations)} derivations"
+        )
+
+    def realise(paths: Sequence[DerivedPath]) -> None:
+        build_paths(context, paths)
+
+    return realise_environment(context.store, derivations.pop(), realise)
+
+
+# -- remembering ---------------------------------------------------------------------------------------------------
+
+
+def _cache_key(opened: Opened, installable: object) -> tuple[str | None, str]:
+    from frazil.flake.cache import fingerprint
+    from frazil.flake.outputs import FlakeInstallable
+
+    assert isinstance(installable, FlakeInstallable)
+    if not opened.context.settings.boolean("eval-cache"):
+        return None, ""
+    key = fingerprint(installable.locked_flake(), opened.session.settings)
+    store = opened.context.store_config
+    question = " ".join(["develop", store.store_dir, store.real_store_dir, *installable.attribute_paths()])
+    return key, question
+
+
+def _cache(context: Context) -> object:
+    from frazil.fetch.settings import cache_directory
+    from frazil.flake.cache import OutputCache, default_path
+
+    return OutputCache(default_path(cache_directory(context.fetch_settings)))
+
+
+def _remembered(context: Context, key: str | None, question: str) -> StorePath | None:
+    from frazil.flake.cache import OutputCache
+    from frazil.store.errors import BadStorePath
+
+    if key is None:
+        return None
+    cache = _cache(context)
+    assert isinstance(cache, OutputCache)
+    try:
+        answer = cache.get(key, question)
+        if answer is None:
+            return None
+        path = context.store.parse(str(answer.get("environment", "")))
+        context.store.add_temporary_root(path)
+        return path if context.store.is_registered(path) else None
+    except BadStorePath:
+        return None
+    finally:
+        cache.close()
+
+
+def _remember(context: Context, key: str, question: str, path: StorePath) -> None:
+    from frazil.flake.cache import OutputCache
+
+    cache = _cache(context)
+    assert isinstance(cache, OutputCache)
+    cache.put(key, question, {"environment": context.store.show(path)})
+    cache.close()
+
+
+# -- a shell for people --------------------------------------------------------------------------------------------
+
+
+def _interactive_bash(opened: Opened, installable: object) -> str | None:
+    """`bashInteractive` of the flake's own nixpkgs; None where that cannot be had."""
+    from frazil.flake.outputs import FlakeInstallable, OutputsSpecification, attribute_path_prefixes
+
+    if not isinstance(installable, FlakeInstallable):
+        return None
+    context = opened.context
+    try:
+        bash = FlakeInstallable(
+            opened.trees,
+            installable.nixpkgs_reference(),
+            "bashInteractive",
+            OutputsSpecification(),
+            (),
+            attribute_path_prefixes(opened.session.settings.system),
+            opened.flags_without_overrides(),
+        )
+        (target,) = bash.targets()
+        opened.session.flush()
+        from frazil.cli.build_command import outputs_of
+
+        build_paths(context, [target.path])
+        for _, output in outputs_of(context, target.path):
+            if os.path.exists(f"{context.store.real_path(output)}/bin/bash"):
+                return f"{context.store.show(output)}/bin/bash"
+    except FrazilError:
+        return None
+    return None
+
+
+# -- develop -------------------------------------------------------------------------------------------------------
+
+
+def run_develop(context: Context, arguments: Arguments) -> int:
+    phase = _phase(arguments)
+    command = arguments.values.get("command")
+    if phase is not None and command:
+        raise UsageError("you cannot use both '--command' and '--phase'")
+    interactive = phase is None and not command
+    environment = environment_of(arguments)
+    shell = find_shell(context, arguments, interactive=interactive)
+    from frazil.dev.realise import read_environment
+
+    built = read_environment(context.store, shell.path)
+    script = _rc(context, arguments, built)
+    bash = shell.bash or built.text("BASH") or "bash"
+    text = _script(context, script, phase, command, bash)
+    environment["NIX_GCROOT"] = context.store.show(shell.path)
+    environment["SHELL"] = bash
+    if phase is not None and shell.source_directory is not None:
+        os.chdir(shell.source_directory)
+    file = _write_script(text)
+    argv = ["bash", "--rcfile", file] if interactive else ["bash", file]
+    return exec_program(context, [bash, *argv[1:]], environment)
+
+
+def _phase(arguments: Arguments) -> str | None:
+    named = arguments.value("phase")
+    for name in PHASES:
+        if arguments.flag(name):
+            named = "installCheck" if name == "installcheck" else name
+    return named
+
+
+def _rc(context: Context, arguments: Arguments, built: BuildEnvironment) -> str:
+    from frazil.dev.shell import RcOptions, rc_script
+
+    files = {}
+    if built.structured:
+        folder = tempfile.mkdtemp(prefix="nix-develop-")
+        for name, contents in built.structured.items():
+            files[name] = os.path.join(folder, name)
+            with open(files[name], "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(contents)
+    redirects = {}
+    for installable, folder in arguments.all("redirect"):
+        for path in _redirected(context, installable):
+            redirects[path] = os.path.abspath(folder)
+    return rc_script(built, RcOptions(os.path.join(os.getcwd(), "outputs"), redirects, files))
+
+
+def _redirected(context: Context, text: str) -> list[str]:
+    path = context.store.follow_links_to_store_path(text)
+    return [context.store.show(path)]
+
+
+def _script(context: Context, script: str, phase: str | None, command: list[str] | None, bash: str) -> str:
+    from frazil.dev.shell import phase_script, quote
+
+    if context.debug:
+        script += "set -x\n"
+    script += 'command rm -f "$FRAZIL_RC_FILE"; unset FRAZIL_RC_FILE\n'
+    if phase is not None:
+        script += phase_script(phase)
+    elif command:
+        script += f"exec {' '.join(map(quote, command))}\n"
+    else:
+        script = (
+            '[ -n "$PS1" ] && [ -e ~/.bashrc ] && source ~/.bashrc;\nshopt -u expand_aliases\n'
+            + script
+            + "\nshopt -s expand_aliases\n"
+            + _prompts(context)
+        )
+    script += f"SHELL={quote(bash)}\n"
+    if bash.startswith("/"):
+        script += f'PATH={quote(os.path.dirname(bash))}"${{PATH:+:$PATH}}"\n'
+    return script
+
+
+def _prompts(context: Context) -> str:
+    from frazil.dev.shell import quote
+
+    settings = context.settings
+    lines = ""
+    for name, form in (
+        ("bash-prompt", "PS1={};"),
+        ("bash-prompt-prefix", 'PS1={}"$PS1";'),
+        ("bash-prompt-suffix", "PS1+={};"),
+    ):
+        text = settings.text(name)
+        if text:
+            lines += f'[ -n "$PS1" ] && {form.format(quote(text))}\n'
+    return lines
+
+
+def _write_script(text: str) -> str:
+    descriptor, path = tempfile.mkstemp(prefix="nix-shell-")
+    with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(f"FRAZIL_RC_FILE={path!r}\n" + text)
+    return path
+
+
+# -- print-dev-env -------------------------------------------------------------------------------------------------
+
+
+def print_environment(context: Context, arguments: Arguments) -> None:
+    from frazil.dev.realise import read_environment
+
+    shell = find_shell(context, arguments, interactive=False)
+    built = read_environment(context.store, shell.path)
+    if arguments.flag("json"):
+        from frazil.cli.path_commands import print_json
+
+        print_json(context, arguments, built.to_json())
+        return
+    context.print(_rc(context, arguments, _seen_from_outside(context, built)))
+
+
+def _seen_from_outside(context: Context, built: BuildEnvironment) -> BuildEnvironment:
+    """For a store that is elsewhere: the programs on the path become starters that work without a view."""
+    from frazil.build.view import is_shown
+
+    config = context.store_config
+    path = built.text("PATH")
+    if path is None or is_shown(config.store_dir, config.real_store_dir):
+        return built
+    from dataclasses import replace
+
+    from frazil.dev.environment import Variable
+    from frazil.dev.outside import Place, outside_path
+    from frazil.fetch.settings import cache_directory
+
+    place = Place(config.store_dir, config.real_store_dir)
+    changed = outside_path(path, place, cache_directory(context.fetch_settings))
+    exported = built.variables["PATH"].exported
+    return replace(built, variables={**built.variables, "PATH": Variable(changed, exported)})
+
+
+REDIRECT = (
+    Option(
+        "--redirect",
+        "Use *outputs-dir* instead of the store path *installable*.",
+        "installable",
+        "outputs-dir",
+        kind=APPEND,
+    ),
+)
+
+COMMANDS = {
+    "develop": Command(
+        run_develop,
+        "run a bash shell that provides the build environment of a derivation",
+        INSTALLABLES,
+        ENVIRONMENT,
+        PROFILE,
+        REDIRECT,
+        (
+            Option("--command -c", "Run *command* instead of a shell.", "command", "args…", kind=REST),
+            Option("--phase", "Run a phase of the standard environment.", "phase-name"),
+            *(Option(f"--{name}", f"Run the phase {name}.") for name in PHASES),
+        ),
+        positional="installable",
+        at_most=1,
+        examples=[
+            ("Enter the development shell of the flake in this folder", "frazil develop"),
+            ("Run one command in it", "frazil develop -c make test"),
+        ],
+    ),
+    "print-dev-env": Command(
+        print_environment,
+        "print shell code that reproduces the build environment of a derivation",
+        INSTALLABLES,
+        PROFILE,
+        REDIRECT,
+        JSON,
+        positional="installable",
+        at_most=1,
+    ),
+}

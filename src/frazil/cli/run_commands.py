@@ -1,0 +1,191 @@
+"""`run`, `shell` (`env shell`), `fmt`: programs of packages, seeing the store at its logical place.
+
+Source: the manual pages of `nix run`, `nix shell`, `nix fmt`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from frazil.cli.build_command import build_paths, outputs_of
+from frazil.cli.common_options import INSTALLABLES, STDIN
+from frazil.cli.context import Context
+from frazil.cli.evaluation import with_deep_stack
+from frazil.cli.options import APPEND, REST, Arguments, Command, Option
+from frazil.errors import FrazilError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from frazil.store.path import StorePath
+
+
+def exec_program(context: Context, argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Becomes the program; it sees the store at its logical place. Raises ViewError where it cannot be run."""
+    from frazil.build.view import exec_in_view
+
+    context.flush()
+    store = context.store
+    context.close()
+    exec_in_view(store, argv, environment, os.getcwd())
+
+
+# -- run -----------------------------------------------------------------------------------------------------------
+
+
+def run_app(context: Context, arguments: Arguments) -> int:
+    text, *rest = arguments.positional or ["."]
+    program = with_deep_stack(lambda: _program(context, arguments, text))
+    return _start(context, program, rest, _environment(arguments))
+
+
+def _start(context: Context, found: tuple[str, list[object]], rest: list[str], environment: dict[str, str]) -> int:
+    from frazil.store.derived_path import DerivedPath
+
+    program, paths = found
+    targets = [path for path in paths if isinstance(path, DerivedPath)]
+    build_paths(context, targets)
+    program = resolve_placeholders(context, program, targets)
+    return exec_program(context, [program, *rest], environment)
+
+
+def _program(context: Context, arguments: Arguments, text: str, command: str = "run") -> tuple[str, list[object]]:
+    from frazil.cli.installables import Opened
+    from frazil.flake.outputs import ValueInstallable
+
+    opened = Opened(context, arguments, command=command)
+    (installable,) = opened.parse([text])
+    if not isinstance(installable, ValueInstallable):
+        raise UsageError(f"installable '{text}' does not correspond to a Nix language value")
+    app = installable.app()
+    opened.session.flush()
+    return app.program, list(app.context)
+
+
+def resolve_placeholders(context: Context, text: str, paths: Sequence[object]) -> str:
+    """Outputs that had no known path before they were built."""
+    from frazil.store.derived_path import DerivedPath
+    from frazil.store.path import unknown_output_placeholder
+
+    for path in paths:
+        if isinstance(path, DerivedPath) and path.outputs is not None:
+            for name, output in outputs_of(context, path):
+                placeholder = unknown_output_placeholder(path.base, *path.through, name)
+                text = text.replace(placeholder, context.store.show(output))
+    return text
+
+
+# -- environments --------------------------------------------------------------------------------------------------
+
+ENVIRONMENT = (
+    Option("--ignore-env --ignore-environment -i", "Start with an empty environment.", key="ignore-env"),
+    Option("--keep-env-var --keep -k", "Keep the variable *name*.", "name", kind=APPEND, key="keep-env-var"),
+    Option("--set-env-var -s", "Set the variable *name* to *value*.", "name", "value", kind=APPEND),
+    Option("--unset-env-var --unset -u", "Remove the variable *name*.", "name", kind=APPEND, key="unset-env-var"),
+)
+
+
+def _environment(arguments: Arguments) -> dict[str, str]:
+    environment = dict(os.environ)
+    keep = arguments.all("keep-env-var")
+    if arguments.flag("ignore-env"):
+        environment = {name: value for name, value in environment.items() if name in keep}
+    elif keep:
+        raise UsageError("--keep-env-var does not make sense without --ignore-env")
+    for name in arguments.all("unset-env-var"):
+        if arguments.flag("ignore-env"):
+            raise UsageError("--unset-env-var does not make sense with --ignore-env")
+        environment.pop(name, None)
+    environment.update(arguments.all("set-env-var"))
+    return environment
+
+
+def environment_of(arguments: Arguments) -> dict[str, str]:
+    """The environment that options ask for. Raises UsageError for options that contradict each other."""
+    return _environment(arguments)
+
+
+def run_shell(context: Context, arguments: Arguments) -> int:
+    from frazil.cli.build_command import evaluate_targets
+
+    targets = with_deep_stack(lambda: evaluate_targets(context, arguments))
+    paths = [target.path for target in targets]
+    build_paths(context, paths)
+    environment = _environment(arguments)
+    folders = [f"{context.store.show(path)}/bin" for path in _with_propagated(context, paths)]
+    old = environment.get("PATH", "")
+    environment["PATH"] = ":".join([*folders, *([old] if old else [])])
+    command = arguments.values.get("command") or [os.environ.get("SHELL") or "bash"]
+    return exec_program(context, command, environment)
+
+
+def _with_propagated(context: Context, paths: Sequence[object]) -> list[StorePath]:
+    """Outputs and what they ask to be in the user's environment with them."""
+    from frazil.store.derived_path import DerivedPath
+
+    pending = [output for path in paths if isinstance(path, DerivedPath) for _, output in outputs_of(context, path)]
+    found: list[StorePath] = []
+    for path in pending:
+        if path in found:
+            continue
+        found.append(path)
+        file = f"{context.store.real_path(path)}/nix-support/propagated-user-env-packages"
+        if os.path.isfile(file):
+            with open(file, encoding="utf-8", errors="surrogateescape") as stream:
+                pending += [context.store.parse(word) for word in stream.read().split()]
+    return found
+
+
+# -- fmt -----------------------------------------------------------------------------------------------------------
+
+
+def run_formatter(context: Context, arguments: Arguments) -> int:
+    program = with_deep_stack(lambda: _program(context, arguments, ".", "formatter"))
+    environment = dict(os.environ)
+    environment["PRJ_ROOT"] = _flake_root()
+    return _start(context, program, arguments.positional, environment)
+
+
+def _flake_root() -> str:
+    folder = os.getcwd()
+    while not os.path.exists(f"{folder}/flake.nix"):
+        above = os.path.dirname(folder)
+        if above == folder:
+            raise FrazilError("there is no flake.nix in this folder or above it")
+        folder = above
+    return folder
+
+
+COMMANDS = {
+    "run": Command(
+        run_app,
+        "run a Nix application",
+        INSTALLABLES,
+        ENVIRONMENT,
+        positional="installable args…",
+        at_most=None,
+        examples=[
+            ("Run the default app of the flake in this folder", "frazil run"),
+            ("Run an app with arguments", "frazil run .#cowthink -- -f tux hello"),
+        ],
+    ),
+    "env shell": Command(
+        run_shell,
+        "run a shell in which the specified packages are available",
+        INSTALLABLES,
+        STDIN,
+        ENVIRONMENT,
+        (Option("--command -c", "Run *command* instead of a shell.", "command", "args…", kind=REST),),
+        positional="installables…",
+        at_most=None,
+        examples=[("A shell with a package on its path", "frazil shell nixpkgs#hello")],
+    ),
+    "fmt": Command(
+        run_formatter,
+        "reformat the code of a flake with its formatter",
+        INSTALLABLES,
+        positional="args…",
+        at_most=None,
+    ),
+}
