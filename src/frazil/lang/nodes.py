@@ -11,18 +11,15 @@ import sys
 import cython
 from cython.cimports.frazil.lang.runtime import (
     add_trace,
-    call_primop,
     call_value,
     coerce,
     equal_values,
-    force_at,
     force_string_no_context,
     less_than,
     show_type,
     show_value,
 )
 from cython.cimports.frazil.lang.values import (
-    EMPTY_ATTRS,
     MISSING,
     Attrs,
     ContextString,
@@ -54,7 +51,6 @@ from frazil.lang.errors import (
     AssertionFailed,
     EvalBaseError,
     EvalError,
-    MissingArgument,
     MissingAttribute,
     TypeMismatch,
     UndefinedVariable,
@@ -1899,6 +1895,3 @@ def position_value(state, pos):
 def call_with_position(state, function, arguments, pos):
     """Call on behalf of an expression at `pos`."""
     return call_value(state, function, arguments, pos)
-
-
-_used = (EMPTY_ATTRS, force_at, call_primop, MissingArgument)

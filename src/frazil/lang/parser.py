@@ -16,14 +16,12 @@ from cython.cimports.frazil.lang.nodes import (
     ConcatLists,
     ConcatStrings,
     CurrentPosition,
-    DynamicDef,
     Equals,
     Formal,
     FormalsLambda,
     HasAttr,
     If,
     Implies,
-    InheritFrom,
     LetExpr,
     ListExpr,
     Literal,
@@ -36,9 +34,9 @@ from cython.cimports.frazil.lang.nodes import (
     Var,
     With,
 )
-from cython.cimports.frazil.lang.values import Expr, LambdaExpr, State, stack_is_low, stack_overflow
+from cython.cimports.frazil.lang.values import Expr, LambdaExpr, PathValue, State, stack_is_low, stack_overflow
 
-from frazil.lang.attribute_merge import add_attribute, add_inherited, duplicate_error
+from frazil.lang.attribute_merge import add_attribute, add_inherited
 from frazil.lang.errors import ParseError, byte_string
 from frazil.lang.indentation import strip_indentation
 from frazil.lang.nodes import set_name
@@ -156,7 +154,7 @@ def byte_classes() -> bytes:
 
 
 CLASS_TABLE = byte_classes()
-C = cython.declare(cython.p_const_uchar, CLASS_TABLE)
+C = cython.declare(cython.p_const_uchar)
 C = CLASS_TABLE
 
 CH_NEWLINE = cython.declare(cython.int, 10)
@@ -916,7 +914,7 @@ class Parser:
                 i += 2
             else:
                 i += 1
-            if i >= n and not (i == n and p[n - 1] == 34 and n == 0):
+            if i >= n:
                 self.start = n
                 self.end = n
                 self.tok = EOF
@@ -1011,7 +1009,7 @@ class Parser:
         start: cython.Py_ssize_t = self.start
         end: cython.Py_ssize_t = self.end
         literal: str = self.text(start, end)
-        head = PathLiteral(self.state, 0, self.path_text(literal, self.tok == HPATH))
+        head = PathLiteral(self.state, 0, PathValue(self.path_text(literal, self.tok == HPATH)))
         p = self.p
         i: cython.Py_ssize_t = end
         parts: list = [(self.base + start, head)]
@@ -1297,6 +1295,3 @@ class Parser:
                 f"duplicate formal function argument '{argument}'", pos=pos, positions=self.state.positions
             )
         return FormalsLambda(self.state, pos, formals, ellipsis, argument, body)
-
-
-_used = (DynamicDef, InheritFrom, duplicate_error)

@@ -61,4 +61,4 @@ cdef str coerce_list(
 cdef object peel(State state, object value, Py_ssize_t pos)
 cdef object peel_to_string(State state, Attrs attrs, object function)
 cdef object peel_out_path(State state, Attrs attrs, object path)
-cdef str show_value(object value)
+cpdef str show_value(object value)

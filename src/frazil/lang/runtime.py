@@ -18,7 +18,6 @@ from cython.cimports.frazil.lang.values import (
     PathValue,
     Primop,
     PrimopApplication,
-    State,
     Thunk,
     new_thunk,
     run_thunk,

@@ -1,0 +1,18 @@
+from frazil.lang.values cimport Env, Expr, State
+
+
+cdef class Parsed:
+    cdef Expr expr
+    cdef Env env
+    cdef readonly object path
+    cdef readonly dict docs
+
+
+cdef class Evaluator(State):
+    cdef dict files
+    cdef dict resolved
+    cdef object builtins_set
+    cdef int entered
+    cdef public dict documentation
+    cdef public object registered
+    cpdef object force(self, object value)

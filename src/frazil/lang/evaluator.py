@@ -1,0 +1,521 @@
+"""The evaluator as other rooms see it: parse, evaluate, call, select.
+
+In: source text or paths, `Effects`, `EvalSettings`. Out: values in weak head normal form. Every call from outside leaves the
+depth counter as it was, so an evaluator can be used again after an error. The contract is docs/design/rooms.md.
+"""
+
+import gc
+import sys
+
+import cython
+from cython.cimports.frazil.lang.nodes import AttrsExpr, Formal, FormalsLambda, ListExpr, Literal, SimpleLambda
+from cython.cimports.frazil.lang.parser import Parser
+from cython.cimports.frazil.lang.runtime import (
+    add_trace,
+    call_value,
+    coerce_to_string,
+    equal_cells,
+    force_at,
+    force_deep,
+    lazy,
+    show_type,
+    type_name,
+)
+from cython.cimports.frazil.lang.values import (
+    MISSING,
+    Attrs,
+    Env,
+    Expr,
+    Lambda,
+    Primop,
+    Scope,
+    State,
+    Thunk,
+    attrs_from_dict,
+    new_env,
+)
+
+from frazil.lang.errors import EvalBaseError, EvalError, MissingArgument, MissingAttribute, TypeMismatch, byte_string
+from frazil.lang.positions import PositionTable
+from frazil.lang.registry import BuiltinSpec
+from frazil.lang.runtime import canonical_path, suggestions
+from frazil.lang.settings import EvalSettings
+
+GLOBAL_NAMES = frozenset(
+    "abort baseNameOf break builtins derivation derivationStrict dirOf false fetchFinalTree fetchGit fetchMercurial"
+    " fetchTarball fetchTree fromTOML import isNull map null placeholder removeAttrs scopedImport throw toString true".split()
+)
+DEFAULT_SETTINGS = EvalSettings()
+STACK_SIZES = (1 << 30, 256 << 20, 64 << 20, 16 << 20)
+RECURSION_LIMIT = 200_000
+STRING_ORIGIN = byte_string("«string»")
+
+
+ROOT = cython.declare(Env, new_env(None, None))
+ROOT = new_env(None, None)
+
+
+@cython.cclass
+class Parsed:
+    """An expression ready to evaluate. `docs`: position of a function or attribute to (start, end) of its comment."""
+
+    def show(self):
+        """As `nix-instantiate --parse` prints it."""
+        from frazil.lang.ast_printer import show_expr
+
+        return show_expr(self.expr)
+
+    @property
+    def is_attribute_set(self):
+        """Whether it is written as a set, not computed."""
+        return type(self.expr) is AttrsExpr
+
+
+@cython.cclass
+class Evaluator(State):
+    """One evaluation: its settings, files, positions and builtins."""
+
+    def __init__(self, effects, settings=DEFAULT_SETTINGS, extra_builtins=()):
+        self.effects = effects
+        self.settings = settings
+        self.positions = PositionTable()
+        self.call_depth = 0
+        self.max_call_depth = settings.max_call_depth
+        self.show_trace = settings.show_trace
+        self.globals = {}
+        self.symbols = {}
+        self.files = {}
+        self.resolved = {}
+        self.entered = 0
+        self.documentation = {}
+        self.registered = {}
+        self.install(extra_builtins)
+
+    # --- builtins
+
+    def install(self, extra_builtins):
+        """Make `builtins` and the global names; later specs replace earlier ones of the same name."""
+        from frazil.lang.builtins import all_builtins
+
+        table = {}
+        for spec in [*OWN_BUILTINS, *all_builtins(), *extra_builtins]:
+            if spec.experimental is None or spec.experimental in self.settings.experimental_features:
+                self.register(spec, table)
+        constants = {"true": True, "false": False, "null": None}
+        table.update(constants)
+        self.builtins_set = attrs_from_dict(table)
+        table["builtins"] = self.builtins_set
+        self.globals.update(constants)
+        self.globals["builtins"] = self.builtins_set
+
+    def register(self, spec, table):
+        name = spec.name
+        self.registered[name] = spec
+        if spec.arity == 0:
+            value = lazy(lambda: spec.function(self, []))
+        else:
+            value = Primop(name, spec.arity, spec.function, spec.internal)
+            value.add_trace = spec.add_trace
+            value.spec = spec
+        if name in GLOBAL_NAMES:
+            self.globals[name] = value
+        else:
+            self.globals["__" + name] = value
+        if not spec.internal:
+            table[name] = value
+
+    def builtins(self):
+        """The set `builtins`."""
+        return self.builtins_set
+
+    # --- parsing
+
+    def parse_string(self, text, base_directory, origin=STRING_ORIGIN):
+        """`text`: bytes or a byte string; `base_directory`: where relative paths start."""
+        return self.parse_text(text, base_directory, origin, False, None, None)
+
+    def parse_file(self, path):
+        """A file, or `default.nix` of a directory."""
+        path = self.resolve_expression_path(path)
+        return self.parse_at(path, None, None)
+
+    def parse_with_scope(self, text, base_directory, scope, origin=STRING_ORIGIN):
+        """An expression that may use the names of a mapping before the global ones."""
+        names = {name: i for i, name in enumerate(scope)}
+        return self.parse_text(
+            text, base_directory, origin, False, Scope(None, names, None), new_env(None, list(scope.values()))
+        )
+
+    def parse_bindings(self, text, base_directory, scope, origin=STRING_ORIGIN):
+        """Definitions as a REPL takes them (`a = 1; b = a;`), as a set that may use the scope."""
+        data = text if isinstance(text, bytes) else text.encode("latin-1")
+        base = self.positions.add_origin(origin, False, data)
+        parser = Parser(self, data, base, base_directory)
+        expr: Expr = parser.parse_definitions()
+        names = {name: i for i, name in enumerate(scope)}
+        return self.bound(parser, expr, Scope(None, names, None), new_env(None, list(scope.values())), None)
+
+    def parse_at(self, path, scope, env):
+        text = self.effects.read_file(path)
+        directory = path.rpartition("/")[0] or "/"
+        return self.parse_text(text, directory, path, True, scope, env)
+
+    def parse_text(self, text, directory, origin, is_path, scope, env):
+        data = text if isinstance(text, bytes) else text.encode("latin-1")
+        base = self.positions.add_origin(origin, is_path, data)
+        parser = Parser(self, data, base, directory)
+        try:
+            expr: Expr = parser.parse()
+            return self.bound(parser, expr, scope, env, origin if is_path else None)
+        except EvalBaseError as error:
+            if error.positions is None:
+                error.positions = self.positions
+            raise
+
+    def bound(self, parser, expr, scope, env, path):
+        parsed = Parsed()
+        parsed.expr = cython.cast(Expr, expr).bind(scope)
+        parsed.env = ROOT if env is None else env
+        parsed.path = path
+        parsed.docs = parser.docs
+        return parsed
+
+    def resolve_expression_path(self, path):
+        """Follow a symbolic link, so that paths in the file are relative to where it is; a directory means default.nix."""
+        path = canonical_path(path)
+        known = self.resolved.get(path)
+        if known is not None:
+            return known
+        effects = self.effects
+        found = path
+        kind = effects.file_type(found)
+        if kind == "symlink":
+            found = effects.resolve_symlinks(found)
+            kind = effects.file_type(found)
+        if kind == "directory":
+            found = ("" if found == "/" else found) + "/default.nix"
+            if effects.file_type(found) == "symlink":
+                found = effects.resolve_symlinks(found)
+        self.resolved[path] = found
+        return found
+
+    # --- evaluation
+
+    def enter(self):
+        """Start of a call from outside: the collector has nothing to find in values, and would look at all of them."""
+        self.entered += 1
+        if self.entered == 1:
+            if sys.getrecursionlimit() < RECURSION_LIMIT:
+                sys.setrecursionlimit(RECURSION_LIMIT)
+            if gc.isenabled():
+                gc.disable()
+                return True
+        return False
+
+    def leave(self, collect, depth):
+        self.entered -= 1
+        self.call_depth = depth
+        error = sys.exc_info()[1]
+        if isinstance(error, EvalBaseError) and error.positions is None:
+            error.positions = self.positions
+        if collect:
+            gc.enable()
+
+    def evaluate(self, parsed):
+        """Weak head normal form."""
+        depth = self.call_depth
+        collect = self.enter()
+        try:
+            return cython.cast(Expr, cython.cast(Parsed, parsed).expr).eval(cython.cast(Parsed, parsed).env)
+        finally:
+            self.leave(collect, depth)
+
+    def eval_string(self, text, base_directory, origin=STRING_ORIGIN):
+        return self.evaluate(self.parse_string(text, base_directory, origin))
+
+    def eval_file(self, path, must_be_trivial=False):
+        """The value of a file, evaluated once however often it is asked for."""
+        path = self.resolve_expression_path(path)
+        known = self.files.get(path, MISSING)
+        if known is MISSING:
+            known = lazy(lambda: self.eval_new_file(path, must_be_trivial))
+            self.files[path] = known
+        return self.force(known)
+
+    def eval_new_file(self, path, must_be_trivial):
+        parsed = self.parse_at(path, None, None)
+        done: cython.bint = False
+        try:
+            if must_be_trivial and not parsed.is_attribute_set:
+                raise EvalError(f"file '{path}' must be an attribute set")
+            value = cython.cast(Expr, cython.cast(Parsed, parsed).expr).eval(ROOT)
+            done = True
+        finally:
+            if not done:
+                add_trace(self, 0, f"while evaluating the file '{path}':")
+        return value
+
+    def import_path(self, path, scope=None):
+        """`import path`, or `scopedImport scope path`."""
+        if scope is None:
+            return self.eval_file(path)
+        path = self.resolve_expression_path(path)
+        attrs: Attrs = scope
+        names = {name: i for i, name in enumerate(attrs.names())}
+        parsed = self.parse_at(path, Scope(None, names, None), new_env(None, attrs.raw_values()))
+        return self.evaluate(parsed)
+
+    def reset_file_cache(self):
+        """Forget files, so that changes on disk are seen."""
+        self.files.clear()
+        self.resolved.clear()
+
+    def force(self, value):
+        if type(value) is not Thunk:
+            return value
+        depth = self.call_depth
+        collect = self.enter()
+        try:
+            return force_at(value, 0)
+        finally:
+            self.leave(collect, depth)
+
+    def force_deep(self, value):
+        depth = self.call_depth
+        collect = self.enter()
+        try:
+            return force_deep(self, value)
+        finally:
+            self.leave(collect, depth)
+
+    def call(self, function, *arguments):
+        depth = self.call_depth
+        collect = self.enter()
+        try:
+            return call_value(self, function, list(arguments), 0)
+        finally:
+            self.leave(collect, depth)
+
+    def auto_call(self, function, arguments):
+        """Call a function with formals with what there is for them (--arg); anything else stays as it is."""
+        function = self.force(function)
+        if type(function) is Attrs:
+            functor = cython.cast(Attrs, function).lookup("__functor")
+            if functor is not MISSING:
+                return self.auto_call(self.call(functor, function), arguments)
+            return function
+        if type(function) is not Lambda:
+            return function
+        expr = cython.cast(Lambda, function).expr
+        if type(expr) is not FormalsLambda:
+            return function
+        table = {}
+        if cython.cast(FormalsLambda, expr).ellipsis:
+            table.update(arguments)
+        else:
+            for item in cython.cast(FormalsLambda, expr).formals:
+                formal: Formal = item
+                if formal.name in arguments:
+                    table[formal.name] = arguments[formal.name]
+                elif formal.default is None:
+                    raise MissingArgument(NO_ARGUMENT % formal.name, pos=formal.pos, positions=self.positions)
+        return self.call(function, attrs_from_dict(table))
+
+    def select(self, value, path, arguments=None):
+        """Follow an attribute path as `-A` does: functions are called on the way, numbers index lists."""
+        return self.select_with_position(value, path, arguments)[0]
+
+    def select_with_position(self, value, path, arguments=None):
+        """(value, position of its definition or 0)."""
+        arguments = arguments or {}
+        shown = ".".join(path)
+        pos = 0
+        for name in path:
+            value = self.auto_call(value, arguments)
+            if is_index(name):
+                if type(value) is not list:
+                    raise self.selection_error(shown, "a list", value)
+                if int(name) >= len(value):
+                    raise MissingAttribute(f"list index {int(name)} in selection path '{shown}' is out of range")
+                value = value[int(name)]
+                continue
+            if type(value) is not Attrs:
+                raise self.selection_error(shown, "a set", value)
+            if not name:
+                raise EvalError(f"empty attribute name in selection path '{shown}'")
+            found = value.lookup(name)
+            if found is MISSING:
+                raise MissingAttribute(
+                    f"attribute '{name}' in selection path '{shown}' not found",
+                    suggestions=suggestions(name, value.names()),
+                )
+            pos = value.position(name)
+            value = found
+        return self.force(value), pos
+
+    def selection_error(self, shown, wanted, value):
+        return TypeMismatch(
+            f"the expression selected by the selection path '{shown}' should be {wanted} but is {show_type(value)}"
+        )
+
+    def coerce_to_string(
+        self, value, context, *, coerce_more=False, copy_to_store=True, canonicalize_path=True, trace=""
+    ):
+        depth = self.call_depth
+        collect = self.enter()
+        try:
+            return coerce_to_string(self, value, context, trace, coerce_more, copy_to_store, canonicalize_path)
+        finally:
+            self.leave(collect, depth)
+
+    def equal(self, left, right):
+        depth = self.call_depth
+        collect = self.enter()
+        try:
+            return equal_cells(self, left, right, 0)
+        finally:
+            self.leave(collect, depth)
+
+    # --- values
+
+    def make_attrs(self, mapping):
+        return attrs_from_dict(dict(mapping))
+
+    def attrs_items(self, attrs):
+        return iter(attrs.items())
+
+    def lazy(self, function):
+        return lazy(function)
+
+    def get_attr(self, attrs, name):
+        """The forced attribute, None where it is absent (or null)."""
+        value = attrs.lookup(name)
+        return None if value is MISSING else self.force(value)
+
+    def primop(self, name, arity, function):
+        return Primop(name, arity, function)
+
+    def type_name(self, value):
+        return type_name(value)
+
+    def is_literal(self, value):
+        """Whether a thunk is a set, list, number, string or function that is written out."""
+        if type(value) is not Thunk:
+            return True
+        expr = cython.cast(Thunk, value).expr
+        if expr is None:
+            return True
+        return isinstance(expr, (AttrsExpr, ListExpr, Literal, SimpleLambda, FormalsLambda))
+
+    def argument_name(self, function):
+        """The name in `name: …` or `{ … } @ name:`, otherwise None."""
+        if type(function) is not Lambda:
+            return None
+        expr = cython.cast(Lambda, function).expr
+        if type(expr) is SimpleLambda:
+            return cython.cast(SimpleLambda, expr).argument
+        return cython.cast(FormalsLambda, expr).argument if type(expr) is FormalsLambda else None
+
+    def formals(self, function):
+        """[(name, has a default, position)] of `{ a, b ? c }:`, None for any other function."""
+        if type(function) is not Lambda or type(cython.cast(Lambda, function).expr) is not FormalsLambda:
+            return None
+        formals = cython.cast(FormalsLambda, cython.cast(Lambda, function).expr).formals
+        return [
+            (cython.cast(Formal, f).name, cython.cast(Formal, f).default is not None, cython.cast(Formal, f).pos)
+            for f in formals
+        ]
+
+    def position_value(self, pos):
+        """`{ file, line, column }` of a position, or null where it is in no file."""
+        from frazil.lang.nodes import position_value
+
+        return position_value(self, pos)
+
+
+NO_ARGUMENT = """cannot evaluate a function that has an argument without a value ('%s')
+Nix attempted to evaluate a function as a top level expression; in
+this case it must have its arguments supplied either by default
+values, or passed explicitly with '--arg' or '--argstr'. See
+https://nix.dev/manual/nix/stable/language/syntax.html#functions."""
+
+
+def is_index(name):
+    """Whether an element of an attribute path is a list index."""
+    return name.isdigit() and name.isascii() and int(name) < 2**32
+
+
+def import_value(evaluator, value, scope):
+    """What `import` gives for a path, a string or a set that stands for one."""
+    from frazil.lang.runtime import coerce_to_path
+
+    context = set()
+    path = coerce_to_path(evaluator, value, context, "while realising the context of a path")
+    if context:
+        try:
+            for placeholder, real in evaluator.effects.realise_context(frozenset(context)).items():
+                path = path.replace(placeholder, real)
+        except EvalBaseError as error:
+            error.add_trace(0, f"while realising the context of path '{path}'")
+            raise
+    import_derivation = getattr(evaluator.effects, "import_derivation", None)
+    if import_derivation is not None and path.endswith(".drv"):
+        found = import_derivation(evaluator, path)
+        if found is not None:
+            return found
+    return evaluator.import_path(path, scope)
+
+
+def builtin_import(evaluator, arguments):
+    return import_value(evaluator, arguments[0], None)
+
+
+def builtin_scoped_import(evaluator, arguments):
+    from frazil.lang.runtime import force_attrs
+
+    scope = force_attrs(arguments[0], "while evaluating the first argument passed to builtins.scopedImport")
+    return import_value(evaluator, arguments[1], scope)
+
+
+OWN_BUILTINS = [BuiltinSpec("import", 1, builtin_import), BuiltinSpec("scopedImport", 2, builtin_scoped_import)]
+
+
+def run_with_deep_stack(function):
+    """Call it in a thread whose stack holds any depth that max-call-depth allows; errors and results pass through."""
+    import threading
+
+    outcome = []
+
+    def run():
+        gc_was_on = gc.isenabled()
+        gc.disable()
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+        finally:
+            if gc_was_on:
+                gc.enable()
+
+    if sys.getrecursionlimit() < RECURSION_LIMIT:
+        sys.setrecursionlimit(RECURSION_LIMIT)
+    previous = threading.stack_size()
+    thread = None
+    for size in STACK_SIZES:
+        try:
+            threading.stack_size(size)
+            thread = threading.Thread(target=run, name="evaluation")
+            thread.start()
+            break
+        except (RuntimeError, ValueError, MemoryError):
+            thread = None
+        finally:
+            threading.stack_size(previous)
+    if thread is None:
+        run()
+    else:
+        thread.join()
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
