@@ -49,6 +49,8 @@ def make_prefix(
         log(f"left out the dangling link {link}")
     fix_texts(tree)
     substitute(tree)
+    if plan.loader:
+        _rewrite(tree, plan.loader, lambda data: isolate_loader(data, plan.triplet))
     patched = patch_tree(tree, os.cpu_count() or 1)
     log(f"patched {patched} ELF files")
     for path, wrapper in sorted(plan.wrappers.items()):
@@ -143,6 +145,16 @@ def fix_pkg_config(tree: MergedTree, data: bytes) -> bytes:
     """A pkg-config file with this prefix."""
     output = os.fsencode(tree.output)
     return re.sub(rb"(?<![\w/.}])/usr(?=/|\s|$)", output, data)
+
+
+def isolate_loader(data: bytes, triplet: str) -> bytes:
+    """A dynamic loader that looks at nothing but RUNPATHs: its compiled-in places become ones that do not exist."""
+    places = ("/etc/ld.so.cache", "/etc/ld.so.preload", "/lib/", "/usr/lib/", f"/lib/{triplet}/", f"/usr/lib/{triplet}/")
+    for place in places:
+        hidden = ("/nix/-" + "-" * len(place))[: len(place) - 1] + ("/" if place.endswith("/") else "-")
+        # Whole strings only: what stands before is no part of a path.
+        data = re.sub(rb"(?<![\w/.-])" + re.escape(place.encode()) + rb"(?=\0)", hidden.encode(), data)
+    return data
 
 
 def substitute(tree: MergedTree) -> None:

@@ -49,6 +49,7 @@ class Plan:
     triplet: str
     depends: tuple[str, ...] = ()
     interpreter: str = ""
+    loader: str = ""
     shell: str = ""
     exclude: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
@@ -64,7 +65,7 @@ class Plan:
     nested_libraries: bool = False
 
 
-_STRINGS = ("triplet", "interpreter", "shell")
+_STRINGS = ("triplet", "interpreter", "loader", "shell")
 _LISTS = ("packages", "depends", "exclude", "only", "unpatched", "missing_libraries")
 _MAPS = ("links", "files", "executables")
 _FLAGS = ("keep_linker_scripts", "nested_libraries")

@@ -1,0 +1,363 @@
+# Sources from elsewhere, each a fixed-output derivation.
+{
+  lib,
+  stdenvNoCC,
+  pkgs,
+}:
+let
+  inherit (lib.fetchers) normalizeHash;
+  hashTypes = [
+    "sha256"
+    "sha512"
+    "sha1"
+    "md5"
+  ];
+  # What Nix derives from an SRI hash by itself.
+  hashed =
+    args:
+    let
+      normal = normalizeHash { inherit hashTypes; } (
+        builtins.intersectAttrs {
+          hash = null;
+          sha256 = null;
+          sha512 = null;
+          sha1 = null;
+          md5 = null;
+          outputHash = null;
+          outputHashAlgo = null;
+        } args
+      );
+    in
+    {
+      inherit (normal) outputHash;
+    }
+    // lib.optionalAttrs (normal.outputHashAlgo or null != null) { inherit (normal) outputHashAlgo; };
+  asPackage =
+    attrs: drv:
+    drv
+    // {
+      meta = attrs.meta or { };
+      passthru = attrs.passthru or { };
+      overrideAttrs = f: asPackage attrs (derivation (drv.drvAttrs // (if lib.isFunction f then f drv.drvAttrs else f)));
+    }
+    // (attrs.passthru or { });
+in
+rec {
+  fetchurl = lib.makeOverridable (
+    {
+      url ? "",
+      urls ? [ ],
+      name ? "",
+      pname ? "",
+      version ? "",
+      hash ? "",
+      sha256 ? "",
+      sha512 ? "",
+      sha1 ? "",
+      md5 ? "",
+      outputHash ? "",
+      outputHashAlgo ? "",
+      recursiveHash ? false,
+      executable ? false,
+      downloadToTemp ? false,
+      postFetch ? "",
+      curlOpts ? "",
+      curlOptsList ? [ ],
+      netrcPhase ? null,
+      showURLs ? false,
+      nativeBuildInputs ? [ ],
+      meta ? { },
+      passthru ? { },
+      preferLocalBuild ? true,
+      ...
+    }@args:
+    let
+      all = if urls != [ ] then urls else [ url ];
+      first = builtins.head all;
+      fileName =
+        if name != "" then
+          name
+        else if pname != "" && version != "" then
+          "${pname}-${version}"
+        else
+          lib.strings.sanitizeDerivationName (baseNameOf (toString first));
+      given = lib.filterAttrs (_: v: v != "" && v != null) {
+        inherit
+          hash
+          sha256
+          sha512
+          sha1
+          md5
+          outputHash
+          outputHashAlgo
+          ;
+      };
+      hashes =
+        if given ? outputHash then
+          given
+        else if given == { } then
+          { outputHash = lib.fakeHash; }
+        else
+          hashed given;
+      mode = if recursiveHash || executable then "recursive" else "flat";
+      plain = postFetch == "" && curlOpts == "" && curlOptsList == [ ] && builtins.length all == 1;
+    in
+    if plain then
+      asPackage { inherit meta; passthru = passthru // { inherit url; urls = all; }; } (
+        derivation (
+          hashes
+          // {
+            name = fileName;
+            system = "builtin";
+            builder = "builtin:fetchurl";
+            url = first;
+            urls = all;
+            outputHashMode = mode;
+            inherit executable preferLocalBuild;
+            unpack = false;
+            impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+          }
+        )
+      )
+    else
+      stdenvNoCC.mkDerivation (
+        hashes
+        // {
+          name = fileName;
+          urls = all;
+          outputHashMode = mode;
+          nativeBuildInputs = [ pkgs.curl ] ++ nativeBuildInputs;
+          inherit
+            postFetch
+            executable
+            downloadToTemp
+            preferLocalBuild
+            meta
+            ;
+          passthru = passthru // { inherit url; };
+          curlOpts = "${curlOpts} ${lib.escapeShellArgs curlOptsList}";
+          SSL_CERT_FILE = "${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt";
+          impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+          buildCommand = ''
+            downloadedFile=$out
+            if [ -n "$downloadToTemp" ]; then downloadedFile=$TMPDIR/file; fi
+            success=
+            for url in $urls; do
+              echo "trying $url"
+              if eval "curl --location --max-redirs 20 --retry 3 --fail $curlOpts --output \"$downloadedFile\" \"$url\""; then
+                success=1
+                break
+              fi
+            done
+            if [ -z "$success" ]; then
+              echo "error: cannot download $name from any mirror" >&2
+              exit 1
+            fi
+            if [ -n "$executable" ]; then chmod +x "$downloadedFile"; fi
+            runHook postFetch
+          '';
+        }
+      )
+  );
+
+  # An archive's contents; the hash is of the unpacked folder.
+  fetchzip = lib.makeOverridable (
+    {
+      url ? "",
+      urls ? [ ],
+      name ? "source",
+      hash ? "",
+      sha256 ? "",
+      stripRoot ? true,
+      postFetch ? "",
+      extension ? null,
+      extraPostFetch ? "",
+      nativeBuildInputs ? [ ],
+      meta ? { },
+      passthru ? { },
+      ...
+    }@args:
+    let
+      first = if urls != [ ] then builtins.head urls else url;
+      file = if extension != null then "archive.${extension}" else baseNameOf first;
+    in
+    stdenvNoCC.mkDerivation (
+      hashed (lib.filterAttrs (_: v: v != "") { inherit hash sha256; })
+      // {
+        inherit name meta;
+        urls = if urls != [ ] then urls else [ url ];
+        outputHashMode = "recursive";
+        nativeBuildInputs = [
+          pkgs.curl
+          pkgs.unzip
+          pkgs.zstd
+        ]
+        ++ nativeBuildInputs;
+        passthru = passthru // { inherit url; };
+        SSL_CERT_FILE = "${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt";
+        impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+        inherit postFetch extraPostFetch;
+        preferLocalBuild = true;
+        buildCommand = ''
+          success=
+          for url in $urls; do
+            echo "trying $url"
+            if curl --location --max-redirs 20 --retry 3 --fail --output "$TMPDIR/${file}" "$url"; then
+              success=1
+              break
+            fi
+          done
+          [ -n "$success" ] || { echo "error: cannot download $name from any mirror" >&2; exit 1; }
+          mkdir "$TMPDIR/unpack"
+          cd "$TMPDIR/unpack"
+          unpackFile "$TMPDIR/${file}"
+          chmod -R u+w .
+          ${
+            if stripRoot then
+              ''
+                shopt -s dotglob
+                entries=(*)
+                if [ "''${#entries[@]}" != 1 ]; then
+                  echo "error: zip file must contain a single file or directory." >&2
+                  echo "hint: Pass stripRoot=false; to fetchzip to assume flat list of files." >&2
+                  exit 1
+                fi
+                mv "''${entries[0]}" "$out"
+              ''
+            else
+              ''mv "$TMPDIR/unpack" "$out"''
+          }
+          runHook postFetch
+          runHook extraPostFetch
+          chmod 755 "$out"
+        '';
+      }
+    )
+  );
+
+  fetchFromGitHub = forge (
+    { owner, repo, ... }: reference: "https://github.com/${owner}/${repo}/archive/${reference}.tar.gz"
+  ) "github.com";
+  fetchFromGitLab = forge (
+    { owner, repo, domain ? "gitlab.com", group ? null, ... }:
+    reference:
+    "https://${domain}/api/v4/projects/${lib.optionalString (group != null) "${group}%2F"}${owner}%2F${repo}/repository/archive.tar.gz?sha=${reference}"
+  ) "gitlab.com";
+  fetchFromSourcehut = forge (
+    { owner, repo, domain ? "sr.ht", vc ? "git", ... }: reference: "https://${vc}.${domain}/${owner}/${repo}/archive/${reference}.tar.gz"
+  ) "sr.ht";
+  fetchFromGitea = forge (
+    { domain, owner, repo, ... }: reference: "https://${domain}/${owner}/${repo}/archive/${reference}.tar.gz"
+  ) "gitea";
+  fetchFromForgejo = fetchFromGitea;
+  fetchFromCodeberg = args: fetchFromGitea ({ domain = "codeberg.org"; } // args);
+  fetchFromBitbucket = forge (
+    { owner, repo, ... }: reference: "https://bitbucket.org/${owner}/${repo}/get/${reference}.tar.gz"
+  ) "bitbucket.org";
+
+  forge =
+    makeUrl: host:
+    lib.makeOverridable (
+      {
+        owner,
+        repo,
+        rev ? null,
+        tag ? null,
+        name ? "source",
+        hash ? "",
+        sha256 ? "",
+        fetchSubmodules ? false,
+        leaveDotGit ? false,
+        deepClone ? false,
+        postFetch ? "",
+        meta ? { },
+        passthru ? { },
+        ...
+      }@args:
+      let
+        reference =
+          if tag != null && rev != null then
+            throw "fetchFrom… requires one of either `rev` or `tag` to be provided (not both)."
+          else if tag != null then
+            tag
+          else if rev != null then
+            rev
+          else
+            throw "fetchFrom… requires one of either `rev` or `tag` to be provided (not both).";
+        domain = args.domain or host;
+        common = {
+          inherit name hash sha256 postFetch meta;
+          passthru = passthru // {
+            inherit owner repo tag;
+            rev = if tag != null then "refs/tags/${tag}" else rev;
+            gitRepoUrl = "https://${domain}/${owner}/${repo}.git";
+          };
+        };
+      in
+      if fetchSubmodules || leaveDotGit || deepClone then
+        fetchgit (common // { url = common.passthru.gitRepoUrl; rev = reference; inherit fetchSubmodules leaveDotGit deepClone; })
+      else
+        fetchzip (common // { url = makeUrl args reference; extension = "tar.gz"; })
+    );
+
+  fetchgit = lib.makeOverridable (
+    {
+      url,
+      rev ? "HEAD",
+      tag ? null,
+      hash ? "",
+      sha256 ? "",
+      name ? "source",
+      fetchSubmodules ? true,
+      deepClone ? false,
+      leaveDotGit ? false,
+      branchName ? null,
+      sparseCheckout ? [ ],
+      postFetch ? "",
+      meta ? { },
+      passthru ? { },
+      ...
+    }:
+    stdenvNoCC.mkDerivation (
+      hashed (lib.filterAttrs (_: v: v != "") { inherit hash sha256; })
+      // {
+        inherit name meta url postFetch;
+        rev = if tag != null then "refs/tags/${tag}" else rev;
+        outputHashMode = "recursive";
+        nativeBuildInputs = [ pkgs.git ];
+        passthru = passthru // { gitRepoUrl = url; };
+        GIT_SSL_CAINFO = "${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt";
+        impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [ "GIT_PROXY_COMMAND" "SOCKS_SERVER" ];
+        preferLocalBuild = true;
+        buildCommand = ''
+          export HOME=$TMPDIR
+          git -c init.defaultBranch=main init --quiet "$out"
+          cd "$out"
+          git remote add origin "$url"
+          git fetch --quiet ${lib.optionalString (!deepClone) "--depth=1"} origin "$rev" || { git fetch --quiet origin && git rev-parse --verify --quiet "$rev^{commit}" > .git/FETCH_HEAD; }
+          git checkout --quiet FETCH_HEAD
+          ${lib.optionalString fetchSubmodules "git submodule update --quiet --init --recursive"}
+          ${lib.optionalString (!leaveDotGit) "find . -name .git -prune -exec rm -rf {} +"}
+          runHook postFetch
+        '';
+      }
+    )
+  );
+
+  fetchpatch =
+    {
+      url,
+      name ? baseNameOf url,
+      hash ? "",
+      sha256 ? "",
+      stripLen ? 0,
+      extraPrefix ? null,
+      revert ? false,
+      includes ? [ ],
+      excludes ? [ ],
+      postFetch ? "",
+      ...
+    }:
+    fetchurl { inherit url name hash sha256 postFetch; };
+  fetchpatch2 = fetchpatch;
+}

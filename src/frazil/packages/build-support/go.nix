@@ -1,0 +1,240 @@
+# `buildGoModule`: programs in Go, their modules vendored in the source (vendorHash = null) or fetched into a
+# fixed-output derivation.
+{
+  lib,
+  stdenv,
+  go,
+  git,
+  cacert,
+}:
+lib.extendMkDerivation {
+  constructDrv = stdenv.mkDerivation;
+  excludeDrvArgNames = [
+    "overrideModAttrs"
+    "proxyVendor"
+  ];
+  extendDrvArgs =
+    finalAttrs:
+    {
+      name ? "${args.pname}-${args.version}",
+      nativeBuildInputs ? [ ],
+      passthru ? { },
+      vendorHash ? throw (
+        if args ? vendorSha256 then
+          "buildGoModule: Expect vendorHash instead of vendorSha256"
+        else
+          "buildGoModule: vendorHash is missing"
+      ),
+      deleteVendor ? false,
+      proxyVendor ? false,
+      modRoot ? "./",
+      overrideModAttrs ? (_: _: { }),
+      goSum ? null,
+      subPackages ? [ ],
+      excludedPackages ? [ ],
+      tags ? [ ],
+      ldflags ? [ ],
+      buildFlags ? [ ],
+      checkFlags ? [ ],
+      env ? { },
+      meta ? { },
+      doCheck ? true,
+      allowGoReference ? false,
+      goModules ? null,
+      GOFLAGS ? [ ],
+      CGO_ENABLED ? null,
+      ...
+    }@args:
+    let
+      modules =
+        if finalAttrs.vendorHash or vendorHash == null then
+          ""
+        else
+          (stdenv.mkDerivation {
+            name = "${finalAttrs.name or name}-go-modules";
+            nativeBuildInputs = (finalAttrs.nativeBuildInputs or nativeBuildInputs) ++ [
+              git
+              cacert
+            ];
+            inherit (finalAttrs) src modRoot;
+            prePatch = finalAttrs.prePatch or "";
+            patches = finalAttrs.patches or [ ];
+            patchFlags = finalAttrs.patchFlags or [ ];
+            postPatch = finalAttrs.postPatch or "";
+            preBuild = finalAttrs.preBuild or "";
+            sourceRoot = finalAttrs.sourceRoot or "";
+            env = finalAttrs.env or { };
+            impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [
+              "GIT_PROXY_COMMAND"
+              "SOCKS_SERVER"
+              "GOPROXY"
+            ];
+            SSL_CERT_FILE = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+            configurePhase = ''
+              runHook preConfigure
+              export GOCACHE=$TMPDIR/go-cache GOPATH=$TMPDIR/go
+              cd "$modRoot"
+              runHook postConfigure
+            '';
+            buildPhase = ''
+              runHook preBuild
+              ${lib.optionalString (finalAttrs.deleteVendor or false) ''
+                if [ ! -d vendor ]; then echo "vendor folder does not exist, 'deleteVendor' is not needed"; exit 10; fi
+                rm -rf vendor
+              ''}
+              if [ -d vendor ]; then
+                echo "vendor folder exists, please set 'vendorHash = null;' in your expression" >&2
+                exit 10
+              fi
+              ${
+                if proxyVendor then
+                  "mkdir -p \"$GOPATH/pkg/mod/cache/download\"; go mod download -json -x"
+                else
+                  "go mod vendor -e"
+              }
+              mkdir -p vendor
+              runHook postBuild
+            '';
+            installPhase = ''
+              runHook preInstall
+              ${
+                if proxyVendor then
+                  ''
+                    rm -rf "$GOPATH/pkg/mod/cache/download/sumdb"
+                    cp -r --reflink=auto "$GOPATH/pkg/mod/cache/download" "$out"
+                  ''
+                else
+                  ''cp -r --reflink=auto vendor "$out"''
+              }
+              if ! [ "$(ls -A "$out")" ]; then
+                echo "vendor folder is empty, please set 'vendorHash = null;' in your expression" >&2
+                exit 10
+              fi
+              runHook postInstall
+            '';
+            dontFixup = true;
+            outputHashMode = "recursive";
+            outputHash = finalAttrs.vendorHash or vendorHash;
+            # An SRI hash names its algorithm; the empty one is of SHA-256.
+            outputHashAlgo = if finalAttrs.vendorHash or vendorHash == "" then "sha256" else null;
+          }).overrideAttrs
+            overrideModAttrs;
+    in
+    {
+      inherit
+        modRoot
+        vendorHash
+        deleteVendor
+        tags
+        ldflags
+        ;
+      goModules = modules;
+      nativeBuildInputs = [ go ] ++ nativeBuildInputs;
+      subPackages = lib.toList subPackages;
+      excludedPackages = lib.toList excludedPackages;
+      inherit buildFlags checkFlags;
+      env =
+        {
+          GO111MODULE = "on";
+          GOTOOLCHAIN = "local";
+          CGO_ENABLED = toString (if CGO_ENABLED != null then CGO_ENABLED else go.CGO_ENABLED);
+          GOFLAGS = toString (
+            GOFLAGS
+            ++ lib.optional (!proxyVendor) "-mod=vendor"
+            ++ lib.optional (!allowGoReference) "-trimpath"
+          );
+        }
+        // env;
+      configurePhase =
+        args.configurePhase or ''
+          runHook preConfigure
+          export GOCACHE=$TMPDIR/go-cache GOPATH=$TMPDIR/go GOPROXY=off GOSUMDB=off
+          cd "$modRoot"
+          if [ -n "$goModules" ]; then
+            ${
+              if proxyVendor then
+                "export GOPROXY=\"file://$goModules\""
+              else
+                ''
+                  rm -rf vendor
+                  cp -r --reflink=auto "$goModules" vendor
+                ''
+            }
+          fi
+          # The loader that Go writes into programs with C inside comes from the compiler's wrapper.
+          export GO_EXTLINK_ENABLED=1
+          runHook postConfigure
+        '';
+      buildPhase =
+        args.buildPhase or ''
+          runHook preBuild
+          goFlags_=()
+          concatTo goFlags_ buildFlags buildFlagsArray
+          if [ -n "''${tags[*]:-}" ]; then goFlags_+=("-tags=$(concatStringsSep , tags)"); fi
+          if [ -n "''${ldflags[*]:-}" ]; then
+            if [ "$(declare -p ldflags 2>/dev/null | cut -c1-10)" = "declare -a" ]; then goFlags_+=("-ldflags=''${ldflags[*]}"); else goFlags_+=("-ldflags=$ldflags"); fi
+          fi
+          goFlags_+=("-p" "$NIX_BUILD_CORES")
+          goPackages_() {
+            local packages=() excluded=() line pattern
+            concatTo packages subPackages
+            if ((''${#packages[@]})); then
+              for line in "''${packages[@]}"; do
+                case "$line" in . | ./*) printf '%s\n' "$line" ;; *) printf './%s\n' "$line" ;; esac
+              done
+              return
+            fi
+            concatTo excluded excludedPackages
+            excluded+=("/_examples" "/examples" "/testdata" "/vendor/")
+            find . -type f -name '*'"''${1:-}"'.go' -exec dirname {} \; | grep -v '/vendor\|^./vendor' | sort -u | while read -r line; do
+              for pattern in "''${excluded[@]}"; do if [[ "$line" == *"$pattern"* ]]; then continue 2; fi; done
+              printf '%s\n' "$line"
+            done
+          }
+          while read -r package_; do
+            echo "Building subPackage $package_"
+            if ! output_=$(go install "''${goFlags_[@]}" "$package_" 2>&1); then
+              if ! grep -qE "no( buildable| non-test)?|build constraints exclude all" <<<"$output_" || ! grep -qE 'no( buildable| non-test)? Go (source )?files' <<<"$output_" && ! grep -q 'build constraints exclude all Go files' <<<"$output_"; then
+                printf '%s\n' "$output_" >&2
+                exit 1
+              fi
+            elif [ -n "$output_" ]; then
+              printf '%s\n' "$output_"
+            fi
+          done < <(goPackages_)
+          runHook postBuild
+        '';
+      inherit doCheck;
+      checkPhase =
+        args.checkPhase or ''
+          runHook preCheck
+          # -trimpath would make tests that read files relative to their source fail.
+          export GOFLAGS=''${GOFLAGS//-trimpath/}
+          goCheck_=()
+          concatTo goCheck_ checkFlags checkFlagsArray
+          if [ -n "''${tags[*]:-}" ]; then goCheck_+=("-tags=$(concatStringsSep , tags)"); fi
+          while read -r package_; do
+            go test -p "$NIX_BUILD_CORES" -v "''${goCheck_[@]}" "$package_"
+          done < <(goPackages_ _test)
+          runHook postCheck
+        '';
+      installPhase =
+        args.installPhase or ''
+          runHook preInstall
+          mkdir -p "$out"
+          folder_="$GOPATH/bin"
+          if [ -d "$folder_" ]; then cp -r "$folder_" "$out"; fi
+          runHook postInstall
+        '';
+      strictDeps = true;
+      disallowedReferences = lib.optional (!allowGoReference) go;
+      passthru = passthru // {
+        inherit go;
+        goModules = modules;
+      };
+      meta = {
+        platforms = lib.platforms.linux;
+      }
+      // meta;
+    };
+}

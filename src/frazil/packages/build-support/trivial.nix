@@ -1,0 +1,548 @@
+# Small builders: a command, a text, a script, links.
+{
+  lib,
+  config,
+  stdenv,
+  stdenvNoCC,
+  runtimeShell,
+  bash,
+  pkgs,
+}:
+let
+  inherit (lib) optionalAttrs optionalString;
+in
+rec {
+  runCommandWith =
+    let
+      defaultStdenv = stdenv;
+    in
+    {
+      stdenv ? defaultStdenv,
+      runLocal ? false,
+      derivationArgs ? { },
+      name,
+    }:
+    buildCommand:
+    stdenv.mkDerivation (
+      {
+        enableParallelBuilding = true;
+        inherit buildCommand name;
+        passAsFile = [ "buildCommand" ] ++ (derivationArgs.passAsFile or [ ]);
+      }
+      // optionalAttrs runLocal {
+        preferLocalBuild = true;
+        allowSubstitutes = false;
+      }
+      // removeAttrs derivationArgs [ "passAsFile" ]
+      // optionalAttrs (!(derivationArgs ? pos)) {
+        pos = builtins.unsafeGetAttrPos "name" { inherit name; };
+      }
+    );
+  runCommand =
+    name: env: text:
+    runCommandWith {
+      stdenv = stdenvNoCC;
+      runLocal = false;
+      inherit name;
+      derivationArgs = env;
+    } text;
+  runCommandLocal =
+    name: env: text:
+    runCommandWith {
+      stdenv = stdenvNoCC;
+      runLocal = true;
+      inherit name;
+      derivationArgs = env;
+    } text;
+  runCommandCC =
+    name: env: text:
+    runCommandWith {
+      inherit stdenv;
+      runLocal = false;
+      inherit name;
+      derivationArgs = env;
+    } text;
+
+  writeTextFile =
+    {
+      name,
+      text,
+      executable ? false,
+      destination ? "",
+      checkPhase ? "",
+      meta ? { },
+      passthru ? { },
+      allowSubstitutes ? false,
+      preferLocalBuild ? true,
+      derivationArgs ? { },
+    }:
+    let
+      relative = builtins.match "/bin/([^/]+)" destination;
+    in
+    assert lib.assertMsg (destination != "" -> (lib.hasPrefix "/" destination && destination != "/")) ''
+      destination must be an absolute path, relative to the derivation's out path,
+      got '${destination}' instead.
+    '';
+    runCommand name
+      (
+        {
+          inherit
+            text
+            executable
+            checkPhase
+            allowSubstitutes
+            preferLocalBuild
+            destination
+            ;
+          passAsFile = [ "text" ] ++ (derivationArgs.passAsFile or [ ]);
+          meta =
+            optionalAttrs (executable && relative != null) {
+              mainProgram = lib.head relative;
+            }
+            // meta
+            // (derivationArgs.meta or { });
+          passthru = passthru // (derivationArgs.passthru or { });
+        }
+        // removeAttrs derivationArgs [
+          "passAsFile"
+          "meta"
+          "passthru"
+        ]
+      )
+      ''
+        target=$out''${destination:-}
+        mkdir -p "$(dirname "$target")"
+        if [ -e "''${textPath:-}" ]; then mv "$textPath" "$target"; else printf '%s' "$text" >"$target"; fi
+        if [ -n "''${executable:-}" ]; then chmod +x "$target"; fi
+        eval "''${checkPhase:-}"
+      '';
+  writeText =
+    name: text:
+    # The format of a text's name may not hold what comes from outside.
+    writeTextFile { inherit name text; };
+  writeTextDir =
+    path: text:
+    writeTextFile {
+      inherit text;
+      name = builtins.baseNameOf path;
+      destination = "/${path}";
+    };
+  writeScript =
+    name: text:
+    writeTextFile {
+      inherit name text;
+      executable = true;
+    };
+  writeScriptBin =
+    name: text:
+    writeTextFile {
+      inherit name text;
+      executable = true;
+      destination = "/bin/${name}";
+    };
+  writeShellScript =
+    name: text:
+    writeTextFile {
+      inherit name;
+      executable = true;
+      text = ''
+        #!${runtimeShell}
+        ${text}
+      '';
+      checkPhase = ''
+        ${stdenv.shell} -n -O extglob "$target"
+      '';
+    };
+  writeShellScriptBin =
+    name: text:
+    writeTextFile {
+      inherit name;
+      executable = true;
+      destination = "/bin/${name}";
+      text = ''
+        #!${runtimeShell}
+        ${text}
+      '';
+      checkPhase = ''
+        ${stdenv.shell} -n -O extglob "$target"
+      '';
+      meta.mainProgram = name;
+    };
+  writeShellApplication =
+    {
+      name,
+      text,
+      runtimeInputs ? [ ],
+      runtimeEnv ? null,
+      meta ? { },
+      passthru ? { },
+      checkPhase ? null,
+      excludeShellChecks ? [ ],
+      extraShellCheckFlags ? [ ],
+      bashOptions ? [
+        "errexit"
+        "nounset"
+        "pipefail"
+      ],
+      derivationArgs ? { },
+      inheritPath ? true,
+    }:
+    writeTextFile {
+      inherit name passthru derivationArgs;
+      meta = { mainProgram = name; } // meta;
+      executable = true;
+      destination = "/bin/${name}";
+      allowSubstitutes = true;
+      preferLocalBuild = false;
+      text = ''
+        #!${runtimeShell}
+        ${lib.concatMapStringsSep "\n" (option: "set -o ${option}") bashOptions}
+      ''
+      + optionalString (runtimeEnv != null) (
+        lib.concatStrings (
+          lib.mapAttrsToList (variable: value: ''
+            ${lib.toShellVar variable value}
+            export ${variable}
+          '') runtimeEnv
+        )
+      )
+      + optionalString (runtimeInputs != [ ]) ''
+
+        export PATH="${lib.makeBinPath runtimeInputs}${optionalString inheritPath ":$PATH"}"
+      ''
+      + ''
+
+        ${text}
+      '';
+      # The syntax is always checked; shellcheck takes part where the package set has it.
+      checkPhase =
+        if checkPhase != null then
+          checkPhase
+        else
+          ''
+            runHook preCheck
+            ${stdenv.shell} -n -O extglob "$target"
+          ''
+          + optionalString (pkgs ? shellcheck) ''
+            ${pkgs.shellcheck}/bin/shellcheck ${
+              lib.escapeShellArgs (
+                lib.optionals (excludeShellChecks != [ ]) [
+                  "--exclude"
+                  (lib.concatStringsSep "," excludeShellChecks)
+                ]
+                ++ extraShellCheckFlags
+              )
+            } "$target"
+          ''
+          + ''
+            runHook postCheck
+          '';
+    };
+  concatTextFile =
+    {
+      name,
+      files,
+      executable ? false,
+      destination ? "",
+      checkPhase ? "",
+      meta ? { },
+      passthru ? { },
+    }:
+    runCommandLocal name
+      {
+        inherit
+          files
+          executable
+          checkPhase
+          meta
+          passthru
+          destination
+          ;
+      }
+      ''
+        file=$out$destination
+        mkdir -p "$(dirname "$file")"
+        cat $files >"$file"
+        if [ -n "$executable" ]; then chmod +x "$file"; fi
+        eval "$checkPhase"
+      '';
+  concatText = name: files: concatTextFile { inherit name files; };
+  concatScript =
+    name: files:
+    concatTextFile {
+      inherit name files;
+      executable = true;
+    };
+
+  # One folder of links to the contents of several packages.
+  buildEnv =
+    lib.makeOverridable (
+      {
+        name,
+        paths,
+        manifest ? "",
+        extraOutputsToInstall ? [ ],
+        ignoreCollisions ? false,
+        checkCollisionContents ? true,
+        extraPrefix ? "",
+        pathsToLink ? [ "/" ],
+        includeClosures ? false,
+        nativeBuildInputs ? [ ],
+        buildInputs ? [ ],
+        postBuild ? "",
+        passthru ? { },
+        meta ? { },
+        pname ? null,
+        version ? null,
+      }:
+      let
+        flatten =
+          drv:
+          if lib.isDerivation drv && drv.outputSpecified or false == false then
+            map (output: drv.${output}) (
+              lib.unique ((drv.meta.outputsToInstall or [ "out" ]) ++ builtins.filter (output: drv ? ${output}) extraOutputsToInstall)
+            )
+          else
+            [ drv ];
+        priority = path: toString (path.meta.priority or lib.meta.defaultPriority);
+        chosen = lib.concatMap (
+          path: map (output: "${output}:${priority path}") (flatten path)
+        ) (builtins.filter (x: x != null) (lib.flatten paths));
+      in
+      runCommand name
+        {
+          inherit
+            ignoreCollisions
+            checkCollisionContents
+            pathsToLink
+            extraPrefix
+            postBuild
+            nativeBuildInputs
+            buildInputs
+            manifest
+            meta
+            ;
+          passthru = passthru // { inherit paths; };
+          chosen = lib.concatStringsSep "\n" chosen;
+          passAsFile = [ "chosen" ];
+          preferLocalBuild = true;
+          allowSubstitutes = false;
+          linker = ./build-env.sh;
+        }
+        ''
+          source "$linker"
+          eval "$postBuild"
+        ''
+    );
+  symlinkJoin =
+    args_@{
+      name ?
+        assert lib.assertMsg (args_ ? pname && args_ ? version) "symlinkJoin requires either a `name` OR `pname` and `version`";
+        "${args_.pname}-${args_.version}",
+      paths,
+      stripPrefix ? "",
+      preferLocalBuild ? true,
+      allowSubstitutes ? false,
+      postBuild ? "",
+      failOnMissing ? stripPrefix == "",
+      ...
+    }:
+    let
+      args = removeAttrs args_ [
+        "name"
+        "postBuild"
+        "stripPrefix"
+        "paths"
+        "failOnMissing"
+      ];
+    in
+    runCommand name
+      (
+        args
+        // {
+          inherit preferLocalBuild allowSubstitutes;
+          chosen = lib.concatMapStringsSep "\n" (path: "${path}${stripPrefix}:5") (
+            builtins.filter (x: x != null) (lib.flatten paths)
+          );
+          passAsFile = [ "chosen" ];
+          extraPrefix = "";
+          pathsToLink = "/";
+          # As lndir does: the first of several files stays.
+          ignoreCollisions = true;
+          checkCollisionContents = true;
+          linkFolders = false;
+          failOnMissing = failOnMissing;
+          linker = ./build-env.sh;
+        }
+      )
+      ''
+        source "$linker"
+        ${postBuild}
+      '';
+  linkFarm =
+    name: entries:
+    let
+      pairs = if builtins.isAttrs entries then lib.mapAttrsToList (name: path: { inherit name path; }) entries else entries;
+      # As in nixpkgs: of two entries with one name the last counts.
+      unique = builtins.listToAttrs (map ({ name, path }: lib.nameValuePair name path) pairs);
+      commands = lib.mapAttrsToList (name: path: ''
+        mkdir -p -- "$(dirname -- ${lib.escapeShellArg name})"
+        ln -s -- ${lib.escapeShellArg path} ${lib.escapeShellArg name}
+      '') unique;
+    in
+    runCommand name
+      {
+        preferLocalBuild = true;
+        allowSubstitutes = false;
+        passthru.entries = unique;
+      }
+      ''
+        mkdir -p "$out"
+        cd "$out"
+        ${lib.concatStrings commands}
+      '';
+  linkFarmFromDrvs = name: drvs: linkFarm name (map (drv: { inherit (drv) name; path = drv; }) drvs);
+  onlyBin = drv: runCommand "${drv.name}-only-bin" { } ''
+    mkdir -p "$out"
+    ln -s ${lib.getBin drv}/bin "$out/bin"
+  '';
+  emptyFile = runCommand "empty-file" { } "touch $out";
+  emptyDirectory = runCommand "empty-directory" { } "mkdir $out";
+  copyPathToStore = path: builtins.path { inherit path; };
+  applyPatches =
+    {
+      src,
+      name ? (if builtins.isPath src then baseNameOf src else src.name or "source") + "-patched",
+      patches ? [ ],
+      prePatch ? "",
+      postPatch ? "",
+      ...
+    }@args:
+    stdenvNoCC.mkDerivation (
+      {
+        inherit
+          name
+          src
+          patches
+          prePatch
+          postPatch
+          ;
+        preferLocalBuild = true;
+        allowSubstitutes = false;
+        phases = "unpackPhase patchPhase installPhase";
+        installPhase = "cp -R ./ $out";
+      }
+      // removeAttrs args [
+        "src"
+        "name"
+        "patches"
+        "prePatch"
+        "postPatch"
+      ]
+    );
+  makeSetupHook =
+    {
+      name ? "hook",
+      propagatedBuildInputs ? [ ],
+      propagatedNativeBuildInputs ? [ ],
+      depsTargetTargetPropagated ? [ ],
+      meta ? { },
+      passthru ? { },
+      substitutions ? { },
+    }:
+    script:
+    runCommand name
+      (
+        substitutions
+        // {
+          strictDeps = true;
+          inherit propagatedBuildInputs propagatedNativeBuildInputs meta passthru;
+        }
+      )
+      ''
+        mkdir -p $out/nix-support
+        cp ${script} $out/nix-support/setup-hook
+        chmod +w $out/nix-support/setup-hook
+        _recordPropagated
+        ${lib.concatStrings (lib.mapAttrsToList (name: value: ''
+          substituteInPlace $out/nix-support/setup-hook --replace-quiet ${lib.escapeShellArg "@${name}@"} ${lib.escapeShellArg (toString value)}
+        '') substitutions)}
+      '';
+  # A file with every @name@ replaced.
+  substitute =
+    args@{ src, substitutions ? [ ], replacements ? [ ], ... }:
+    runCommandLocal (args.name or baseNameOf (toString src)) { inherit src; } ''
+      substitute "$src" "$out" ${lib.escapeShellArgs (substitutions ++ replacements)}
+      if [ -x "$src" ]; then chmod +x "$out"; fi
+    '';
+  replaceVarsWith =
+    {
+      src,
+      replacements,
+      name ? baseNameOf (toString src),
+      dir ? null,
+      isExecutable ? false,
+      ...
+    }@args:
+    let
+      kept = builtins.filter (key: replacements.${key} == null) (builtins.attrNames replacements);
+      words = lib.concatMap (key: if replacements.${key} == null then [ ] else [
+        "--replace-fail"
+        "@${key}@"
+        (lib.strings.escape [ ] (toString replacements.${key}))
+      ]) (builtins.attrNames replacements);
+      except = lib.concatMapStringsSep "|" lib.escapeRegex kept;
+    in
+    runCommandLocal name (removeAttrs args [ "src" "replacements" "name" "dir" "isExecutable" ] // { inherit src; }) ''
+      target=$out${optionalString (dir != null) "/${dir}/${name}"}
+      mkdir -p "$(dirname "$target")"
+      substitute "$src" "$target" ${lib.escapeShellArgs words}
+      ${optionalString isExecutable "chmod +x \"$target\""}
+      if grep -oE '@[a-zA-Z_][0-9A-Za-z_'"'"'-]*@' "$target" ${optionalString (kept != [ ]) "| grep -vE '^@(${except})@$'"}; then
+        echo "unsubstituted variables found in $target" >&2
+        exit 1
+      fi
+    '';
+  replaceVars = src: replacements: replaceVarsWith { inherit src replacements; };
+  substituteAll =
+    args:
+    runCommandLocal (args.name or baseNameOf (toString args.src)) (removeAttrs args [ "name" "dir" "isExecutable" ]) ''
+      target=$out${optionalString (args ? dir) "/${args.dir}/${args.name or baseNameOf (toString args.src)}"}
+      mkdir -p "$(dirname "$target")"
+      substituteAll "$src" "$target"
+      ${optionalString (args.isExecutable or false) "chmod +x \"$target\""}
+    '';
+  writeClosure = paths: runCommand "runtime-deps" { __structuredAttrs = true; exportReferencesGraph.graph = paths; nativeBuildInputs = [ pkgs.jq ]; } ''
+    jq -r ".graph | map(.path) | sort | .[]" "$NIX_ATTRS_JSON_FILE" > "$out"
+  '';
+  runtimeShellPackage = bash;
+  srcOnly =
+    attrs:
+    let
+      args = if lib.isDerivation attrs then attrs.drvAttrs else attrs;
+    in
+    stdenvNoCC.mkDerivation {
+      name = "${args.name or "${args.pname}-${args.version}"}-source";
+      inherit (args) src;
+      patches = args.patches or [ ];
+      phases = "unpackPhase patchPhase installPhase";
+      installPhase = "cp -r . $out";
+    };
+  testers = {
+    testEqualContents =
+      {
+        assertion,
+        expected,
+        actual,
+      }:
+      runCommand "equal-contents-${lib.strings.toLower assertion}" { inherit assertion expected actual; } ''
+        echo "Checking: $assertion"
+        if ! diff -U5 -r "$expected" "$actual" --color=never; then
+          echo "Contents must be equal, but were not!" >&2
+          exit 1
+        fi
+        touch $out
+      '';
+    runCommand = { name, script, nativeBuildInputs ? [ ], ... }: runCommand name { inherit nativeBuildInputs; } script;
+  };
+}

@@ -1,0 +1,130 @@
+# The library: nixpkgs' names and meanings, in files by subject. `lib.extend` works as a package set's `extend` does.
+let
+  fix =
+    f:
+    let
+      x = f x;
+    in
+    x;
+  base =
+    lib:
+    let
+      part = file: import file { inherit lib; };
+      parts = {
+        trivial = part ./trivial.nix;
+        fixedPoints = part ./fixed-points.nix;
+        attrsets = part ./attrsets.nix;
+        lists = part ./lists.nix;
+        strings = part ./strings.nix;
+        stringsWithDeps = part ./strings-with-deps.nix;
+        customisation = part ./customisation.nix;
+        derivations = part ./derivations.nix;
+        versions = part ./versions.nix;
+        meta = part ./meta.nix;
+        sources = part ./sources.nix;
+        filesystem = part ./filesystem.nix;
+        fileset = part ./fileset.nix;
+        path = part ./path.nix;
+        generators = part ./generators.nix;
+        cli = part ./cli.nix;
+        asserts = part ./asserts.nix;
+        debug = part ./debug.nix;
+        options = part ./options.nix;
+        types = part ./types.nix;
+        modules = part ./modules.nix;
+        systems = part ./systems.nix;
+        fetchers = part ./fetchers.nix;
+        licenses = part ./licenses.nix;
+      };
+      spread = builtins.foldl' (all: name: all // parts.${name}) { } [
+        "modules"
+        "options"
+        "debug"
+        "asserts"
+        "cli"
+        "filesystem"
+        "sources"
+        "meta"
+        "versions"
+        "derivations"
+        "customisation"
+        "stringsWithDeps"
+        "fixedPoints"
+        "lists"
+        "attrsets"
+        "strings"
+        "trivial"
+      ];
+      hidden = [
+        "architectures"
+        "functionNames"
+        "hasStorePathPrefix"
+      ];
+    in
+    removeAttrs spread hidden
+    // parts
+    // {
+      inherit (builtins)
+        fromJSON
+        fromTOML
+        getContext
+        hasContext
+        hashFile
+        hashString
+        placeholder
+        toFile
+        toXML
+        tryEval
+        unsafeGetAttrPos
+        addErrorContext
+        ;
+      inherit (builtins) toJSON toString;
+      inherit (parts.types)
+        setType
+        isType
+        mkOptionType
+        isOptionType
+        defaultTypeMerge
+        ;
+      inherit (parts.generators) mkLuaInline;
+      inherit (parts.systems) platforms;
+      maintainers = { };
+      teams = { };
+      sourceTypes = {
+        fromSource = {
+          shortName = "fromSource";
+          isSource = true;
+        };
+        binaryNativeCode = {
+          shortName = "binaryNativeCode";
+          isSource = false;
+        };
+        binaryBytecode = {
+          shortName = "binaryBytecode";
+          isSource = false;
+        };
+        binaryFirmware = {
+          shortName = "binaryFirmware";
+          isSource = false;
+        };
+      };
+      fakeHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+      fakeSha256 = "0000000000000000000000000000000000000000000000000000000000000000";
+      fakeSha512 = "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000";
+      inherit (parts.attrsets) zipAttrsWith;
+    };
+  extensible =
+    rattrs:
+    fix (self: rattrs self // {
+      extend =
+        overlay:
+        extensible (
+          final:
+          let
+            prev = rattrs final;
+          in
+          prev // overlay final prev
+        );
+    });
+in
+extensible base

@@ -1,0 +1,56 @@
+{ lib }:
+rec {
+  proxyImpureEnvVars = [
+    "http_proxy"
+    "https_proxy"
+    "ftp_proxy"
+    "all_proxy"
+    "no_proxy"
+    "HTTP_PROXY"
+    "HTTPS_PROXY"
+    "FTP_PROXY"
+    "ALL_PROXY"
+    "NO_PROXY"
+    "NIX_SSL_CERT_FILE"
+  ];
+  # `hash`, or one of `sha256`, `sha512`, … as `outputHash` and `outputHashAlgo`.
+  normalizeHash =
+    {
+      hashTypes ? [ "sha256" ],
+      required ? true,
+    }:
+    args:
+    let
+      names = [ "hash" ] ++ hashTypes;
+      given = builtins.filter (name: args ? ${name} && args.${name} != null && args.${name} != "") names;
+      name = builtins.head given;
+      empty = builtins.filter (name: args.${name} or null == "") names;
+      fake = { sha256 = lib.fakeHash; sha512 = "sha512-" + lib.concatStrings (lib.genList (_: "A") 86) + "=="; };
+      rest = removeAttrs args names;
+    in
+    if args ? outputHash then
+      rest
+    else if builtins.length given > 1 then
+      throw "fetcher called with more than one hash: ${lib.concatStringsSep ", " given}"
+    else if given != [ ] then
+      rest
+      // {
+        outputHash = args.${name};
+        outputHashAlgo = if name == "hash" then null else name;
+      }
+    else if empty != [ ] then
+      rest
+      // {
+        outputHash = if builtins.head empty == "hash" then lib.fakeHash else fake.${builtins.head empty} or lib.fakeHash;
+        outputHashAlgo = null;
+      }
+    else if required then
+      throw "fetcher called without `hash`"
+    else
+      rest;
+  withNormalizedHash =
+    {
+      hashTypes ? [ "sha256" ],
+    }:
+    f: lib.setFunctionArgs (args: f (normalizeHash { inherit hashTypes; } args)) (removeAttrs (lib.functionArgs f) [ "outputHash" "outputHashAlgo" ] // { hash = true; } // lib.genAttrs hashTypes (_: true));
+}

@@ -1,0 +1,129 @@
+{ lib }:
+let
+  asCleanSource =
+    src:
+    if src._isLibCleanSourceWith or false then
+      src
+    else
+      {
+        origSrc = src;
+        filter = _: _: true;
+        name = "source";
+      };
+in
+rec {
+  inherit (lib.filesystem) pathType pathIsDirectory pathIsRegularFile;
+  canCleanSource = src: src ? _isLibCleanSourceWith || !(pathHasContext (toString src));
+  pathHasContext = builtins.hasContext or (lib.hasPrefix builtins.storeDir);
+
+  # What version control, editors and Nix leave behind is no source.
+  cleanSourceFilter =
+    name: type:
+    let
+      base = baseNameOf (toString name);
+      vcs = base == ".git" || (type == "directory" && builtins.elem base [ ".svn" "CVS" ".hg" ".jj" ".pijul" "_darcs" ]);
+      backup = lib.hasSuffix "~" base || builtins.match "^\\.sw[a-z]$" base != null || builtins.match "^\\..*\\.sw[a-z]$" base != null;
+      object = lib.hasSuffix ".o" base || lib.hasSuffix ".so" base;
+      result = type == "symlink" && lib.hasPrefix "result" base;
+    in
+    !(vcs || backup || object || result || type == "unknown");
+  cleanSource = src: cleanSourceWith { filter = cleanSourceFilter; inherit src; };
+  cleanSourceWith =
+    {
+      filter ? (_: _: true),
+      src,
+      name ? null,
+    }:
+    let
+      origin = asCleanSource src;
+    in
+    fromParts {
+      inherit (origin) origSrc;
+      filter = path: type: filter path type && origin.filter path type;
+      name = if name != null then name else origin.name;
+    };
+  fromParts =
+    {
+      origSrc,
+      filter,
+      name,
+    }:
+    {
+      inherit origSrc filter name;
+      outPath = builtins.path {
+        inherit filter name;
+        path = origSrc;
+      };
+      _isLibCleanSourceWith = true;
+    };
+  filterSource = filter: src: cleanSourceWith { inherit filter src; };
+  sourceByRegex =
+    src: patterns:
+    let
+      origin = asCleanSource src;
+      root = toString origin.origSrc;
+    in
+    cleanSourceWith {
+      inherit src;
+      filter =
+        path: type:
+        let
+          relative = lib.removePrefix (root + "/") (toString path);
+        in
+        builtins.any (pattern: builtins.match pattern relative != null) patterns;
+    };
+  sourceFilesBySuffices =
+    src: suffixes:
+    cleanSourceWith {
+      inherit src;
+      filter = path: type: type == "directory" || builtins.any (suffix: lib.hasSuffix suffix (baseNameOf path)) suffixes;
+    };
+  trace =
+    src:
+    let
+      origin = asCleanSource src;
+    in
+    fromParts {
+      inherit (origin) origSrc name;
+      filter =
+        path: type:
+        let
+          result = origin.filter path type;
+        in
+        builtins.trace "${toString path}: ${lib.boolToString result}" result;
+    };
+  pathIsGitRepo = path: (builtins.tryEval (commitIdFromGitRepo path)).success;
+  commitIdFromGitRepo =
+    path:
+    let
+      git = if lib.pathIsDirectory path then path else dirOf path;
+      readRef =
+        root: name:
+        let
+          loose = root + "/${name}";
+          packed = root + "/packed-refs";
+          lines = lib.splitString "\n" (builtins.readFile packed);
+          found = builtins.filter (x: x != null) (map (builtins.match "([0-9a-f]+) ${lib.escapeRegex name}") lines);
+          common = root + "/commondir";
+        in
+        if builtins.pathExists loose then
+          lib.fileContents loose
+        else if builtins.pathExists packed && found != [ ] then
+          builtins.head (builtins.head found)
+        else if builtins.pathExists common then
+          readRef (root + "/${lib.fileContents common}") name
+        else
+          throw "Could not find ${name} in ${toString root}";
+      head = lib.fileContents (git + "/HEAD");
+      symbolic = builtins.match "ref: (.*)" head;
+    in
+    if !builtins.pathExists (git + "/HEAD") then
+      throw "Not a .git directory: ${toString path}"
+    else if symbolic == null then
+      head
+    else
+      readRef git (builtins.head symbolic);
+  revOrTag = rev: tag: if tag != null then tag else if rev != null then rev else "HEAD";
+  shortRev = rev: if rev == null then null else builtins.substring 0 (if builtins.match "[0-9a-f]{40,64}" rev != null then 7 else -1) rev;
+  urlToName = url: let file = baseNameOf (lib.removeSuffix "/" (lib.last (lib.splitString ":" (toString url)))); found = builtins.match "(.*)\\.(git|tar|zip|tar\\.[a-z0-9]+|tgz)" file; in if found == null then file else builtins.head found;
+}
