@@ -300,10 +300,14 @@ def _check_header(block: bytes) -> None:
     unsigned = sum(blank)
     signed = unsigned - 256 * sum(1 for byte in blank if byte > 127)
     if wanted not in (unsigned, signed):
-        raise BadArchive(
-            "Failed to open archive (Unrecognized archive format)",
-            hint="expected a tar archive (plain or compressed by gzip, bzip2, xz or zstd) or a zip archive",
-        )
+        raise _unrecognized()
+
+
+def _unrecognized() -> BadArchive:
+    return BadArchive(
+        "Failed to open archive (Unrecognized archive format)",
+        hint="expected a tar archive (plain or compressed by gzip, bzip2, xz or zstd) or a zip archive",
+    )
 
 
 def _unpack_tar(stream: _Stream, unpacker: Unpacker) -> None:
@@ -344,7 +348,10 @@ def _next_block(stream: _Stream, first: bool) -> bytes | None:
         if first:
             raise BadArchive("Failed to open archive (it is empty)")
         return None
-    block = data + stream.read_exactly(_BLOCK - len(data)) if len(data) < _BLOCK else data
+    try:
+        block = data + stream.read_exactly(_BLOCK - len(data)) if len(data) < _BLOCK else data
+    except BadArchive as error:
+        raise _unrecognized() if first else error from None
     if not any(block):
         return None
     _check_header(block)

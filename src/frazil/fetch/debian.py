@@ -272,7 +272,7 @@ def _build_tree(attributes: InputAttributes, release: Release, context: FetchCon
         os.mkdir(target)
         with Activity(context.reporter, ActivityType.UNKNOWN, f"reading the index of Debian suite '{suite}'"):
             write_index(target, information, read_packages)
-        found = add_tree(context, target, shown=f"debian:{suite}")
+        found = add_tree(context, target, shown=f"debian:{suite}", scratch=True)
     context.cache.put("debian-tree", key, {"narHash": found[1].sri})
     return found
 

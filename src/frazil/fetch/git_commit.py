@@ -49,7 +49,7 @@ def fetch_commit(attributes: InputAttributes, directory: str | None, context: Fe
             target = os.path.join(scratch, "source")
             os.mkdir(target)
             write_commit(repository, revision, result, target, context)
-            found = add_tree(context, target, shown=str(_SCHEME.to_url(result)))
+            found = add_tree(context, target, shown=str(_SCHEME.to_url(result)), scratch=True)
         context.cache.put("git-tree", key, {"narHash": found[1].sri})
     store_path, hash_ = found
     result["narHash"] = hash_.sri

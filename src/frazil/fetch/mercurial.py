@@ -119,7 +119,7 @@ def _add_commit(place: str, name: str, result: InputAttributes, context: FetchCo
                 target = os.path.join(scratch, "source")
                 run_hg(["archive", "-R", clone, "-r", revision, "--", target])
                 os.unlink(os.path.join(target, ".hg_archival.txt"))
-                found = add_tree(context, target, name, shown=place)
+                found = add_tree(context, target, name, shown=place, scratch=True)
     context.cache.put("hg-tree", [revision, name], {"narHash": found[1].sri})
     context.cache.put("hg-revision", [place, revision], {"revCount": result["revCount"], "ref": result["ref"]})
     return found

@@ -121,7 +121,7 @@ def unpack_into_store(
     with Activity(context.reporter, ActivityType.UNKNOWN, f"unpacking '{shown}'"):
         modified = unpack(archive, folder, context.settings.maximum_unpacked)
         os.unlink(archive)
-        store_path, hash_ = add_tree(context, top_directory(folder), name, shown=shown)
+        store_path, hash_ = add_tree(context, top_directory(folder), name, shown=shown, scratch=True)
     return store_path, hash_, modified
 
 
@@ -151,7 +151,7 @@ def fetch_file(attributes: InputAttributes, context: FetchContext) -> FetchedTre
     name = attr.optional_text(attributes, "name") or "source"
 
     def add(path: str) -> tuple[StorePath, Hash]:
-        return add_tree(context, path, name, shown=attr.text(attributes, "url"))
+        return add_tree(context, path, name, shown=attr.text(attributes, "url"), scratch=True)
 
     found = _download_file(attr.text(attributes, "url"), "file-nar", name, context, {}, add)
     result = locked_attributes(attributes, context.store.query_info(found.store_path).nar_hash, None)
@@ -164,10 +164,17 @@ def download_file(
     """A flat store object, as `fetchurl` makes it. Raises DownloadError."""
 
     def add(path: str) -> tuple[StorePath, Hash]:
-        store_path = context.store.add_path(name, path, method="flat", algorithm="sha256")
+        store_path = _add_flat(context, name, path)
         return store_path, context.store.query_info(store_path).nar_hash
 
     return _download_file(url, "file", name, context, headers or {}, add)
+
+
+def _add_flat(context: FetchContext, name: str, path: str) -> StorePath:
+    if not context.store.compute_only:
+        return context.store.add_path(name, path, method="flat", algorithm="sha256")
+    with open(path, "rb") as file:  # a store that only computes keeps contents only of what is given as bytes
+        return context.store.add_bytes(name, file.read(), method="flat", algorithm="sha256")
 
 
 def _download_file(

@@ -18,6 +18,7 @@ from frazil.fetch import attributes as attr
 from frazil.fetch.attributes import InputAttributes
 from frazil.fetch.errors import FetchError
 from frazil.fetch.scheme import FetchContext, FetchedTree
+from frazil.fetch.settings import cache_directory
 
 if TYPE_CHECKING:
     from frazil.store.path import StorePath
@@ -28,9 +29,42 @@ _RACY_NANOSECONDS = 2_000_000_000
 
 def find_tree(context: FetchContext, nar_hash: Hash, name: str = "source") -> StorePath | None:
     """The store object with this NAR hash, kept from the garbage collector, if the store has it."""
-    path = context.store.directory.make_fixed_output_path("nar", nar_hash, name)
-    context.store.add_temporary_root(path)
-    return path if context.store.is_valid(path) else None
+    store = context.store
+    path = store.directory.make_fixed_output_path("nar", nar_hash, name)
+    store.add_temporary_root(path)
+    if store.is_valid(path):
+        return path
+    kept = _kept_tree(context, path)
+    if store.compute_only and os.path.lexists(kept) and store.add_path(name, kept) == path:
+        return path
+    return None
+
+
+def _kept_tree(context: FetchContext, path: StorePath) -> str:
+    """Where the contents of a store object are kept for a store that only computes."""
+    return os.path.join(cache_directory(context.settings), "trees", path.base)
+
+
+def _add_kept(
+    context: FetchContext, directory: str, name: str, filter: Callable[[str, str], bool] | None
+) -> tuple[StorePath, Hash]:
+    """A store that only computes remembers where contents lie: they are copied to a place that stays."""
+    from frazil.store import nar
+
+    store = context.store
+    path, hash_ = store.compute_path(name, directory, filter=filter)
+    kept = _kept_tree(context, path)
+    if not os.path.lexists(kept):
+        os.makedirs(os.path.dirname(kept), exist_ok=True)
+        with temporary_directory(context, os.path.dirname(kept)) as scratch:
+            archive, target = os.path.join(scratch, "nar"), os.path.join(scratch, "tree")
+            with open(archive, "w+b") as file:
+                nar.dump_path(directory, file.write, filter=filter)
+                file.seek(0)
+                nar.restore(file.read, target)
+            with contextlib.suppress(FileExistsError, OSError):
+                os.rename(target, kept)
+    return store.add_path(name, kept), hash_
 
 
 def find_cached_tree(context: FetchContext, domain: str, key: object, name: str) -> tuple[StorePath, Hash] | None:
@@ -50,8 +84,11 @@ def add_tree(
     *,
     filter: Callable[[str, str], bool] | None = None,
     shown: str | None = None,
+    scratch: bool = False,
 ) -> tuple[StorePath, Hash]:
-    """Copies a directory or file into the store and says its NAR hash."""
+    """Copies a directory or file into the store and says its NAR hash. `scratch`: the source will not stay."""
+    if context.store.compute_only and (scratch or filter is not None):
+        return _add_kept(context, directory, name, filter)
     text = f"copying '{shown or directory}' to the store"
     with Activity(context.reporter, ActivityType.UNKNOWN, text, level=Verbosity.TALKATIVE):
         path = context.store.add_path(name, directory, method="nar", algorithm="sha256", filter=filter)
@@ -172,12 +209,11 @@ def _walk(path: str, keep: Callable[[str, str], bool] | None) -> Iterator[tuple[
 
 
 @contextlib.contextmanager
-def temporary_directory(context: FetchContext) -> Iterator[str]:
+def temporary_directory(context: FetchContext, base: str | None = None) -> Iterator[str]:
     """A fresh folder for unpacking, gone afterwards whatever permissions its contents have."""
     import tempfile
 
-    base = os.environ.get("TMPDIR") or None
-    directory = tempfile.mkdtemp(prefix="frazil-fetch-", dir=base)
+    directory = tempfile.mkdtemp(prefix="frazil-fetch-", dir=base or os.environ.get("TMPDIR") or None)
     try:
         yield directory
     finally:
