@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from frazil.errors import FrazilError
 from frazil.store.derivation import Derivation
+
+if TYPE_CHECKING:
+    from frazil.fetch.settings import FetchSettings
 
 REGISTRY = {
     "builtin:buildenv": "frazil.build.builtin_buildenv",
@@ -39,10 +42,8 @@ class BuiltinContext:
     real_path: Callable[[str], str]
     temporary_directory: str
     log: Callable[[str], None]
+    fetch_settings: FetchSettings
     hashed_mirrors: tuple[str, ...] = ()
-    debian_mirrors: tuple[str, ...] = ()
-    netrc: bytes = b""
-    certificates: str | None = None
 
     def attribute(self, name: str) -> str:
         """Raises BuiltinFailed where the derivation lacks it."""
@@ -137,7 +138,7 @@ def _enter(
     os.umask(0o022)
     os.chdir(directory)
     if not network:
-        _shut_network(native)
+        _shut_network()
     if confine is not None:
         native.landlock([os.fsencode(p) for p in confine[0]], [os.fsencode(p) for p in confine[1]], network)
 
@@ -148,7 +149,7 @@ def _is_main() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _shut_network(native: object) -> None:
+def _shut_network() -> None:
     """A user that cannot have namespaces still runs our own code only: then Landlock is what there is."""
     from frazil.build import _sandbox
 

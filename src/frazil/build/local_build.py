@@ -263,6 +263,7 @@ class LocalBuild:
     def _builtin_context(self, rewrites: Mapping[str, str]) -> BuiltinContext:
         from frazil.build.builtin import BuiltinContext, write_log
         from frazil.build.environment import rewrite
+        from frazil.fetch.settings import FetchSettings
 
         assert self.directory is not None
         own = {self.store.show(path): self._real_scratch(path) for path in self.scratch.values()}
@@ -284,10 +285,8 @@ class LocalBuild:
             real_path=real_path,
             temporary_directory=self.directory.path,
             log=write_log,
+            fetch_settings=self.settings.fetch or FetchSettings(ssl_cert_file=self.settings.ssl_cert_file),
             hashed_mirrors=self.settings.hashed_mirrors,
-            debian_mirrors=self.settings.debian_mirrors,
-            netrc=_read_or_nothing(self.settings.netrc_file),
-            certificates=self.settings.ssl_cert_file,
         )
 
     # ------------------------------------------------------------------------------------------------------- ending
@@ -440,14 +439,6 @@ def _kill_session(leader: int) -> None:
                 os.kill(number, signal.SIGKILL)
         except OSError:
             continue
-
-
-def _read_or_nothing(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(1 << 20)
-    except OSError:
-        return b""
 
 
 def _python_folders() -> list[str]:

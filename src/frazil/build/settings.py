@@ -9,8 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from frazil.errors import UsageError
+
+if TYPE_CHECKING:
+    from frazil.fetch.settings import FetchSettings
 
 _ARCHITECTURES = {"i386": "i686", "i486": "i686", "i586": "i686", "arm64": "aarch64"}
 
@@ -89,9 +93,8 @@ class BuildSettings:
     substitute: bool = True
     always_allow_substitutes: bool = False
     hashed_mirrors: tuple[str, ...] = ()
-    netrc_file: str = "/etc/nix/netrc"
-    debian_mirrors: tuple[str, ...] = ()
-    """Base URLs for `mirror://debian/…`; empty: the machine's own apt configuration says."""
+    fetch: FetchSettings | None = None
+    """For `builtin:fetchurl`: mirrors, netrc, certificates, time limits."""
 
     def __post_init__(self) -> None:
         if self.sandbox not in ("true", "relaxed", "false"):
