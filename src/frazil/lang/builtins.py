@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+
 from frazil.lang.registry import BuiltinSpec
+
+MODULES = (
+    "builtins_control",
+    "builtins_math",
+    "builtins_sets",
+    "builtins_lists",
+    "builtins_strings",
+    "builtins_context",
+    "builtins_convert",
+    "builtins_files",
+)
 
 
 def all_builtins() -> list[BuiltinSpec]:
-    return []
+    """In the order of the modules; a later one replaces an earlier one of the same name."""
+    specs: list[BuiltinSpec] = []
+    for name in MODULES:
+        specs += importlib.import_module(f"frazil.lang.{name}").BUILTINS
+    return specs
