@@ -9,6 +9,7 @@ from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
 from frazil.cli.context import Context
 from frazil.cli.evaluation import with_deep_stack
 from frazil.cli.options import Arguments, Command, Option
+from frazil.cli.result_links import add_result_link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def make_links(context: Context, paths: Sequence[DerivedPath], prefix: str) -> N
     for number, path in enumerate(paths):
         for name, output in outputs_of(context, path):
             link = prefix + (f"-{number}" if number else "") + (f"-{name}" if name not in ("", "out") else "")
-            context.store.add_permanent_root(output, os.path.abspath(link))
+            add_result_link(context.store, output, link)
 
 
 def set_profile(context: Context, profile: str, outputs: Sequence[StorePath]) -> None:

@@ -17,6 +17,7 @@ from frazil.cli.evaluation import (
 )
 from frazil.cli.legacy_instantiate import STDIN, derivations_of, select_path
 from frazil.cli.options import APPEND, Arguments, Command, Option
+from frazil.cli.result_links import add_result_link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _show_results(context: Context, arguments: Arguments, wanted: list[tuple[Sto
             text = context.store.show(output_path)
             if make_links:
                 name = link + (f"-{number + 1}" if number else "") + (f"-{output}" if output != "out" else "")
-                context.store.add_permanent_root(output_path, os.path.abspath(name))
+                add_result_link(context.store, output_path, name)
             shown.append(text)
     for text in shown:
         context.print(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from frazil.errors import UsageError
 from frazil.store.errors import StoreError, UnsupportedStore
@@ -59,7 +59,7 @@ class StoreConfig:
     """Where a local store is. All directories absolute and normalised.
 
     `store_dir` is the logical store directory, `real_store_dir` where its contents lie. `parameters`: the address's
-    other parameters, as given.
+    other parameters, as given. `is_user_default`: chosen for a user without rights on `/nix`, not asked for.
     """
 
     store_dir: str = DEFAULT_STORE_DIRECTORY
@@ -70,8 +70,14 @@ class StoreConfig:
     uri: str = "local"
     read_only: bool = False
     is_dummy: bool = False
+    is_user_default: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict)
     unknown_parameters: tuple[str, ...] = ()
+
+    @property
+    def outside_dir(self) -> str:
+        """Store objects as they can be used without a view: what result links of a user's own store point to."""
+        return f"{self.state_dir}/outside"
 
     @property
     def is_at_logical_place(self) -> bool:
@@ -180,7 +186,7 @@ def _automatic(parameters: Mapping[str, str], environment: Mapping[str, str]) ->
     if _may_write(config.state_dir) and _may_write(config.real_store_dir):
         return config
     root = user_store_root(environment)
-    return _local({"root": root}, environment, "local?root=" + root)
+    return replace(_local({"root": root}, environment, "local?root=" + root), is_user_default=True)
 
 
 def user_store_root(environment: Mapping[str, str]) -> str:

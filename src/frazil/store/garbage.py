@@ -388,6 +388,7 @@ def _delete_dead(store: LocalStore, collector: _Collector, graph: _Graph, live: 
         store.inform("deleting garbage...")
         collector.delete_valid(graph.referrers_first(dead))
         collector.delete_invalid(graph)
+        _delete_outside(store)
         return
     store.inform("deleting specified paths...")
     wanted = {graph.numbers[path] for path in options.paths if path in graph.numbers}
@@ -397,6 +398,18 @@ def _delete_dead(store: LocalStore, collector: _Collector, graph: _Graph, live: 
     for path in sorted(options.paths):
         if path not in graph.numbers and os.path.lexists(f"{store.config.real_store_dir}/{path.base}"):
             collector.delete_path(path.base)
+
+
+def _delete_outside(store: LocalStore) -> None:
+    """What stands in the `outside` folder for objects that are gone."""
+    import shutil
+
+    folder = store.config.outside_dir
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if not os.path.lexists(f"{store.config.real_store_dir}/{name}"):
+            shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
+            if os.path.lexists(f"{folder}/{name}"):
+                os.unlink(f"{folder}/{name}")
 
 
 def _check_deletable(

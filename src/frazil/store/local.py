@@ -546,11 +546,11 @@ class LocalStore:
 
         roots.add_indirect_root(self, link)
 
-    def add_permanent_root(self, path: StorePath, link: str) -> str:
-        """Makes `link` point at `path` and registers it as a root."""
+    def add_permanent_root(self, path: StorePath, link: str, target: str | None = None) -> str:
+        """Makes `link` point at `path` (or `target`, an object outside) and registers it as a root."""
         from frazil.store import roots
 
-        return roots.add_permanent_root(self, path, link)
+        return roots.add_permanent_root(self, path, link, target)
 
     def find_roots(self, *, censor: bool = False) -> dict[StorePath, set[str]]:
         from frazil.store import roots

@@ -56,8 +56,17 @@ def add_indirect_root(store: LocalStore, link: str) -> None:
     make_symlink(f"{store.config.state_dir}/gcroots/auto/{encode_base32(digest)}", link)
 
 
-def add_permanent_root(store: LocalStore, path: StorePath, link: str) -> str:
-    """Raises StoreError where `link` is something else than a link into the store."""
+def logical_target(store: LocalStore, target: str) -> str:
+    """What a link into the store's `outside` folder stands for; other targets as they are."""
+    outside = store.config.outside_dir + "/"
+    return f"{store.config.store_dir}/{target[len(outside) :]}" if target.startswith(outside) else target
+
+
+def add_permanent_root(store: LocalStore, path: StorePath, link: str, target: str | None = None) -> str:
+    """`target`: what the link says where that is not the store path itself (an object in the `outside` folder).
+
+    Raises StoreError where `link` is something else than a link into the store.
+    """
     link = os.path.abspath(link)
     if store.directory.is_inside(link):
         raise StoreError(
@@ -66,8 +75,7 @@ def add_permanent_root(store: LocalStore, path: StorePath, link: str) -> str:
         )
     store.add_temporary_root(path)
     try:
-        target = os.readlink(link)
-        foreign = not store.directory.is_inside(target)
+        foreign = not store.directory.is_inside(logical_target(store, os.readlink(link)))
     except OSError as error:
         foreign = error.errno != errno.ENOENT
     if foreign:
@@ -76,7 +84,7 @@ def add_permanent_root(store: LocalStore, path: StorePath, link: str) -> str:
             hint="move it away, or choose another name for the result",
         )
     store.flush()
-    make_symlink(link, store.show(path))
+    make_symlink(link, target or store.show(path))
     add_indirect_root(store, link)
     return link
 
@@ -137,7 +145,7 @@ class _Search:
             self.store.inform(f"skipping invalid root from '{holder}' to '{target}'")
 
     def _link(self, path: str) -> None:
-        target = os.readlink(path)
+        target = logical_target(self.store, os.readlink(path))
         if self.store.directory.is_inside(target):
             self._found(path, target)
             return
@@ -153,7 +161,7 @@ class _Search:
                     pass  # perhaps somebody else's
             return
         if stat.S_ISLNK(mode):
-            inner = os.readlink(target)
+            inner = logical_target(self.store, os.readlink(target))
             if self.store.directory.is_inside(inner):
                 self._found(target, inner)
 
