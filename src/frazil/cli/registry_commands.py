@@ -12,39 +12,58 @@ from frazil.flake.reference import FlakeReference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from frazil.fetch.registry import Registry
+    from frazil.fetch.registry import Kind, Registry
+
+
+MAX_CHARACTERS = 64 << 20
+SHOWN = {"flag": "flags"}
 
 
 def _registry(context: Context, arguments: Arguments) -> tuple[Registry, str]:
     """The user's registry, or the one that `--registry` names, and its file."""
-    from frazil.fetch.registry import Registry, user_registry_path
+    from frazil.fetch.registry import parse_registry, user_registry_path
 
-    path = arguments.value("registry")
-    path = os.path.abspath(path) if path else user_registry_path(context.fetch_settings)
-    return Registry.read(path, context.warn), path
+    named = arguments.value("registry")
+    path = os.path.abspath(named) if named else user_registry_path(context.fetch_settings)
+    kind: Kind = "custom" if named else "user"
+    try:
+        with open(path, encoding="utf-8") as file:
+            # Written back below: one that cannot be read must not be lost, so errors are not passed over.
+            return parse_registry(file.read(MAX_CHARACTERS), kind, path), path
+    except FileNotFoundError:
+        return _empty(kind), path
+
+
+def _empty(kind: Kind) -> Registry:
+    from frazil.fetch.registry import Registry
+
+    return Registry(kind)
 
 
 def list_entries(context: Context, arguments: Arguments) -> None:
     trees = open_trees(context, arguments)
-    for kind, entry in trees.registry_entries():
-        context.print(f"{kind:<6} {entry[0]} {entry[1]}")
+    for kind, source, target in trees.registry_entries():
+        context.print(f"{SHOWN.get(kind, kind):<6} {source} {target}")
 
 
 def add(context: Context, arguments: Arguments) -> None:
+    from frazil.fetch.registry import write_registry
+
     source, target = (FlakeReference.parse(text) for text in arguments.positional)
     registry, path = _registry(context, arguments)
-    registry.replace(dict(source.attributes), dict(target.attributes), target.subdirectory)
-    registry.write(path)
+    write_registry(registry.with_entry(dict(source.attributes), target.to_attributes()), path)
 
 
 def remove(context: Context, arguments: Arguments) -> None:
+    from frazil.fetch.registry import write_registry
+
     registry, path = _registry(context, arguments)
-    registry.remove(dict(FlakeReference.parse(arguments.positional[0]).attributes))
-    registry.write(path)
+    write_registry(registry.without(dict(FlakeReference.parse(arguments.positional[0]).attributes)), path)
 
 
 def pin(context: Context, arguments: Arguments) -> None:
     from frazil.fetch.inputs import is_locked
+    from frazil.fetch.registry import write_registry
 
     url = arguments.positional[0]
     source = FlakeReference.parse(url)
@@ -54,8 +73,8 @@ def pin(context: Context, arguments: Arguments) -> None:
     if not is_locked(locked):
         context.warn(f"flake '{FlakeReference(locked)}' is not locked")
     registry, path = _registry(context, arguments)
-    registry.replace(dict(source.attributes), locked, source.subdirectory)
-    registry.write(path)
+    target_attributes = FlakeReference(locked, source.subdirectory).to_attributes()
+    write_registry(registry.with_entry(dict(source.attributes), target_attributes), path)
 
 
 def resolve(context: Context, arguments: Arguments) -> None:

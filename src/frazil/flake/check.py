@@ -235,7 +235,7 @@ class Checker:
         """The name in `name: …`, None for a function with formals."""
         from frazil.flake.literal import argument_name
 
-        return argument_name(self.evaluator, function)
+        return argument_name(function)
 
     def module(self, path: str, value: Value, position: int) -> None:
         self.say(f"checking NixOS module '{path}'")

@@ -94,7 +94,7 @@ class _Reader:
         """The value where it is written out (a set, list or function may be); else the thunk as it is."""
         from frazil.flake.literal import force_literal
 
-        return force_literal(self.evaluator, value)
+        return force_literal(value)
 
     def kind(self, value: Any) -> str:
         from frazil.flake.literal import is_thunk
@@ -155,7 +155,7 @@ class _Reader:
     def formals(self, function: Any) -> list[str]:
         from frazil.flake.literal import formal_names
 
-        names = [self.text(name) for name in formal_names(self.evaluator, function)]
+        names = [self.text(name) for name in formal_names(function)]
         for name in names:
             if name != "self":
                 FlakeReference.parse(name)  # a formal that is no flake identifier cannot be looked up

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from frazil.lang.values import Thunk
+from frazil.lang.runtime import force
+from frazil.lang.values import Lambda, Thunk
 
 
 def is_thunk(value: Any) -> bool:
@@ -12,20 +13,26 @@ def is_thunk(value: Any) -> bool:
     return isinstance(value, Thunk)
 
 
-def force_literal(evaluator: Any, value: Any) -> Any:
+def force_literal(value: Any) -> Any:
     """A set, list or function that is written out becomes its value; any other thunk stays."""
-    if isinstance(value, Thunk) and evaluator.is_literal(value):
-        return evaluator.force(value)
-    return value
+    from frazil.lang.nodes import is_literal
+
+    return force(value) if is_literal(value) else value
 
 
-def formal_names(evaluator: Any, function: Any) -> list[str]:
-    """The names in `{ a, b ? c, ... }:`; none for `x:`."""
-    arguments = evaluator.call(evaluator.builtins().lookup("functionArgs"), function)
-    return list(arguments.names())
+def _pattern(function: Any) -> tuple[list[tuple[str, bool, int]] | None, bool, str | None]:
+    if not isinstance(function, Lambda):
+        return None, False, None
+    pattern: tuple[list[tuple[str, bool, int]] | None, bool, str | None] = function.expr.pattern()
+    return pattern
 
 
-def argument_name(evaluator: Any, function: Any) -> str | None:
+def formal_names(function: Any) -> list[str]:
+    """The names in `{ a, b ? c, ... }:`; none for `x:` and for builtins."""
+    return [name for name, _, _ in _pattern(function)[0] or ()]
+
+
+def argument_name(function: Any) -> str | None:
     """The name in `name: …`; None where the function has formals."""
-    name: str | None = evaluator.argument_name(function)
-    return name
+    formals, _, name = _pattern(function)
+    return None if formals is not None else name

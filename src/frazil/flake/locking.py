@@ -36,8 +36,8 @@ MAX_INPUTS = 100_000
 class LockFlags:
     """Names and meanings of the command line's options.
 
-    `apply_config` gets a flake's `nixConfig`. `default_overrides`: like `input_overrides`, for the root's inputs of
-    these names as far as it has them; they come from a setting.
+    `apply_config` gets a flake's `nixConfig`. `default_overrides`: by name, what replaces inputs so called wherever
+    they are not overridden otherwise; they come from a setting.
     """
 
     recreate_lock_file: bool = False
@@ -98,6 +98,8 @@ class _Locker:
             path: _Override(FlakeInput(reference), flake.folder, None)
             for path, reference in flags.input_overrides.items()
         }
+        self.explicit = set(flags.input_overrides)
+        self.used_defaults = False
         self.used_overrides: set[InputPath] = set()
         self.used_updates: set[InputPath] = set()
         self.node_paths: dict[int, str] = {}
@@ -150,7 +152,7 @@ class _Locker:
                 raise
 
     def compute_input(self, job: _Job, name: str, path: InputPath, declared: FlakeInput) -> None:
-        override = self.overrides.get(path)
+        override = self.overrides.get(path) or self.default_override(name, path, declared)
         flake_input, folder = declared, job.folder
         if override is not None:
             self.used_overrides.add(path)
@@ -169,11 +171,20 @@ class _Locker:
             old is not None
             and old.original.canonical() == reference.canonical()
             and old.parent == parent
-            and path not in self.flags.input_overrides
+            and path not in self.explicit
         ):
             self.keep_existing(job, name, path, old, reference, folder)
         else:
             self.create(job, name, path, declared, flake_input.is_flake, reference, folder, parent)
+
+    def default_override(self, name: str, path: InputPath, declared: FlakeInput) -> _Override | None:
+        """What the user's settings put in place of inputs of this name."""
+        reference = self.flags.default_overrides.get(name)
+        if reference is None or declared.follows is not None:
+            return None
+        self.explicit.add(path)
+        self.used_defaults = True
+        return _Override(FlakeInput(reference), self.flake.folder, None)
 
     def old_lock(self, job: _Job, name: str, path: InputPath) -> LockedNode | None:
         if job.old is None or path in self.flags.input_updates:
@@ -182,7 +193,7 @@ class _Locker:
         return edge if isinstance(edge, LockedNode) else None
 
     def input_flake(
-        self, reference: FlakeReference, named: FlakeReference, folder: str, path: InputPath, registries: str
+        self, reference: FlakeReference, named: FlakeReference, folder: str, path: InputPath, registries: Use
     ) -> Flake:
         """Reads an input's `flake.nix`; `named` (as written) decides whether it lies relative to `folder`."""
         if named.relative_path is not None:
@@ -239,7 +250,7 @@ class _Locker:
         relative = reference.relative_path is not None
         if not self.flags.allow_unlocked and not relative and not is_locked(dict(reference.attributes)):
             raise FlakeError(f"cannot update unlocked flake input '{print_input_path(path)}' in pure mode")
-        by_flag = path in self.flags.input_overrides
+        by_flag = path in self.explicit
         # The lock file keeps what `flake.nix` says as "original": overrides on the command line are sticky.
         original = declared.reference if declared.reference is not None and by_flag else reference
         if not is_flake:
@@ -269,7 +280,7 @@ class _Locker:
         return FlakeReference(tree.locked.attributes, reference.subdirectory), tree.path
 
 
-def get_flake(trees: Trees, reference: FlakeReference, registries: str, path: InputPath = ()) -> Flake:
+def get_flake(trees: Trees, reference: FlakeReference, registries: Use, path: InputPath = ()) -> Flake:
     """Fetches a flake and reads its `flake.nix`; again where `inputs.self` asks for another kind of fetch."""
     tree = trees.fetch(reference, registries)
     references = (reference, tree.resolved, tree.locked)
@@ -307,24 +318,18 @@ def lock(trees: Trees, reference: FlakeReference, flake: Flake, flags: LockFlags
     try:
         if not flags.allow_dirty and flags.reference_lock_file:
             raise LockFileError("reference lock file was provided, but the `allow-dirty` setting is set to false")
-        flags = _with_default_overrides(flake, flags)
         old = _old_lock_file(trees, flake, flags)
         locker = _Locker(trees, flake, flags)
         new = locker.run(old)
-        if new != old or flags.output_lock_file:
+        if locker.used_defaults:
+            # The user's own substitution: nothing that others should find in the lock file.
+            flake = replace(flake, force_dirty=flake.force_dirty or new != old)
+        elif new != old or flags.output_lock_file:
             flake = _write(trees, reference, flake, old, new, flags)
         return LockedFlake(flake, new, locker.node_paths)
     except FrazilError as error:
         add_trace(error, f"while updating the lock file of flake '{flake.locked}'")
         raise
-
-
-def _with_default_overrides(flake: Flake, flags: LockFlags) -> LockFlags:
-    """Inputs that a setting replaces everywhere are as if given by `--override-input`."""
-    found = {(name,): reference for name, reference in flags.default_overrides.items() if name in flake.inputs}
-    if not found:
-        return flags
-    return replace(flags, input_overrides={**found, **flags.input_overrides}, write_lock_file=False)
 
 
 def _old_lock_file(trees: Trees, flake: Flake, flags: LockFlags) -> LockFile:

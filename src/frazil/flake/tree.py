@@ -16,6 +16,7 @@ from frazil.flake.reference import Attribute, FlakeReference
 
 if TYPE_CHECKING:
     from frazil.fetch.inputs import FetchContext, FetchedTree
+    from frazil.fetch.registry import Registry, Use
     from frazil.flake.cache import OutputCache
     from frazil.flake.cursor import Cursor
     from frazil.flake.locking import LockedFlake, LockFlags
@@ -66,6 +67,7 @@ class Trees:
         self._cache: OutputCache | None = None
         self._fetched: dict[str, Tree] = {}
         self._by_path: dict[str, Tree] = {}
+        self._flags: Registry | None = None
         self._outputs: dict[int, tuple[LockedFlake, Cursor]] = {}
 
     @property
@@ -122,18 +124,46 @@ class Trees:
 
     # -- fetching ----------------------------------------------------------------------------------
 
-    def fetch(self, reference: FlakeReference, registries: str) -> Tree:
+    def fetch(self, reference: FlakeReference, registries: Use) -> Tree:
         """`registries`: all, limited (flags and the global one: inputs must not depend on the user) or no."""
         from frazil.fetch.inputs import fetch_tree
-        from frazil.fetch.registry import resolve
 
         key = _key(reference, registries)
         tree = self._fetched.get(key)
         if tree is None:
-            attributes, directory = resolve(dict(reference.attributes), self.context, use=registries)
-            resolved = FlakeReference(attributes, directory or reference.subdirectory)
-            tree = self._fetched[key] = self._enter(fetch_tree(attributes, self.context), resolved)
+            resolved = self.resolve(reference, registries)
+            tree = self._enter(fetch_tree(dict(resolved.attributes), self.context), resolved)
+            self._fetched[key] = tree
         return tree
+
+    def resolve(self, reference: FlakeReference, registries: Use) -> FlakeReference:
+        """What registries put in place of a reference."""
+        from frazil.fetch.registry import lookup
+
+        attributes, extra = lookup(dict(reference.attributes), self.context, registries, self._flag_registry())
+        directory = extra.get("dir")
+        return FlakeReference(attributes, directory if isinstance(directory, str) else reference.subdirectory)
+
+    def _flag_registry(self) -> Registry:
+        from frazil.fetch.registry import Registry
+
+        if self._flags is None:
+            self._flags = Registry("flag")
+        return self._flags
+
+    def add_flag_entry(self, source: FlakeReference, target: FlakeReference) -> None:
+        """`--override-flake`, `--inputs-from`: asked before all other registries."""
+        self._flags = self._flag_registry().with_entry(dict(source.attributes), target.to_attributes())
+
+    def registry_entries(self) -> Iterator[tuple[str, FlakeReference, FlakeReference]]:
+        """(kind, what is replaced, by what) of all registries, in the order they are asked."""
+        from frazil.fetch.registry import registries
+
+        for registry in registries(self.context, self._flag_registry(), "all"):
+            for entry in registry.entries:
+                directory = entry.extra.get("dir")
+                target = FlakeReference(entry.target, directory if isinstance(directory, str) else "")
+                yield registry.kind, FlakeReference(entry.source), target
 
     def fetch_final(self, attributes: Mapping[str, Attribute]) -> Tree:
         """An entry of a lock file: the attributes stay as they are, and the tree must match them."""

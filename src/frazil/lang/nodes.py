@@ -1895,3 +1895,15 @@ def position_value(state, pos):
 def call_with_position(state, function, arguments, pos):
     """Call on behalf of an expression at `pos`."""
     return call_value(state, function, arguments, pos)
+
+
+def is_literal(value):
+    """Whether forcing computes nothing: a value, or a set, list or function that is still as it was written."""
+    if not isinstance(value, Thunk):
+        return True
+    expr = cython.cast(Thunk, value).expr
+    if expr is None or isinstance(expr, (ListExpr, LambdaExpr)):
+        return True
+    return isinstance(expr, AttrsExpr) and cython.cast(AttrsExpr, expr).dynamic is None
+
+
