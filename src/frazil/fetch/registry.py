@@ -155,7 +155,9 @@ def global_registry(context: FetchContext) -> Registry:
     return Registry.read(context.store.real_path(path), context.warn, "global")
 
 
-def registries(context: FetchContext, flags: Registry | None = None, use: Use = "all") -> Iterator[Registry]:
+def registries(
+    context: FetchContext, flags: Registry | None = None, use: Use = "all", *, download: bool = True
+) -> Iterator[Registry]:
     """In the order they are asked; the global one is fetched only if it comes to that."""
     yield overrides_registry(context.settings)
     if flags is not None:
@@ -164,7 +166,8 @@ def registries(context: FetchContext, flags: Registry | None = None, use: Use = 
         yield user_registry(context)
         yield system_registry(context)
     yield Registry("built-in", BUILT_IN)
-    yield global_registry(context)
+    if download or context.settings.flake_registry.startswith("/"):
+        yield global_registry(context)
 
 
 def overrides_registry(settings: FetchSettings) -> Registry:
@@ -219,11 +222,8 @@ def resolve(
 def _step(
     attributes: InputAttributes, context: FetchContext, use: Use, flags: Registry | None
 ) -> tuple[InputAttributes, InputAttributes] | None:
-    direct = is_direct(attributes)
-    for registry in registries(context, flags, use):
-        if direct and registry.kind == "global" and not context.settings.flake_registry.startswith("/"):
-            # Names are what the global registry is for: nothing is downloaded for an input that is found already.
-            continue
+    # Names are what the global registry is for: nothing is downloaded for an input that is found already.
+    for registry in registries(context, flags, use, download=not is_direct(attributes)):
         for entry in registry.entries:
             if entry.exact and entry.source == attributes:
                 return entry.target, entry.extra
