@@ -7,7 +7,6 @@ import os
 from frazil.activity import Verbosity
 from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
 from frazil.cli.context import Context
-from frazil.cli.evaluation import with_deep_stack
 from frazil.cli.options import Arguments, Command, Option
 from frazil.cli.result_links import add_result_link
 
@@ -15,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from frazil.flake.outputs import Target
     from frazil.store.derived_path import DerivedPath
     from frazil.store.path import StorePath
 
@@ -23,8 +21,9 @@ PROFILE = (Option("--profile", "Set the profile *path* to the result.", "path"),
 
 
 def run_build(context: Context, arguments: Arguments) -> None:
-    targets = with_deep_stack(lambda: evaluate_targets(context, arguments))
-    paths = [target.path for target in targets]
+    from frazil.cli.store_paths import derived_paths
+
+    paths = derived_paths(context, arguments)
     if arguments.flag("dry-run"):
         print_missing(context, paths, Verbosity.ERROR)
         if arguments.flag("json"):
@@ -45,12 +44,6 @@ def run_build(context: Context, arguments: Arguments) -> None:
         set_profile(context, profile, [output for path in paths for _, output in outputs_of(context, path)])
 
 
-def evaluate_targets(context: Context, arguments: Arguments, command: str = "build") -> list[Target]:
-    from frazil.cli.installables import Opened
-
-    return Opened(context, arguments, command=command).targets()
-
-
 def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "normal") -> None:
     """Raises BuildFailed after all that could run has run."""
     from frazil.build.scheduler import realise
@@ -62,9 +55,9 @@ def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "
 
 def print_missing(context: Context, paths: Sequence[DerivedPath], level: Verbosity) -> None:
     """What would be built."""
-    from frazil.build.scheduler import query_missing
+    from frazil.cli.missing import query_missing
 
-    missing = query_missing(context.store, list(paths), context.build_settings)
+    missing = query_missing(context.store, paths)
     wanted = [context.store.show(path) for path in missing.will_build]
     if wanted:
         plural = "this derivation" if len(wanted) == 1 else f"these {len(wanted)} derivations"

@@ -93,10 +93,15 @@ ALIASES: dict[str, tuple[str, bool]] = {
 # argv[0] -> (module, summary)
 PROGRAMS: dict[str, tuple[str, str]] = {
     "nix-build": ("legacy_build", "build a Nix expression"),
+    "nix-channel": ("legacy_misc", "manage channels (not supported)"),
+    "nix-collect-garbage": ("legacy_misc", "delete unreachable store objects"),
+    "nix-copy-closure": ("legacy_misc", "copy store objects over SSH (not supported)"),
+    "nix-daemon": ("legacy_misc", "serve a store (not supported)"),
+    "nix-hash": ("legacy_misc", "compute hashes of paths"),
+    "nix-prefetch-url": ("legacy_misc", "copy a file from a URL into the store and print its hash"),
     "nix-store": ("legacy_store", "manipulate or query the Nix store"),
     "nix-instantiate": ("legacy_instantiate", "instantiate store derivations from Nix expressions"),
 }
-UNSUPPORTED_PROGRAMS: dict[str, str] = {}
 
 
 def table() -> dict[str, tuple[str, str, str]]:

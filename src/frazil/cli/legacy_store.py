@@ -346,28 +346,11 @@ def query(context: Context, arguments: Arguments) -> None:
 
 
 COMMON = frozenset({"add-root", "indirect", "stdin", "no-output", "option"})
-QUERY_FLAGS = frozenset(
-    [
-        "outputs",
-        "requisites",
-        "references",
-        "referrers",
-        "referrers-closure",
-        "deriver",
-        "valid-derivers",
-        "binding",
-        "hash",
-        "size",
-        "tree",
-        "graph",
-        "graphml",
-        "resolve",
-        "roots",
-        "use-output",
-        "force-realise",
-        "include-outputs",
-    ]
-)
+_QUERY_FLAGS = """
+outputs requisites references referrers referrers-closure deriver valid-derivers binding hash size tree
+graph graphml resolve roots use-output force-realise include-outputs
+"""
+QUERY_FLAGS = frozenset(_QUERY_FLAGS.split())
 OPERATIONS: dict[str, tuple[Callable[[Context, Arguments], int | None], frozenset[str]]] = {
     "realise": (realise, frozenset({"dry-run", "repair", "check", "ignore-unknown"})),
     "add": (add, frozenset()),

@@ -107,10 +107,9 @@ def environment_of(arguments: Arguments) -> dict[str, str]:
 
 
 def run_shell(context: Context, arguments: Arguments) -> int:
-    from frazil.cli.build_command import evaluate_targets
+    from frazil.cli.store_paths import derived_paths
 
-    targets = with_deep_stack(lambda: evaluate_targets(context, arguments))
-    paths = [target.path for target in targets]
+    paths = derived_paths(context, arguments)
     build_paths(context, paths)
     environment = _environment(arguments)
     folders = [f"{context.store.show(path)}/bin" for path in _with_propagated(context, paths)]

@@ -26,7 +26,8 @@ STORE_PATHS = (
 def derived_paths(context: Context, arguments: Arguments, texts: list[str] | None = None) -> list[DerivedPath]:
     """What installables stand for. Plain store paths are read without the evaluator."""
     wanted = texts if texts is not None else arguments.positional
-    if wanted and not arguments.has("file") and not arguments.has("expr") and not arguments.flag("stdin"):
+    needs_evaluation = any(arguments.has(key) for key in ("file", "expr", "attr", "stdin"))
+    if wanted and not needs_evaluation:
         plain = [_stored(context, text) for text in wanted]
         if all(path is not None for path in plain):
             return [path for path in plain if path is not None]
