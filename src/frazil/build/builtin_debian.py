@@ -11,25 +11,28 @@ import os
 import posixpath
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from frazil.build.debian_plan import BadPlan, Plan, Wrapper, parse_plan
 from frazil.build.debian_tree import MergedTree, matches
 from frazil.build.elf_patch import patch_tree
+
+if TYPE_CHECKING:
+    from frazil.build.builtin import BuiltinContext
 
 _SHEBANG = re.compile(rb"#![ \t]*(/[^ \t\n]*)([^\n]*)\n?")
 _MAX_SHEBANG = 250  # the kernel cuts the line at 255 bytes
 _MAX_TEXT = 64 << 20
 
 
-def build(context: Any) -> None:
-    """Entry for the registry of builtin builders; `context` is described in docs/design/rooms.md."""
-    environment = context.environment
-    if "plan" not in environment:
-        raise BadPlan("a builtin:debian derivation needs the attribute 'plan'")
-    plan = parse_plan(environment["plan"])
-    output = environment["out"]
-    make_prefix(plan, output, context.real_path(output), context.real_path, context.log)
+def build(context: BuiltinContext) -> None:
+    """The entry for the registry of builtin builders."""
+    # Attributes are byte strings; JSON is UTF-8.
+    plan = parse_plan(context.attribute("plan").encode("latin-1").decode("utf-8", "replace"))
+    output = context.outputs.get("out")
+    if output is None or len(context.outputs) != 1:
+        raise BadPlan("a builtin:debian derivation has one output, 'out'")
+    make_prefix(plan, output, context.real_output(), context.real_path, context.log)
 
 
 def make_prefix(

@@ -1,6 +1,10 @@
 # Store objects from Debian packages: for each package (or group of packages) one derivation, its dependencies taken
 # from the index, cycles merged. Everything is computed when asked for, and once.
-{ debian, system }:
+{
+  debian,
+  system,
+  cacert ? throw "cacert",
+}:
 let
   inherit (builtins)
     attrNames
@@ -190,11 +194,12 @@ let
     inherit
       platform
       index
-      unitPackage
-      unitMembers
       upstreamVersion
+      package
+      cacert
       ;
   };
+  package = name: unitPackage (unitOf name);
 
   representative = unit: if isGroup unit then head groups.${groupName unit}.seeds else unit;
   cyclePackage = memo (
@@ -210,7 +215,7 @@ let
     else
       makePrefix {
         pname = own.pname or (sanitize leader);
-        version = sanitize (upstreamVersion (index.get (own.versionOf or (representative leader))).version);
+        version = sanitize (own.version or (upstreamVersion (index.get (own.versionOf or (representative leader))).version));
         inherit names units;
         plan = own.plan or { };
       }
@@ -232,5 +237,5 @@ in
     ;
   upstreamVersion = name: sanitize (upstreamVersion (index.get name).version);
   # The store object that holds a Debian package.
-  package = name: unitPackage (unitOf name);
+  inherit package;
 }

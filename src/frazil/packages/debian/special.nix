@@ -1,11 +1,40 @@
 # What the index does not say about single units: links made by maintainer scripts, places compiled into programs.
+# `cacert` and `package` come from outside this file's own recursion: they are only forced where used.
 {
   platform,
   index,
-  unitPackage,
-  unitMembers,
   upstreamVersion,
+  package,
+  cacert,
 }:
+let
+  inherit (builtins) substring head match;
+  version = name: upstreamVersion (index.get name).version;
+  majorMinor = text: head (match "([0-9]+[.][0-9]+).*" text);
+  perl = majorMinor (version "perl");
+  # How Debian writes the version of Vim's runtime folder: 9.1.1230 lies in vim91.
+  vim = builtins.replaceStrings [ "." ] [ "" ] (majorMinor (version "vim"));
+  perlPath = builtins.concatStringsSep ":" [
+    "@out@/lib/perl/${perl}"
+    "@out@/share/perl/${perl}"
+    "@out@/share/perl5"
+    "@out@/lib/perl-base"
+  ];
+  terminfo = {
+    TERMINFO_DIRS = "${package "ncurses-base"}/lib/terminfo";
+  };
+  ownTerminfo = names: {
+    plan.wrappers = builtins.listToAttrs (
+      map (name: {
+        name = "bin/${name}";
+        value.default = terminfo;
+      }) names
+    );
+  };
+  certificates = {
+    SSL_CERT_FILE = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+  };
+in
 {
   "@glibc" = {
     pname = "glibc";
@@ -13,10 +42,124 @@
     plan = {
       unpatched = [ "lib/${platform.loader}" ];
       exclude = [ "lib/ld.so" ];
-      links = {
-        "lib64" = "lib";
-      };
+      links."lib64" = "lib";
       loader = "lib/${platform.loader}";
     };
   };
+  bash.plan.links."bin/sh" = "bash";
+  gawk.plan.links."bin/awk" = "gawk";
+  "@perl".plan = {
+    wrappers."bin/perl".suffix.PERL5LIB = perlPath;
+    exclude = [ "etc/perl/Net" ];
+  };
+  "@python3" = {
+    plan.links = {
+      "bin/python" = "python3";
+    };
+  };
+  "@git".plan = {
+    exclude = [
+      "share/gitweb"
+      "etc"
+    ];
+    wrappers."bin/git" = {
+      default = {
+        GIT_EXEC_PATH = "@out@/lib/git-core";
+        GIT_TEMPLATE_DIR = "@out@/share/git-core/templates";
+        GITPERLLIB = "@out@/share/perl5";
+        GIT_SSL_CAINFO = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+      };
+      suffix.PATH = builtins.concatStringsSep ":" (
+        map (name: "${package name}/bin") [
+          "coreutils"
+          "sed"
+          "grep"
+          "gawk"
+        ]
+      );
+    };
+  };
+  cowsay.plan = {
+    substitutions = [
+      {
+        files = [ "bin/cowsay" ];
+        old = "/usr/share/cowsay";
+        new = "@out@/share/cowsay";
+      }
+      {
+        files = [ "bin/cowsay" ];
+        old = "use Text::CharWidth";
+        new = "use lib '${package "libtext-charwidth-perl"}/lib/perl5/${perl}';\nuse Text::CharWidth";
+      }
+    ];
+    links."bin/cowthink" = "cowsay";
+  };
+  "@vim".plan = {
+    links = builtins.listToAttrs (
+      map
+        (name: {
+          name = "bin/${name}";
+          value = if name == "vim" then "vim.basic" else "vim";
+        })
+        [
+          "vim"
+          "vi"
+          "view"
+          "ex"
+          "vimdiff"
+          "rvim"
+        ]
+    );
+    wrappers."bin/vim".default = {
+      VIM = "@out@/share/vim";
+      VIMRUNTIME = "@out@/share/vim/vim${vim}";
+    }
+    // terminfo;
+  };
+  curl.plan.wrappers."bin/curl".default = certificates;
+  wget.plan.wrappers."bin/wget".default = certificates;
+  "@go" = {
+    pname = "go";
+    versionOf = "golang-${majorMinor (version "golang-go")}-go";
+    plan = {
+      # Programs and data inside the sources are for Go's own tests.
+      unpatched = [ "share/go-*/*" ];
+      wrappers."bin/go".default = {
+        GOTOOLCHAIN = "local";
+        # What uses C is linked by the C compiler, which knows the loader.
+        GO_EXTLINK_ENABLED = "1";
+      };
+    };
+  };
+  "@nodejs".pname = "nodejs";
+  "@gcc" = {
+    pname = "gcc";
+    versionOf = "gcc";
+    plan = {
+      keep_linker_scripts = true;
+      links = {
+        "usr" = ".";
+        "lib64" = "lib";
+        "lib/libc.so.6" = "${package "libc6"}/lib/libc.so.6";
+        "lib/libm.so.6" = "${package "libc6"}/lib/libm.so.6";
+        "lib/${platform.loader}" = "${package "libc6"}/lib/${platform.loader}";
+      }
+      // (if platform.architecture == "amd64" || platform.architecture == "arm64" then {
+        "lib/libmvec.so.1" = "${package "libc6"}/lib/libmvec.so.1";
+      } else { });
+    };
+  };
+  file.plan.wrappers."bin/file".default.MAGIC = "${package "libmagic-mgc"}/lib/file/magic.mgc";
+  less = ownTerminfo [ "less" ];
+  nano = ownTerminfo [ "nano" ];
+  htop = ownTerminfo [ "htop" ];
+  tmux = ownTerminfo [ "tmux" ];
+  # The patterns `*.conf` of nginx and the like lie in /etc; nothing here reads them unasked.
+  zlib1g.version = substring 0 (-1) (
+    let
+      text = (index.get "zlib1g").version;
+      found = match ".*really([0-9.]+).*" text;
+    in
+    if found == null then version "zlib1g" else head found
+  );
 }

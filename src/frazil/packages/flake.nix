@@ -1,0 +1,31 @@
+{
+  description = "Packages with nixpkgs' names, made of Debian's";
+
+  inputs.debian = {
+    url = "debian:trixie";
+    flake = false;
+  };
+
+  outputs =
+    { self, debian }:
+    let
+      lib = import ./lib;
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
+      forAll = lib.genAttrs systems;
+      # A copy of this folder whose store name names the index: `import nixpkgs { … }` gets a plain path and has to find
+      # the index from it, also in pure evaluation.
+      withIndex = builtins.path {
+        path = self.outPath;
+        name = "nixpkgs-${builtins.unsafeDiscardStringContext (baseNameOf "${debian}")}";
+      };
+    in
+    {
+      inherit lib;
+      legacyPackages = forAll (system: import ./. { inherit system debian; });
+      # What a string or path made of this flake is; `outPath` stays the source itself.
+      __toString = _: "${withIndex}";
+    };
+}
