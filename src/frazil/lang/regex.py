@@ -94,6 +94,7 @@ class Fragment:
         self.loops = 0  # unbounded repetitions in a row
         self.simple = True  # the first success of backtracking is the wanted whole match
         self.decided = True  # ... and also the wanted match of a search
+        self.varies = False  # it can match in ways of different length
         self.atomic = False  # may be quantified in `source` as it stands
 
 
@@ -150,6 +151,7 @@ class Parser:
         result.stars = max(left.stars, right.stars)
         result.loops = max(left.loops, right.loops)
         result.simple = left.simple and right.simple
+        result.varies = left.varies or right.varies
         exclusive = not result.nullable and left.first.isdisjoint(right.first)
         result.decided = left.decided and right.decided and exclusive
         return result
@@ -174,6 +176,7 @@ class Parser:
             result.loops += part.loops
             result.simple = result.simple and part.simple
             result.decided = result.decided and part.decided
+            result.varies = result.varies or part.varies
         end = self.state(EMPTY)
         if result.begin < 0:
             result.begin = end
@@ -257,13 +260,19 @@ class Parser:
         body.atomic = True
         return body
 
-    def repeated(self, body: Fragment, begin, end, mark: str, unbounded: bool, nullable: bool) -> Fragment:
+    def repeated(
+        self, body: Fragment, begin, end, mark: str, unbounded: bool, nullable: bool, exact: bool = False
+    ) -> Fragment:
         source = body.source if body.atomic else f"(?:{body.source})"
         result = Fragment(begin, end, source + mark, body.first, nullable)
         result.stars = body.stars + (1 if unbounded else 0)
         result.loops = body.loops + (1 if unbounded else 0)
         # How often an empty body is entered is counted differently from `re`.
         result.simple = body.simple and not body.nullable
+        if mark != "?":
+            # Several ways to go through the body would multiply with every repetition.
+            result.simple = result.simple and body.decided and not body.varies
+        result.varies = body.varies or not exact
         result.decided = body.decided
         return result
 
@@ -333,7 +342,8 @@ class Parser:
                 raise RegexError()
             end = self.chain(body, end, extra)
             mark = f"{{{least},{least + extra}}}"
-        result = self.repeated(body, begin, end, mark, unbounded, body.nullable or least <= 0)
+        exact = not unbounded and extra == 0
+        result = self.repeated(body, begin, end, mark, unbounded, body.nullable or least <= 0, exact)
         result.simple = result.simple and least >= 0 and least + extra < 65536
         return result
 
