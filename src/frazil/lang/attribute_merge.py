@@ -11,7 +11,7 @@ from frazil.lang.nodes import set_name
 def duplicate_error(state, path, pos, previous):
     from frazil.lang.ast_printer import show_attr_path
 
-    where = cython.cast(State, state).positions.position(previous)
+    where = cython.cast(State, state).positions.show(previous)
     return ParseError(
         f"attribute '{show_attr_path(path)}' already defined at {where}",
         pos=pos,

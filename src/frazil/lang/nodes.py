@@ -680,7 +680,7 @@ class AttrsExpr(Expr):
                 continue
             name = dynamic_name(self.state, value, item.pos)
             if name in table:
-                before = self.state.positions.position(origin[name])
+                before = self.state.positions.show(origin[name])
                 raise EvalError(
                     f"dynamic attribute '{name}' already defined at {before}",
                     pos=item.pos,

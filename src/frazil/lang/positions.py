@@ -58,6 +58,11 @@ class PositionTable:
             before = line_at(text, previous_start(text, start))[0]
         return Position(display(name), line, offset - start + 1, this, before, after)
 
+    def show(self, pos: int) -> str:
+        """`file:line:column` as a byte string."""
+        found = self.file_line_column(pos)
+        return "«none»:0:0" if found is None else f"{found[0]}:{found[2]}:{found[3]}"
+
 
 def line_of(text: bytes, offset: int) -> tuple[int, int]:
     """(line counted from 1, offset of its start)."""
