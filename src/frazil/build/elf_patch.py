@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from frazil.build.debian_tree import MergedTree, matches
@@ -69,10 +69,10 @@ def elf_files(tree: MergedTree) -> dict[str, ElfFile]:
 class LibraryFinder:
     """Finds the folder that provides a shared library: in the tree, else in a dependency."""
 
-    def __init__(self, tree: MergedTree, files: Mapping[str, ElfFile]) -> None:
+    def __init__(self, tree: MergedTree) -> None:
         self.tree = tree
         self.own: dict[str, list[str]] = {}
-        for path in [*files, *tree.final_links]:
+        for path in [*tree.files, *tree.final_links]:
             name = posixpath.basename(path)
             if ".so" in name:
                 self.own.setdefault(name, []).append(posixpath.dirname(path))
@@ -125,7 +125,7 @@ def runpath_of(path: str, elf: ElfFile, finder: LibraryFinder) -> list[str]:
 def patch_tree(tree: MergedTree, jobs: int) -> int:
     """Patches all ELF files of the tree; returns how many."""
     files = elf_files(tree)
-    finder = LibraryFinder(tree, files)
+    finder = LibraryFinder(tree)
     groups: dict[tuple[str, str], list[str]] = {}
     for path, elf in files.items():
         if not elf.is_dynamic:

@@ -46,6 +46,18 @@ in
       loader = "lib/${platform.loader}";
     };
   };
+  sed.pname = "gnused";
+  grep.pname = "gnugrep";
+  tar.pname = "gnutar";
+  make.pname = "gnumake";
+  xz-utils.pname = "xz";
+  gnu-which.pname = "which";
+  fd-find = {
+    pname = "fd";
+    plan.links."bin/fd" = "fdfind";
+  };
+  m4.pname = "gnum4";
+  ninja-build.pname = "ninja";
   bash.plan.links."bin/sh" = "bash";
   gawk.plan.links."bin/awk" = "gawk";
   "@perl".plan = {
