@@ -73,7 +73,7 @@ def _show_frames(frames: list[TraceFrame], show_trace: bool, palette: Palette) -
     truncated = False
     for frame in frames:
         truncated = truncated or (not show_trace and count > FRAMES_WITHOUT_SHOW_TRACE)
-        if truncated and not getattr(frame, "always", False):
+        if truncated and not _always_shown(frame):
             continue
         key = (frame.text, str(frame.position))
         if key in seen:
@@ -89,6 +89,11 @@ def _show_frames(frames: list[TraceFrame], show_trace: bool, palette: Palette) -
     if truncated:
         lines += ["", palette.warning + TRUNCATED + palette.normal]
     return lines
+
+
+def _always_shown(frame: TraceFrame) -> bool:
+    """The chain of derivations that led to an error is never cut short."""
+    return frame.text.startswith("while evaluating derivation '") and "whose name attribute is located" in frame.text
 
 
 def _show_skipped(skipped: list[TraceFrame], palette: Palette) -> tuple[list[str], int]:
@@ -128,13 +133,8 @@ def _indent(text: str, prefix: str) -> str:
 
 
 def readable(text: str) -> str:
-    """Byte strings (one byte a character) become text; what is no UTF-8 becomes replacement characters."""
-    if text.isascii():
-        return text
-    try:
-        return text.encode("latin-1").decode("utf-8", "replace")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Text that any terminal takes: what was no UTF-8 becomes replacement characters."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def help_notice(error: FrazilError, program: str) -> str:

@@ -22,6 +22,7 @@ from frazil.lang.errors import (
     ImportFromDerivationError,
     InvalidStorePath,
     RestrictedPath,
+    display,
 )
 from frazil.store.path import StoreDirectory, StorePath, unknown_output_placeholder
 
@@ -113,10 +114,10 @@ class StoreEffects:
         return self.store.read_derivation(path)
 
     def warn(self, text: str) -> None:
-        self.reporter.log(Verbosity.WARN, text)
+        self.reporter.log(Verbosity.WARN, display(text))
 
     def trace(self, text: str) -> None:
-        self.reporter.log(Verbosity.ERROR, text)
+        self.reporter.log(Verbosity.ERROR, display(text))
 
     def instantiated(self, name: str, path: str) -> None:
         if getattr(self.reporter, "verbosity", 0) >= Verbosity.CHATTY:

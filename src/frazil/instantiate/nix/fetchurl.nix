@@ -13,39 +13,40 @@
   sha1 ? "",
   md5 ? "",
   system ? "", # no longer means anything
-  outputHashAlgo ? (select "").algorithm,
-  outputHash ? (select "").digest,
+  # The first hash that is given counts, in this order; SHA-256 where none is.
+  outputHash ? builtins.head (
+    builtins.filter (digest: digest != "") [
+      hash
+      sha512
+      sha1
+      md5
+    ]
+    ++ [ sha256 ]
+  ),
+  outputHashAlgo ?
+    (builtins.head (
+      builtins.filter (candidate: candidate.digest != "") [
+        {
+          algorithm = "";
+          digest = hash;
+        }
+        {
+          algorithm = "sha512";
+          digest = sha512;
+        }
+        {
+          algorithm = "sha1";
+          digest = sha1;
+        }
+        {
+          algorithm = "md5";
+          digest = md5;
+        }
+      ]
+      ++ [ { algorithm = "sha256"; } ]
+    )).algorithm,
 }:
 let
-  # The first that is given, in this order; SHA-256 where none is.
-  select =
-    none:
-    if hash != none then
-      {
-        algorithm = "";
-        digest = hash;
-      }
-    else if sha512 != none then
-      {
-        algorithm = "sha512";
-        digest = sha512;
-      }
-    else if sha1 != none then
-      {
-        algorithm = "sha1";
-        digest = sha1;
-      }
-    else if md5 != none then
-      {
-        algorithm = "md5";
-        digest = md5;
-      }
-    else
-      {
-        algorithm = "sha256";
-        digest = sha256;
-      };
-
   expectation = if impure then { __impure = true; } else { inherit outputHash outputHashAlgo; };
 in
 derivation (
