@@ -649,7 +649,13 @@ class AttrsExpr(Expr):
 
     def eval_overrides(self, inner, slots):
         """`rec { … __overrides = { … }; }`: those attributes replace the ones of the literal."""
-        self.fill(inner.up, inner, slots)
+        source: Env = self.inherit_env(inner)
+        for i in range(len(slots)):
+            # Thunks throughout: a value looked up now would miss its replacement.
+            if self.kinds[i] == INHERITED:
+                slots[i] = cython.cast(Expr, self.exprs[i]).delay(inner.up)
+            else:
+                slots[i] = new_thunk(self.exprs[i], inner if self.kinds[i] == PLAIN else source)
         trace = "while evaluating the `__overrides` attribute"
         over: object = finished(slots[self.overrides], self.pos)
         if type(over) is not Attrs:
