@@ -27,7 +27,8 @@ class Context:
     def __init__(self, program: str, *, legacy: bool) -> None:
         self.program = program
         self.legacy = legacy
-        self.verbosity = int(Verbosity.INFO if legacy else Verbosity.NOTICE)
+        # On a terminal a progress bar says what goes on.
+        self.verbosity = int(Verbosity.INFO if legacy or not os.isatty(2) else Verbosity.NOTICE)
         self.debug = bool(os.environ.get("FRAZIL_DEBUG"))
         self.early_warnings: list[str] = []
         self.settings = Settings(os.environ, self.warn)

@@ -8,36 +8,29 @@ from frazil.cli.common_options import EVALUATION
 from frazil.cli.context import Context
 from frazil.cli.flake_options import open_trees
 from frazil.cli.options import Arguments, Command, Option
+from frazil.errors import FrazilError
 from frazil.flake.reference import FlakeReference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from frazil.fetch.registry import Kind, Registry
+    from frazil.fetch.registry import Registry
 
 
-MAX_CHARACTERS = 64 << 20
 SHOWN = {"flag": "flags"}
 
 
 def _registry(context: Context, arguments: Arguments) -> tuple[Registry, str]:
     """The user's registry, or the one that `--registry` names, and its file."""
-    from frazil.fetch.registry import parse_registry, user_registry_path
+    from frazil.fetch.registry import Registry, user_registry_path
 
     named = arguments.value("registry")
     path = os.path.abspath(named) if named else user_registry_path(context.fetch_settings)
-    kind: Kind = "custom" if named else "user"
-    try:
-        with open(path, encoding="utf-8") as file:
-            # Written back below: one that cannot be read must not be lost, so errors are not passed over.
-            return parse_registry(file.read(MAX_CHARACTERS), kind, path), path
-    except FileNotFoundError:
-        return _empty(kind), path
+    return Registry.read(path, _unreadable, "custom" if named else "user"), path
 
 
-def _empty(kind: Kind) -> Registry:
-    from frazil.fetch.registry import Registry
-
-    return Registry(kind)
+def _unreadable(text: str) -> None:
+    """It is about to be written back: passing over the error would lose what it holds."""
+    raise FrazilError(text, hint="repair the file or move it away")
 
 
 def list_entries(context: Context, arguments: Arguments) -> None:
@@ -47,23 +40,20 @@ def list_entries(context: Context, arguments: Arguments) -> None:
 
 
 def add(context: Context, arguments: Arguments) -> None:
-    from frazil.fetch.registry import write_registry
-
     source, target = (FlakeReference.parse(text) for text in arguments.positional)
     registry, path = _registry(context, arguments)
-    write_registry(registry.with_entry(dict(source.attributes), target.to_attributes()), path)
+    registry.replace(dict(source.attributes), dict(target.attributes), target.subdirectory)
+    registry.write(path)
 
 
 def remove(context: Context, arguments: Arguments) -> None:
-    from frazil.fetch.registry import write_registry
-
     registry, path = _registry(context, arguments)
-    write_registry(registry.without(dict(FlakeReference.parse(arguments.positional[0]).attributes)), path)
+    registry.remove(dict(FlakeReference.parse(arguments.positional[0]).attributes))
+    registry.write(path)
 
 
 def pin(context: Context, arguments: Arguments) -> None:
     from frazil.fetch.inputs import is_locked
-    from frazil.fetch.registry import write_registry
 
     url = arguments.positional[0]
     source = FlakeReference.parse(url)
@@ -73,8 +63,8 @@ def pin(context: Context, arguments: Arguments) -> None:
     if not is_locked(locked):
         context.warn(f"flake '{FlakeReference(locked)}' is not locked")
     registry, path = _registry(context, arguments)
-    target_attributes = FlakeReference(locked, source.subdirectory).to_attributes()
-    write_registry(registry.with_entry(dict(source.attributes), target_attributes), path)
+    registry.replace(dict(source.attributes), locked, source.subdirectory)
+    registry.write(path)
 
 
 def resolve(context: Context, arguments: Arguments) -> None:

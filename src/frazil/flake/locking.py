@@ -26,6 +26,7 @@ from frazil.flake.lock import (
 from frazil.flake.reference import FlakeReference
 
 if TYPE_CHECKING:
+    from frazil.fetch.registry import Use
     from frazil.flake.tree import Trees
 
 MAX_INPUTS = 100_000
@@ -93,7 +94,7 @@ class _Job:
 class _Locker:
     def __init__(self, trees: Trees, flake: Flake, flags: LockFlags) -> None:
         self.trees, self.flake, self.flags = trees, flake, flags
-        self.registries = "limited" if flags.use_registries else "no"
+        self.registries: Use = "limited" if flags.use_registries else "no"
         self.overrides = {
             path: _Override(FlakeInput(reference), flake.folder, None)
             for path, reference in flags.input_overrides.items()
@@ -259,7 +260,7 @@ class _Locker:
             self.remember(child, place)
             job.node.inputs[name] = child
             return
-        registries = "all" if by_flag and self.flags.use_registries else self.registries
+        registries: Use = "all" if by_flag and self.flags.use_registries else self.registries
         flake = self.input_flake(reference, reference, folder, path, registries)
         child = LockedNode(locked=flake.locked, original=original, is_flake=True, parent=parent)
         job.node.inputs[name] = child
@@ -307,7 +308,7 @@ def read_lock_file(trees: Trees, flake: Flake) -> LockFile:
 
 def lock_flake(trees: Trees, reference: FlakeReference, flags: LockFlags) -> LockedFlake:
     """Locks `reference`, writing its lock file where the flags allow it. Raises FlakeError, FetchError, EvalError."""
-    registries = "all" if flags.use_registries else "no"
+    registries: Use = "all" if flags.use_registries else "no"
     return lock(trees, reference, get_flake(trees, reference, registries), flags)
 
 

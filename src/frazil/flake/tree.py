@@ -68,6 +68,8 @@ class Trees:
         self._fetched: dict[str, Tree] = {}
         self._by_path: dict[str, Tree] = {}
         self._flags: Registry | None = None
+        self.evaluator.positions.rename = lambda name: _byte_string(self.display(_text(name)))
+        self.effects.explain_missing = lambda path: self.explain_missing(_text(path))
         self._outputs: dict[int, tuple[LockedFlake, Cursor]] = {}
 
     @property
@@ -138,11 +140,14 @@ class Trees:
 
     def resolve(self, reference: FlakeReference, registries: Use) -> FlakeReference:
         """What registries put in place of a reference."""
-        from frazil.fetch.registry import lookup
+        from frazil.fetch.registry import resolve
 
-        attributes, extra = lookup(dict(reference.attributes), self.context, registries, self._flag_registry())
-        directory = extra.get("dir")
-        return FlakeReference(attributes, directory if isinstance(directory, str) else reference.subdirectory)
+        attributes, directory = resolve(dict(reference.attributes), self.context, registries, self._flag_registry())
+        return FlakeReference(attributes, directory or reference.subdirectory)
+
+    def add_flag_entry(self, source: FlakeReference, target: FlakeReference) -> None:
+        """`--override-flake`, `--inputs-from`: asked before all other registries."""
+        self._flag_registry().replace(dict(source.attributes), dict(target.attributes), target.subdirectory)
 
     def _flag_registry(self) -> Registry:
         from frazil.fetch.registry import Registry
@@ -150,10 +155,6 @@ class Trees:
         if self._flags is None:
             self._flags = Registry("flag")
         return self._flags
-
-    def add_flag_entry(self, source: FlakeReference, target: FlakeReference) -> None:
-        """`--override-flake`, `--inputs-from`: asked before all other registries."""
-        self._flags = self._flag_registry().with_entry(dict(source.attributes), target.to_attributes())
 
     def registry_entries(self) -> Iterator[tuple[str, FlakeReference, FlakeReference]]:
         """(kind, what is replaced, by what) of all registries, in the order they are asked."""
@@ -220,9 +221,11 @@ class Trees:
         root = self.root_of(folder)
         path = os.path.normpath(os.path.join(folder, relative))
         if path != root and not path.startswith(root + "/"):
+            what = f"path '{path}' does not exist"
+            if self.effects.settings.pure:
+                what = f"access to absolute path '{path}' is forbidden in pure evaluation mode"
             raise FlakeError(
-                f"input path '{relative}' leads out of the source tree '{self.display(root)}'",
-                hint="an input with a relative path must lie in the same tree as the flake that names it",
+                what, hint=f"the relative path '{relative}' leads out of the source tree '{self.display(root)}'"
             )
         return path
 
@@ -238,11 +241,12 @@ class Trees:
         """Raises FlakeNotFound, with what to do about it, where a `flake.nix` is missing."""
         kind = self.file_type(path)
         if kind is None:
-            hint = self.explain_missing(path)
-            if hint is None and reference.subdirectory == "":
-                hint = "is '?dir=' missing in the flake reference?" if reference.type != "path" else None
+            explained = self.explain_missing(path)
+            if explained is not None:
+                raise FlakeNotFound(explained[0], hint=explained[1])
             raise FlakeNotFound(
-                f"source tree referenced by '{reference}' does not contain a '{self.below(path)}' file", hint=hint
+                f"source tree referenced by '{reference}' does not contain a '{self.below(path)}' file",
+                hint="is '?dir=' missing in the flake reference, or the file not committed?",
             )
         if kind == "directory":
             raise BadFlake(f"'{self.display(path)}' is a directory, not a file")
@@ -251,17 +255,40 @@ class Trees:
         """The path within its tree."""
         return path[len(self.root_of(path)) + 1 :]
 
-    def explain_missing(self, path: str) -> str | None:
-        """Why a file of a tree is not there (it is not tracked by git), as a hint."""
-        tree = self._by_path.get(self.root_of(path))
-        return None if tree is None else tree.fetched.explain_missing(self.below(path))
+    def explain_missing(self, path: str) -> tuple[str, str | None] | None:
+        """Message and hint for a file of a tree that is not there, in particular one that git does not track."""
+        tree = self._tree_of(path)
+        if tree is None or path == tree.path:
+            return None
+        below = path[len(tree.path) + 1 :]
+        directory = tree.fetched.source_directory
+        if directory is None or tree.locked.type != "git":
+            return None
+        why = tree.fetched.explain_missing(below)
+        if why is None:
+            return f"Path '{below}' does not exist in Git repository \"{directory}\".", None
+        if "not tracked" not in why:
+            return f"Path '{below}' does not exist in Git repository \"{directory}\".", why
+        return (
+            f"Path '{below}' in the repository \"{directory}\" is not tracked by Git.",
+            "a flake holds only files that git knows; `git add` makes it visible:\n\n"
+            f'git -C "{directory}" add "{below}"',
+        )
+
+    def _tree_of(self, path: str) -> Tree | None:
+        for root, tree in self._by_path.items():
+            if path == root or path.startswith(root + "/"):
+                return tree
+        return None
 
     def display(self, path: str) -> str:
-        """A logical path for messages: the place in the user's own tree where there is one."""
-        for root, tree in self._by_path.items():
-            if (path == root or path.startswith(root + "/")) and tree.fetched.source_directory:
-                return os.path.normpath(tree.fetched.source_directory + path[len(root) :])
-        return path
+        """A logical path for messages: the place in the user's own tree where there is one, else with the URL."""
+        tree = self._tree_of(path)
+        if tree is None:
+            return path
+        directory = tree.fetched.source_directory
+        below = path[len(tree.path) :]
+        return f"{directory}{below}" if directory is not None else f"«{tree.locked}»{below}"
 
 
 def trees_of(session: Any) -> Trees:
@@ -274,6 +301,10 @@ def trees_of(session: Any) -> Trees:
 
 def _byte_string(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _text(path: str) -> str:
+    return path.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def _key(reference: FlakeReference, registries: str) -> str:

@@ -22,6 +22,7 @@ from frazil.lang.errors import (
     ImportFromDerivationError,
     InvalidStorePath,
     RestrictedPath,
+    byte_string,
     display,
 )
 from frazil.store.path import StoreDirectory, StorePath, unknown_output_placeholder
@@ -98,6 +99,8 @@ class StoreEffects:
         self.limited = settings.pure or settings.restricted
         self._allowed: set[str] = set()
         self._verdicts: dict[str, bool] = {}
+        self.explain_missing: Callable[[str], tuple[str, str | None] | None] | None = None
+        """Message and hint for a path that does not exist, where somebody knows more."""
         if self.limited:
             for _, place in settings.search_path:
                 self._resolve_search_entry(place, allow=True)
@@ -178,6 +181,9 @@ class StoreEffects:
 
     def _failure(self, doing: str, path: str, error: OSError) -> EvalError:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
+            explained = self.explain_missing(path) if self.explain_missing is not None else None
+            if explained is not None:
+                return EvalError(byte_string(explained[0]), hint=explained[1], pos=CALL_SITE)
             return EvalError(f"path '{path}' does not exist", pos=CALL_SITE)
         return EvalError(f"{doing} '{path}': {error.strerror}", pos=CALL_SITE)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 
 from frazil.lang.errors import display
 from frazil.position import Position
@@ -18,6 +19,8 @@ class PositionTable:
         self._bases: list[int] = []
         self._origins: list[tuple[str, bool, bytes]] = []
         self._next = 1
+        self.rename: Callable[[str], str] | None = None
+        """What a path is called in messages: byte string to byte string."""
 
     def add_origin(self, name: str, is_path: bool, text: bytes) -> int:
         """The base of a new source text; `name` is a byte string: a path or what to call the text."""
@@ -49,7 +52,9 @@ class PositionTable:
         found = self.locate(pos)
         if found is None:
             return None
-        name, _, text, offset = found
+        name, is_path, text, offset = found
+        if is_path and self.rename is not None:
+            name = self.rename(name)
         line, start = line_of(text, offset)
         this, following = line_at(text, start)
         after = line_at(text, following)[0] if following < len(text) else None
