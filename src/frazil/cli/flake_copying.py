@@ -100,7 +100,9 @@ def archive(context: Context, arguments: Arguments) -> None:
     if destination and not arguments.flag("dry-run"):
         from frazil.cli.copying import copy_paths_to
 
-        copy_paths_to(context, destination, sorted(archiver.found))
+        copy_paths_to(
+            context, destination, sorted(archiver.found), check_signatures=not arguments.flag("no-check-sigs")
+        )
 
 
 _URL: dict[str, Any] = {"positional": "flake-url", "at_most": 1, "experimental": "flakes"}
