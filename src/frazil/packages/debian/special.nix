@@ -100,6 +100,17 @@ in
       }
       {
         files = [ "bin/cowsay" ];
+        # As cowsay prints it since 3.04: a space behind the lines.
+        old = "\" \" . (\"_\" x $max2) . \"\\n\"";
+        new = "\" \" . (\"_\" x $max2) . \" \\n\"";
+      }
+      {
+        files = [ "bin/cowsay" ];
+        old = "\" \" . (\"-\" x $max2) . \"\\n\"";
+        new = "\" \" . (\"-\" x $max2) . \" \\n\"";
+      }
+      {
+        files = [ "bin/cowsay" ];
         old = "use Text::CharWidth";
         new = "use lib '${package "libtext-charwidth-perl"}/lib/perl5/${perl}';\nuse Text::CharWidth";
       }

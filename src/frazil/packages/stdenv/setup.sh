@@ -275,6 +275,8 @@ if [[ -n "$XDG_DATA_DIRS_" ]]; then export XDG_DATA_DIRS="${XDG_DATA_DIRS_}${XDG
 unset XDG_DATA_DIRS_
 
 export SHELL CONFIG_SHELL
+# Started by a bare name and without PATH, bash takes the password file's shell for itself.
+if [[ "${BASH:-}" != /*/bash ]]; then BASH=$SHELL; fi
 CONFIG_SHELL="${CONFIG_SHELL:-$SHELL}"
 for hook_ in $defaultBuildHooks; do
   # shellcheck disable=SC1090
