@@ -36,6 +36,8 @@ def _unreadable(text: str) -> None:
 def list_entries(context: Context, arguments: Arguments) -> None:
     trees = open_trees(context, arguments)
     for kind, source, target in trees.registry_entries():
+        if kind == "built-in":
+            continue  # nothing that the user could change
         context.print(f"{SHOWN.get(kind, kind):<6} {source} {target}")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from frazil.errors import FrazilError
 from frazil.flake.reference import Attribute, FlakeReference
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string
+from frazil.lang.registry import BuiltinSpec
 from frazil.lang.runtime import force, force_attrs, force_string_no_context, show_type
 from frazil.lang.values import PathValue, attrs_from_dict
 
@@ -59,9 +60,9 @@ def _flags(trees: Trees, pure: bool) -> LockFlags:
     )
 
 
-def get_flake(trees: Trees, evaluator: Any, arguments: list[Any]) -> Value:
+def get_flake(evaluator: Any, arguments: list[Any]) -> Value:
     with _as_eval_errors():
-        return _get_flake(trees, evaluator, arguments)
+        return _get_flake(evaluator, arguments)
 
 
 def parse_reference(evaluator: Any, arguments: list[Any]) -> Value:
@@ -74,11 +75,20 @@ def reference_to_string(evaluator: Any, arguments: list[Any]) -> Value:
         return _reference_to_string(arguments)
 
 
-def _get_flake(trees: Trees, evaluator: Any, arguments: list[Any]) -> Value:
+BUILTINS = [
+    BuiltinSpec("getFlake", 1, get_flake, "flakes"),
+    BuiltinSpec("parseFlakeRef", 1, parse_reference, "flakes"),
+    BuiltinSpec("flakeRefToString", 1, reference_to_string, "flakes"),
+]
+
+
+def _get_flake(evaluator: Any, arguments: list[Any]) -> Value:
     from frazil.fetch.inputs import is_locked
     from frazil.flake.call import call_flake
     from frazil.flake.locking import lock_flake
+    from frazil.flake.tree import trees_of
 
+    trees = trees_of(evaluator.effects.session)
     pure = evaluator.settings.pure
     value = force(arguments[0])
     if isinstance(value, PathValue):

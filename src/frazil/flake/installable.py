@@ -102,7 +102,7 @@ class ValueInstallable(Installable):
             return DerivedPath(self.store_path(self.trees.effects.copy_path_to_store(value.text)))
         if not isinstance(value, str) and not hasattr(value, "context"):
             return None
-        context = getattr(value, "context", frozenset())
+        context: frozenset[str] = getattr(value, "context", frozenset())
         text = value if isinstance(value, str) else value.text
         return self.derived_path(text, context, trace)
 

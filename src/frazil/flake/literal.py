@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from frazil.lang.runtime import force
@@ -15,15 +16,17 @@ def is_thunk(value: Any) -> bool:
 
 def force_literal(value: Any) -> Any:
     """A set, list or function that is written out becomes its value; any other thunk stays."""
-    from frazil.lang.nodes import is_literal
+    from frazil.lang import nodes
 
+    is_literal: Callable[[Any], bool] = nodes.is_literal
     return force(value) if is_literal(value) else value
 
 
 def _pattern(function: Any) -> tuple[list[tuple[str, bool, int]] | None, bool, str | None]:
     if not isinstance(function, Lambda):
         return None, False, None
-    pattern: tuple[list[tuple[str, bool, int]] | None, bool, str | None] = function.expr.pattern()
+    expression: Any = function.expr
+    pattern: tuple[list[tuple[str, bool, int]] | None, bool, str | None] = expression.pattern()
     return pattern
 
 

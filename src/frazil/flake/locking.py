@@ -294,6 +294,7 @@ def get_flake(trees: Trees, reference: FlakeReference, registries: Use, path: In
     if wanted == tree.locked.attributes:
         return flake
     wanted.pop("narHash", None)
+    trees.debug(f"refetching input '{tree.locked}' due to self attribute")
     again = trees.fetch(FlakeReference(wanted, tree.locked.subdirectory), "no")
     references = (reference, tree.resolved, again.locked)
     return read_flake(trees, references, again.path, tree.resolved.subdirectory, path)

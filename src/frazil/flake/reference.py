@@ -165,6 +165,7 @@ def parse_with_fragment(
     if match := _ID_REFERENCE.match(text):
         url = ParsedURL("flake", None, tuple(match[1].split("/")), {}, percent_decode(match[2] or ""))
         return _from_url(url, is_flake)
+    _warn_dubious_query(text, warn)
     by_url = _parse_url(text, base_directory, is_flake)
     if by_url is not None:
         return by_url
@@ -185,6 +186,13 @@ def parse_with_fragment(
                 return _from_url(ParsedURL("git+file", Authority(), url_path, query, fragment), is_flake)
     authority = Authority() if path.startswith("/") else None
     return _from_url(ParsedURL("path", authority, path_to_url_path(path), query, fragment), is_flake)
+
+
+def _warn_dubious_query(text: str, warn: Notice) -> None:
+    query = text.partition("#")[0].partition("?")[2]
+    for part in query.split("&") if query else ():
+        if "=" not in part:
+            warn(f"dubious URI query '{part}' is missing equal sign '=', ignoring")
 
 
 _PATH_REFERENCE = re.compile(r"([^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.S)

@@ -66,7 +66,7 @@ class TemplateCopier:
     def same(self, here: str, there: str, kind: str) -> bool:
         try:
             if kind == "symlink":
-                return os.readlink(os.fsencode(there)) == os.readlink(self.effects.real(here))
+                return bool(os.readlink(os.fsencode(there)) == os.readlink(self.effects.real(here)))
             with open(there, "rb") as file:
                 return bool(file.read() == self.effects.read_file(here))
         except OSError:

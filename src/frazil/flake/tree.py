@@ -91,6 +91,11 @@ class Trees:
 
         self.session.reporter.log(Verbosity.WARN, text)
 
+    def debug(self, text: str) -> None:
+        from frazil.activity import Verbosity
+
+        self.session.reporter.log(Verbosity.DEBUG, text)
+
     def notice(self, text: str) -> None:
         from frazil.activity import Verbosity
 
@@ -262,8 +267,10 @@ class Trees:
             return None
         below = path[len(tree.path) + 1 :]
         directory = tree.fetched.source_directory
-        if directory is None or tree.locked.type != "git":
+        if tree.locked.type != "git":
             return None
+        if directory is None:
+            return f"'{self.display(path)}' does not exist", None
         why = tree.fetched.explain_missing(below)
         if why is None:
             return f"Path '{below}' does not exist in Git repository \"{directory}\".", None

@@ -148,6 +148,8 @@ class StoreEffects:
             source = self.sources.get(base)
             if source is not None:
                 return source + b"/" + rest.encode("latin-1") if slash else source
+            if base in self.pending_sources and not self.read_only:
+                self._write_source(base)
             if self._relocated:
                 physical = self._physical + path[len(self._store_prefix) :].encode("latin-1")
                 if self.settings.pure or os.path.lexists(physical):
@@ -156,6 +158,11 @@ class StoreEffects:
             folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nix")
             return os.fsencode(folder) + path[len(INTERNAL_FILES) :].encode("latin-1")
         return path.encode("latin-1")
+
+    def _write_source(self, base: str) -> None:
+        """A filtered source is nowhere but in the store: write it now."""
+        source = self.pending_sources.pop(base)
+        self.store.add_path(source.name, os.fsdecode(source.real_path), method=source.method, filter=source.filter)
 
     def _text_at(self, path: str) -> bytes | None:
         """Contents of a file that exists in memory only."""
