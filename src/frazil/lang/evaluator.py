@@ -219,7 +219,7 @@ class Evaluator(State):
         if isinstance(error, EvalBaseError) and error.positions is None:
             error.positions = self.positions
         if collect:
-            gc.enable()
+            keep_from_collector()
 
     def evaluate(self, parsed):
         """Weak head normal form."""
@@ -480,6 +480,13 @@ def builtin_scoped_import(evaluator, arguments):
 OWN_BUILTINS = [BuiltinSpec("import", 1, builtin_import), BuiltinSpec("scopedImport", 2, builtin_scoped_import)]
 
 
+def keep_from_collector():
+    """Switch the cyclic collector on again, but not for what there is by now: looking at all lists of a large evaluation
+    takes longer than the evaluation, and nothing in them could be freed."""
+    gc.freeze()
+    gc.enable()
+
+
 def run_with_deep_stack(function):
     """Call it in a thread whose stack holds any depth that max-call-depth allows; errors and results pass through."""
     import threading
@@ -495,7 +502,7 @@ def run_with_deep_stack(function):
             outcome.append((None, error))
         finally:
             if gc_was_on:
-                gc.enable()
+                keep_from_collector()
 
     if sys.getrecursionlimit() < RECURSION_LIMIT:
         sys.setrecursionlimit(RECURSION_LIMIT)
