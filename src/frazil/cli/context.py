@@ -42,6 +42,7 @@ class Context:
         self._store_config: StoreConfig | None = None
         self._store: LocalStore | None = None
         self._session: Session | None = None
+        self._kept: list[object] = []
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -125,6 +126,10 @@ class Context:
             self._reporter.finish()
 
     # -- rooms -------------------------------------------------------------------------------------------------
+
+    def keep(self, thing: object) -> None:
+        """Lets something live until the process ends, so that it is never taken apart."""
+        self._kept.append(thing)
 
     @property
     def store_config(self) -> StoreConfig:

@@ -50,6 +50,7 @@ def make_session(context: Context, arguments: Arguments, *, pure: bool, read_onl
         search_hooks={"flake": lambda rest: flake_search_entry(context, arguments, holder[0], rest)},
     )
     holder.append(session)
+    context.keep(session)
     return session
 
 

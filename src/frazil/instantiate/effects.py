@@ -94,6 +94,8 @@ class StoreEffects:
         self.internal_expressions: dict[str, object] = {}
         self._copied: dict[str, str] = {}
         self._listings: dict[str, dict[str, str]] = {}
+        self._resolved: dict[str, str] = {}
+        self._satisfied: set[frozenset[str]] = set()
         self._search_entries: dict[str, str | None] = {}
         self._found: dict[tuple[str, str], str | None] = {}
         self.limited = settings.pure or settings.restricted
@@ -223,37 +225,38 @@ class StoreEffects:
             raise self._failure("getting status of", path, error) from error
 
     def resolve_symlinks(self, path: str) -> str:
-        """Every link followed; what does not exist stays as it is."""
-        if not path.startswith(self._store_prefix) and not self._relocated:
-            resolved = os.path.realpath(encode_path(path)).decode("latin-1")
-            if not resolved.startswith(self._store_prefix):
-                return resolved
-        return self._resolve(path)
+        """Every link followed; what does not exist stays as it is. Remembered: a file is looked at many times."""
+        found = self._resolved.get(path)
+        if found is None:
+            found = self._resolved[path] = self._resolve(path, MAX_LINKS)
+        return found
 
-    def _resolve(self, path: str) -> str:
-        """By hand, since parts of the store may be somewhere else."""
-        done, left, links = "", [part for part in path.split("/") if part], 0
-        left.reverse()
-        while left:
-            part = left.pop()
-            if part == "..":
-                done = done.rpartition("/")[0]
-                continue
-            if part == ".":
-                continue
-            step = f"{done}/{part}"
-            try:
-                target = os.readlink(self.real(step)).decode("latin-1")
-            except OSError:
-                done = step
-                continue
-            links += 1
-            if links > MAX_LINKS:
-                raise EvalError(f"infinite symlink recursion in path '{path}'", pos=CALL_SITE)
-            if target.startswith("/"):
-                done = ""
-            left += [part for part in reversed(target.split("/")) if part]
-        return done or "/"
+    def _resolve(self, path: str, links: int) -> str:
+        """By hand, since parts of the store may be somewhere else. Folders on the way are remembered, too."""
+        folder, _, name = path.rpartition("/")
+        if not name and not folder:
+            return "/"
+        parent = self._resolved.get(folder)
+        if parent is None:
+            parent = self._resolved[folder] = self._resolve(folder, links) if folder else "/"
+        if name in ("", "."):
+            return parent
+        if name == "..":
+            return parent.rpartition("/")[0] or "/"
+        step = f"/{name}" if parent == "/" else f"{parent}/{name}"
+        try:
+            target = os.readlink(self.real(step)).decode("latin-1")
+        except OSError:
+            return step
+        if links == 0:
+            raise EvalError(f"infinite symlink recursion in path '{path}'", pos=CALL_SITE)
+        return self._resolve(target if target.startswith("/") else f"{parent}/{target}", links - 1)
+
+    def forget_files(self) -> None:
+        """What was remembered of the file system may have changed."""
+        self._listings.clear()
+        self._resolved.clear()
+        self._found.clear()
 
     # -- what may be read --------------------------------------------------------------------------------------
 
@@ -490,6 +493,8 @@ class StoreEffects:
     # -- import from derivation --------------------------------------------------------------------------------
 
     def realise_context(self, context: frozenset[str]) -> dict[str, str]:
+        if context in self._satisfied:
+            return {}
         built = []
         for element in sorted(context):
             path = element.lstrip("=")
@@ -499,6 +504,7 @@ class StoreEffects:
             if not self.is_known(path):
                 raise InvalidStorePath(f"path '{path}' is not valid", pos=CALL_SITE)
         if not built:
+            self._satisfied.add(context)
             return {}
         shown = show_element(built[0])
         if not self.settings.allow_import_from_derivation:
@@ -529,7 +535,7 @@ class StoreEffects:
             derivation = self.directory.parse(item.derivation)
             output = self._built_output(derivation, (*item.through, item.output))
             rewrites[unknown_output_placeholder(derivation, *item.through, item.output)] = self.directory.show(output)
-            self._listings.clear()
+            self.forget_files()
             self.allow_closure(output)
         return rewrites
 

@@ -12,6 +12,7 @@ from frazil.lang.errors import EvalError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from frazil.instantiate.effects import StoreEffects
+    from frazil.store.path import StorePath
 
 
 def flush(effects: StoreEffects) -> None:
