@@ -30,8 +30,9 @@ class Opened:
         self.arguments = arguments
         self.command = command
         self.from_expression = arguments.has("file") or arguments.has("expr")
-        # Flakes are evaluated purely; expressions see the system.
-        self.session: Session = context.session(arguments, pure=not self.from_expression, read_only=read_only)
+        # As in Nix: only `--file` sees the system; flakes and `--expr` are pure.
+        pure = not arguments.has("file")
+        self.session: Session = context.session(arguments, pure=pure, read_only=read_only)
         self._source: Source | None = None
         self._trees: Trees | None = None
 
