@@ -207,11 +207,14 @@ def hash_flat(path: str, algorithm: str) -> tuple[Hash, int]:
 def copy_flat(path: str, write: Write) -> None:
     """A regular file's bytes. Raises StoreError for anything else."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(descriptor, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise StoreError(f"path '{path}' is not a regular file")
             while data := file.read(_CHUNK):
                 write(data)
+    except IsADirectoryError as error:
+        raise StoreError(f"path '{path}' is not a regular file") from error
     except OSError as error:
         raise from_os_error(error, f"reading '{path}'") from error
 

@@ -1,0 +1,150 @@
+"""`.narinfo` texts and caches in folders."""
+
+from __future__ import annotations
+
+import lzma
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frazil.digest import Hash
+from frazil.errors import FrazilError
+from frazil.store import nar, narinfo
+from frazil.store.content_address import ContentAddress
+from frazil.store.errors import FormatError, HashMismatch, StoreError
+from frazil.store.local import LocalStore
+from frazil.store.narinfo import FolderCache, NarInfo
+from frazil.store.path import StoreDirectory, StorePath
+from frazil.store.path_info import PathInfo
+
+DIRECTORY = StoreDirectory()
+PATH = StorePath("0123456789abcdfghijklmnpqrsvwxyz", "x")
+
+infos = st.builds(
+    NarInfo,
+    st.builds(
+        PathInfo,
+        st.just(PATH),
+        st.binary(max_size=3).map(lambda data: Hash.of("sha256", data)),
+        st.integers(1, 2**64 - 1),
+        st.frozensets(st.sampled_from([PATH, StorePath(PATH.hash_part, "y")])),
+        st.sampled_from([None, StorePath(PATH.hash_part, "y.drv")]),
+        st.just(0),
+        st.just(False),
+        st.frozensets(st.sampled_from(["a-1:AAAA", "b:Aw=="])),
+        st.sampled_from([None, ContentAddress("nar", Hash.of("sha1", b""))]),
+    ),
+    st.from_regex(r"nar/[a-z0-9]{1,20}\.nar", fullmatch=True),
+    st.sampled_from(["none", "xz", "zstd", "br", "gzip", "bzip2"]),
+    st.sampled_from([None, Hash.of("sha256", b"f")]),
+    st.integers(0, 2**64 - 1),
+)
+
+
+@given(infos)
+def test_round_trip(info: NarInfo) -> None:
+    assert narinfo.parse(info.show(DIRECTORY), DIRECTORY) == info
+
+
+GOOD = NarInfo(PathInfo(PATH, Hash.of("sha256", b""), 1), "nar/a.nar").show(DIRECTORY)
+
+
+@given(st.integers(0, len(GOOD)), st.integers(0, 5), st.text(max_size=5))
+def test_damage(start: int, length: int, text: str) -> None:
+    try:
+        narinfo.parse(GOOD[:start] + text + GOOD[start + length :], DIRECTORY)
+    except FrazilError:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("StorePath: ", "Other: ", "StorePath missing"),
+        ("NarHash: ", "Other: ", "NarHash missing"),
+        ("URL: ", "Other: ", "URL missing"),
+        ("NarSize: 1", "NarSize: 0", "NarSize missing or zero"),
+        ("NarSize: 1", "NarSize: -1", "invalid NarSize at line 5"),
+        ("NarSize: 1", "NarSize: 99999999999999999999", "invalid NarSize"),
+        ("NarHash: sha256:", "NarHash: sha257:", "bad hash"),
+        ("Compression: none", "Compression: rot13", "invalid Compression"),
+        ("URL: ", "URL ", "expecting ':'|missing"),
+        ("References: \n", "References: ", "expecting '.n'"),
+        ("References: \n", "References: \nSig: x\n", "signature is corrupt"),
+        ("References: \n", f"References: {PATH.base}\nReferences: {PATH.base}\n", "extra References"),
+        ("References: \n", "References: \n\0", "zero byte"),
+    ],
+)
+def test_bad_ones(old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    with pytest.raises(FormatError, match=message):
+        narinfo.parse(GOOD.replace(old, new), DIRECTORY, "file")
+
+
+def test_unknown_fields_and_missing_compression() -> None:
+    text = GOOD.replace("Compression: none\n", "") + "Later: yes\n"
+    assert narinfo.parse(text, DIRECTORY).compression == "bzip2"
+
+
+def test_length_is_bounded() -> None:
+    with pytest.raises(FormatError, match="longer than"):
+        narinfo.parse("a" * (narinfo.MAXIMUM_SIZE + 1), DIRECTORY)
+
+
+def make_cache(folder: Path, contents: bytes) -> tuple[FolderCache, NarInfo]:
+    archive: list[bytes] = []
+    nar.dump_file(contents, archive.append)
+    data = b"".join(archive)
+    digest = Hash.of("sha256", data)
+    path = DIRECTORY.make_fixed_output_path("nar", digest, "x")
+    packed = lzma.compress(data)
+    info = NarInfo(
+        PathInfo(path, digest, len(data), content_address=ContentAddress("nar", digest)),
+        "nar/a.nar.xz",
+        "xz",
+        Hash.of("sha256", packed),
+        len(packed),
+    )
+    (folder / "nar").mkdir(parents=True)
+    (folder / "nar" / "a.nar.xz").write_bytes(packed)
+    (folder / "nix-cache-info").write_text("StoreDir: /nix/store\n")
+    (folder / f"{path.hash_part}.narinfo").write_text(info.show(DIRECTORY))
+    return FolderCache(str(folder), DIRECTORY), info
+
+
+def test_folder_cache(store: LocalStore, tmp_path: Path) -> None:
+    cache, info = make_cache(tmp_path / "cache", b"hello")
+    cache.check()
+    found = cache.query(info.info.path)
+    assert found == info
+    cache.fetch(store, info)
+    assert store.is_registered(info.info.path)
+    assert Path(store.real_path(info.info.path)).read_bytes() == b"hello"
+    assert cache.query(PATH) is None
+
+
+def test_lying_caches(store: LocalStore, tmp_path: Path) -> None:
+    cache, info = make_cache(tmp_path / "cache", b"hello")
+    with pytest.raises(FormatError, match="outside itself"):
+        cache.fetch(store, replace(info, url="../../etc/passwd"))
+    unsigned = replace(info, info=replace(info.info, content_address=None))
+    with pytest.raises(StoreError, match="lacks a signature by a trusted key"):
+        cache.fetch(store, unsigned)
+    (tmp_path / "cache" / "nar" / "a.nar.xz").write_bytes(lzma.compress(b"junk"))
+    with pytest.raises(HashMismatch, match="hash mismatch in file"):
+        cache.fetch(store, info)
+    with pytest.raises(FormatError, match="Nix archive"):
+        cache.fetch(store, replace(info, file_hash=None))
+    (tmp_path / "cache" / "nar" / "a.nar.xz").write_bytes(b"\xfd7zXZ\0 not really")
+    with pytest.raises(StoreError, match="damaged"):
+        cache.fetch(store, replace(info, file_hash=None))
+    (tmp_path / "cache" / f"{PATH.hash_part}.narinfo").write_text(info.show(DIRECTORY))
+    with pytest.raises(FormatError, match="another path"):
+        cache.query(PATH)
+    (tmp_path / "cache" / "nix-cache-info").write_text("StoreDir: /other\n")
+    with pytest.raises(StoreError, match="prefix '/other'"):
+        cache.check()
+    assert not store.is_registered(info.info.path)
