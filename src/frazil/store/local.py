@@ -394,7 +394,8 @@ class LocalStore:
             with self._mutex:
                 infos = list(self._deferred.values())
                 self._register_now(infos)
-                self._deferred.clear()
+                for info in infos:
+                    self._deferred.pop(info.path, None)
 
     def register(self, infos: Sequence[PathInfo]) -> None:
         """Makes paths valid, all or none. Their files must be in place and canonical.

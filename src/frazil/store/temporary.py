@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import threading
 import time
 
 from frazil.store import locks
@@ -26,6 +27,7 @@ class TemporaryRoots:
         self._collector_lock = -1
         self._socket: socket.socket | None = None
         self._added: set[StorePath] = set()
+        self._mutex = threading.Lock()
 
     @property
     def _path(self) -> str:
@@ -65,6 +67,10 @@ class TemporaryRoots:
     def add(self, path: StorePath) -> None:
         if path in self._added and self._process == os.getpid():
             return
+        with self._mutex:
+            self._add(path)
+
+    def _add(self, path: StorePath) -> None:
         self._open()
         text = self._directory.show(path).encode("utf-8", "surrogateescape")
         while not locks.flock(self._collector_lock, fcntl.LOCK_SH, wait=False):
@@ -131,12 +137,14 @@ class WorkingDirectory:
         self._descriptor = -1
         self._path = ""
         self._count = 0
+        self._mutex = threading.Lock()
 
     def path(self, name: str) -> str:
-        if self._process != os.getpid() or self._descriptor < 0:
-            self._open()
-        self._count += 1
-        return f"{self._path}/{self._count}-{name}"
+        with self._mutex:
+            if self._process != os.getpid() or self._descriptor < 0:
+                self._open()
+            self._count += 1
+            return f"{self._path}/{self._count}-{name}"
 
     def _open(self) -> None:
         import secrets
