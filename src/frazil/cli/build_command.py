@@ -46,11 +46,18 @@ def run_build(context: Context, arguments: Arguments) -> None:
 
 def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "normal") -> None:
     """Raises BuildFailed after all that could run has run."""
+    from frazil.build.errors import BuildFailed
     from frazil.build.scheduler import realise
 
     if context.settings.boolean("print-missing"):
         print_missing(context, paths, Verbosity.INFO)
-    realise(context.store, list(paths), context.build_settings, context.reporter, mode=mode)
+    try:
+        realise(context.store, list(paths), context.build_settings, context.reporter, mode=mode)
+    except BuildFailed as error:
+        # 100 and above are told apart by nix-build and nix-store only.
+        if not context.legacy:
+            error.exit_status = 1
+        raise
 
 
 def print_missing(context: Context, paths: Sequence[DerivedPath], level: Verbosity) -> None:
