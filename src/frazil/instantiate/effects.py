@@ -466,10 +466,29 @@ class StoreEffects:
             return text[2]
         return frozenset() if base in self.pending_sources or base in self.sources else None
 
-    def ensure_path(self, path: StorePath) -> None:
-        """Raises InvalidStorePath where the store lacks it (there is nowhere to fetch it from)."""
-        if not self.store.is_valid(path):
-            raise InvalidStorePath(f"path '{self.directory.show(path)}' is not valid", pos=CALL_SITE)
+    def ensure_path(self, path: str) -> None:
+        """Raises InvalidStorePath where the store lacks a path (there is nowhere to fetch it from)."""
+        if not self.read_only and not self.is_known(path):
+            raise InvalidStorePath(f"path '{path}' is not valid", pos=CALL_SITE)
+
+    def import_derivation(self, evaluator: object, path: str) -> object:
+        """What `import` of a store derivation gives; None for anything else."""
+        if not self.directory.is_store_path(path) or not self.is_known(path):
+            return None
+        from frazil.instantiate.builtins import import_derivation
+
+        return import_derivation(evaluator, path)
+
+    def file_references(self, path: str, contents: bytes) -> list[str]:
+        """The store paths that a file in the store names, among those that its store object refers to."""
+        own, _ = self.directory.split(path)
+        shown = self.directory.show(own)
+        references = self._references_in_memory(shown)
+        if references is None:
+            info = self.store.query_info_or_none(own)
+            references = frozenset() if info is None else frozenset(map(self.directory.show, info.references))
+        start = len(self._store_prefix)
+        return [r for r in references if r[start : start + 32].encode("ascii") in contents]
 
     def is_known(self, path: str) -> bool:
         """Whether a store path is valid, or will be once `flush` has run."""

@@ -77,8 +77,7 @@ def store_path(evaluator: Any, arguments: list[Any]) -> Any:
         raise EvalError(f"path '{path}' is not in the Nix store", pos=CALL_SITE)
     own, _ = directory.split(path)
     shown = directory.show(own)
-    if not effects.read_only and not effects.is_known(shown):
-        effects.ensure_path(own)
+    effects.ensure_path(shown)
     effects.allow_path(shown)
     return make_string(path, {*context, shown})
 

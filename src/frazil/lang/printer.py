@@ -417,7 +417,7 @@ class Ambiguous:
             self.seen.add(id(attrs))
         self.out.append("{ ")
         for name in attrs.names():
-            self.out.append(name)
+            self.out.append(attribute_name(name))
             self.out.append(" = ")
             self.show(attrs.lookup(name), depth + 1)
             self.out.append("; ")
