@@ -24,7 +24,7 @@ from frazil.fetch.inputs import (
     url_to_attributes,
 )
 from frazil.fetch.scheme import FetchContext
-from frazil.fetch.settings import FetchSettings, config_directory
+from frazil.fetch.settings import FetchSettings, cache_directory, config_directory
 from frazil.fetch.tree import write_atomically
 from frazil.fetch.url import parse_url
 
@@ -152,6 +152,8 @@ def global_registry(context: FetchContext) -> Registry:
     from frazil.fetch.tarball import download_file
 
     path = download_file(place, "flake-registry.json", context).store_path
+    # Kept by a root: without a network names are still found after garbage collection.
+    context.store.add_permanent_root(path, os.path.join(cache_directory(context.settings), "flake-registry.json"))
     return Registry.read(context.store.real_path(path), context.warn, "global")
 
 
