@@ -188,7 +188,10 @@ class BuildGoal:
         worker.counts.running += 1
         file = LogFile(logs, self.path.base, compress=settings.compress_build_log)
         try:
-            child = Child(build.start(), settings.timeout, settings.max_silent_time)
+            terminal = build.start()
+            child = Child(
+                terminal, settings.timeout, settings.max_silent_time, build.exit_descriptor, build.end_left_over
+            )
             with Activity(worker.reporter, ActivityType.BUILD, title, fields=fields) as activity:
                 worker.update_progress()
                 log = BuildLog(activity, settings.log_lines)

@@ -12,7 +12,7 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -80,12 +80,20 @@ class Goal:
 
 
 class Child:
-    """A running builder's terminal and its time limits (seconds, 0 for none)."""
+    """A running builder's terminal and its time limits (seconds, 0 for none).
 
-    __slots__ = ("descriptor", "goal", "heard", "silence", "started", "total")
+    `exit_descriptor` becomes readable when the builder itself ends, -1 for none; `on_exit` then ends what it left
+    running, which would otherwise hold the terminal open.
+    """
 
-    def __init__(self, descriptor: int, total: int, silence: int) -> None:
+    __slots__ = ("descriptor", "exit_descriptor", "goal", "heard", "on_exit", "silence", "started", "total")
+
+    def __init__(
+        self, descriptor: int, total: int, silence: int, exit_descriptor: int, on_exit: Callable[[], None]
+    ) -> None:
         self.descriptor = descriptor
+        self.exit_descriptor = exit_descriptor
+        self.on_exit = on_exit
         self.total = total
         self.silence = silence
         self.started = self.heard = time.monotonic()
@@ -210,12 +218,20 @@ class Loop:
         if not self._children and not deadlines:
             raise RuntimeError("goals wait for each other")
         poll = select.poll()
-        for descriptor in self._children:
+        exits = {}
+        for descriptor, child in self._children.items():
             poll.register(descriptor, select.POLLIN)
+            if child.exit_descriptor >= 0:
+                poll.register(child.exit_descriptor, select.POLLIN)
+                exits[child.exit_descriptor] = child
         # Rounded up: a wait that ends a moment early would spin.
         timeout = max(0, int((min(deadlines) - now) * 1000) + 1) if deadlines else None
         for descriptor, _ in poll.poll(timeout):
-            self._read(self._children[descriptor])
+            if descriptor in exits:
+                exits[descriptor].exit_descriptor = -1
+                exits[descriptor].on_exit()
+            else:
+                self._read(self._children[descriptor])
         now = time.monotonic()
         self._wake_sleepers(now)
         self._time_out(now)

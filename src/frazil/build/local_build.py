@@ -57,6 +57,8 @@ class LocalBuild:
 
     pid: int = -1
     terminal: int = -1
+    exit_descriptor: int = -1
+    """Tells of the builder's end where that does not end everything it started (without a PID namespace)."""
     isolated: bool = True
     scratch: dict[str, StorePath] = field(default_factory=dict)
     directory: BuildDirectory | None = None
@@ -138,6 +140,11 @@ class LocalBuild:
             self.pid = self._start_builtin(output, rewrites) if self._builtin else self._spawn(environment, output)
         finally:
             os.close(output)
+        if not self.isolated or self._builtin:
+            try:
+                self.exit_descriptor = os.pidfd_open(self.pid)
+            except OSError:
+                pass  # an old kernel: then the end of the terminal decides alone
 
     def _build_directory_parent(self) -> str:
         return (
@@ -296,6 +303,14 @@ class LocalBuild:
         self._stop()
         self._clean_up(failed=False)
 
+    def end_left_over(self) -> None:
+        """The builder has ended: so shall what it left in the background. Its status stays to be asked for."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        _kill_session(self.pid)
+
     def _stop(self) -> int:
         """The builder's wait status. It may have closed its terminal and gone on running: that counts as killed."""
         if self.pid <= 0:
@@ -375,9 +390,10 @@ class LocalBuild:
         return False
 
     def _clean_up(self, *, failed: bool) -> None:
-        if self.terminal >= 0:
-            os.close(self.terminal)
-            self.terminal = -1
+        for descriptor in (self.terminal, self.exit_descriptor):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.terminal = self.exit_descriptor = -1
         if not self.isolated:
             finals = {path for path, _ in self.known.values()}
             for path in self.scratch.values():
