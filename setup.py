@@ -42,8 +42,9 @@ def evaluator_extensions() -> list[Extension]:
 
 def native_extensions() -> list[Extension]:
     return [
-        Extension(f"frazil.build.{p.stem}", [str(p)], extra_compile_args=[*CFLAGS, "-std=gnu11", "-Wall", "-Wextra"])
-        for p in sorted(Path("src/frazil/build").glob("_*.c"))
+        Extension(f"frazil.{room}.{p.stem}", [str(p)], extra_compile_args=[*CFLAGS, "-std=gnu11", "-Wall", "-Wextra"])
+        for room in ("build", "fetch")
+        for p in sorted(Path(f"src/frazil/{room}").glob("_*.c"))
     ]
 
 

@@ -56,6 +56,12 @@ class FetchCache:
         ttl = 0 if settings.refresh else settings.tarball_ttl
         return cls(os.path.join(cache_directory(settings), _FILE_NAME), ttl, offline=settings.offline)
 
+    def with_ttl(self, ttl: int, *, offline: bool = False) -> FetchCache:
+        """The same database looked at with another patience."""
+        other = FetchCache(self.path, ttl, offline=offline)
+        other._connection = self._connection
+        return other
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()

@@ -120,7 +120,7 @@ def _worktree_state(
     export = attr.flag(attributes, "exportIgnore")
     digests = [tree.digest, *(f"{os.fsdecode(p)}:{inner.digest}" for p, inner in sorted(nested.items()))]
     key = {"directory": os.path.realpath(tree.directory), "digests": digests, "exportIgnore": export}
-    state = context.cache.get("git-worktree", key)
+    state = context.cache.get("git-worktree-2", key)
     if state is not None and isinstance(state.get("narHash"), str) and isinstance(state.get("dirty"), bool):
         found = find_tree(context, attr.parse_sri(state["narHash"]))
         if found is not None:
@@ -129,7 +129,7 @@ def _worktree_state(
     store_path, hash_ = _add_worktree(tree, nested, export, context)
     state = {"dirty": dirty, "narHash": hash_.sri}
     if not any(t.racy or read_worktree(t.directory).digest != t.digest for t in (tree, *nested.values())):
-        context.cache.put("git-worktree", key, state)
+        context.cache.put("git-worktree-2", key, state)
     return state, store_path
 
 

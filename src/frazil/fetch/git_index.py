@@ -82,6 +82,8 @@ def parse_index(data: bytes, oid_size: int = 20) -> Index:
     try:
         entries, position = _parse_entries(data, version, count, oid_size)
     except (struct.error, ValueError, IndexError) as error:
+        if b"link\0" in data:  # half of a split index: entries without names, in another order
+            raise UnsupportedIndex("split git index") from error
         raise GitError("the git index is damaged") from error
     if position > body_end:
         raise GitError("the git index is shorter than it says")
@@ -158,6 +160,16 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
         if value > 1 << 32:
             raise ValueError("number too large")
     return value, position
+
+
+def has_required_extension(data: bytes, position: int, oid_size: int) -> bool:
+    """Whether what follows the entries says that some of them are elsewhere or stand for whole directories."""
+    end = len(data) - oid_size
+    while position + 8 <= end:
+        if not 65 <= data[position] <= 90:
+            return True
+        position += 8 + int.from_bytes(data[position + 4 : position + 8], "big")
+    return False
 
 
 def _parse_extensions(data: bytes, position: int, end: int, oid_size: int) -> dict[bytes, bytes]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from frazil.fetch.errors import GitError
 from frazil.fetch.git_index import (
@@ -18,6 +18,7 @@ from frazil.fetch.git_index import (
     Index,
     IndexEntry,
     UnsupportedIndex,
+    has_required_extension,
     hash_blob,
     parse_index,
     write_tree,
@@ -25,34 +26,78 @@ from frazil.fetch.git_index import (
 from frazil.fetch.git_repository import Repository
 from frazil.fetch.tree import is_racy
 
-Stamps = list[os.stat_result | None]
+NUMBERS = 7
+"""Of a stamp: modification and status change in nanoseconds, inode, size, mode, uid, gid; all zero where there is no
+such file."""
+_MODE = 4
+_DAMAGED = "it is damaged; `git status` may tell more"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkTree:
     """`digest`: of HEAD, the index and the stamps of all tracked files; `racy`: it must not be relied on later.
 
-    `files`, `is_dirty` and `content` are worked out by `inspect` only where the digest is not known.
+    The rest is worked out only where the digest is not known from an earlier visit.
     """
 
-    repository: Repository
-    index: Index
-    stamps: Stamps
-    reference: str | None
-    revision: str | None
-    digest: str
-    racy: bool
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self.reference, self.revision = repository.head()
+        self._data, self.index_time = _read_index(repository)
+        self._index: Index | None = None
+        self.stamps, newest = self._read_stamps()
+        self.racy = is_racy(max(newest, self.index_time))
+        self.digest = self._digest()
 
     @property
     def directory(self) -> str:
         return self.repository.directory
 
+    @property
+    def index(self) -> Index:
+        if self._index is None:
+            self._index = _parse(self.repository, self._data)
+        return self._index
+
+    def _read_stamps(self) -> tuple[array[int], int]:
+        if self._data:
+            try:
+                from frazil.fetch._worktree import stamps
+            except ImportError:
+                return stat_all(self.directory, self.index.entries)
+            try:
+                raw, newest, end = stamps(self._data, self.repository.oid_size, os.fsencode(self.directory))
+            except ValueError:
+                return stat_all(self.directory, self.index.entries)  # says what is wrong, unless the index is split
+            if not has_required_extension(self._data, end, self.repository.oid_size):
+                numbers = array("q")
+                numbers.frombytes(raw)
+                return numbers, newest
+        return stat_all(self.directory, self.index.entries)
+
+    def _digest(self) -> str:
+        import hashlib
+
+        state = hashlib.sha256(self._data[-self.repository.oid_size :])
+        if not any(self._data[-self.repository.oid_size :]):
+            state.update(self._data)
+        state.update(f"{self.revision} {self.reference} {self.index_time} {len(self._data)}\0".encode())
+        state.update(self.stamps.tobytes())
+        return state.hexdigest()
+
+    def entries(self) -> Iterator[tuple[IndexEntry, Sequence[int]]]:
+        """Each entry of the index with its file's stamp."""
+        entries, stamps = self.index.entries, self.stamps
+        if len(entries) * NUMBERS != len(stamps):
+            raise GitError(f"the git index of '{self.directory}' is damaged", hint=_DAMAGED)
+        for number, entry in enumerate(entries):
+            yield entry, stamps[number * NUMBERS : number * NUMBERS + NUMBERS]
+
     def tracked(self) -> set[bytes]:
         """Files and links that are tracked and there, by path relative to the work tree."""
         return {
             entry.path
-            for entry, status in zip(self.index.entries, self.stamps)
-            if status is not None and entry.mode != MODE_GITLINK and not stat.S_ISDIR(status.st_mode)
+            for entry, stamp in self.entries()
+            if stamp[_MODE] and entry.mode != MODE_GITLINK and not stat.S_ISDIR(stamp[_MODE])
         }
 
     def submodules(self) -> list[bytes]:
@@ -61,29 +106,31 @@ class WorkTree:
 
 def read_worktree(directory: str) -> WorkTree:
     """Raises GitError."""
-    repository = Repository(directory)
-    reference, revision = repository.head()
-    index, index_time = _read_index(repository)
-    stamps = _stat_all(directory, index.entries)
-    return _digest(repository, index, index_time, stamps, reference, revision)
+    return WorkTree(Repository(directory))
 
 
-def _read_index(repository: Repository) -> tuple[Index, int]:
+def _read_index(repository: Repository) -> tuple[bytes, int]:
+    """The index's bytes (none where there is no index yet) and when it was written, in nanoseconds."""
     path = os.path.join(repository.git_directory, "index")
     try:
         with open(path, "rb") as file:
-            modified = os.fstat(file.fileno()).st_mtime_ns
-            data = file.read()
+            return file.read(), os.fstat(file.fileno()).st_mtime_ns
     except FileNotFoundError:
-        return Index([], {}, b"empty"), 0
+        return b"", 0
     except OSError as error:
         raise GitError(f"reading '{path}': {error.strerror}") from error
+
+
+def _parse(repository: Repository, data: bytes) -> Index:
+    if not data:
+        return Index([], {}, b"")
     try:
-        return parse_index(data, repository.oid_size), modified
+        return parse_index(data, repository.oid_size)
     except UnsupportedIndex:
-        return _index_by_program(repository), 0
+        return _index_by_program(repository)
     except GitError as error:
-        raise GitError(f"reading '{path}': {error.message}", hint=error.hint) from error
+        path = os.path.join(repository.git_directory, "index")
+        raise GitError(f"reading '{path}': {error.message}", hint=error.hint or _DAMAGED) from error
 
 
 def _index_by_program(repository: Repository) -> Index:
@@ -99,35 +146,33 @@ def _index_by_program(repository: Repository) -> Index:
         tag, mode, oid, stage = head.split(b" ")
         flags = int(stage) << 12 | (0x4000 << 16 if tag == b"S" else 0)
         entries.append(IndexEntry(path, int(mode, 8), bytes.fromhex(oid.decode()), flags, (0,) * 10))
-    import hashlib
-
-    return Index(entries, {}, hashlib.sha256(os.fsencode(output)).digest())
+    return Index(entries, {}, b"")
 
 
-def _stat_all(directory: str, entries: list[IndexEntry]) -> Stamps:
-    """lstat of every entry; None where there is no such file, also below a link in place of a directory."""
+def stat_all(directory: str, entries: list[IndexEntry]) -> tuple[array[int], int]:
+    """The stamps of every entry, and the newest time; what `_worktree.c` does faster."""
     prefix = os.fsencode(directory) + b"/"
-    lstat = os.lstat
     real: dict[bytes, bool] = {b"": True}
-    stamps: Stamps = []
+    numbers = array("q")
+    newest = 0
     for entry in entries:
         path = entry.path
-        parent = path.rpartition(b"/")[0]
-        known = real.get(parent)
-        if known is None:
-            known = _is_real_directory(prefix, parent, real)
-        try:
-            stamps.append(lstat(prefix + path) if known else None)
-        except OSError:
-            stamps.append(None)
-    return stamps
+        stamp: tuple[int, ...] = (0,) * NUMBERS
+        if _is_real_directory(prefix, path.rpartition(b"/")[0], real):
+            try:
+                s = os.lstat(prefix + path)
+                stamp = (s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_size, s.st_mode, s.st_uid, s.st_gid)
+                newest = max(newest, s.st_mtime_ns, s.st_ctime_ns)
+            except OSError:
+                pass
+        numbers.extend(stamp)
+    return numbers, newest
 
 
 def _is_real_directory(prefix: bytes, path: bytes, known: dict[bytes, bool]) -> bool:
     result = known.get(path)
     if result is None:
-        parent = path.rpartition(b"/")[0]
-        result = _is_real_directory(prefix, parent, known)
+        result = _is_real_directory(prefix, path.rpartition(b"/")[0], known)
         if result:
             try:
                 result = stat.S_ISDIR(os.lstat(prefix + path).st_mode)
@@ -137,90 +182,57 @@ def _is_real_directory(prefix: bytes, path: bytes, known: dict[bytes, bool]) -> 
     return result
 
 
-def _digest(
-    repository: Repository, index: Index, index_time: int, stamps: Stamps, reference: str | None, revision: str | None
-) -> WorkTree:
-    import hashlib
-
-    numbers = array("q")
-    add = numbers.extend
-    newest = 0
-    for status in stamps:
-        if status is None:
-            add((0,))
-        else:
-            changed = status.st_ctime_ns
-            newest = max(newest, changed, status.st_mtime_ns)
-            add((status.st_mtime_ns, changed, status.st_ino, status.st_size, status.st_mode))
-    state = hashlib.sha256(index.checksum)
-    state.update(f"{revision} {reference} {index_time} {len(index.entries)}\0".encode())
-    state.update(numbers.tobytes())
-    for name in (".gitmodules",):
-        state.update(name.encode())
-    racy = is_racy(max(newest, index_time))
-    return WorkTree(repository, index, stamps, reference, revision, state.hexdigest(), racy)
-
-
 def find_changes(tree: WorkTree) -> list[bytes]:
     """The paths whose contents in the work tree differ from the index (or are gone), in order."""
-    index_time = _index_seconds(tree)
+    index_time = tree.index_time // 1_000_000_000
     trust_mode = tree.repository.config.get("core.filemode", "true").lower() != "false"
     suspects = []
     changed = []
-    for entry, status in zip(tree.index.entries, tree.stamps):
+    for entry, stamp in tree.entries():
         if entry.mode == MODE_GITLINK or entry.assume_valid:
             continue
-        if status is None:
-            if not entry.skip_worktree:
-                changed.append(entry.path)
-        elif entry.stage or entry.intent_to_add or not _same_kind(entry, status, trust_mode):
+        if not stamp[_MODE]:  # left out by a sparse checkout too: the tree is not that of the commit
             changed.append(entry.path)
-        elif not _same_stamp(entry, status) or entry.stamp[2] >= index_time:
-            suspects.append((entry, status))
+        elif entry.stage or entry.intent_to_add or not _same_kind(entry, stamp[_MODE], trust_mode):
+            changed.append(entry.path)
+        elif not _same_stamp(entry, stamp) or entry.stamp[2] >= index_time:
+            suspects.append(entry)
     changed += _changed_contents(tree, suspects)
     return sorted(changed)
 
 
-def _index_seconds(tree: WorkTree) -> int:
-    try:
-        return int(os.stat(os.path.join(tree.repository.git_directory, "index")).st_mtime)
-    except OSError:
-        return 0
-
-
-def _same_kind(entry: IndexEntry, status: os.stat_result, trust_mode: bool) -> bool:
-    if stat.S_ISLNK(status.st_mode):
+def _same_kind(entry: IndexEntry, mode: int, trust_mode: bool) -> bool:
+    if stat.S_ISLNK(mode):
         return entry.mode == MODE_LINK
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(mode) or entry.mode == MODE_LINK:
         return False
-    if entry.mode == MODE_LINK:
-        return False
-    return not trust_mode or bool(status.st_mode & 0o100) == (entry.mode == 0o100755)
+    return not trust_mode or bool(mode & 0o100) == (entry.mode == 0o100755)
 
 
-def _same_stamp(entry: IndexEntry, status: os.stat_result) -> bool:
-    stamp = entry.stamp
-    mask = 0xFFFFFFFF
+def _same_stamp(entry: IndexEntry, stamp: Sequence[int]) -> bool:
+    """As git compares them: 32 bits of each, and nanoseconds only where the index has them."""
+    known, mask = entry.stamp, 0xFFFFFFFF
+    modified, changed, inode, size, _, uid, gid = stamp
     return (
-        stamp[9] == status.st_size & mask
-        and stamp[2] == (status.st_mtime_ns // 1_000_000_000) & mask
-        and stamp[0] == (status.st_ctime_ns // 1_000_000_000) & mask
-        and (not stamp[3] or stamp[3] == status.st_mtime_ns % 1_000_000_000)
-        and (not stamp[1] or stamp[1] == status.st_ctime_ns % 1_000_000_000)
-        and stamp[5] == status.st_ino & mask
-        and stamp[7] == status.st_uid & mask
-        and stamp[8] == status.st_gid & mask
+        known[9] == size & mask
+        and known[2] == (modified // 1_000_000_000) & mask
+        and known[0] == (changed // 1_000_000_000) & mask
+        and (not known[3] or known[3] == modified % 1_000_000_000)
+        and (not known[1] or known[1] == changed % 1_000_000_000)
+        and known[5] == inode & mask
+        and known[7] == uid & mask
+        and known[8] == gid & mask
     )
 
 
-def _changed_contents(tree: WorkTree, suspects: list[tuple[IndexEntry, os.stat_result]]) -> list[bytes]:
+def _changed_contents(tree: WorkTree, suspects: list[IndexEntry]) -> list[bytes]:
     """Which of them really differ; where git may convert contents (line ends, LFS), git is asked."""
     algorithm = "sha1" if tree.repository.oid_size == 20 else "sha256"
     differing = []
-    for entry, status in suspects:
+    for entry in suspects:
         path = os.path.join(os.fsencode(tree.directory), entry.path)
         try:
-            if stat.S_ISLNK(status.st_mode):
+            if entry.mode == MODE_LINK:
                 data = os.readlink(path)
             else:
                 with open(path, "rb") as file:

@@ -23,8 +23,9 @@ from frazil.fetch.settings import cache_directory
 if TYPE_CHECKING:
     from frazil.store.path import StorePath
 
-_RACY_NANOSECONDS = 2_000_000_000
-"""A file changed so recently may change again without another time stamp: what is known of it is not kept."""
+_RACY_FINE, _RACY_COARSE = 60_000_000, 2_000_000_000
+"""Nanoseconds: a file changed so recently may change again without another time stamp, and what is known of it is not
+kept. Coarse file systems, whose times are whole seconds, need longer."""
 
 
 def find_tree(context: FetchContext, nar_hash: Hash, name: str = "source") -> StorePath | None:
@@ -175,7 +176,8 @@ def stamp_directory(path: str, keep: Callable[[str, str], bool] | None = None) -
 def is_racy(newest_nanoseconds: int) -> bool:
     import time
 
-    return newest_nanoseconds > time.time_ns() - _RACY_NANOSECONDS
+    margin = _RACY_FINE if newest_nanoseconds % 1_000_000_000 else _RACY_COARSE
+    return newest_nanoseconds > time.time_ns() - margin
 
 
 def stamp_of(status: os.stat_result) -> bytes:

@@ -1,0 +1,3 @@
+"""See _worktree.c."""
+
+def stamps(index: bytes, oid_size: int, directory: bytes, /) -> tuple[bytes, int, int]: ...
