@@ -64,7 +64,13 @@ def realise_path(state: State, value: object) -> str:
 
 
 def builtin_import(state, arguments):
-    return state.import_path(realise_path(state, arguments[0]))
+    path = realise_path(state, arguments[0])
+    if path.endswith(".drv"):
+        import_derivation = getattr(state.effects, "import_derivation", None)
+        found = None if import_derivation is None else import_derivation(state, path)
+        if found is not None:
+            return found
+    return state.import_path(path)
 
 
 def builtin_scoped_import(state, arguments):
