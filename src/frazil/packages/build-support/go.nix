@@ -161,8 +161,6 @@ lib.extendMkDerivation {
                 ''
             }
           fi
-          # The loader that Go writes into programs with C inside comes from the compiler's wrapper.
-          export GO_EXTLINK_ENABLED=1
           runHook postConfigure
         '';
       buildPhase =

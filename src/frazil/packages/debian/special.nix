@@ -147,11 +147,15 @@ in
     plan = {
       # Programs and data inside the sources are for Go's own tests.
       unpatched = [ "share/go-*/*" ];
-      wrappers."bin/go".default = {
-        GOTOOLCHAIN = "local";
-        # What uses C is linked by the C compiler, which knows the loader.
-        GO_EXTLINK_ENABLED = "1";
-      };
+      # What uses C is linked by the C compiler, which knows the loader; without one, Go does everything itself.
+      executables."bin/go" = ''
+        #! ${package "bash"}/bin/bash
+        export GOTOOLCHAIN=''${GOTOOLCHAIN-local}
+        if [[ -z "''${GO_EXTLINK_ENABLED+set}" && "''${CGO_ENABLED:-1}" != 0 ]] && type -P "''${CC:-gcc}" >/dev/null; then
+          export GO_EXTLINK_ENABLED=1
+        fi
+        exec -a "$0" @out@/lib/go-${majorMinor (version "golang-go")}/bin/go "$@"
+      '';
     };
   };
   "@nodejs".pname = "nodejs";
@@ -164,6 +168,7 @@ in
         "usr" = ".";
         "lib64" = "lib";
         "lib/libc.so.6" = "${package "libc6"}/lib/libc.so.6";
+        "lib/libgcc_s.so.1" = "${package "libc6"}/lib/libgcc_s.so.1";
         "lib/libm.so.6" = "${package "libc6"}/lib/libm.so.6";
         "lib/${platform.loader}" = "${package "libc6"}/lib/${platform.loader}";
       }
