@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FRAZIL = Path(sys.executable).with_name("frazil")
+FRAZIL = Path(os.environ.get("FRAZIL") or Path(sys.executable).with_name("frazil"))
 
 EXPRESSIONS = {
     "start": "1",
@@ -31,7 +31,7 @@ EXPRESSIONS = {
         builtins.length (builtins.attrNames (builtins.foldl' (acc: n: acc // { "k${toString n}" = n; }) { }
           (builtins.genList (x: x) 1500)))""",
     "records": """
-        let step = s: { x = s.x + s.y; y = s.y + 1; inherit (s) tag; };
+        let step = s: builtins.seq s.x (builtins.seq s.y { x = s.x + s.y; y = s.y + 1; inherit (s) tag; });
         in (builtins.foldl' (s: _: step s) { x = 0; y = 0; tag = "t"; } (builtins.genList (x: x) 150000)).x""",
     "sort": "builtins.length (builtins.sort (a: b: a < b) (builtins.genList (x: (x * 7919) - (x * x)) 60000))",
     "strings": """
@@ -49,10 +49,10 @@ MODULES = """
 let
   lib = import {lib};
   module = n: {{ lib, ... }}: {{
-    options.m${{toString n}} = builtins.listToAttrs (builtins.genList (i: {{
+    options."m${{toString n}}" = builtins.listToAttrs (builtins.genList (i: {{
       name = "o${{toString i}}"; value = lib.mkOption {{ type = lib.types.int; default = i; }};
     }}) 10);
-    config.m${{toString n}} = {{ o0 = lib.mkDefault 7; o1 = lib.mkIf (n > 3) n; o2 = lib.mkForce (n + 1); }};
+    config."m${{toString n}}" = {{ o0 = lib.mkDefault 7; o1 = lib.mkIf (n > 3) n; o2 = lib.mkForce (n + 1); }};
   }};
   result = lib.evalModules {{ modules = builtins.genList module {count}; }};
 in builtins.foldl' (a: m: a + m.o0 + m.o1 + m.o2) 0 (builtins.attrValues result.config)
