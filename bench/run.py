@@ -75,7 +75,7 @@ class Workload:
 
 def measure(command: list[str], environment: dict[str, str]) -> Figure:
     started = time.monotonic()
-    quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)]
     pid = os.posix_spawnp(command[0], command, environment, file_actions=quiet)
     _, status, usage = os.wait4(pid, 0)
     wall = time.monotonic() - started
@@ -106,14 +106,15 @@ def workloads(options: argparse.Namespace, folder: Path) -> Iterator[Workload]:
         link = folder / "nix-instantiate"
         link.symlink_to(FRAZIL)
         attributes = [word for name in options.attributes.split(",") for word in ("-A", name)]
-        # Hashes only: what is measured is evaluation, not the writing of store derivations.
-        arguments = [str(Path(options.tree).resolve()), *attributes, "--readonly-mode"]
+        # The warm-up fills the store; what is measured finds every store derivation there.
+        arguments = [str(Path(options.tree).resolve()), *attributes]
         yield Workload("tree", [str(link), *arguments], [options.nix, *arguments] if options.nix else None)
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, side: int) -> dict[str, str]:
+    """Each side has a store of its own."""
     settings = "substituters =\nbuild-users-group ="
-    return {**os.environ, "NIX_STATE_DIR": str(folder / "state"), "NIX_CONFIG": settings}
+    return {**os.environ, "NIX_REMOTE": f"local?root={folder}/root-{side}", "NIX_CONFIG": settings}
 
 
 def run(options: argparse.Namespace) -> list[tuple[Figure, Figure | None]]:
@@ -127,7 +128,7 @@ def run(options: argparse.Namespace) -> list[tuple[Figure, Figure | None]]:
             taken: list[list[Figure]] = [[] for _ in sides]
             for turn in range(options.runs + 1):
                 for side, command in enumerate(sides):
-                    figure = measure(command, environment(folder))
+                    figure = measure(command, environment(folder, side))
                     if turn:
                         taken[side].append(figure)
             ours, theirs = median(taken[0]), median(taken[1]) if len(taken) > 1 else None
