@@ -99,6 +99,8 @@ class Evaluator(State):
 
         table = {}
         for spec in [*OWN_BUILTINS, *all_builtins(), *extra_builtins]:
+            if spec.impure and self.settings.pure:
+                continue
             if spec.experimental is None or spec.experimental in self.settings.experimental_features:
                 self.register(spec, table)
         constants = {"true": True, "false": False, "null": None}

@@ -362,7 +362,7 @@ def print_value(
 
 
 def print_ambiguous(state, value, track_repeated=True, context=None):
-    """The older notation: `<CODE>`, `<LAMBDA>`, names without quotes; nothing is evaluated."""
+    """The older notation: `<CODE>`, `<LAMBDA>`; nothing is evaluated."""
     out: list = []
     Ambiguous(state, out, track_repeated, context).show(value, 0)
     return "".join(out)
