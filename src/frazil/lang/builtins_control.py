@@ -58,7 +58,10 @@ def builtin_try_eval(state: State, arguments: list):
     depth: cython.Py_ssize_t = state.call_depth
     try:
         value = force(arguments[0])
-    except AssertionFailed:
+    except AssertionFailed as error:
+        # The failed thunk keeps the error: not with all of Python's frames.
+        error.__traceback__ = None
+        error.__context__ = None
         state.call_depth = depth
         return attrs_from_dict({"success": False, "value": False})
     return attrs_from_dict({"success": True, "value": value})

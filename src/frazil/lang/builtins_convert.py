@@ -104,7 +104,7 @@ def needed(attrs: Attrs, name: str) -> str:
 
 
 def builtin_convert_hash(state: State, arguments: list):
-    from frazil.lang.hashes import FORMATS, check_algorithm, format_hash, parse_hash
+    from frazil.lang.hashes import FORMATS, HashUsageError, check_algorithm, format_hash, parse_hash
 
     attrs: Attrs = force_attrs(arguments[0], "while evaluating the first argument passed to builtins.convertHash")
     features = state.settings.experimental_features
@@ -114,7 +114,7 @@ def builtin_convert_hash(state: State, arguments: list):
         algorithm = check_algorithm(needed(attrs, "hashAlgo"), features)
     name = needed(attrs, "toHashFormat")
     if name not in FORMATS:
-        raise EvalError(f"unknown hash format '{name}', expect 'base16', 'base32', 'base64', or 'sri'")
+        raise HashUsageError(f"unknown hash format '{name}', expect 'base16', 'base32', 'base64', or 'sri'")
     if name == "base32":
         state.effects.trace('warning: "base32" is a deprecated alias for hash format "nix32".')
     kind, digest = parse_hash(text, algorithm, features)

@@ -8,6 +8,7 @@ import cython
 from cython.cimports.frazil.lang.runtime import (
     call_value,
     delayed_call,
+    determine_pos,
     equal,
     force,
     force_attrs,
@@ -17,6 +18,7 @@ from cython.cimports.frazil.lang.runtime import (
     force_list,
     force_string_no_context,
     less_than,
+    show_type,
 )
 from cython.cimports.frazil.lang.values import (
     MISSING,
@@ -28,7 +30,7 @@ from cython.cimports.frazil.lang.values import (
 )
 
 from frazil.lang.builtins_math import builtin_less_than
-from frazil.lang.errors import EvalBaseError, EvalError
+from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
 from frazil.lang.registry import BuiltinSpec
 
 LENGTH_LIMIT = 1 << 31
@@ -89,9 +91,21 @@ def builtin_concat_map(state: State, arguments: list):
     for item in items:
         part = call_value(state, function, [item], 0)
         if type(part) is not list:
-            force_list(part, "while evaluating the return value of the function passed to builtins.concatMap")
+            raise not_a_list(function, part)
         result.extend(cython.cast(list, part))
     return result
+
+
+def not_a_list(function, part):
+    """The error about what a function gave; its place is the value's, or else the function's."""
+    from frazil.lang.error_text import shorten
+
+    error = TypeMismatch(f"expected a list but found {show_type(part)}: {shorten(part)}")
+    where: cython.Py_ssize_t = determine_pos(part)
+    if where == 0:
+        where = determine_pos(function)
+    error.add_trace(where, "while evaluating the return value of the function passed to builtins.concatMap")
+    return error
 
 
 def builtin_elem(state: State, arguments: list):

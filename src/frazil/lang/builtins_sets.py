@@ -7,6 +7,7 @@ In and out: values of the language. Positions of attributes are kept where Nix k
 import cython
 from cython.cimports.frazil.lang.runtime import (
     delayed_call2,
+    delayed_member,
     force,
     force_attrs,
     force_function,
@@ -26,7 +27,7 @@ from cython.cimports.frazil.lang.values import (
     without_names,
 )
 
-from frazil.lang.errors import TypeMismatch
+from frazil.lang.errors import EvalBaseError, TypeMismatch
 from frazil.lang.registry import BuiltinSpec
 
 
@@ -105,6 +106,24 @@ def builtin_remove_attrs(state: State, arguments: list):
     return without_names(attrs, names)
 
 
+@cython.cfunc
+def pair_name(state: State, attrs: Attrs, name: object) -> str:
+    """The `name` of a pair; errors say where it is written."""
+    where: cython.Py_ssize_t = attrs.position("name")
+    try:
+        return force_string_no_context(name, "")
+    except EvalBaseError as error:
+        if isinstance(error, TypeMismatch) and not error.frames and error.pos == 0:
+            error.pos = where
+        if error.frames and error.frames[len(error.frames) - 1][1] == "":
+            error.frames.pop()
+        error.positions = state.positions
+        error.add_trace(
+            where, "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs"
+        )
+        raise
+
+
 def builtin_list_to_attrs(state: State, arguments: list):
     items: list = force_list(arguments[0], "while evaluating the argument passed to builtins.listToAttrs")
     found: dict = {}
@@ -114,10 +133,7 @@ def builtin_list_to_attrs(state: State, arguments: list):
         if name is MISSING:
             needed(attrs, "name", "in a {name=...; value=...;} pair")
         if type(name) is not str:
-            name = force_string_no_context(
-                name,
-                "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs",
-            )
+            name = pair_name(state, attrs, name)
         found.setdefault(name, attrs)
     if len(found) == 0:
         return EMPTY_ATTRS
@@ -192,12 +208,12 @@ def builtin_map_attrs(state: State, arguments: list):
     table: dict = {}
     if attrs.table is not None:
         for name, value in attrs.table.items():
-            table[name] = delayed_call2(state, function, name, value)
+            table[name] = delayed_member(state, function, name, value)
     else:
         values: list = attrs.values
         i: cython.Py_ssize_t = 0
         for name in attrs.shape.names:
-            table[name] = delayed_call2(state, function, name, values[i])
+            table[name] = delayed_member(state, function, name, values[i])
             i += 1
     return attrs_from_dict(table)
 

@@ -84,6 +84,8 @@ class FileSystemEffects:
     def _message(self, what: str, path: str, error: OSError) -> str:
         if isinstance(error, FileNotFoundError):
             return f"path '{path}' does not exist"
+        if isinstance(error, NotADirectoryError):
+            return f"'{path}' is not a directory"
         return f"{what} '{path}': {error.strerror}"
 
     def file_type(self, path: str) -> str | None:

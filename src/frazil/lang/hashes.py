@@ -11,16 +11,21 @@ import hashlib
 from typing import Any
 
 from frazil.digest import DigestError, base32_length, decode_base32, encode_base32
+from frazil.errors import UsageError
 from frazil.lang.errors import EvalError
 
 SIZES = {"blake3": 32, "md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
 FORMATS = {"base16": "base16", "nix32": "nix32", "base32": "nix32", "base64": "base64", "sri": "sri"}
 
 
+class HashUsageError(EvalError, UsageError):
+    """A name of an algorithm or format that does not exist."""
+
+
 def check_algorithm(name: str, features: frozenset[str]) -> str:
     """The name of a known algorithm; BLAKE3 must have been asked for."""
     if name not in SIZES:
-        raise EvalError(f"unknown hash algorithm '{name}', expect 'blake3', 'md5', 'sha1', 'sha256', or 'sha512'")
+        raise HashUsageError(f"unknown hash algorithm '{name}', expect 'blake3', 'md5', 'sha1', 'sha256', or 'sha512'")
     if name == "blake3" and "blake3-hashes" not in features:
         raise EvalError(
             "experimental Nix feature 'blake3-hashes' is disabled; add '--extra-experimental-features blake3-hashes' to"

@@ -9,7 +9,7 @@ of truth: Nix's `print.cc`, `print-ambiguous.cc`, `print-options.hh`.
 import re
 
 import cython
-from cython.cimports.frazil.lang.runtime import coerce_to_string, force, is_derivation
+from cython.cimports.frazil.lang.runtime import coerce_to_string, determine_pos, force_placed, is_derivation
 from cython.cimports.frazil.lang.values import (
     MISSING,
     Attrs,
@@ -135,7 +135,7 @@ class Printer:
     @cython.ccall
     def show(self, cell: object, depth: cython.longlong):
         if depth > self.state.max_call_depth or stack_is_low():
-            raise stack_overflow(self.state, 0)
+            raise stack_overflow(self.state, determine_pos(cell))
         try:
             self.show_cell(cell, depth)
         except StackOverflow:
@@ -161,7 +161,7 @@ class Printer:
         value = cell
         if type(cell) is Thunk:
             if self.evaluate:
-                value = force(cell)
+                value = force_placed(cell)
             else:
                 status, value = thunk_state(cell)
                 if status == "running":
@@ -219,7 +219,7 @@ class Printer:
             return False
         if len(cells) > 1:
             return True
-        value = force(cells[0])
+        value = force_placed(cells[0])
         return type(value) is list or type(value) is Attrs
 
     @cython.cfunc
@@ -387,7 +387,7 @@ class Ambiguous:
     @cython.ccall
     def show(self, cell: object, depth: cython.longlong):
         if depth > self.state.max_call_depth or stack_is_low():
-            raise stack_overflow(self.state, 0)
+            raise stack_overflow(self.state, determine_pos(cell))
         value = cell
         if type(cell) is Thunk:
             status, value = thunk_state(cell)

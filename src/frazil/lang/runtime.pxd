@@ -5,6 +5,7 @@ cdef class CallExpr(Expr):
     cdef object function
     cdef object argument
     cdef object argument2
+    cdef bint unplaced
 
 
 cdef class PythonExpr(Expr):
@@ -14,6 +15,8 @@ cdef class PythonExpr(Expr):
 cpdef object force(object value)
 cdef object force_at(object value, Py_ssize_t pos)
 cpdef object force_deep(State state, object value)
+cdef Py_ssize_t determine_pos(object value) except -1
+cdef object force_placed(object value)
 cdef object deepen(State state, object value, set seen)
 cdef object call_value(State state, object function, list arguments, Py_ssize_t pos)
 cdef object call_primop(State state, object primop, list arguments, Py_ssize_t pos)
@@ -22,6 +25,7 @@ cpdef object call2(State state, object function, object argument1, object argume
 cpdef object call_many(State state, object function, list arguments)
 cpdef Thunk delayed_call(State state, object function, object argument)
 cpdef Thunk delayed_call2(State state, object function, object argument1, object argument2)
+cdef Thunk delayed_member(State state, object function, str name, object value)
 cpdef Thunk lazy(object function)
 cpdef bint equal(State state, object left, object right) except -1
 cdef bint equal_cells(State state, object left, object right, Py_ssize_t pos) except -1
@@ -58,7 +62,16 @@ cdef bint compare_lists(State state, list left, list right, str what) except -1
 cdef str coerce_path(State state, str text, set context, bint copy_to_store, bint canonicalize_path)
 cdef str coerce_list(
     State state, object items, set context, str trace, Py_ssize_t pos, bint copy_to_store, bint canonicalize_path)
-cdef object peel(State state, object value, Py_ssize_t pos)
-cdef object peel_to_string(State state, Attrs attrs, object function)
-cdef object peel_out_path(State state, Attrs attrs, object path)
+cdef object cannot_coerce(State state, object value, str trace, Py_ssize_t pos)
+cdef str coerce_attrs(
+    State state, Attrs attrs, set context, str trace, Py_ssize_t pos, bint coerce_more, bint copy_to_store, bint to_path)
+cdef str coerce_called(
+    State state, Attrs attrs, object function, set context, str trace, Py_ssize_t pos, bint coerce_more,
+    bint copy_to_store, bint to_path)
+cdef str coerce_out_path(
+    State state, Attrs attrs, object cell, set context, str trace, Py_ssize_t pos, bint coerce_more, bint copy_to_store,
+    bint to_path)
+cdef str coerce_inner(
+    State state, object value, set context, str trace, Py_ssize_t pos, bint coerce_more, bint copy_to_store, bint to_path)
+cdef str path_text(State state, object value, set context, str trace)
 cpdef str show_value(object value)

@@ -31,7 +31,7 @@ from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
 @cython.no_gc
 @cython.cclass
 class CallExpr(Expr):
-    """A delayed call of values, as `map` makes them."""
+    """A delayed call of values, as `map` makes them. `unplaced`: the function's own place is not the caller's."""
 
     def eval(self, env):
         if self.argument2 is MISSING:
@@ -86,17 +86,50 @@ def force_deep(state, value):
     return value
 
 
+def determine_pos(value):
+    """Where a value (or the function of a delayed call) is written, 0 where unknown."""
+    if type(value) is Thunk:
+        thunk = cython.cast(Thunk, value)
+        if thunk.expr is None:
+            return determine_pos(thunk.slot)
+        if type(thunk.expr) is CallExpr and not cython.cast(CallExpr, thunk.expr).unplaced:
+            return determine_pos(cython.cast(CallExpr, thunk.expr).function)
+        return 0
+    if type(value) is Attrs:
+        return cython.cast(Attrs, value).pos
+    if type(value) is Lambda:
+        return cython.cast(Lambda, value).expr.pos
+    return 0
+
+
+def force_placed(value):
+    """Force for printing and `deepSeq`: a delayed call is called from where its function is written."""
+    if type(value) is Thunk:
+        thunk = cython.cast(Thunk, value)
+        if thunk.expr is None:
+            return thunk.slot
+        pos: cython.Py_ssize_t = determine_pos(value)
+        if pos != 0 and type(thunk.expr) is CallExpr:
+            thunk.expr.pos = pos
+        return run_thunk(thunk, pos)
+    return value
+
+
 def deepen(state, value, seen):
-    value = force_at(value, 0)
+    if type(value) is str or type(value) is int:
+        return None
+    state.call_depth += 1
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, determine_pos(value))
+    value = force_placed(value)
     if type(value) is not Attrs and type(value) is not list:
+        state.call_depth -= 1
         return None
     key = id(value)
     if key in seen:
+        state.call_depth -= 1
         return None
     seen.add(key)
-    state.call_depth += 1
-    if state.call_depth > state.max_call_depth or stack_is_low():
-        raise stack_overflow(state, 0)
     done: cython.bint = False
     index: cython.Py_ssize_t = 0
     name: object = None
@@ -231,6 +264,19 @@ def delayed_call2(state, function, argument1, argument2):
     expr.function = function
     expr.argument = argument1
     expr.argument2 = argument2
+    expr.unplaced = False
+    return new_thunk(expr, None)
+
+
+def delayed_member(state, function, name, value):
+    """A thunk of `function name value`, as `mapAttrs` makes it before it looks at the function."""
+    expr = cython.cast(CallExpr, CallExpr.__new__(CallExpr))
+    expr.state = state
+    expr.pos = 0
+    expr.function = function
+    expr.argument = name
+    expr.argument2 = value
+    expr.unplaced = True
     return new_thunk(expr, None)
 
 
@@ -584,11 +630,8 @@ def coerce(state, value, context, trace, pos, coerce_more, copy_to_store, canoni
     if kind is PathValue:
         return coerce_path(state, cython.cast(PathValue, value).text, context, copy_to_store, canonicalize_path)
     if kind is Attrs:
-        peeled = peel(state, value, pos)
-        if type(peeled) is not Attrs:
-            return coerce(state, peeled, context, trace, pos, coerce_more, copy_to_store, True)
-        value = peeled
-    elif coerce_more:
+        return coerce_attrs(state, cython.cast(Attrs, value), context, trace, pos, coerce_more, copy_to_store, False)
+    if coerce_more:
         if kind is list:
             state.call_depth += 1
             text = coerce_list(state, value, context, trace, pos, copy_to_store, canonicalize_path)
@@ -597,11 +640,15 @@ def coerce(state, value, context, trace, pos, coerce_more, copy_to_store, canoni
         plain = plain_text(value)
         if plain is not None:
             return plain
+    raise cannot_coerce(state, value, trace, pos)
+
+
+def cannot_coerce(state, value, trace, pos):
     error = TypeMismatch(f"cannot coerce {show_type(value)} to a string: {show_value(value)}")
     error.positions = state.positions
     if trace:
         error.add_trace(pos, trace)
-    raise error
+    return error
 
 
 def plain_text(value):
@@ -661,33 +708,30 @@ def trying(value):
     return "evaluating" if type(value) is Thunk and cython.cast(Thunk, value).expr is not None else "using"
 
 
-def peel(state, value, pos):
-    """What a set stands for as a string: through `__toString` and `outPath`, as often as it takes."""
-    value = force_at(value, pos)
-    if type(value) is not Attrs:
-        return value
+def coerce_attrs(state, attrs, context, trace, pos, coerce_more, copy_to_store, to_path):
+    """A set as a string (`to_path`: as a path): through `__toString` and `outPath`, as often as it takes."""
     if state.call_depth > state.max_call_depth or stack_is_low():
         raise stack_overflow(state, pos)
     state.call_depth += 1
-    attrs = cython.cast(Attrs, value)
-    function = attrs.lookup("__toString")
-    if function is not MISSING:
-        value = peel_to_string(state, attrs, function)
+    cell = attrs.lookup("__toString")
+    if cell is not MISSING:
+        text = coerce_called(state, attrs, cell, context, trace, pos, coerce_more, copy_to_store, to_path)
     else:
-        path = attrs.lookup("outPath")
-        if path is not MISSING:
-            value = peel_out_path(state, attrs, path)
+        cell = attrs.lookup("outPath")
+        if cell is MISSING:
+            raise cannot_coerce(state, attrs, trace, pos)
+        text = coerce_out_path(state, attrs, cell, context, trace, pos, coerce_more, copy_to_store, to_path)
     state.call_depth -= 1
-    return value
+    return text
 
 
-def peel_to_string(state, attrs, function):
+def coerce_called(state, attrs, function, context, trace, pos, coerce_more, copy_to_store, to_path):
     where: cython.Py_ssize_t = attrs.position("__toString")
     result: object = MISSING
     done: cython.bint = False
     try:
         result = call_value(state, function, [attrs], where)
-        value = peel(state, result, where)
+        text = coerce_inner(state, result, context, trace, pos, coerce_more, copy_to_store, to_path)
         done = True
     finally:
         if not done:
@@ -695,26 +739,38 @@ def peel_to_string(state, attrs, function):
                 add_trace(state, where, "while calling the `__toString` attribute")
             else:
                 add_trace(state, where, f"while {trying(result)} the result of the `__toString` attribute")
-    return value
+    return text
 
 
-def peel_out_path(state, attrs, path):
+def coerce_out_path(state, attrs, cell, context, trace, pos, coerce_more, copy_to_store, to_path):
     where: cython.Py_ssize_t = attrs.position("outPath")
     done: cython.bint = False
     try:
-        value = peel(state, path, where)
+        value = force_at(cell, where)
+        text = coerce_inner(state, value, context, trace, pos, coerce_more, copy_to_store, to_path)
         done = True
     finally:
         if not done:
-            add_trace(state, where, f"while {trying(path)} the `outPath` attribute")
-    return value
+            add_trace(state, where, f"while {trying(cell)} the `outPath` attribute")
+    return text
+
+
+def coerce_inner(state, value, context, trace, pos, coerce_more, copy_to_store, to_path):
+    if to_path:
+        return path_text(state, value, context, trace)
+    return coerce(state, value, context, trace, pos, coerce_more, copy_to_store, True)
 
 
 def coerce_to_path(state, value, context, trace):
     """An absolute, normalised path; strings must be absolute."""
-    value = peel(state, value, 0)
+    return path_text(state, force(value), context, trace)
+
+
+def path_text(state, value, context, trace):
     if type(value) is PathValue:
         return canonical_path(cython.cast(PathValue, value).text)
+    if type(value) is Attrs:
+        return coerce_attrs(state, cython.cast(Attrs, value), context, trace, 0, False, False, True)
     text = coerce(state, value, context, trace, 0, False, False, True)
     if not text.startswith("/"):
         error = EvalError(f"string '{text}' doesn't represent an absolute path")

@@ -505,12 +505,12 @@ def restore_thunk(thunk, expr, env):
     thunk.slot = env
     if isinstance(error, RecursionError):
         raise stack_overflow(expr.state, expr.pos) from None
-    if not isinstance(error, EvalBaseError) or getattr(error, "recoverable", False):
+    if type(expr) is Failed or not isinstance(error, EvalBaseError) or getattr(error, "recoverable", False):
         return
     if isinstance(error, InfiniteRecursion) and error.thunk is thunk:
         error.thunk = None
         error.add_trace(0, "entering the infinite recursion")
-    thunk.expr = Failed(copy_error(error))
+    thunk.expr = Failed(error)
     thunk.slot = None
 
 
