@@ -210,7 +210,7 @@ def builtin_map_attrs(state: State, arguments: list):
         for name, value in attrs.table.items():
             table[name] = delayed_member(state, function, name, value)
     else:
-        values: list = attrs.values
+        values = attrs.raw_values()
         i: cython.Py_ssize_t = 0
         for name in attrs.shape.names:
             table[name] = delayed_member(state, function, name, values[i])

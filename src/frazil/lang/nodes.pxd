@@ -94,8 +94,8 @@ cdef class AttrsExpr(Expr):
     cdef object prepare(self)
     cdef object bind_definitions(self, Scope outer, Scope inner)
     cdef Env inherit_env(self, Env env)
-    cdef list fill(self, Env env, Env inner, list slots)
-    cdef object eval_overrides(self, Env inner, list slots)
+    cdef object fill(self, Env env, Env inner, object slots)
+    cdef object eval_overrides(self, Env inner, object slots)
     cdef object eval_dynamic(self, Env env, object attrs)
 
 

@@ -20,6 +20,7 @@ from cython.cimports.frazil.lang.runtime import (
     show_value,
 )
 from cython.cimports.frazil.lang.values import (
+    EMPTY_ATTRS,
     MISSING,
     Attrs,
     ContextString,
@@ -35,13 +36,14 @@ from cython.cimports.frazil.lang.values import (
     State,
     Thunk,
     attrs_from_dict,
-    new_attrs,
     new_cell,
-    new_env,
-    new_lambda,
-    new_thunk,
+    get_slot,
+    new_pair,
+    new_shaped,
+    new_slots,
     origin_position,
     run_thunk,
+    set_slot,
     stack_is_low,
     stack_overflow,
     update_attrs,
@@ -78,6 +80,30 @@ INT_MAX = 2**63 - 1
 
 
 # --- helpers of all nodes
+
+
+@cython.cfunc
+@cython.inline
+def new_thunk(expr: object, env: object) -> Thunk:
+    return cython.cast(Thunk, new_pair(Thunk, expr, env))
+
+
+@cython.cfunc
+@cython.inline
+def new_env(up: object, payload: object) -> Env:
+    return cython.cast(Env, new_pair(Env, up, payload))
+
+
+@cython.cfunc
+@cython.inline
+def new_lambda(expr: object, env: object) -> Lambda:
+    return cython.cast(Lambda, new_pair(Lambda, expr, env))
+
+
+@cython.cfunc
+@cython.inline
+def new_attrs(shape: Shape, values: object, pos: cython.Py_ssize_t) -> Attrs:
+    return cython.cast(Attrs, new_shaped(EMPTY_ATTRS, shape, values, pos))
 
 
 @cython.cfunc
@@ -385,18 +411,18 @@ class ArgumentVar(Var):
 @cython.cfunc
 @cython.inline
 def slot_value(env: Env, slot: cython.Py_ssize_t, pos: cython.Py_ssize_t) -> object:
-    slots: list = cython.cast(list, env.payload)
-    value: object = slots[slot]
+    slots: object = env.payload
+    value: object = get_slot(slots, slot)
     if type(value) is Thunk:
         value = finished(value, pos)
-        slots[slot] = value
+        set_slot(slots, slot, value)
     return value
 
 
 @cython.cfunc
 @cython.inline
 def slot_cell(expr: Expr, at: Env, slot: cython.Py_ssize_t, env: Env) -> object:
-    value: object = cython.cast(list, at.payload)[slot]
+    value: object = get_slot(at.payload, slot)
     if value is MISSING:
         return new_thunk(expr, env)
     return cell(value)
@@ -415,7 +441,7 @@ class SlotVar0(Var):
         return slot_cell(self, env, self.slot, env)
 
     def peek(self, env):
-        return glance(cython.cast(list, env.payload)[self.slot])
+        return glance(get_slot(env.payload, self.slot))
 
 
 @cython.final
@@ -431,7 +457,7 @@ class SlotVar1(Var):
         return slot_cell(self, env.up, self.slot, env)
 
     def peek(self, env):
-        return glance(cython.cast(list, env.up.payload)[self.slot])
+        return glance(get_slot(env.up.payload, self.slot))
 
 
 @cython.final
@@ -447,7 +473,7 @@ class SlotVar2(Var):
         return slot_cell(self, env.up.up, self.slot, env)
 
     def peek(self, env):
-        return glance(cython.cast(list, env.up.up.payload)[self.slot])
+        return glance(get_slot(env.up.up.payload, self.slot))
 
 
 @cython.final
@@ -463,7 +489,7 @@ class SlotVar(Var):
         return slot_cell(self, outer(env, self.depth), self.slot, env)
 
     def peek(self, env):
-        return glance(cython.cast(list, outer(env, self.depth).payload)[self.slot])
+        return glance(get_slot(outer(env, self.depth).payload, self.slot))
 
 
 @cython.final
@@ -515,7 +541,7 @@ class InheritFrom(Expr):
         return slot_value(env, self.index, self.pos)
 
     def peek(self, env):
-        return glance(cython.cast(list, env.payload)[self.index])
+        return glance(get_slot(env.payload, self.index))
 
 
 # --- attribute sets and lists
@@ -602,7 +628,11 @@ class AttrsExpr(Expr):
     def inherit_env(self, env):
         if self.inherit_from is None:
             return None
-        return new_env(env, [cython.cast(Expr, e).delay(env) for e in self.inherit_from])
+        sources = self.inherit_from
+        slots: object = new_slots(len(sources), MISSING)
+        for i in range(len(sources)):
+            set_slot(slots, i, cython.cast(Expr, sources[i]).delay(env))
+        return new_env(env, slots)
 
     def fill(self, env, inner, slots):
         """Put every definition's value or thunk in its slot."""
@@ -613,21 +643,21 @@ class AttrsExpr(Expr):
         for i in range(len(exprs)):
             kind = kinds[i]
             if kind == PLAIN:
-                slots[i] = cython.cast(Expr, exprs[i]).delay(inner)
+                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(inner))
             elif kind == INHERITED:
-                slots[i] = cython.cast(Expr, exprs[i]).delay(env)
+                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(env))
             else:
-                slots[i] = cython.cast(Expr, exprs[i]).delay(source)
+                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(source))
         return slots
 
     def eval(self, env):
         exprs = self.exprs
         count: cython.Py_ssize_t = len(exprs)
-        slots: list = [MISSING] * count
+        slots: object = new_slots(count, MISSING)
         i: cython.Py_ssize_t
         if self.plain:
             for i in range(count):
-                slots[i] = cython.cast(Expr, exprs[i]).delay(env)
+                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(env))
             return new_attrs(self.shape, slots, self.pos)
         attrs: object
         if not self.recursive:
@@ -644,7 +674,7 @@ class AttrsExpr(Expr):
 
     def delay(self, env):
         if len(self.exprs) == 0 and self.dynamic is None:
-            return new_attrs(self.shape, [], self.pos)
+            return new_attrs(self.shape, EMPTY_ATTRS.values, self.pos)
         return new_thunk(self, env)
 
     def eval_overrides(self, inner, slots):
@@ -653,11 +683,11 @@ class AttrsExpr(Expr):
         for i in range(len(slots)):
             # Thunks throughout: a value looked up now would miss its replacement.
             if self.kinds[i] == INHERITED:
-                slots[i] = cython.cast(Expr, self.exprs[i]).delay(inner.up)
+                set_slot(slots, i, cython.cast(Expr, self.exprs[i]).delay(inner.up))
             else:
-                slots[i] = new_thunk(self.exprs[i], inner if self.kinds[i] == PLAIN else source)
+                set_slot(slots, i, new_thunk(self.exprs[i], inner if self.kinds[i] == PLAIN else source))
         trace = "while evaluating the `__overrides` attribute"
-        over: object = finished(slots[self.overrides], self.pos)
+        over: object = finished(get_slot(slots, self.overrides), self.pos)
         if type(over) is not Attrs:
             error = TypeMismatch(
                 f"expected a set but found {show_type(over)}: {show_value(over)}", positions=self.state.positions
@@ -670,7 +700,7 @@ class AttrsExpr(Expr):
         for name, value in replacing.items():
             slot = self.shape.index.get(name)
             if slot is not None:
-                slots[slot] = value
+                set_slot(slots, slot, value)
             table[name] = value
             origin[name] = replacing.position(name)
         return attrs_from_dict(table, origin, self.pos)
@@ -746,7 +776,7 @@ class LetExpr(Expr):
 
     def eval(self, env):
         attrs = self.attrs
-        slots: list = [MISSING] * len(attrs.exprs)
+        slots: object = new_slots(len(attrs.exprs), MISSING)
         inner: Env = new_env(env, slots)
         attrs.fill(env, inner, slots)
         return self.body.eval(inner)
@@ -923,10 +953,10 @@ class FormalsLambda(LambdaExpr):
         names = self.names
         count: cython.Py_ssize_t = len(names)
         k: cython.Py_ssize_t = self.first
-        slots: list = [MISSING] * (count + k)
+        slots: object = new_slots(count + k, MISSING)
         env: Env = new_env(up, slots)
         if k:
-            slots[0] = cell(argument)
+            set_slot(slots, 0, cell(argument))
         i: cython.Py_ssize_t
         place: cython.Py_ssize_t
         item: object
@@ -937,29 +967,29 @@ class FormalsLambda(LambdaExpr):
             for i in range(count):
                 place = places[i]
                 if place >= 0:
-                    slots[k + i] = cell(values[place])
+                    set_slot(slots, k + i, cell(get_slot(values, place)))
         else:
             used: cython.Py_ssize_t = 0
             for i in range(count):
                 item = attrs.lookup(names[i])
                 if item is not MISSING:
-                    slots[k + i] = cell(item)
+                    set_slot(slots, k + i, cell(item))
                     used += 1
             if not self.ellipsis and used != attrs.size():
                 self.require(slots, call_pos)
                 self.unexpected(attrs, call_pos)
         defaults = self.defaults
         for i in range(count):
-            if slots[k + i] is MISSING:
+            if get_slot(slots, k + i) is MISSING:
                 if defaults[i] is None:
                     self.missing(names[i], call_pos)
-                slots[k + i] = cython.cast(Expr, defaults[i]).delay(env)
+                set_slot(slots, k + i, cython.cast(Expr, defaults[i]).delay(env))
         return env
 
     def require(self, slots, call_pos):
         """Missing arguments are reported before unexpected ones."""
         for i, name in enumerate(self.names):
-            if slots[self.first + i] is MISSING and self.defaults[i] is None:
+            if get_slot(slots, self.first + i) is MISSING and self.defaults[i] is None:
                 self.missing(name, call_pos)
 
     def missing(self, name, call_pos):
@@ -1373,7 +1403,7 @@ class Select1(Select):
                 return MISSING
             self.index = found
             self.cached = shape
-        return attrs.values[self.index]
+        return get_slot(attrs.values, self.index)
 
     def eval(self, env):
         if stack_is_low():
@@ -1395,7 +1425,7 @@ class Select1(Select):
                 else:
                     result = run_thunk(cython.cast(Thunk, result), self.pos)
                 if attrs.shape is not None:
-                    attrs.values[self.index] = result
+                    set_slot(attrs.values, self.index, result)
             elif result is MISSING:
                 raise missing_attribute(self.state, attrs, self.name)
             stage = 2
@@ -1693,8 +1723,8 @@ class Update(Binary):
         if self.merged is None:
             self.misses += 1
             self.plan_merge()
-        values: list = [None] * len(self.plan)
         plan = self.plan
+        values: object = new_slots(len(plan), MISSING)
         left_values = left.values
         right_values = right.values
         place: cython.Py_ssize_t
@@ -1702,9 +1732,9 @@ class Update(Binary):
         for i in range(len(plan)):
             place = plan[i]
             if place >= 0:
-                values[i] = cell(left_values[place])
+                set_slot(values, i, cell(get_slot(left_values, place)))
             else:
-                values[i] = cell(right_values[-place - 1])
+                set_slot(values, i, cell(get_slot(right_values, -place - 1)))
         return new_attrs(self.merged, values, 0)
 
     def plan_merge(self):

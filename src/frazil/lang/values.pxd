@@ -35,8 +35,69 @@ cdef extern from *:
         if (__builtin_expect(frazil_stack_limit == 0, 0)) return frazil_find_stack(here);
         return 0;
     }
+
+    /* Thunk, Env and Lambda: an object header and two references. Made here because allocation is most of evaluation. */
+    typedef struct { PyObject_HEAD PyObject *first; PyObject *second; } frazil_pair;
+    typedef struct {
+        PyObject_HEAD void *table_of_methods; PyObject *shape; PyObject *values; PyObject *table; PyObject *origin;
+        Py_ssize_t pos;
+    } frazil_attrs;
+    static inline PyObject *frazil_begin(PyTypeObject *type, size_t size) {
+        PyObject *object = (PyObject *) PyObject_Malloc(size);
+        if (__builtin_expect(object == NULL, 0)) return PyErr_NoMemory();
+    #if defined(Py_GIL_DISABLED) || defined(Py_TRACE_REFS) || defined(Py_REF_DEBUG)
+        PyObject_Init(object, type);
+    #else
+        Py_SET_REFCNT(object, 1);
+        Py_SET_TYPE(object, type);
+        if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_INCREF((PyObject *) type);
+    #endif
+        return object;
+    }
+    static inline PyObject *frazil_new_pair(PyTypeObject *type, PyObject *first, PyObject *second) {
+        frazil_pair *pair = (frazil_pair *) frazil_begin(type, sizeof(frazil_pair));
+        if (__builtin_expect(pair == NULL, 0)) return NULL;
+        Py_INCREF(first); pair->first = first;
+        Py_INCREF(second); pair->second = second;
+        return (PyObject *) pair;
+    }
+    static inline PyObject *frazil_new_attrs(PyObject *like, PyObject *shape, PyObject *values, Py_ssize_t pos) {
+        frazil_attrs *attrs = (frazil_attrs *) frazil_begin(Py_TYPE(like), sizeof(frazil_attrs));
+        if (__builtin_expect(attrs == NULL, 0)) return NULL;
+        attrs->table_of_methods = ((frazil_attrs *) like)->table_of_methods;
+        Py_INCREF(shape); attrs->shape = shape;
+        Py_INCREF(values); attrs->values = values;
+        Py_INCREF(Py_None); attrs->table = Py_None;
+        Py_INCREF(shape); attrs->origin = shape;
+        attrs->pos = pos;
+        return (PyObject *) attrs;
+    }
+    /* Slots: a tuple that is filled and refilled in place, and never leaves the evaluator. */
+    static inline PyObject *frazil_new_slots(Py_ssize_t count, PyObject *filler) {
+        PyObject *slots = PyTuple_New(count);
+        Py_ssize_t i;
+        if (__builtin_expect(slots == NULL, 0)) return NULL;
+        for (i = 0; i < count; i++) { Py_INCREF(filler); PyTuple_SET_ITEM(slots, i, filler); }
+        return slots;
+    }
+    static inline PyObject *frazil_get_slot(PyObject *slots, Py_ssize_t i) {
+        PyObject *value = PyTuple_GET_ITEM(slots, i);
+        Py_INCREF(value);
+        return value;
+    }
+    static inline void frazil_set_slot(PyObject *slots, Py_ssize_t i, PyObject *value) {
+        PyObject *old = PyTuple_GET_ITEM(slots, i);
+        Py_INCREF(value);
+        PyTuple_SET_ITEM(slots, i, value);
+        Py_DECREF(old);
+    }
     #endif
     """
+    object new_pair "frazil_new_pair"(type kind, object first, object second)
+    object new_shaped "frazil_new_attrs"(object like, object shape, object values, Py_ssize_t pos)
+    object new_slots "frazil_new_slots"(Py_ssize_t count, object filler)
+    object get_slot "frazil_get_slot"(object slots, Py_ssize_t i)
+    void set_slot "frazil_set_slot"(object slots, Py_ssize_t i, object value)
     bint stack_is_low "frazil_stack_is_low" () noexcept nogil
 
 
@@ -101,7 +162,7 @@ cdef class MergedPositions:
 @cython.final
 cdef class Attrs:
     cdef Shape shape
-    cdef list values
+    cdef object values
     cdef dict table
     cdef object origin
     cdef public Py_ssize_t pos
@@ -168,7 +229,7 @@ cdef Shape EMPTY_SHAPE
 cdef Thunk new_thunk(Expr expr, object slot)
 cdef Env new_env(Env up, object payload)
 cdef Lambda new_lambda(LambdaExpr expr, Env env)
-cdef Attrs new_attrs(Shape shape, list values, Py_ssize_t pos)
+cdef Attrs new_attrs(Shape shape, object values, Py_ssize_t pos)
 cdef object new_cell(object value)
 cdef object run_thunk(Thunk thunk, Py_ssize_t pos)
 cdef object restore_thunk(Thunk thunk, Expr expr, object env)

@@ -26,6 +26,27 @@ if not cython.compiled:
     def stack_is_low():
         return False
 
+    def new_pair(kind, first, second):
+        return kind(first, second)
+
+    def new_shaped(like, shape, values, pos):
+        attrs = Attrs()
+        attrs.shape = shape
+        attrs.values = values
+        attrs.table = None
+        attrs.origin = shape
+        attrs.pos = pos
+        return attrs
+
+    def new_slots(count, filler):
+        return [filler] * count
+
+    def get_slot(slots, i):
+        return slots[i]
+
+    def set_slot(slots, i, value):
+        slots[i] = value
+
 
 @cython.no_gc
 @cython.cclass
@@ -47,7 +68,6 @@ class Scope:
         self.pos = pos
 
 
-@cython.freelist(1024)
 @cython.no_gc
 @cython.cclass
 class Env:
@@ -105,7 +125,6 @@ class LambdaExpr(Expr):
 
 
 @cython.final
-@cython.freelist(2048)
 @cython.no_gc
 @cython.cclass
 class Thunk:
@@ -171,7 +190,6 @@ def origin_position(origin, name):
 
 
 @cython.final
-@cython.freelist(512)
 @cython.no_gc
 @cython.cclass
 class Attrs:
@@ -191,7 +209,7 @@ class Attrs:
         i = self.shape.index.get(name)
         if i is None:
             return MISSING
-        return self.values[cython.cast(cython.Py_ssize_t, i)]
+        return get_slot(self.values, i)
 
     def has(self, name):
         if self.table is not None:
@@ -249,17 +267,23 @@ class Attrs:
 EMPTY_SHAPE = Shape((), ())
 
 
-def new_attrs(shape, values, pos):
+def first_attrs():
+    """The empty set; others take their table of methods from it."""
     attrs = cython.cast(Attrs, Attrs.__new__(Attrs))
-    attrs.shape = shape
-    attrs.values = values
+    attrs.shape = EMPTY_SHAPE
+    attrs.values = ()
     attrs.table = None
-    attrs.origin = shape
-    attrs.pos = pos
+    attrs.origin = EMPTY_SHAPE
+    attrs.pos = 0
     return attrs
 
 
-EMPTY_ATTRS = new_attrs(EMPTY_SHAPE, [], 0)
+EMPTY_ATTRS = first_attrs()
+
+
+def new_attrs(shape, values, pos):
+    return cython.cast(Attrs, new_shaped(EMPTY_ATTRS, shape, values, pos))
+
 
 def attrs_from_dict(table, positions=None, pos=0):
     """A set from a dict (given up by the caller). `positions`: dict from name to position, or another's origins()."""
@@ -285,7 +309,7 @@ def update_attrs(left, right):
         i: cython.Py_ssize_t = 0
         values = right.values
         for name in right.shape.names:
-            table[name] = values[i]
+            table[name] = get_slot(values, i)
             i += 1
     merged = cython.cast(MergedPositions, MergedPositions(left.origin, right.origin))
     origin: object = merged
@@ -310,7 +334,6 @@ def without_names(attrs, names):
 
 
 @cython.final
-@cython.freelist(512)
 @cython.no_gc
 @cython.cclass
 class Lambda:
@@ -380,10 +403,7 @@ def make_string(text, context):
 
 
 def new_thunk(expr, slot):
-    thunk = cython.cast(Thunk, Thunk.__new__(Thunk))
-    thunk.expr = expr
-    thunk.slot = slot
-    return thunk
+    return cython.cast(Thunk, new_pair(Thunk, expr, slot))
 
 
 def thunk_state(thunk):
@@ -395,17 +415,11 @@ def thunk_state(thunk):
 
 
 def new_env(up, payload):
-    env = cython.cast(Env, Env.__new__(Env))
-    env.up = up
-    env.payload = payload
-    return env
+    return cython.cast(Env, new_pair(Env, up, payload))
 
 
 def new_lambda(expr, env):
-    result = cython.cast(Lambda, Lambda.__new__(Lambda))
-    result.expr = expr
-    result.env = env
-    return result
+    return cython.cast(Lambda, new_pair(Lambda, expr, env))
 
 
 def new_cell(value):
