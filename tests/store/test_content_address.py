@@ -32,7 +32,8 @@ def test_nonsense_is_a_format_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "fixed", "fixed:", "fixed:r:", "fixed:sha3:aa", "other:sha256:aa", "fixed:sha256:zz", "text:r:sha256:aa"]
+    "text",
+    ["", "x", "fixed", "fixed:", "fixed:r:", "fixed:sha3:aa", "other:sha256:aa", "fixed:sha256:zz", "text:r:sha256:aa"],
 )
 def test_bad_ones(text: str) -> None:
     with pytest.raises(FormatError):

@@ -74,7 +74,9 @@ outputs = st.one_of(
 output_names = st.frozensets(name_texts, min_size=1, max_size=3)
 nodes = st.recursive(
     st.builds(InputNode, output_names),
-    lambda inner: st.builds(InputNode, st.frozensets(name_texts, max_size=2), st.dictionaries(name_texts, inner, min_size=1, max_size=2)),
+    lambda inner: st.builds(
+        InputNode, st.frozensets(name_texts, max_size=2), st.dictionaries(name_texts, inner, min_size=1, max_size=2)
+    ),
     max_leaves=4,
 )
 derivations = st.builds(
@@ -117,7 +119,7 @@ def test_damaged_texts_never_crash(drv: Derivation, data: st.DataObject) -> None
         b"",
         b"D",
         b"Derive(",
-        b"Derive([],[],[],\"x\",\"y\",[],[]",
+        b'Derive([],[],[],"x","y",[],[]',
         b'DrvWithVersion("xp-other",[],[],[],"x","y",[],[])',
         b'Derive([("out","","")],[],[],"x","y",[],[])',
         b'Derive([("out","","r:sha256","00")],[],[],"x","y",[],[])',
@@ -171,9 +173,9 @@ def test_inputs_with_equal_hashes_merge() -> None:
     both = simple(input_derivations={one: frozenset(["out"]), two: frozenset(["dev"])})
     single = simple(input_derivations={one: frozenset(["out", "dev"])})
     known = HashModulo("ab" * 32)
-    assert hash_modulo(fill_in_output_paths(both, DIRECTORY, lambda p: known), DIRECTORY, lambda p: known) == hash_modulo(
-        fill_in_output_paths(single, DIRECTORY, lambda p: known), DIRECTORY, lambda p: known
-    )
+    assert hash_modulo(
+        fill_in_output_paths(both, DIRECTORY, lambda p: known), DIRECTORY, lambda p: known
+    ) == hash_modulo(fill_in_output_paths(single, DIRECTORY, lambda p: known), DIRECTORY, lambda p: known)
 
 
 def test_deferred_inputs_defer() -> None:

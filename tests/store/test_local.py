@@ -35,9 +35,7 @@ from .conftest import open_store
 
 def derivation(store: LocalStore, name: str, inputs: dict[StorePath, frozenset[str]] | None = None) -> Derivation:
     environment = {"name": name, "out": "", "builder": "/bin/sh", "system": "x86_64-linux"}
-    drv = Derivation(
-        name, {"out": Deferred()}, inputs or {}, frozenset(), "x86_64-linux", "/bin/sh", (), environment
-    )
+    drv = Derivation(name, {"out": Deferred()}, inputs or {}, frozenset(), "x86_64-linux", "/bin/sh", (), environment)
     return fill_in_output_paths(drv, store.directory, store.modulo)
 
 
@@ -195,7 +193,9 @@ def test_archives(store: LocalStore) -> None:
     assert out.getvalue() == data
 
 
-@pytest.mark.parametrize(("method", "algorithm"), [("nar", "sha256"), ("nar", "sha512"), ("flat", "sha256"), ("git", "sha1")])
+@pytest.mark.parametrize(
+    ("method", "algorithm"), [("nar", "sha256"), ("nar", "sha512"), ("flat", "sha256"), ("git", "sha1")]
+)
 def test_archives_that_name_themselves(store: LocalStore, method: str, algorithm: str, tmp_path: Path) -> None:
     path = store.add_from_nar("x", io.BytesIO(archive(b"abc")).read, method, algorithm)
     (tmp_path / "f").write_bytes(b"abc")

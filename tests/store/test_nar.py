@@ -206,8 +206,18 @@ def test_restoring_never_goes_through_links(tmp_path: Path) -> None:
 def test_canonical_restoring(tmp_path: Path, tree: Path) -> None:
     destination = tmp_path / "x"
     nar.restore(io.BytesIO(dump(tree)).read, str(destination), canonical=True)
-    modes = {p.name: stat.S_IMODE(p.lstat().st_mode) for p in [destination, *destination.rglob("*")] if not p.is_symlink()}
-    assert modes == {"x": 0o555, "bin": 0o555, "run": 0o555, "empty": 0o555, "a.txt": 0o444, "a-b": 0o444, "über": 0o444}
+    modes = {
+        p.name: stat.S_IMODE(p.lstat().st_mode) for p in [destination, *destination.rglob("*")] if not p.is_symlink()
+    }
+    assert modes == {
+        "x": 0o555,
+        "bin": 0o555,
+        "run": 0o555,
+        "empty": 0o555,
+        "a.txt": 0o444,
+        "a-b": 0o444,
+        "über": 0o444,
+    }
     assert {p.lstat().st_mtime for p in [destination, *destination.rglob("*")]} == {1.0}
     assert dump(destination) == dump(tree)
     subprocess.run(["chmod", "-R", "u+w", destination], check=True)

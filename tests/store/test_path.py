@@ -80,7 +80,10 @@ def test_bad_names(name: str, message: str) -> None:
         ("/nix/store", "path '/nix/store' is not in the Nix store"),
         ("/nix/storex/" + HASH + "-a", "path '/nix/storex/" + HASH + "-a' is not in the Nix store"),
         ("/nix/store/abc", "'abc' is too short to be a valid store path"),
-        (f"/nix/store/{HASH}a-b", f"'{HASH}a-b' can't name a store path because the hash part is not followed by a '-'"),
+        (
+            f"/nix/store/{HASH}a-b",
+            f"'{HASH}a-b' can't name a store path because the hash part is not followed by a '-'",
+        ),
         (f"/nix/store/e{HASH[1:]}-b", f"store path 'e{HASH[1:]}-b' contains illegal base-32 character 'e'"),
         (f"/nix/store/{HASH}-", f"path '{HASH}-' is not a valid store path: name must not be empty"),
         (f"/nix/store/{HASH}-a/b", f"path '/nix/store/{HASH}-a/b' is not in the Nix store"),

@@ -37,7 +37,10 @@ def test_sign_and_verify() -> None:
     assert count_good_signatures(signed, DIRECTORY, [key.public]) == 1
     assert count_good_signatures(signed, DIRECTORY, []) == 0
     assert count_good_signatures(replace(signed, nar_size=121), DIRECTORY, [key.public]) == 0
-    assert count_good_signatures(replace(signed, signatures=frozenset(["a-1:AAAA", "x", "a-1:"])), DIRECTORY, [key.public]) == 0
+    assert (
+        count_good_signatures(replace(signed, signatures=frozenset(["a-1:AAAA", "x", "a-1:"])), DIRECTORY, [key.public])
+        == 0
+    )
     impostor = PublicKey("a-1", other.public.data)
     assert count_good_signatures(signed, DIRECTORY, [impostor]) == 0
 

@@ -134,8 +134,22 @@ def add_bytes(
 
 def _place_file(store: LocalStore, path: StorePath, contents: bytes, *, executable: bool) -> None:
     """Complete under another name, then renamed: equal paths have equal contents, so no lock is needed."""
-    temporary = store.working_path("file")
     final = f"{store.config.real_store_dir}/{path.base}"
+    for attempt in range(_ATTEMPTS):
+        try:
+            _place_file_once(store, final, contents, executable)
+            return
+        except FileNotFoundError as error:
+            if attempt == _ATTEMPTS - 1:
+                raise from_os_error(error, f"writing '{final}'") from error
+
+
+_ATTEMPTS = 5
+"""A collector that does not know our working folder may delete it under us."""
+
+
+def _place_file_once(store: LocalStore, final: str, contents: bytes, executable: bool) -> None:
+    temporary = store.working_path("file")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -151,6 +165,8 @@ def _place_file(store: LocalStore, path: StorePath, contents: bytes, *, executab
         except IsADirectoryError:
             delete_tree(final)
             os.rename(temporary, final)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         try:
             os.unlink(temporary)

@@ -141,8 +141,8 @@ class WorkingDirectory:
 
     def path(self, name: str) -> str:
         with self._mutex:
-            if self._process != os.getpid() or self._descriptor < 0:
-                self._open()
+            if self._process != os.getpid() or self._descriptor < 0 or not os.path.isdir(self._path):
+                self._open()  # collectors of old Nix versions do not heed the lock
             self._count += 1
             return f"{self._path}/{self._count}-{name}"
 

@@ -1,0 +1,60 @@
+"""Verification finds what is wrong and says so."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from frazil.store.local import LocalStore
+
+from .conftest import RecordingReporter
+
+
+def errors(store: LocalStore) -> list[str]:
+    assert isinstance(store.reporter, RecordingReporter)
+    return store.reporter.errors
+
+
+def test_modified_contents(store: LocalStore) -> None:
+    path = store.add_text("x", b"good")
+    real = Path(store.real_path(path))
+    real.chmod(0o644)
+    real.write_bytes(b"evil")
+    assert store.verify()
+    assert not store.verify(check_contents=True)
+    assert [text.partition(", got")[0] for text in errors(store)] == [
+        f"path '{store.show(path)}' was modified! expected hash '{store.query_info(path).nar_hash}'"
+    ]
+
+
+def test_vanished_paths(store: LocalStore) -> None:
+    one = store.add_text("one", b"1")
+    two = store.add_text("two", b"2", [one])
+    three = store.add_text("three", b"3")
+    os.unlink(store.real_path(three))
+    assert store.verify()
+    assert store.query_all_valid() == {one, two}
+    os.unlink(store.real_path(one))
+    assert not store.verify()
+    assert errors(store) == [f"path '{store.show(one)}' disappeared, but it still has valid referrers!"]
+    os.unlink(store.real_path(two))
+    assert store.verify()
+    assert store.query_all_valid() == set()
+
+
+def test_damaged_links(store: LocalStore) -> None:
+    store.open()
+    link = Path(store.config.real_store_dir, ".links", "0" * 52)
+    link.write_bytes(b"x")
+    assert not store.verify(check_contents=True)
+    assert store.verify(check_contents=True, repair=True)
+    assert not link.exists()
+
+
+def test_missing_sizes_are_filled_in(store: LocalStore) -> None:
+    path = store.add_text("x", b"x")
+    with store.database.transaction() as connection:
+        connection.execute("update ValidPaths set narSize = null, hash = 'sha256:' || ?", ("0" * 64,))
+    assert store.verify(check_contents=True)
+    assert store.query_info(path).nar_size == 120
+    assert any(store.query_info(path).nar_hash.digest)
