@@ -13,10 +13,14 @@ from frazil.position import Position
 
 @dataclass(frozen=True, slots=True)
 class TraceFrame:
-    """One step of how an error was reached, innermost last: "while evaluating the attribute 'x'"."""
+    """One step of how an error was reached, innermost last: "while evaluating the attribute 'x'".
+
+    `always`: shown even where the trace is cut short.
+    """
 
     text: str
     position: Position | None = None
+    always: bool = False
 
 
 class FrazilError(Exception):

@@ -93,7 +93,11 @@ def _show_frames(frames: list[TraceFrame], show_trace: bool, palette: Palette) -
 
 def _always_shown(frame: TraceFrame) -> bool:
     """The chain of derivations that led to an error is never cut short."""
-    return frame.text.startswith("while evaluating derivation '") and "whose name attribute is located" in frame.text
+    return (
+        frame.always
+        or frame.text.startswith("while evaluating derivation '")
+        and "whose name attribute is located" in frame.text
+    )
 
 
 def _show_skipped(skipped: list[TraceFrame], palette: Palette) -> tuple[list[str], int]:

@@ -22,7 +22,7 @@ from cython.cimports.frazil.lang.values import (
     attrs_from_dict,
 )
 
-from frazil.lang.errors import AbortError, AssertionFailed, EvalBaseError, ThrownError
+from frazil.lang.errors import AbortError, AlwaysShown, AssertionFailed, EvalBaseError, ThrownError
 from frazil.lang.registry import BuiltinSpec
 
 LANGUAGE_VERSION = 6
@@ -50,7 +50,7 @@ def builtin_add_error_context(state: State, arguments: list):
             False,
             False,
         )
-        error.add_trace(0, text)
+        error.add_trace(0, AlwaysShown(text))
         raise
 
 

@@ -40,6 +40,12 @@ def byte_string(text: str) -> str:
     return text if text.isascii() else text.encode().decode("latin-1")
 
 
+class AlwaysShown(str):
+    """The text of a trace line that is shown even without `--show-trace`."""
+
+    __slots__ = ()
+
+
 class EvalBaseError(FrazilError):
     """Everything that evaluation raises.
 
@@ -88,7 +94,8 @@ class EvalBaseError(FrazilError):
             position = known
             if position is None and pos > 0 and self.positions is not None:
                 position = self.positions.position(pos)
-            shown.append(TraceFrame(display(text if isinstance(text, str) else text()), position))
+            words = display(text if isinstance(text, str) else text())
+            shown.append(TraceFrame(words, position, isinstance(text, AlwaysShown)))
         return [*self._outer_trace, *shown]
 
     def add_trace(self, pos: int, text: str | Callable[[], str], position: Position | None = None) -> None:
