@@ -43,7 +43,8 @@ class Wrapper:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`@out@` stands for the output path in every text that is written."""
+    """`@out@` stands for the output path in every text that is written. `redirects`: file pattern → compiled-in path
+    prefix → its replacement."""
 
     packages: tuple[str, ...]
     triplet: str
@@ -62,6 +63,7 @@ class Plan:
     keep_linker_scripts: bool = False
     runpath: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing_libraries: tuple[str, ...] = ()
+    redirects: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     nested_libraries: bool = False
 
 
@@ -140,6 +142,8 @@ def parse_plan(text: str) -> Plan:
             values[name] = tuple(_substitution(item) for item in value) if isinstance(value, list) else ()
         elif name == "wrappers":
             values[name] = {key: _wrapper(item) for key, item in _map(value, name).items()}
+        elif name == "redirects":
+            values[name] = {key: _text_map(item, f"redirects.{key}") for key, item in _map(value, name).items()}
         elif name == "runpath":
             values[name] = {key: _texts(item, f"runpath.{key}") for key, item in _map(value, name).items()}
         else:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from frazil.build.debian_tree import MergedTree, matches
 from frazil.build.elf import BadElf, ElfFile, read_elf
+from frazil.build.elf_redirect import compiled_paths, redirect
 from frazil.errors import FrazilError
 
 MACHINE_OF_TRIPLET = {
@@ -122,17 +123,37 @@ def runpath_of(path: str, elf: ElfFile, finder: LibraryFinder) -> list[str]:
     return list(dict.fromkeys(folders))
 
 
+def _redirects_of(tree: MergedTree, path: str) -> tuple[list[str], list[str]]:
+    """Compiled-in paths of a file, and what they become."""
+    old: list[str] = []
+    new: list[str] = []
+    for pattern, prefixes in tree.plan.redirects.items():
+        if matches(path, (pattern,)):
+            with open(tree.real(path), "rb") as file:
+                data = file.read()
+            for prefix, replacement in prefixes.items():
+                target = replacement.replace("@out@", tree.output)
+                for text in compiled_paths(data, prefix):
+                    old.append(text)
+                    new.append(target + text.removeprefix(prefix))
+    return old, new
+
+
 def patch_tree(tree: MergedTree, jobs: int) -> int:
     """Patches all ELF files of the tree; returns how many."""
-    files = elf_files(tree)
     finder = LibraryFinder(tree)
     groups: dict[tuple[str, str], list[str]] = {}
-    for path, elf in files.items():
+    redirected = []
+    for path, elf in elf_files(tree).items():
         if not elf.is_dynamic:
             continue
         interpreter = tree.plan.interpreter.replace("@out@", tree.output) if elf.interpreter else ""
         runpath = ":".join(runpath_of(path, elf, finder))
-        if interpreter or runpath:
+        old, new = _redirects_of(tree, path)
+        if old:
+            redirected.append((path, runpath, old, new))
+            groups.setdefault((interpreter, ":".join([runpath, *new])), []).append(path)
+        elif interpreter or runpath:
             groups.setdefault((interpreter, runpath), []).append(path)
     program = patchelf_program() if groups else ""
     commands = []
@@ -142,6 +163,8 @@ def patch_tree(tree: MergedTree, jobs: int) -> int:
             chunk = [tree.real(path) for path in paths[start : start + _ARGUMENTS_AT_ONCE]]
             commands.append([program, *options, *chunk])
     _run_all(commands, jobs)
+    for path, runpath, old, new in redirected:
+        redirect(tree.real(path), runpath, old, new)
     return sum(len(paths) for paths in groups.values())
 
 

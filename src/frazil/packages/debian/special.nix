@@ -158,7 +158,15 @@ in
       '';
     };
   };
-  "@nodejs".pname = "nodejs";
+  "@nodejs" = {
+    pname = "nodejs";
+    # Parts of Node's own library lie in files whose places are compiled in.
+    plan.redirects."lib/libnode.so.*"."/usr/share/nodejs/" =
+      if platform.architecture == "amd64" then
+        "@out@/share/nodejs/"
+      else
+        throw "frazilpkgs has no nodejs for ${platform.architecture} yet";
+  };
   "@gcc" = {
     pname = "gcc";
     versionOf = "gcc";
