@@ -132,7 +132,7 @@ class FetchCache:
                     self._failed = "locked" not in str(error) and "busy" not in str(error)
                     return []
                 self._discard()
-            except sqlite3.DatabaseError:
+            except (sqlite3.Error, UnicodeDecodeError, OverflowError):  # damage shows in odd ways
                 self._discard()
             except OSError:
                 self._failed = True
@@ -152,7 +152,7 @@ class FetchCache:
             if is_new:
                 connection.execute("pragma journal_mode = truncate")
                 connection.executescript(_SCHEMA)
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             connection.close()
             raise
         return connection

@@ -16,6 +16,8 @@ from typing import Any
 from frazil.fetch.errors import BadArchive
 
 FORMAT = 1
+SHARD_DIGITS = 3
+"""Hexadecimal digits of a shard's name; part of the format."""
 _FIELDS = "Package|Source|Version|Architecture|Essential|Depends|Pre-Depends|Recommends|Provides|Filename|Size|SHA256"
 _FIELD = re.compile(rf"^({_FIELDS}):[ \t]*(.*(?:\n[ \t].*)*)$", re.M)
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*\Z")
@@ -75,7 +77,7 @@ def parse_depends(*texts: str) -> list[list[str]]:
 
 
 def shard_of(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:3]
+    return hashlib.sha256(name.encode()).hexdigest()[:SHARD_DIGITS]
 
 
 def write_index(
@@ -100,7 +102,7 @@ def write_index(
 
 def _write_shards(folder: str, packages: dict[str, Package]) -> None:
     shards: dict[str, dict[str, dict[str, Any]]] = {
-        f"{number:03x}": {"packages": {}, "virtual": {}} for number in range(4096)
+        f"{number:0{SHARD_DIGITS}x}": {"packages": {}, "virtual": {}} for number in range(16**SHARD_DIGITS)
     }
     for name in sorted(packages):
         shards[shard_of(name)]["packages"][name] = packages[name]
