@@ -152,6 +152,8 @@ def _decode(text: str, rest: str, algorithm: str, is_sri: bool) -> bytes:
             return bytes.fromhex(rest)
         if not is_sri and len(rest) == base32_length(size):
             return decode_base32(rest)
+        if is_sri and rest:
+            rest += "=" * (-len(rest) % 4)  # the padding may be left out
         if len(rest) == (size + 2) // 3 * 4:
             decoded = base64.b64decode(rest, validate=True)
             if len(decoded) == size:

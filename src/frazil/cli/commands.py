@@ -10,6 +10,7 @@ MAIN, SECONDARY, UTILITY, HELP = "Main commands", "Infrequently used commands", 
 # words -> (module, summary, category)
 TABLE: dict[str, tuple[str, str, str]] = {
     "help": ("help_command", "show help about frazil or one of its commands", HELP),
+    "repl": ("repl_command", "start an interactive environment for evaluating Nix expressions", MAIN),
     "run": ("run_commands", "run a Nix application", MAIN),
     "env shell": ("run_commands", "run a shell in which the specified packages are available", MAIN),
     "fmt": ("run_commands", "reformat the code of a flake with its formatter", SECONDARY),
@@ -97,6 +98,7 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "nix-collect-garbage": ("legacy_misc", "delete unreachable store objects"),
     "nix-copy-closure": ("legacy_misc", "copy store objects over SSH (not supported)"),
     "nix-daemon": ("legacy_misc", "serve a store (not supported)"),
+    "nix-env": ("legacy_env", "manage profiles"),
     "nix-hash": ("legacy_misc", "compute hashes of paths"),
     "nix-prefetch-url": ("legacy_misc", "copy a file from a URL into the store and print its hash"),
     "nix-store": ("legacy_store", "manipulate or query the Nix store"),

@@ -8,7 +8,7 @@ from frazil.cli.common_options import JSON
 from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command
 from frazil.cli.settings import Settings, computed_default
-from frazil.cli.settings_table import ALIASES, ROWS
+from frazil.cli.settings_table import ALIASES, ROWS, SETTING_FEATURES
 from frazil.errors import UsageError
 
 
@@ -37,18 +37,24 @@ def json_value(settings: Settings, name: str, kind: str) -> object:
     return text
 
 
+def known_rows(settings: Settings) -> list[tuple[str, str, str, str]]:
+    """Without those whose experimental feature is off."""
+    features = settings.features
+    return [row for row in sorted(ROWS) if SETTING_FEATURES.get(row[0]) in {None, *features}]
+
+
 def show(context: Context, arguments: Arguments) -> None:
     settings = context.settings
     if arguments.positional:
         name = ALIASES.get(arguments.positional[0], arguments.positional[0])
-        if all(row[0] != name for row in ROWS):
+        if all(row[0] != name for row in known_rows(settings)):
             raise UsageError(f"could not find setting '{name}'")
         context.print(shown_value(settings, name))
         return
     if arguments.flag("json"):
         context.print(_as_json(settings))
         return
-    for name, _, _, _ in sorted(ROWS):
+    for name, _, _, _ in known_rows(settings):
         context.print(f"{name} = {shown_value(settings, name)}")
 
 
@@ -57,13 +63,13 @@ def _as_json(settings: Settings) -> str:
 
     empty = Settings({}, lambda _: None)
     record = {}
-    for name, kind, _, text in sorted(ROWS):
+    for name, kind, _, text in known_rows(settings):
         record[name] = {
             "aliases": sorted(a for a, target in ALIASES.items() if target == name),
             "defaultValue": json_value(empty, name, kind),
             "description": text,
             "documentDefault": True,
-            "experimentalFeature": None,
+            "experimentalFeature": SETTING_FEATURES.get(name),
             "value": json_value(settings, name, kind),
         }
     return json.dumps(record, sort_keys=True)

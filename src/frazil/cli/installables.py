@@ -90,13 +90,15 @@ class Opened:
     def texts(self, default: str = ".") -> list[str]:
         """What was asked for: arguments, `-A`, and (with --stdin) standard input."""
         texts = [*self.arguments.positional, *self.arguments.all("attr")]
-        if self.arguments.has("attr") and not self.from_expression and os.path.exists("default.nix"):
-            # `-A` alone means the same as for nix-build.
-            self.arguments.values["file"] = "default.nix"
-            self.from_expression = True
         if self.arguments.flag("stdin"):
-            texts += read_input("-").decode("utf-8", "surrogateescape").split()
+            return texts + read_input("-").decode("utf-8", "surrogateescape").split()
         return texts or [default]
+
+    def _take_default_file(self) -> None:
+        """`-A` alone means the same as for nix-build: an attribute of ./default.nix."""
+        given = self.arguments.has("file") or self.arguments.has("expr")
+        if self.arguments.has("attr") and not given and os.path.exists("default.nix"):
+            self.arguments.values["file"] = "default.nix"
 
     def parse(self, texts: Sequence[str]) -> list[Installable]:
         from frazil.flake.outputs import parse_installables
@@ -105,6 +107,7 @@ class Opened:
 
     def targets(self, texts: Sequence[str] | None = None) -> list[Target]:
         """All that the arguments stand for, instantiated and written."""
-        found = [target for item in self.parse(texts or self.texts()) for target in item.targets()]
+        wanted = self.texts() if texts is None else texts
+        found = [target for item in self.parse(wanted) for target in item.targets()]
         self.session.flush()
         return found

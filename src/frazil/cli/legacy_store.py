@@ -6,6 +6,7 @@ import os
 import sys
 
 from frazil.activity import Verbosity
+from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
 from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command, Option
 from frazil.errors import FrazilError, UsageError
@@ -345,7 +346,7 @@ def query(context: Context, arguments: Arguments) -> None:
     run_query(context, arguments)
 
 
-COMMON = frozenset({"add-root", "indirect", "stdin", "no-output", "option"})
+COMMON = frozenset({"add-root", "indirect", "stdin", "no-output"}) | {o.key for o in (*GLOBAL, *LEGACY_GLOBAL)}
 _QUERY_FLAGS = """
 outputs requisites references referrers referrers-closure deriver valid-derivers binding hash size tree
 graph graphml resolve roots use-output force-realise include-outputs

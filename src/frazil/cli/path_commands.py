@@ -17,6 +17,8 @@ from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import IO
+
     from frazil.store.path import StorePath
     from frazil.store.path_info import PathInfo
 
@@ -253,16 +255,29 @@ def nar_dump(context: Context, arguments: Arguments) -> None:
     dump_path(arguments.positional[0], context.print_bytes)
 
 
+def _seekable(archive: str) -> IO[bytes]:
+    """An archive's file; what comes through a pipe is kept in a temporary one."""
+    import shutil
+    import tempfile
+
+    file = open(archive, "rb")  # noqa: SIM115 (the caller closes it)
+    if file.seekable():
+        return file
+    spool = tempfile.SpooledTemporaryFile(1 << 24)  # noqa: SIM115
+    with file:
+        shutil.copyfileobj(file, spool)
+    spool.seek(0)
+    return spool
+
+
 def nar_cat(context: Context, arguments: Arguments) -> None:
     from frazil.store.nar import find_node, list_archive
 
     archive, inner = arguments.positional
-    with open(archive, "rb") as file:
+    with _seekable(archive) as file:
         node = find_node(list_archive(file.read), inner)
-        if node is None:
-            raise FrazilError(f"NAR file does not contain path '{inner}'")
-        if node["type"] != "regular":
-            raise FrazilError(f"path '{inner}' inside NAR file is not a regular file")
+        if node is None or node["type"] != "regular":
+            raise FrazilError(f"NAR does not contain regular file '{inner}'")
         left, offset = node["size"], node["narOffset"]
         assert isinstance(left, int) and isinstance(offset, int)
         file.seek(offset)
@@ -275,10 +290,10 @@ def nar_ls(context: Context, arguments: Arguments) -> None:
     from frazil.store.nar import find_node, list_archive
 
     archive, inner = arguments.positional
-    with open(archive, "rb") as file:
+    with _seekable(archive) as file:
         node = find_node(list_archive(file.read), inner)
     if node is None:
-        raise FrazilError(f"NAR file does not contain path '{inner}'")
+        raise FrazilError(f"path '{inner}' does not exist")
     if arguments.flag("json"):
         print_json(context, arguments, node if arguments.flag("recursive") else _shallow(node))
         return
@@ -297,22 +312,21 @@ def _shallow(node: dict[str, object]) -> dict[str, object]:
 def _nar_folder(context: Context, arguments: Arguments, entries: dict[str, dict[str, object]], shown: str) -> None:
     for name, node in sorted(entries.items()):
         _nar_line(context, arguments, node, f"{shown}/{name}")
-        below = node.get("entries")
-        if arguments.flag("recursive") and isinstance(below, dict):
-            _nar_folder(context, arguments, below, f"{shown}/{name}")
 
 
 def _nar_line(context: Context, arguments: Arguments, node: dict[str, object], shown: str) -> None:
-    if not arguments.flag("long"):
-        context.print(shown)
-        return
     kind = node["type"]
-    mode = {"directory": "dr-xr-xr-x", "symlink": "lrwxrwxrwx"}.get(str(kind))
-    if mode is None:
-        mode = "-r-xr-xr-x" if node.get("executable") else "-r--r--r--"
-    size = node.get("size", 0)
-    suffix = f" -> {node['target']}" if kind == "symlink" else ""
-    context.print(f"{mode} {size!s:>20} {shown}{suffix}")
+    if arguments.flag("long"):
+        mode = {"directory": "dr-xr-xr-x", "symlink": "lrwxrwxrwx"}.get(str(kind))
+        if mode is None:
+            mode = "-r-xr-xr-x" if node.get("executable") else "-r--r--r--"
+        suffix = f" -> {node['target']}" if kind == "symlink" else ""
+        context.print(f"{mode} {node.get('size', 0)!s:>20} {shown}{suffix}")
+    else:
+        context.print(shown)
+    below = node.get("entries")
+    if arguments.flag("recursive") and isinstance(below, dict):
+        _nar_folder(context, arguments, below, shown)
 
 
 LISTING = (

@@ -235,7 +235,8 @@ def print_version(context: Context, arguments: Arguments) -> int:
         context.print("Features: signed-caches")
         directory = os.environ.get("NIX_CONF_DIR") or "/etc/nix"
         context.print(f"System configuration file: {directory}/nix.conf")
-        context.print(f"User configuration files: {':'.join(user_files(os.environ))}")
+        files = [path for path in user_files(os.environ) if not path.endswith("/frazil/frazil.conf")]
+        context.print(f"User configuration files: {':'.join(files)}")
         context.print("Store directory: /nix/store")
         context.print(f"State directory: {os.environ.get('NIX_STATE_DIR') or '/nix/var/nix'}")
     return 0

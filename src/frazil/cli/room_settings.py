@@ -70,15 +70,15 @@ def eval_settings(settings: Settings, *, pure: bool, search_path: list[str]) -> 
 def search_entries(settings: Settings, given: list[str]) -> list[str]:
     """`-I` first, then NIX_PATH, else the setting `nix-path`, else the user's channels."""
     environment = settings.environment
-    if "nix-path" in settings.overridden and settings.from_command_line("nix-path"):
+    if settings.from_command_line("nix-path"):
         return given + list(settings.words("nix-path"))
     if "NIX_PATH" in environment:
-        return given + parse_nix_path(environment["NIX_PATH"])
-    if "nix-path" in settings.values:
-        return given + list(settings.words("nix-path"))
-    if settings.boolean("restrict-eval"):
-        return given
-    return given + _channels(settings)
+        entries = parse_nix_path(environment["NIX_PATH"])
+    elif "nix-path" in settings.values:
+        entries = list(settings.words("nix-path"))
+    else:
+        entries = [] if settings.boolean("restrict-eval") else _channels(settings)
+    return given + entries + settings.added_search_path
 
 
 def _channels(settings: Settings) -> list[str]:

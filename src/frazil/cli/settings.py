@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from frazil.cli.settings_table import ALIASES, APPENDABLE, FEATURES, ROWS, STABLE_FEATURES
+from frazil.cli.settings_table import ALIASES, APPENDABLE, FEATURES, ROWS, SETTING_FEATURES, STABLE_FEATURES
 from frazil.errors import UsageError
 
 TYPE_CHECKING = False
@@ -36,6 +36,8 @@ class Settings:
         self._track = False
         self._command_line: set[str] = set()
         self._loaded = False
+        self.added_search_path: list[str] = []
+        """From --extra-nix-path: comes after what NIX_PATH says."""
 
     def load(self) -> None:
         """Reads all configuration files and NIX_CONFIG."""
@@ -84,7 +86,14 @@ class Settings:
         if kind is None or (append and kind not in APPENDABLE):
             self.unknown["extra-" + name if append else name] = value
             return
+        feature = SETTING_FEATURES.get(name)
+        if feature is not None and feature not in self.features:
+            self.warn(f"Ignoring setting '{name}' because experimental feature '{feature}' is not enabled")
+            return
         self._check(name, kind, value)
+        if append and name == "nix-path" and self._loaded and "nix-path" not in self._command_line:
+            self.added_search_path += value.split()
+            return
         if append:
             value = f"{self.text(name)} {value}".strip()
         self.values[name] = value

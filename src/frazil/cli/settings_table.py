@@ -175,6 +175,20 @@ ALIASES: dict[str, str] = {
     "trusted-binary-caches": "trusted-substituters",
 }
 
+SETTING_FEATURES: dict[str, str] = {
+    "accept-flake-config": "flakes",
+    "allow-dirty-locks": "flakes",
+    "auto-allocate-uids": "auto-allocate-uids",
+    "commit-lock-file-summary": "flakes",
+    "flake-registry": "flakes",
+    "id-count": "auto-allocate-uids",
+    "impure-env": "configurable-impure-env",
+    "start-id": "auto-allocate-uids",
+    "use-cgroups": "cgroups",
+    "use-registries": "flakes",
+}
+"""Settings that mean something only while an experimental feature is on."""
+
 APPENDABLE = frozenset({"list", "set", "map", "features"})
 
 _FEATURES = (

@@ -15,7 +15,7 @@ from frazil.activity import Verbosity
 from frazil.digest import Hash
 from frazil.instantiate.context import parse_built, show_element
 from frazil.instantiate.instantiator import Instantiator
-from frazil.lang.effects import encode_path, file_kind
+from frazil.lang.effects import file_kind
 from frazil.lang.errors import (
     CALL_SITE,
     EvalError,
@@ -520,7 +520,8 @@ class StoreEffects:
             if element.startswith("!"):
                 path = parse_built(element).derivation
                 built.append(element)
-            if not self.is_known(path):
+            known = self.store.is_valid(self.directory.parse(path)) if self._unwritten(element) else self.is_known(path)
+            if not known:
                 raise InvalidStorePath(f"path '{path}' is not valid", pos=CALL_SITE)
         if not built:
             self._satisfied.add(context)
@@ -533,18 +534,15 @@ class StoreEffects:
             )
         if self.settings.trace_import_from_derivation:
             self.warn(f"built '{shown}' during evaluation due to an import from derivation")
-        if self.read_only:
-            self.read_only = False
-            try:
-                self.flush()
-            finally:
-                self.read_only = True
-        else:
-            self.flush()
+        self.flush()
         if self._build is None:
             raise EvalError(f"cannot build '{shown}' during evaluation")
         self._build(self, built)
         return self._rewrites(built)
+
+    def _unwritten(self, element: str) -> bool:
+        """Whether an element is a derivation that read-only evaluation only computed: it cannot be built."""
+        return self.read_only and element.startswith("!")
 
     def _rewrites(self, built: Iterable[str]) -> dict[str, str]:
         """Placeholders of outputs that had no known path; lets evaluation read what was built."""
