@@ -112,7 +112,10 @@ def test_messages(key: str, value: object, message: str) -> None:
 
 def test_dynamic_inputs() -> None:
     base = StorePath("0" * 32, "a.drv")
-    text = f'DrvWithVersion("xp-dyn-drv",[("out","","","")],[("/nix/store/{base.base}",(["out"],[("out",["dev"])]))],[],"s","b",[],[])'
+    text = (
+        'DrvWithVersion("xp-dyn-drv",[("out","","","")],'
+        f'[("/nix/store/{base.base}",(["out"],[("out",["dev"])]))],[],"s","b",[],[])'
+    )
     drv = parse(text.encode(), "x", DIRECTORY)
     shown = derivation_json.to_json(drv)
     assert shown["inputs"] == {

@@ -16,9 +16,13 @@ from frazil.store.locks import FileLock, PathLocks
 
 def test_file_locks(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
-    with FileLock(path, exclusive=False), FileLock(path, exclusive=False):
-        with pytest.raises(StoreLocked), FileLock(path, exclusive=True, wait=False):
-            pass
+    with (
+        FileLock(path, exclusive=False),
+        FileLock(path, exclusive=False),
+        pytest.raises(StoreLocked),
+        FileLock(path, exclusive=True, wait=False),
+    ):
+        pass
     with FileLock(path, exclusive=True, wait=False):
         pass
 
@@ -60,7 +64,14 @@ def test_a_deleted_lock_file_is_no_lock(tmp_path: Path) -> None:
 
 def test_death_releases(tmp_path: Path) -> None:
     path = str(tmp_path / "p")
-    program = "import sys, os\nfrom frazil.store.locks import PathLocks\nPathLocks([sys.argv[1]]).acquire()\nprint('x', flush=True)\nsys.stdin.read()"
+    program = (
+        "import sys
+from frazil.store.locks import PathLocks
+"
+        "PathLocks([sys.argv[1]]).acquire()
+print('x', flush=True)
+sys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:

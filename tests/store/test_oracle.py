@@ -50,7 +50,7 @@ def lines(store: LocalStore, found: list[StorePath]) -> bytes:
 
 
 def test_our_store_in_its_hands(store: LocalStore, paths: list[StorePath], root: Path) -> None:
-    source, text, first, second = paths
+    _source, text, _first, second = paths
     nix(root, "nix-store", "--verify", "--check-contents")
     closure = store.topological(store.closure([second, text]))
     assert nix(root, "nix-store", "-qR", store.show(second), store.show(text)) == lines(store, closure)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import time
 
@@ -132,7 +131,7 @@ class _Deletion:
         if status.st_mode & 0o700 != 0o700:
             os.chmod(name, stat.S_IMODE(status.st_mode) | 0o700, dir_fd=directory)
         if depth >= _DEEPEST:
-            moved = b".deep-" + secrets.token_hex(16).encode("ascii")
+            moved = b".deep-" + os.urandom(16).hex().encode("ascii")
             os.rename(name, moved, src_dir_fd=directory, dst_dir_fd=self.top)
             self.moved.append(moved)
             return 0

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from frazil.digest import Hash
+from frazil.digest import BASE32_ALPHABET, Hash
 from frazil.store import nar
 from frazil.store.path import HASH_LENGTH, StorePath
 
-_CANDIDATE = re.compile(rb"[0-9abcdfghijklmnpqrsvwxyz]{32}")
-_FEW = 12
+_IS_DIGIT = bytes([chr(value) in BASE32_ALPHABET for value in range(256)])
+"""Maps every byte to 1 where a hash part may hold it, else to 0."""
+_DIGITS = b"\1" * HASH_LENGTH
+_FEW = 4
 """Up to so many paths are searched for one by one, which is faster than looking at every candidate."""
 
 
@@ -43,22 +45,17 @@ class ReferenceScanner:
         if len(missing) <= _FEW:
             missing.difference_update([part for part in missing if part in data])
             return
-        for run in _RUN.finditer(data):
-            start, end = run.span()
-            if end - start == HASH_LENGTH:
-                missing.discard(run[0])
-            else:
-                text = run[0]
-                for offset in range(end - start - HASH_LENGTH + 1):
-                    part = text[offset : offset + HASH_LENGTH]
-                    if part in missing:
-                        missing.discard(part)
+        marks = data.translate(_IS_DIGIT)
+        start = marks.find(_DIGITS)
+        while start >= 0:
+            end = marks.find(b"\0", start + HASH_LENGTH)
+            end = len(data) if end < 0 else end
+            for offset in range(start, end - HASH_LENGTH + 1):
+                missing.discard(data[offset : offset + HASH_LENGTH])
+            start = marks.find(_DIGITS, end)
 
     def found(self) -> set[StorePath]:
         return {path for part, path in self._paths.items() if part not in self._missing}
-
-
-_RUN = re.compile(rb"[0-9abcdfghijklmnpqrsvwxyz]{32,}+")
 
 
 def scan_path(

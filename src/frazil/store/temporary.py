@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from frazil.store import locks
 from frazil.store.errors import StoreError, from_os_error
 from frazil.store.path import StoreDirectory, StorePath
+
+if TYPE_CHECKING:
+    import socket
 
 
 class TemporaryRoots:
@@ -86,6 +89,8 @@ class TemporaryRoots:
 
     def _tell_collector(self, text: bytes) -> bool:
         """True once the running collector knows of the root; False where it went away meanwhile."""
+        import socket
+
         try:
             if self._socket is None:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -147,14 +152,12 @@ class WorkingDirectory:
             return f"{self._path}/{self._count}-{name}"
 
     def _open(self) -> None:
-        import secrets
-
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
         try:
             while True:
-                path = f"{self._root}/tmp-{os.getpid()}-{secrets.token_hex(6)}"
+                path = f"{self._root}/tmp-{os.getpid()}-{os.urandom(6).hex()}"
                 os.mkdir(path, 0o700)
                 try:
                     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
