@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frazil.errors import FrazilError
+from frazil.errors import FrazilError, UsageError
 from frazil.flake.errors import LockFileError
 from frazil.flake.lock import (
     MAX_DEPTH,
@@ -95,7 +95,7 @@ def test_differences_read_as_nix_prints_them() -> None:
 def test_input_paths() -> None:
     assert parse_input_path("a/b-c") == ("a", "b-c")
     assert parse_input_path("") == ()
-    with pytest.raises(LockFileError, match="invalid flake input attribute path element '1a'"):
+    with pytest.raises(UsageError, match="invalid flake input attribute path element '1a'"):
         parse_input_path("x/1a")
 
 

@@ -62,7 +62,11 @@ def _checker(context: Context, arguments: Arguments, trees: Trees) -> Checker:
             effects.settings = replace(effects.settings, allow_import_from_derivation=allowed)
 
     directory = trees.context.store.directory
-    return Checker(trees.evaluator, directory, options, context.note, context.warn, show, allow_imports)
+
+    def step(text: str) -> None:
+        context.note(f"{text}...")
+
+    return Checker(trees.evaluator, directory, options, step, context.note, context.warn, show, allow_imports)
 
 
 def _build(context: Context, trees: Trees, result: CheckResult) -> list[DerivedPath]:

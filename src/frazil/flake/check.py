@@ -15,7 +15,7 @@ from frazil.errors import FrazilError
 from frazil.flake.derivations import package_of
 from frazil.flake.errors import FlakeError
 from frazil.flake.flake_file import add_trace
-from frazil.flake.show import display
+from frazil.flake.show import display, show_name
 from frazil.lang.errors import EvalBaseError
 from frazil.lang.runtime import force, force_attrs, force_string, force_string_no_context, is_derivation
 from frazil.lang.values import MISSING, Attrs, Lambda
@@ -64,21 +64,23 @@ class CheckResult:
 
 
 class Checker:
-    """`say` gets a line a step, `show_error` an error that `keep_going` lets pass, `allow_imports` is told whether
-    the next output may import from derivations."""
+    """`step` gets what is being done, `say` a line of result, `show_error` an error that `keep_going` lets pass;
+    `allow_imports` is told whether the next output may import from derivations."""
 
     def __init__(
         self,
         evaluator: Any,
         directory: StoreDirectory,
         options: CheckOptions,
+        step: Callable[[str], None],
         say: Callable[[str], None],
         warn: Callable[[str], None],
         show_error: Callable[[FrazilError], None],
         allow_imports: Callable[[bool], None],
     ) -> None:
         self.evaluator, self.directory, self.options = evaluator, directory, options
-        self.say, self.warn, self.show_error, self.allow_imports = say, warn, show_error, allow_imports
+        self.step, self.say, self.warn = step, say, warn
+        self.show_error, self.allow_imports = show_error, allow_imports
         self.result = CheckResult()
         self.by_system: dict[str, Callable[[str, Value, int], object]] = {
             "formatter": self.derivation,
@@ -108,11 +110,9 @@ class Checker:
 
     def check(self, flake: Attrs) -> CheckResult:
         outputs = force_attrs(flake.lookup("outputs"), "while evaluating the outputs of a flake")
-        names = list(outputs.names())
-        # First, since only there importing from derivations is refused.
-        names.sort(key=lambda name: name != "hydraJobs")
-        for name in names:
-            self.say(f"checking flake output '{display(name)}'")
+        # Hydra's jobs first, since only there importing from derivations is refused; then as they are written.
+        for name in sorted(outputs.names(), key=lambda name: (name != "hydraJobs", outputs.position(name))):
+            self.step(f"checking flake output '{display(name)}'")
             position = outputs.position(name)
             with self.reporting(position, f"while checking flake output '{display(name)}'"):
                 self.allow_imports(name != "hydraJobs")
@@ -128,7 +128,7 @@ class Checker:
             if isinstance(error, EvalBaseError):
                 error.add_trace(position, text)
             else:
-                add_trace(error, text)
+                add_trace(error, text, self.evaluator.positions.position(position) if position > 0 else None)
             self.report(error)
 
     def report(self, error: FrazilError) -> None:
@@ -187,7 +187,7 @@ class Checker:
     # -- kinds of values --------------------------------------------------------------------------
 
     def derivation(self, path: str, value: Value, position: int) -> StorePath | None:
-        self.say(f"checking derivation {path}")
+        self.step(f"checking derivation {path}")
         with self.reporting(position, f"while checking the derivation '{path}'"):
             package = package_of(value, self.directory)
             if package is None:
@@ -199,7 +199,7 @@ class Checker:
         return None
 
     def app(self, path: str, value: Value, position: int) -> None:
-        self.say(f"checking app '{path}'")
+        self.step(f"checking app '{path}'")
         with self.reporting(position, f"while checking the app definition '{path}'"):
             app = force_attrs(value, "")
             for name in ("type", "program"):
@@ -223,7 +223,7 @@ class Checker:
             force_string_no_context(text, "")
 
     def overlay(self, path: str, value: Value, position: int) -> None:
-        self.say(f"checking overlay '{path}'")
+        self.step(f"checking overlay '{path}'")
         with self.reporting(position, f"while checking the overlay '{path}'"):
             function = force(value)
             if not isinstance(function, Lambda):
@@ -238,14 +238,14 @@ class Checker:
         return argument_name(function)
 
     def module(self, path: str, value: Value, position: int) -> None:
-        self.say(f"checking NixOS module '{path}'")
+        self.step(f"checking NixOS module '{path}'")
         with self.reporting(position, f"while checking the NixOS module '{path}'"):
             force(value)
 
     def configuration(self, path: str, value: Value, position: int) -> None:
         from frazil.flake.installable import select
 
-        self.say(f"checking NixOS configuration '{path}'")
+        self.step(f"checking NixOS configuration '{path}'")
         with self.reporting(position, f"while checking the NixOS configuration '{path}'"):
             names = ("config", "system", "build", "toplevel")
             top_level = select(self.evaluator, value, names, {})
@@ -253,7 +253,7 @@ class Checker:
                 raise FlakeError("attribute 'config.system.build.toplevel' is not a derivation")
 
     def jobs(self, path: str, value: Value, position: int) -> None:
-        self.say(f"checking Hydra job '{path}'")
+        self.step(f"checking Hydra job '{path}'")
         with self.reporting(position, f"while checking the Hydra jobset '{path}'"):
             jobs = force_attrs(value, "")
             if is_derivation(jobs):
@@ -261,13 +261,13 @@ class Checker:
             for name, item, place in _items(jobs):
                 child = f"{path}.{name}"
                 if is_derivation(force_attrs(item, "")):
-                    self.say(f"checking Hydra job '{child}'")
+                    self.step(f"checking Hydra job '{child}'")
                     self.derivation(child, item, place)
                 else:
                     self.jobs(child, item, place)
 
     def template(self, path: str, value: Value, position: int) -> None:
-        self.say(f"checking template '{path}'")
+        self.step(f"checking template '{path}'")
         with self.reporting(position, f"while checking the template '{path}'"):
             template = force_attrs(value, "")
             if not template.has("path"):
@@ -285,12 +285,14 @@ class Checker:
                     raise FlakeError(f"template '{path}' has unsupported attribute '{display(name)}'")
 
     def bundler(self, path: str, value: Value, position: int) -> None:
-        self.say(f"checking bundler '{path}'")
+        self.step(f"checking bundler '{path}'")
         with self.reporting(position, f"while checking the template '{path}'"):
             if not isinstance(force(value), Lambda):
                 raise FlakeError("bundler must be a function")
 
 
 def _items(value: Value) -> list[tuple[str, Value, int]]:
+    """(name, value, position) of a set's attributes, as they are written."""
     attrs = force_attrs(value, "")
-    return [(display(name), item, attrs.position(name)) for name, item in attrs.items()]
+    found = [(show_name(name), item, attrs.position(name)) for name, item in attrs.items()]
+    return sorted(found, key=lambda item: item[2])

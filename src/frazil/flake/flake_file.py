@@ -16,6 +16,7 @@ from frazil.errors import FrazilError, TraceFrame
 from frazil.flake.errors import BadFlake
 from frazil.flake.lock import InputPath, parse_input_path
 from frazil.flake.reference import Attribute, FlakeReference
+from frazil.position import Position
 
 if TYPE_CHECKING:
     from frazil.flake.tree import Trees
@@ -24,14 +25,14 @@ ConfigValue = str | int | bool | tuple[str, ...]
 MAX_TEXT = 64 << 20
 
 
-def add_trace(error: FrazilError, text: str) -> None:
+def add_trace(error: FrazilError, text: str, position: Position | None = None) -> None:
     """Notes what was being done, as the outermost step so far."""
     from frazil.lang.errors import EvalBaseError, byte_string
 
     if isinstance(error, EvalBaseError):
-        error.add_trace(0, byte_string(text))
+        error.add_trace(0, byte_string(text), position)
     else:
-        error.trace.insert(0, TraceFrame(text))
+        error.trace.insert(0, TraceFrame(text, position))
 
 
 def read_text(path: str) -> bytes | None:
@@ -111,11 +112,13 @@ class _Reader:
 
     def place(self, attrs: Any, name: str | None = None) -> str:
         """Where an attribute (or the set itself) is written, for messages."""
+        position = self.position(attrs, name)
+        return "«none»:0" if position is None else str(position)
+
+    def position(self, attrs: Any, name: str | None = None) -> Position | None:
         number = attrs.pos if name is None else attrs.position(name)
-        position = self.evaluator.positions.position(number) if number > 0 else None
-        if position is None:
-            return "«none»:0"
-        return f"{self.trees.display(position.file)}:{position.line}:{position.column}"
+        found: Position | None = self.evaluator.positions.position(number) if number > 0 else None
+        return found
 
     def text(self, value: Any) -> str:
         """A string of the language as ordinary text."""
@@ -187,7 +190,7 @@ class _Reader:
             try:
                 self.input_attribute(found, key, raw, item, value)
             except FrazilError as error:
-                add_trace(error, f"while evaluating flake attribute '{key}'")
+                add_trace(error, f"while evaluating flake attribute '{key}'", self.position(value, raw))
                 raise
         attributes: dict[str, Attribute] = found["attributes"]
         reference = None
@@ -195,7 +198,7 @@ class _Reader:
             try:
                 reference = FlakeReference.from_attributes(attributes)
             except FrazilError as error:
-                add_trace(error, "while evaluating flake input")
+                add_trace(error, "while evaluating flake input", self.position(attrs, name))
                 raise
         else:
             attributes.pop("url", None)
@@ -250,7 +253,6 @@ class _Reader:
         return os.path.relpath(path, self.folder)
 
     def attribute(self, name: str, value: Any) -> Attribute:
-        value = self.trivial(value)
         kind = self.kind(value)
         if isinstance(value, bool):
             return value

@@ -129,12 +129,24 @@ class ValueInstallable(Installable):
             raise
 
     def check_text(self, text: str, path: DerivedPath) -> None:
-        """A path must be the one that its context names, not a part of it."""
+        """A string must be the object that its context names, not something in it."""
         from frazil.lang.errors import EvalError
 
-        expected = self.trees.context.store.directory.show(path.base)
-        if path.outputs is None and text != expected:
-            raise EvalError(f"path string '{text}' has context with the different path '{expected}'")
+        directory = self.trees.context.store.directory
+        shown = directory.show(path.base)
+        if path.outputs is None:
+            if text != shown:
+                raise EvalError(f"path string '{text}' has context with the different path '{shown}'")
+            return
+        if not directory.is_inside(text):
+            return  # a placeholder: the output's path is not known before it is built
+        expected = directory.show(directory.split(text)[0])
+        if text != expected:
+            (name,) = path.outputs.names or ("*",)
+            raise EvalError(
+                f"string '{text}' has context with the output '{name}' from derivation '{shown}', but the string is "
+                f"not the right placeholder for this derivation output. It should be '{expected}'"
+            )
 
     def context_path(self, element: str) -> DerivedPath:
         """A context element as something to build: `/nix/store/…`, `!OUTPUT!/nix/store/….drv`, `=/nix/store/….drv`."""
@@ -232,6 +244,7 @@ class FlakeInstallable(ValueInstallable):
         from frazil.lang.errors import TypeMismatch
 
         root = self.trees.outputs(self.locked_flake())
+        root.force()  # an error of the flake as a whole is no reason to try the next path
         suggestions: Suggestions = set()
         found = []
         paths = self.attribute_paths()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from frazil.errors import UsageError
 from frazil.flake.errors import LockFileError
 from frazil.flake.reference import Attribute, FlakeReference, is_flake_id
 from frazil.position import Position
@@ -24,11 +25,11 @@ MAX_DEPTH = 200
 
 
 def parse_input_path(text: str) -> InputPath:
-    """`a/b` to ("a", "b"). Raises LockFileError for a name that is no flake identifier."""
+    """`a/b` to ("a", "b"). Raises UsageError for a name that is no flake identifier."""
     path = tuple(part for part in text.split("/") if part)
     for part in path:
         if not is_flake_id(part):
-            raise LockFileError(f"invalid flake input attribute path element '{part}'")
+            raise UsageError(f"invalid flake input attribute path element '{part}'")
     return path
 
 

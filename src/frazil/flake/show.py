@@ -6,6 +6,7 @@ In: a cursor on the outputs. Out: lines through `print_line`, and the JSON value
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -118,9 +119,10 @@ class Shower:
         result: Json = {}
         for name in names:
             last = name == names[-1]
-            shown = display(name)
-            own_head = f"{self.green}{prefix}{LAST if last else BRANCH}{self.normal}{self.bold}{shown}{self.normal}"
-            result[shown] = self.visit(cursor.get(name), own_head, prefix + (BLANK if last else LINE))
+            own_head = (
+                f"{self.green}{prefix}{LAST if last else BRANCH}{self.normal}{self.bold}{show_name(name)}{self.normal}"
+            )
+            result[display(name)] = self.visit(cursor.get(name), own_head, prefix + (BLANK if last else LINE))
         return result
 
     def guarded(self, cursor: Cursor, head: str, show: Callable[[], Json]) -> Json:
@@ -215,3 +217,17 @@ def description(cursor: Cursor) -> str | None:
 
 def display(text: str) -> str:
     return text.encode("latin-1").decode("utf-8", "replace")
+
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*\Z")
+_KEYWORDS = frozenset({"if", "then", "else", "assert", "with", "let", "in", "rec", "inherit"})
+
+
+def show_name(name: str) -> str:
+    """An attribute's name as it would be written: quoted where it must be."""
+    text = display(name)
+    if _IDENTIFIER.match(text) and text not in _KEYWORDS:
+        return text
+    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    quoted = "".join([escapes.get(character, character) for character in text])
+    return '"' + quoted.replace("${", "\\${") + '"'

@@ -228,7 +228,10 @@ class Trees:
         if path != root and not path.startswith(root + "/"):
             what = f"path '{path}' does not exist"
             if self.effects.settings.pure:
-                what = f"access to absolute path '{path}' is forbidden in pure evaluation mode"
+                what = (
+                    f"access to absolute path '{path}' is forbidden in pure evaluation mode "
+                    "(use '--impure' to override)"
+                )
             raise FlakeError(
                 what, hint=f"the relative path '{relative}' leads out of the source tree '{self.display(root)}'"
             )
@@ -250,8 +253,9 @@ class Trees:
             if explained is not None:
                 raise FlakeNotFound(explained[0], hint=explained[1])
             raise FlakeNotFound(
-                f"source tree referenced by '{reference}' does not contain a '{self.below(path)}' file",
-                hint="is '?dir=' missing in the flake reference, or the file not committed?",
+                f"path '{self.display(path)}' does not exist",
+                hint=f"the source tree of '{reference}' does not contain a flake there: "
+                "write '?dir=' for one in a folder below, or `flake = false;` for an input that is none",
             )
         if kind == "directory":
             raise BadFlake(f"'{self.display(path)}' is a directory, not a file")
