@@ -89,6 +89,7 @@ ALIASES: dict[str, tuple[str, bool]] = {
     "doctor": ("config check", True),
     "shell": ("env shell", False),
     "store ping": ("store info", True),
+    "store optimize": ("store optimise", False),
 }
 
 # argv[0] -> (module, summary)

@@ -95,8 +95,8 @@ def _always_shown(frame: TraceFrame) -> bool:
     """The chain of derivations that led to an error is never cut short."""
     return (
         frame.always
-        or frame.text.startswith("while evaluating derivation '")
-        and "whose name attribute is located" in frame.text
+        or (frame.text.startswith("while evaluating derivation '")
+        and "whose name attribute is located" in frame.text)
     )
 
 

@@ -17,6 +17,7 @@ from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import IO
 
     from frazil.store.path import StorePath
@@ -131,8 +132,9 @@ def why_depends(context: Context, arguments: Arguments) -> None:
         context.note(f"'{package_text}' does not depend on '{dependency_text}'", Verbosity.ERROR)
         return
     distances = _distances(context, closure, targets[0])
-    context.print(context.store.show(start))
-    _print_dependencies(context, arguments, start, targets[0], distances)
+    if not arguments.flag("precise"):
+        context.print(context.store.show(start))
+    _Explanation(context, arguments, start, targets[0], distances).show(start, "", "")
 
 
 def _distances(context: Context, closure: set[StorePath], target: StorePath) -> dict[StorePath, int]:
@@ -151,48 +153,68 @@ def _distances(context: Context, closure: set[StorePath], target: StorePath) -> 
     return distances
 
 
-def _print_dependencies(
-    context: Context, arguments: Arguments, start: StorePath, target: StorePath, distances: dict[StorePath, int]
-) -> None:
-    every = arguments.flag("all")
-    visited: set[StorePath] = set()
-    pending: list[tuple[StorePath, str, bool]] = [(start, "", True)]
-    while pending:
-        path, indent, is_start = pending.pop()
-        if not is_start:
-            head, _, tail = indent.rpartition("\0")
-            context.print(head + tail + context.store.show(path))
-            indent = head + ("│   " if tail == "├───" else "    ")
-        if path in visited or (path == target and not is_start):
-            if path == target and not every:
-                return
-            continue
-        visited.add(path)
-        below = [p for p in context.store.query_references(path) if p in distances and p != path]
-        below.sort(key=lambda p: (distances[p], p))
-        if not every:
-            below = below[:1]
-        entries = []
+class _Explanation:
+    """Prints the ways from one path to another, shortest first."""
+
+    def __init__(
+        self,
+        context: Context,
+        arguments: Arguments,
+        start: StorePath,
+        target: StorePath,
+        distances: dict[StorePath, int],
+    ) -> None:
+        self.context, self.start, self.target, self.distances = context, start, target, distances
+        self.all, self.precise = arguments.flag("all"), arguments.flag("precise")
+        self.visited: set[StorePath] = set()
+
+    def show(self, path: StorePath, first: str, rest: str) -> bool:
+        """False once the target is reached and one way is enough."""
+        if self.precise:
+            self.context.print(first + ("→ " if first else "") + self.context.store.show(path))
+        if path == self.target and not self.all and self.start != self.target:
+            return False
+        if path in self.visited:
+            return True
+        self.visited.add(path)
+        below = [
+            p
+            for p in self.context.store.query_references(path)
+            if p in self.distances and (p != path or self.start == self.target)
+        ]
+        below.sort(key=lambda p: (self.distances[p], p))
         for number, reference in enumerate(below):
-            branch = "└───" if number == len(below) - 1 else "├───"
-            if arguments.flag("precise"):
-                _print_files(context, path, reference, indent)
-            entries.append((reference, f"{indent}\0{branch}", False))
-        pending += reversed(entries)
+            last = not self.all or number == len(below) - 1
+            self.explain(path, reference, first, rest, last=last)
+            inner = rest + ("    " if last else "│   ")
+            if not self.show(reference, inner, inner):
+                return False
+        return True
+
+    def explain(self, path: StorePath, reference: StorePath, first: str, rest: str, *, last: bool) -> None:
+        if not self.precise:
+            self.context.print(first + ("└───" if last else "├───") + self.context.store.show(reference))
+            return
+        for number, hit in enumerate(_files_naming(self.context, path, reference)):
+            if number == 0:
+                mark = "└───" if last else "├───"
+            else:
+                mark = "    " if last else "│   "
+            self.context.print(rest + mark + hit)
+            if not self.all:
+                return
 
 
-def _print_files(context: Context, path: StorePath, reference: StorePath, indent: str) -> None:
-    """The first file of an object that names another, with what stands around it."""
+def _files_naming(context: Context, path: StorePath, reference: StorePath) -> Iterator[str]:
+    """The files of an object that name another, with what stands around it."""
     wanted = reference.hash_part.encode()
     root = context.store.real_path(path)
-    files = [root] if not os.path.isdir(root) else _files_below(root)
-    for name in files:
-        shown = os.path.relpath(name, root) if name != root else os.path.basename(root)
+    for name in [root] if os.path.islink(root) or not os.path.isdir(root) else _files_below(root):
+        shown = os.path.relpath(name, root) if name != root else "/"
         if os.path.islink(name):
             target = os.fsencode(os.readlink(name))
             if wanted in target:
-                context.print(f"{indent}├───{shown} -> {os.fsdecode(target)}")
-                return
+                yield f"{shown} -> {os.fsdecode(target)}"
             continue
         with open(name, "rb") as file:
             contents = file.read()
@@ -200,8 +222,7 @@ def _print_files(context: Context, path: StorePath, reference: StorePath, indent
         if at >= 0:
             around = contents[max(0, at - 32) : at + len(wanted) + 32]
             text = "".join(chr(b) if 32 <= b < 127 else "." for b in around)
-            context.print(f"{indent}├───{shown}: …{text}…")
-            return
+            yield f"{shown}: …{text}…"
 
 
 def _files_below(root: str) -> list[str]:

@@ -170,9 +170,7 @@ class Repl:
 
         def work() -> str:
             return str(
-                print_value(
-                    self.session.evaluator, value, evaluate=True, derivation_paths=True, indent=2, **limits
-                )
+                print_value(self.session.evaluator, value, evaluate=True, derivation_paths=True, indent=2, **limits)
             )
 
         self.context.print_byte_string(with_deep_stack(work))

@@ -36,6 +36,7 @@ class Settings:
         self._track = False
         self._command_line: set[str] = set()
         self._loaded = False
+        self._lint_chosen = False
         self.added_search_path: list[str] = []
         """From --extra-nix-path: comes after what NIX_PATH says."""
 
@@ -103,11 +104,14 @@ class Settings:
                 self._command_line.add(name)
         if name == "warn-short-path-literals":
             self._deprecated_lint(value)
+        elif name == "lint-short-path-literals":
+            self._lint_chosen = True
 
     def _deprecated_lint(self, value: str) -> None:
         level = "warn" if value in _TRUE else "ignore"
         self.warn(f"'warn-short-path-literals' is deprecated, use 'lint-short-path-literals = {level}' instead")
-        self.values.setdefault("lint-short-path-literals", level)
+        if not self._lint_chosen:
+            self.values["lint-short-path-literals"] = level
 
     def _check(self, name: str, kind: str, value: str) -> None:
         if kind == "bool" and value not in _TRUE and value not in _FALSE:

@@ -165,7 +165,14 @@ def _add(context: Context, arguments: Arguments, mode: str) -> None:
 
 
 def delete(context: Context, arguments: Arguments) -> None:
+    from frazil.store.garbage import RETURN_DEAD, Options
+
     paths = store_paths(context, arguments)
+    if arguments.flag("also-referrers"):
+        paths = context.store.topological(context.store.closure(paths, reverse=True))
+    if arguments.flag("skip-alive"):
+        dead = set(context.store.collect_garbage(Options(action=RETURN_DEAD)).paths)
+        paths = [path for path in paths if context.store.show(path) in dead]
     print_freed(context, context.store.delete(paths, ignore_liveness=arguments.flag("ignore-liveness")))
 
 
@@ -283,7 +290,11 @@ COMMANDS = {
         delete,
         "delete paths from the store",
         STORE_PATHS,
-        (Option("--ignore-liveness", "Delete what is alive, too."),),
+        (
+            Option("--ignore-liveness", "Delete what is alive, too."),
+            Option("--skip-alive --skip-live", "Leave out what is alive instead of failing."),
+            Option("--also-referrers", "Delete what refers to the paths, too."),
+        ),
         positional="installables…",
         at_most=None,
     ),

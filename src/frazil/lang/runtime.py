@@ -798,4 +798,4 @@ def suggestions(name, names):
     from frazil.lang.error_text import edit_distance
 
     near = sorted((edit_distance(name, other), other) for other in names)
-    return [other for distance, other in near[:3] if distance <= 2]
+    return [other for distance, other in near[:5] if distance <= 2]
