@@ -177,7 +177,15 @@ class BuildGoal:
     def _run(self) -> Steps:
         worker, loop = self.worker, self.worker.loop
         build = LocalBuild(
-            self.store, self.settings, self.path, self.drv, self.options, self.closure, self._known(), self.mode
+            self.store,
+            self.settings,
+            worker.reporter,
+            self.path,
+            self.drv,
+            self.options,
+            self.closure,
+            self._known(),
+            self.mode,
         )
         settings = self.settings
         logs = self.store.config.log_dir if settings.keep_build_log else None

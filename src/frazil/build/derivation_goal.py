@@ -227,7 +227,7 @@ class DerivationGoal:
             if worker.contents_good(path):
                 continue
             text = f"found corrupted or missing path '{store.show(path)}' in the output closure of '{self.text}'"
-            store.warn(text)
+            worker.warn(text)
             if path in derivers:
                 goals.append(worker.derivation_goal(derivers[path], ALL_OUTPUTS, "repair"))
             else:

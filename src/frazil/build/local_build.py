@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from frazil.activity import Verbosity
+from frazil.activity import Reporter, Verbosity
 from frazil.build import sandbox as sandboxes
 from frazil.build.directories import BuildDirectory
 from frazil.build.environment import BuilderEnvironment, builder_environment
@@ -48,6 +48,7 @@ class LocalBuild:
 
     store: LocalStore
     settings: BuildSettings
+    reporter: Reporter
     drv_path: StorePath
     drv: Derivation
     options: DerivationOptions
@@ -75,9 +76,11 @@ class LocalBuild:
             self._clean_up(failed=False)
             if not self.settings.sandbox_fallback or self._is_relocated:
                 raise
-            self.store.warn(
+            self.reporter.log(
+                Verbosity.WARN,
                 "auto-disabling sandboxing because the prerequisite namespaces are not available and "
-                "'sandbox-fallback' is enabled; use '--no-sandbox' or specify 'sandbox = false' to silence this warning"
+                "'sandbox-fallback' is enabled; use '--no-sandbox' or specify 'sandbox = false' setting to silence this "
+                "warning",
             )
             self.isolated = False
             self._start_or_clean()
@@ -370,13 +373,13 @@ class LocalBuild:
         try:
             result = subprocess.run(command, cwd="/", stdout=subprocess.PIPE, check=False)
         except OSError as error:
-            self.store.inform(f"diff hook execution failed: {error}", Verbosity.ERROR)
+            self.reporter.log(Verbosity.ERROR, f"diff hook execution failed: {error}")
             return
         if result.returncode:
             text = f"diff hook execution failed: diff-hook program '{command[0]}' ended with {result.returncode}"
-            self.store.inform(text, Verbosity.ERROR)
+            self.reporter.log(Verbosity.ERROR, text)
         elif result.stdout:
-            self.store.inform(result.stdout.decode("utf-8", "replace").rstrip("\n"), Verbosity.ERROR)
+            self.reporter.log(Verbosity.ERROR, result.stdout.decode("utf-8", "replace").rstrip("\n"))
 
     def _is_disk_full(self) -> bool:
         assert self.directory is not None
@@ -403,7 +406,7 @@ class LocalBuild:
             directory, self.directory = self.directory, None
             if failed and self.settings.keep_failed and not self._builtin:
                 kept = directory.keep()
-                self.store.inform(f'note: keeping build directory "{kept}"', Verbosity.ERROR)
+                self.reporter.log(Verbosity.ERROR, f'note: keeping build directory "{kept}"')
             else:
                 directory.remove()
         if self.chroot:

@@ -60,9 +60,9 @@ class Worker:
         from frazil.build.directories import remove_stale
 
         if self.settings.substituters and self.settings.substitute and self.substituter is None:
-            self.store.warn("binary caches are configured, but cannot be used yet: building what is missing")
+            self.warn("binary caches are configured, but cannot be used yet: building what is missing")
         if not self.store.config.read_only:
-            remove_stale(self.settings.build_dir or f"{self.store.config.state_dir}/builds", self.store.warn)
+            remove_stale(self.settings.build_dir or f"{self.store.config.state_dir}/builds", self.warn)
         self._all.__enter__()
         self.builds.__enter__()
         return self
@@ -77,6 +77,9 @@ class Worker:
         goals = [self.target_goal(target) for target in targets]
         self.loop.run(list(dict.fromkeys(goals)))
         return goals
+
+    def warn(self, text: str) -> None:
+        self.reporter.log(Verbosity.WARN, text)
 
     def update_progress(self) -> None:
         counts = self.counts

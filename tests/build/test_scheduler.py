@@ -1,0 +1,362 @@
+"""Builds from end to end: what gets built, what a failure means, what a kill leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from frazil.activity import Verbosity
+from frazil.build.errors import BuildError, BuildFailed
+from frazil.build.log import read_log
+from frazil.build.result import Status
+from frazil.digest import Hash
+from frazil.errors import UsageError
+from frazil.store.content_address import ContentAddress
+from frazil.store.derivation import Floating
+from frazil.store.derived_path import DerivedPath, OutputsSpec
+from frazil.store.path import StorePath, placeholder, unknown_output_placeholder
+
+from .support import Lab
+
+HELLO = ContentAddress("flat", Hash.of("sha256", b"hello"))
+
+
+def failure(lab: Lab, *derivations: StorePath, mode: str = "normal", **settings: object) -> BuildFailed:
+    with pytest.raises(BuildFailed) as caught:
+        lab.build(*derivations, mode=mode, **settings)
+    return caught.value
+
+
+def test_a_chain_is_built_in_order_and_registered(lab: Lab) -> None:
+    first = lab.derivation("echo one; mkdir $out; echo data > $out/f", name="first")
+    second = lab.derivation("read x < @first@/f; echo $x @first@ $out > $out", name="second", needs=[first])
+    (result,) = lab.build(second)
+    assert result.status is Status.BUILT
+    info = lab.store.query_info(result.outputs["out"])
+    assert {path.name for path in info.references} == {"first", "second"}
+    assert info.deriver == second
+    assert info.ultimate
+    assert lab.events.lines == ["one"]
+    assert lab.left_over() == []
+    assert lab.store.verify(check_contents=True)
+    assert lab.build(second)[0].status is Status.ALREADY_VALID
+
+
+def test_outputs_refer_to_each_other_and_cycles_are_refused(lab: Lab) -> None:
+    good = lab.derivation("mkdir $out; echo $lib > $out/x; echo lib > $lib", name="good", outputs=["out", "lib"])
+    (result,) = lab.build(good)
+    assert lab.store.query_info(result.outputs["out"]).references == {result.outputs["lib"]}
+    bad = lab.derivation("echo $lib > $out; echo $out > $lib", name="bad", outputs=["out", "lib"])
+    assert "cycle detected in build of" in failure(lab, bad).message
+
+
+def test_one_wanted_output_is_enough(lab: Lab) -> None:
+    drv = lab.derivation("echo a > $out; echo b > $dev", outputs=["out", "dev"])
+    from frazil.build.scheduler import realise
+
+    (result,) = realise(lab.store, [DerivedPath(drv, OutputsSpec(frozenset({"dev"})))], lab.settings(), lab.events)
+    assert list(result.outputs) == ["dev"]
+    with pytest.raises(BuildError, match="does not have wanted outputs 'nope'"):
+        realise(lab.store, [DerivedPath(drv, OutputsSpec(frozenset({"nope"})))], lab.settings(), lab.events)
+
+
+def test_a_failed_builder_shows_its_last_lines(lab: Lab) -> None:
+    drv = lab.derivation("for i in 1 2 3 4; do echo line $i; done; exit 3")
+    error = failure(lab, drv, log_lines=2)
+    assert error.exit_status == 100
+    assert error.message == textwrap.dedent(f"""\
+        Cannot build '{lab.store.show(drv)}'.
+        Reason: builder failed with exit code 3.
+        Output paths:
+          {lab.store.show(lab.store.query_derivation_outputs(drv)["out"] or drv)}
+        Last 2 log lines:
+        > line 3
+        > line 4
+        For full logs, run:
+          frazil log {lab.store.show(drv)}""")
+    assert lab.left_over() == []
+    log = read_log(lab.store.config.log_dir, drv.base)
+    assert log == b"line 1\nline 2\nline 3\nline 4\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "settings", "status", "words"),
+    [
+        ("exit 0", {}, 1, "failed to produce output path for output 'out'"),
+        ("kill -9 $$; sleep 5; exit 1", {"timeout": 1}, 101, "timed out after 1 seconds"),
+        ("sleep 20", {"max_silent_time": 1}, 101, "timed out after 1 seconds"),
+        ("while :; do echo aaaa; done", {"max_build_log_size": 100}, 1, "killed after writing more than 100 bytes"),
+        ("exec >&- 2>&-; sleep 20", {}, 100, "builder failed due to signal 9"),
+        ("mkfifo $out", {}, 1, "has an unsupported type"),
+        ("echo > $out; chmod 666 $out", {}, 1, "suspicious ownership or permission"),
+    ],
+)
+def test_ways_to_fail(lab: Lab, script: str, settings: dict[str, object], status: int, words: str) -> None:
+    error = failure(lab, lab.derivation(script), **settings)
+    assert (error.exit_status, words in error.message) == (status, True), error.message
+    assert lab.left_over() == []
+
+
+def test_a_builder_that_is_not_there(lab: Lab) -> None:
+    error = failure(lab, lab.derivation("", builder="/nonexistent/program"))
+    assert error.exit_status == 100
+    assert "> executing '/nonexistent/program': No such file or directory" in error.message
+
+
+def test_foreign_platforms_and_features_are_refused(lab: Lab) -> None:
+    error = failure(lab, lab.derivation("", platform="mips-linux"))
+    assert "Required system: 'mips-linux'" in error.message
+    error = failure(lab, lab.derivation("", requiredSystemFeatures="quantum"))
+    assert "Required features: {quantum}" in error.message
+    assert "local builds are disabled" in failure(lab, lab.derivation("echo > $out"), max_jobs=0).message
+
+
+def test_a_failed_dependency_is_logged_and_named(lab: Lab) -> None:
+    broken = lab.derivation("exit 1", name="broken")
+    top = lab.derivation("echo > $out", name="top", needs=[broken])
+    error = failure(lab, top)
+    assert error.exit_status == 100
+    assert error.message.startswith(f"Cannot build '{lab.store.show(top)}'.\nReason: 1 dependency failed.")
+    (logged,) = [text for level, text in lab.events.messages if level == Verbosity.ERROR]
+    assert logged.startswith(f"error: Cannot build '{lab.store.show(broken)}'.")
+
+
+def test_keep_going_builds_what_it_can(lab: Lab) -> None:
+    bad = [lab.derivation(f"echo {i}; exit 1", name=f"bad{i}") for i in range(2)]
+    good = lab.derivation("echo fine > $out", name="good")
+    top = lab.derivation("echo > $out", name="top", needs=[*bad, good])
+    assert "Reason: 1 dependency failed." in failure(lab, top).message
+    error = failure(lab, top, keep_going=True)
+    assert "Reason: 2 dependencies failed." in error.message
+    path = lab.store.query_derivation_outputs(good)["out"]
+    assert path is not None
+    assert lab.store.is_valid(path)
+    error = failure(lab, *bad, keep_going=True)
+    assert error.message == f"build of '{lab.store.show(bad[0])}^*', '{lab.store.show(bad[1])}^*' failed" or (
+        error.message == f"build of '{lab.store.show(bad[1])}^*', '{lab.store.show(bad[0])}^*' failed"
+    )
+
+
+def test_two_run_at_once_but_no_more_than_allowed(lab: Lab) -> None:
+    pair = [lab.derivation(f"sleep 0.4; echo {i} > $out", name=f"p{i}") for i in range(2)]
+    start = time.monotonic()
+    lab.build(*pair, max_jobs=2)
+    assert time.monotonic() - start < 0.8
+    pair = [lab.derivation(f"sleep 0.3; echo {i} > $out", name=f"s{i}") for i in range(2)]
+    start = time.monotonic()
+    lab.build(*pair, max_jobs=1)
+    assert time.monotonic() - start >= 0.6
+
+
+def test_the_first_failure_ends_the_others(lab: Lab) -> None:
+    slow = lab.derivation("sleep 30; echo > $out", name="slow")
+    fast = lab.derivation("exit 1", name="fast")
+    start = time.monotonic()
+    error = failure(lab, slow, fast, max_jobs=2)
+    assert time.monotonic() - start < 5
+    assert "fast.drv" in error.message
+    assert lab.left_over() == []
+
+
+def test_fixed_outputs(lab: Lab) -> None:
+    right = lab.derivation("printf hello > $out", fixed=HELLO)
+    (result,) = lab.build(right)
+    assert lab.store.query_info(result.outputs["out"]).content_address == HELLO
+    wrong = lab.derivation("printf other > $out", name="wrong", fixed=HELLO)
+    error = failure(lab, wrong)
+    got = Hash.of("sha256", b"other").sri
+    assert error.message == (
+        f"hash mismatch in fixed-output derivation '{lab.store.show(wrong)}':\n"
+        f"  specified: {HELLO.hash.sri}\n     got:    {got}"
+    )
+    assert error.exit_status == 102
+    executable = lab.derivation("printf hello > $out; chmod +x $out", name="exe", fixed=HELLO)
+    assert "should be a non-executable regular file" in failure(lab, executable).message
+
+
+def test_two_derivations_with_the_same_output(lab: Lab) -> None:
+    pair = [lab.derivation(f": {i}; printf hello > $out", fixed=HELLO) for i in range(2)]
+    results = lab.build(*pair, max_jobs=2)
+    assert results[0].outputs == results[1].outputs
+
+
+def test_checking_finds_differences(lab: Lab) -> None:
+    steady = lab.derivation("echo $out > $out", name="steady")
+    with pytest.raises(BuildError, match="not valid, so checking is not possible"):
+        lab.build(steady, mode="check")
+    lab.build(steady)
+    assert lab.build(steady, mode="check")[0].succeeded
+    random = lab.derivation("cat /proc/sys/kernel/random/uuid > $out", name="random")
+    (result,) = lab.build(random)
+    error = failure(lab, random, mode="check")
+    assert error.exit_status == 104
+    assert "may not be deterministic: output" in error.message
+    kept = Path(f"{lab.real(result)}.check")
+    assert not kept.exists()
+    failure(lab, random, mode="check", keep_failed=True)
+    assert kept.read_text() != lab.real(result).read_text()
+    assert lab.store.verify(check_contents=True)
+
+
+def test_repairing_mends_what_was_damaged(lab: Lab) -> None:
+    drv = lab.derivation("echo right > $out")
+    (result,) = lab.build(drv)
+    path = lab.real(result)
+    path.chmod(0o644)
+    path.write_text("wrong")
+    lab.build(drv)
+    assert path.read_text() == "wrong"
+    lab.build(drv, mode="repair")
+    assert path.read_text() == "right\n"
+
+
+def test_kept_build_directories(lab: Lab) -> None:
+    failure(lab, lab.derivation("echo evidence > file; exit 1"), keep_failed=True)
+    (note,) = [text for _, text in lab.events.messages if text.startswith("note: keeping")]
+    folder = Path(note.split('"')[1])
+    assert (folder / "file").read_text() == "evidence\n"
+    lab.build(lab.derivation("echo > $out"))  # does not take it for a left-over
+    assert folder.exists()
+
+
+def test_floating_outputs_need_their_feature(lab: Lab) -> None:
+    drv = lab.derivation("echo > $out", outputs={"out": Floating("nar", "sha256")}, out=placeholder("out"))
+    with pytest.raises(UsageError, match="experimental Nix feature 'ca-derivations' is disabled"):
+        lab.build(drv)
+
+
+def test_floating_outputs_are_found_by_their_contents(lab: Lab) -> None:
+    features = {"experimental_features": frozenset({"ca-derivations"}), "max_jobs": 1}
+
+    def floating(script: str) -> StorePath:
+        return lab.derivation(script, outputs={"out": Floating("nar", "sha256")}, out=placeholder("out"))
+
+    pair = [floating(f": {i}; mkdir $out; echo $out > $out/self") for i in range(2)]
+    first, second = lab.build(*pair, **features)
+    assert first.outputs == second.outputs
+    path = first.outputs["out"]
+    assert (lab.real(first) / "self").read_text().strip() == lab.store.show(path)
+    info = lab.store.query_info(path)
+    assert info.references == {path}
+    assert info.is_content_addressed(lab.store.directory)
+    tops = [
+        lab.derivation(
+            f"read x < {unknown_output_placeholder(drv, 'out')}/self; echo $x > $out", name="top", needs=[drv]
+        )
+        for drv in pair
+    ]
+    results = lab.build(*tops, **features)
+    assert results[0].outputs == results[1].outputs
+    assert lab.real(results[0]).read_text().strip() == lab.store.show(path)
+    assert lab.build(tops[0], **features)[0].status is Status.ALREADY_VALID
+    assert lab.store.verify(check_contents=True)
+
+
+def test_missing_inputs(lab: Lab) -> None:
+    absent = StorePath("0" * 32, "absent")
+    from frazil.build.scheduler import realise
+
+    with pytest.raises(BuildFailed, match="does not exist and cannot be created"):
+        realise(lab.store, [DerivedPath(absent)], lab.settings(), lab.events)
+
+
+def test_phases_and_messages_in_the_log(lab: Lab) -> None:
+    script = """
+        echo '@nix {"action":"setPhase","phase":"buildPhase"}'
+        echo '@nix {"action":"msg","level":1,"msg":"careful"}'
+        echo '@nix {broken'
+        printf 'progress 1\\rprogress 2\\n'
+        printf 'no end'; echo > $out"""
+    lab.build(lab.derivation(script))
+    assert lab.events.phases == ["buildPhase"]
+    assert (Verbosity.WARN, "careful") in lab.events.messages
+    assert lab.events.lines == ["@nix {broken", "progress 2", "no end"]
+
+
+RUNNER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from build.support import Lab
+from frazil.store.path import StorePath, placeholder, unknown_output_placeholder
+lab = Lab(Path({root!r}))
+print("ready", flush=True)
+lab.build(StorePath.from_base({base!r}))
+lab.store.close()
+"""
+
+
+def start_process(lab: Lab, drv: StorePath) -> subprocess.Popen[str]:
+    code = RUNNER.format(tests=str(Path(__file__).parent.parent), root=str(lab.root), base=drv.base)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.stdout.close()
+    return process
+
+
+def wait_for(condition: object, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def processes_with(mark: str) -> list[str]:
+    found = []
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            command = Path(f"/proc/{number}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if mark.encode() in command and b"python" not in command:
+            found.append(number)
+    return found
+
+
+def test_a_kill_takes_the_builder_along_and_leaves_a_whole_store(lab: Lab) -> None:
+    mark = f"77.{os.getpid()}"
+    drv = lab.derivation(f"sleep {mark} & mkdir $out; sleep {mark}")
+    process = start_process(lab, drv)
+    wait_for(lambda: len(processes_with(f"sleep\0{mark}")) >= 2 or len(processes_with(mark)) >= 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not processes_with(mark))
+    assert lab.left_over()
+    lab.build(lab.derivation("echo > $out", name="other"))
+    assert [name for name in lab.left_over() if not name.endswith(".chroot")] == []
+    assert lab.store.verify(check_contents=True)
+    path = lab.store.query_derivation_outputs(drv)["out"]
+    assert path is not None
+    assert not lab.store.is_registered(path)
+
+
+def test_an_interrupt_cleans_up(lab: Lab) -> None:
+    mark = f"78.{os.getpid()}"
+    drv = lab.derivation(f"sleep {mark}")
+    process = start_process(lab, drv)
+    wait_for(lambda: processes_with(mark))
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    wait_for(lambda: not processes_with(mark))
+    assert lab.left_over() == []
+
+
+def test_two_processes_build_one_path_once(lab: Lab) -> None:
+    counter = lab.root / "counter"
+    counter.mkdir()
+    counter.chmod(0o777)
+    drv = lab.derivation("echo built; sleep 0.5; echo > $out; cat /proc/sys/kernel/random/uuid >> $out")
+    processes = [start_process(lab, drv) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    (result,) = lab.build(drv)
+    assert result.status is Status.ALREADY_VALID
+    assert lab.store.verify(check_contents=True)
+    assert not [name for name in os.listdir(lab.store.config.real_store_dir) if name.endswith(".lock")]
