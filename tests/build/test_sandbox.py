@@ -1,0 +1,232 @@
+"""What a builder can see and do, tried by hostile ones."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from frazil.build.errors import BuildError, BuildFailed, SandboxError, SandboxUnavailable, sandbox_error
+from frazil.build.sandbox import Mount, check_target, identity
+from frazil.digest import Hash
+from frazil.store.content_address import ContentAddress
+
+from .support import Lab
+
+HELLO = ContentAddress("flat", Hash.of("sha256", b"hello"))
+
+
+def test_only_declared_inputs_are_there(lab: Lab) -> None:
+    secret = lab.store.add_text("secret", b"treasure")
+    known = lab.store.add_text("known", b"allowed")
+    script = f"ls /nix/store > $out; cat {lab.store.show(known)} >> $out; cat {lab.store.show(secret)} 2>&1 >> $out"
+    (result,) = lab.build(lab.derivation(script + "; true", sources=[known]))
+    text = lab.real(result).read_text()
+    assert "allowed" in text
+    assert "treasure" not in text
+    assert secret.base not in text
+    assert "No such file or directory" in lab.events.lines[0]
+
+
+def test_the_host_is_out_of_sight(lab: Lab) -> None:
+    text = lab.build_text("ls -a / /etc /dev /tmp /build > $out; echo $$ >> $out; ls /proc | grep -c '^[0-9]' >> $out")
+    shown = text.split()
+    for name in ("home", "root", "usr", "sys", "var", "shadow", ".old-root"):
+        assert name not in shown
+    assert {"passwd", "group", "hosts", "null", "urandom", "ptmx", "shm", "fd"} <= set(shown)
+    lines = text.splitlines()
+    assert lines[-2] == "1"
+    assert int(lines[-1]) <= 3
+
+
+def test_who_the_builder_is(lab: Lab) -> None:
+    text = lab.build_text(
+        "id -u > $out; id -g >> $out; hostname >> $out; umask >> $out; pwd >> $out; ulimit -c >> $out"
+    )
+    assert text.split() == ["1000", "100", "localhost", "0022", "/build", "0"]
+    text = lab.build_text("grep -i 'cap[pe]\\|NoNewPrivs\\|Seccomp:' /proc/self/status > $out", name="caps")
+    values = dict(line.split(":\t") for line in text.splitlines())
+    assert values == {
+        "CapPrm": "0" * 16,
+        "CapEff": "0" * 16,
+        "NoNewPrivs": "1",
+        "Seccomp": "2",
+    }
+
+
+def test_inputs_cannot_be_changed(lab: Lab) -> None:
+    first = lab.derivation("mkdir $out; echo pure > $out/f", name="first")
+    second = lab.derivation(
+        "chmod -R u+w @first@; echo evil > @first@/f; echo evil > @first@/g; rm -rf @first@; echo done > $out",
+        name="second",
+        needs=[first],
+    )
+    lab.build(second)
+    assert any("Read-only file system" in line for line in lab.events.lines)
+    assert lab.store.verify(check_contents=True)
+
+
+def test_what_lies_in_the_background_dies(lab: Lab) -> None:
+    mark = f"79.{os.getpid()}"
+    start = time.monotonic()
+    lab.build(lab.derivation(f"(setsid sleep {mark} &) ; sleep {mark} & echo > $out"))
+    assert time.monotonic() - start < 5
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            assert f"sleep\0{mark}".encode() not in Path(f"/proc/{number}/cmdline").read_bytes()
+        except OSError:
+            continue
+
+
+def test_special_bits_and_attributes_are_refused(lab: Lab) -> None:
+    script = "echo > $out; chmod u+s $out || echo no > $out; chmod g+s /build || echo no >> $out; chmod 755 $out"
+    (result,) = lab.build(lab.derivation(script))
+    assert lab.real(result).read_text() == "no\nno\n"
+    mode = lab.real(result).stat().st_mode
+    assert stat.S_IMODE(mode) == 0o555
+    assert lab.real(result).stat().st_mtime == 1
+    assert lab.real(result).stat().st_uid == os.geteuid()
+
+
+def test_kernel_settings_cannot_be_written(lab: Lab) -> None:
+    lab.build(lab.derivation("echo x > /proc/sys/kernel/core_pattern; echo x > /etc/test; echo > /x; echo > $out"))
+    assert len(lab.events.lines) == 3
+    assert "/etc/test: Permission denied" in lab.events.lines[1]
+
+
+def test_the_network_is_for_fixed_outputs(lab: Lab) -> None:
+    assert lab.build_text("ls /sys/class/net 2>/dev/null; grep -c : /proc/net/dev > $out") == "1\n"
+    fixed = lab.derivation("test -e /etc/nsswitch.conf && printf hello > $out", fixed=HELLO, name="fixed")
+    assert lab.build(fixed)[0].succeeded
+
+
+def test_outputs_that_are_links(lab: Lab) -> None:
+    outside = lab.derivation("ln -s /etc/passwd $out", name="outside")
+    (result,) = lab.build(outside)
+    assert os.readlink(lab.real(result)) == "/etc/passwd"
+    assert lab.store.verify(check_contents=True)
+
+
+def test_hard_links_inside_are_fine(lab: Lab) -> None:
+    lab.build(lab.derivation("mkdir $out; echo x > $out/a; ln $out/a $out/b"))
+    assert lab.store.verify(check_contents=True)
+
+
+def test_the_terminal(lab: Lab) -> None:
+    lab.build(lab.derivation("test -t 1 && test -t 2 && ! test -t 0 && echo yes; echo > $out"))
+    assert lab.events.lines == ["yes"]
+
+
+def test_secrets_of_this_process_stay_here(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "treasure")
+    text = lab.build_text("env > $out; ls /proc/self/fd >> $out")
+    assert "treasure" not in text
+    impure = lab.derivation(
+        "test $SECRET = treasure && printf hello > $out", fixed=HELLO, impureEnvVars="SECRET", name="impure"
+    )
+    assert lab.build(impure)[0].succeeded
+
+
+def test_more_paths_on_request(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("shown")
+    (tmp_path / "data").chmod(0o644)
+    tmp_path.chmod(0o755)
+    paths = (f"/here/data={tmp_path}/data", "/nowhere/at/all?")
+    (result,) = lab.build(lab.derivation("cat /here/data > $out"), sandbox_paths=paths)
+    assert lab.real(result).read_text() == "shown"
+    with pytest.raises(SandboxError, match="getting attributes of path /nowhere/at/all: No such file"):
+        lab.build(lab.derivation("echo > $out", name="other"), sandbox_paths=("/nowhere/at/all",))
+    assert lab.left_over() == []
+
+
+@pytest.mark.parametrize("target", ["/foo/..", "/foo/.", "/..", "/.", "/"])
+def test_targets_with_a_bad_last_name(target: str) -> None:
+    with pytest.raises(SandboxError, match="invalid filename"):
+        check_target(target, "/etc/passwd")
+
+
+@pytest.mark.parametrize("target", ["/../escape", "/foo/../../escape", "//foo///.//../../escape", "/a/b/../../../x"])
+def test_targets_that_leave_the_root(target: str) -> None:
+    with pytest.raises(SandboxError, match="escapes the chroot"):
+        check_target(target, "/etc/passwd")
+
+
+def test_targets_with_a_slash_at_the_end(tmp_path: Path) -> None:
+    assert check_target("//a/./b/", str(tmp_path)) == "/a/b"
+    with pytest.raises(SandboxError, match=r"creating regular file.*: No such file or directory"):
+        check_target("/a/", "/etc/passwd")
+    with pytest.raises(SandboxError, match="escapes the chroot"):
+        check_target("/foo/../", str(tmp_path))
+
+
+def test_refusals_of_the_whole_sandbox(plain_lab: Lab) -> None:
+    drv = plain_lab.derivation("echo > $out", __noChroot="1")
+    with pytest.raises(BuildError, match="has '__noChroot' set, but that's not allowed"):
+        plain_lab.build(drv)
+    assert plain_lab.build(drv, sandbox="relaxed")[0].succeeded
+    impure = plain_lab.derivation("echo > $out", name="impure", __impureHostDeps="/etc/hostname")
+    with pytest.raises(BuildError, match="requested impure path '/etc/hostname'"):
+        plain_lab.build(impure)
+
+
+def test_without_a_sandbox(plain_lab: Lab) -> None:
+    mark = f"80.{os.getpid()}"
+    script = (
+        f"/bin/sleep {mark} & echo $out $NIX_BUILD_TOP > $out; echo $HOME; "
+        "read x < /proc/sys/kernel/random/uuid; echo $x >> $out"
+    )
+    (result,) = plain_lab.build(plain_lab.derivation(script), sandbox="false")
+    text = plain_lab.real(result).read_text()
+    assert plain_lab.store.show(result.outputs["out"]) in text
+    assert plain_lab.store.config.state_dir + "/builds/" in text
+    assert plain_lab.events.lines == ["/homeless-shelter"]
+    assert plain_lab.left_over() == []
+    drv = plain_lab.store.query_info(result.outputs["out"]).deriver
+    assert drv is not None
+    with pytest.raises(BuildFailed, match="may not be deterministic"):
+        plain_lab.build(drv, sandbox="false", mode="check")
+    assert plain_lab.store.verify(check_contents=True)
+    assert sorted(os.listdir(plain_lab.store.config.real_store_dir)) == sorted(
+        [".links", drv.base, result.outputs["out"].base]
+    )
+
+
+def test_a_machine_without_namespaces_is_refused_clearly() -> None:
+    error = sandbox_error(OSError(28, "creating namespaces"))
+    assert isinstance(error, SandboxUnavailable)
+    assert "creating namespaces: No space left on device" in error.message
+    assert "sandbox-fallback" in (error.hint or "")
+
+
+def test_an_unavailable_sandbox_falls_back_only_when_asked(plain_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    from frazil.build import _sandbox as native
+    from frazil.build import sandbox
+
+    real = native.spawn
+
+    def spawn(**arguments: object) -> int:
+        if arguments["namespaces"]:
+            raise native.SetupError(1, "creating namespaces")
+        return real(**arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sandbox.native, "spawn", spawn)
+    with pytest.raises(SandboxUnavailable):
+        plain_lab.build(plain_lab.derivation("echo > $out"))
+    assert plain_lab.build(plain_lab.derivation("echo > $out"), sandbox_fallback=True)[0].succeeded
+    assert any("auto-disabling sandboxing" in text for _, text in plain_lab.events.messages)
+
+
+def test_root_lends_builders_another_identity() -> None:
+    who = identity()
+    if os.geteuid() == 0 and who.host is not None:
+        assert who.host not in (0, 1000)
+        assert who.uid == 1000
+    else:
+        assert who.uid == -1
+
+
+def test_mounts_are_values() -> None:
+    assert Mount("/a", "/b") == Mount("/a", "/b", optional=False, read_only=False)
