@@ -65,12 +65,8 @@ def test_a_deleted_lock_file_is_no_lock(tmp_path: Path) -> None:
 def test_death_releases(tmp_path: Path) -> None:
     path = str(tmp_path / "p")
     program = (
-        "import sys
-from frazil.store.locks import PathLocks
-"
-        "PathLocks([sys.argv[1]]).acquire()
-print('x', flush=True)
-sys.stdin.read()"
+        "import sys\nfrom frazil.store.locks import PathLocks\n"
+        "PathLocks([sys.argv[1]]).acquire()\nprint('x', flush=True)\nsys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
