@@ -99,7 +99,7 @@ def revision(attributes: Mapping[str, object]) -> str | None:
     value = optional_text(attributes, "rev")
     if value is None:
         return None
-    if len(value) == 40 and _REVISION_DIGITS.issuperset(value):
+    if len(value) in (40, 64) and _REVISION_DIGITS.issuperset(value):
         return value.lower()
     return parse_revision(value).digest.hex()
 

@@ -191,9 +191,8 @@ def find_changes(tree: WorkTree) -> list[bytes]:
     for entry, stamp in tree.entries():
         if entry.mode == MODE_GITLINK or entry.assume_valid:
             continue
-        if not stamp[_MODE]:  # left out by a sparse checkout too: the tree is not that of the commit
-            changed.append(entry.path)
-        elif entry.stage or entry.intent_to_add or not _same_kind(entry, stamp[_MODE], trust_mode):
+        # A file that a sparse checkout leaves out counts as missing: the tree is not that of the commit.
+        if entry.stage or entry.intent_to_add or not _same_kind(entry, stamp[_MODE], trust_mode):
             changed.append(entry.path)
         elif not _same_stamp(entry, stamp) or entry.stamp[2] >= index_time:
             suspects.append(entry)

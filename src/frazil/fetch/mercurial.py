@@ -108,7 +108,9 @@ def _add_commit(place: str, name: str, result: InputAttributes, context: FetchCo
     with locked(clone, context):
         _update_clone(place, clone, asked, context)
         wanted = asked or attr.text(result, "ref")
-        fields = run_hg(["log", "-R", clone, "-r", wanted, "--template", "{node} {rev} {branch}"]).split(b" ", 2)
+        fields = (
+            run_hg(["log", "-R", clone, "-r", wanted, "--template", "{node} {rev} {branch}"]).strip().split(b" ", 2)
+        )
         revision = os.fsdecode(fields[0])
         if len(fields) != 3 or not is_revision(revision) or not fields[1].isdigit():
             raise MercurialError(f"unexpected answer of Mercurial about '{place}'")
