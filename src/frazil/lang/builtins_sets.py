@@ -6,6 +6,7 @@ In and out: values of the language. Positions of attributes are kept where Nix k
 
 import cython
 from cython.cimports.frazil.lang.runtime import (
+    map_shaped,
     delayed_call2,
     delayed_member,
     force,
@@ -205,16 +206,11 @@ def builtin_function_args(state: State, arguments: list):
 def builtin_map_attrs(state: State, arguments: list):
     attrs: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.mapAttrs")
     function = arguments[0]
+    if attrs.shape is not None:
+        return map_shaped(state, function, attrs)
     table: dict = {}
-    if attrs.table is not None:
-        for name, value in attrs.table.items():
-            table[name] = delayed_member(state, function, name, value)
-    else:
-        values = attrs.raw_values()
-        i: cython.Py_ssize_t = 0
-        for name in attrs.shape.names:
-            table[name] = delayed_member(state, function, name, values[i])
-            i += 1
+    for name, value in attrs.table.items():
+        table[name] = delayed_call2(state, function, name, value)
     return attrs_from_dict(table)
 
 

@@ -33,6 +33,8 @@ from cython.cimports.frazil.lang.values import (
     Thunk,
     attrs_from_dict,
     new_env,
+    new_slots,
+    set_slot,
 )
 
 from frazil.lang.errors import EvalBaseError, EvalError, MissingArgument, MissingAttribute, TypeMismatch, byte_string
@@ -53,6 +55,15 @@ STRING_ORIGIN = byte_string("«string»")
 
 ROOT = cython.declare(Env, new_env(None, None))
 ROOT = new_env(None, None)
+
+
+def scope_env(values):
+    """An environment whose slots hold these values."""
+    slots: object = new_slots(len(values), MISSING)
+    i: cython.Py_ssize_t
+    for i in range(len(values)):
+        set_slot(slots, i, values[i])
+    return new_env(None, slots)
 
 
 @cython.cclass
@@ -145,7 +156,7 @@ class Evaluator(State):
         """An expression that may use the names of a mapping before the global ones."""
         names = {name: i for i, name in enumerate(scope)}
         return self.parse_text(
-            text, base_directory, origin, False, Scope(None, names, None), new_env(None, list(scope.values()))
+            text, base_directory, origin, False, Scope(None, names, None), scope_env(list(scope.values()))
         )
 
     def parse_bindings(self, text, base_directory, scope, origin=STRING_ORIGIN):
@@ -155,7 +166,7 @@ class Evaluator(State):
         parser = Parser(self, data, base, base_directory)
         expr: Expr = parser.parse_definitions()
         names = {name: i for i, name in enumerate(scope)}
-        return self.bound(parser, expr, Scope(None, names, None), new_env(None, list(scope.values())), None)
+        return self.bound(parser, expr, Scope(None, names, None), scope_env(list(scope.values())), None)
 
     def parse_at(self, path, scope, env):
         text = self.effects.read_file(path)
@@ -264,7 +275,7 @@ class Evaluator(State):
         path = self.resolve_expression_path(path)
         attrs: Attrs = scope
         names = {name: i for i, name in enumerate(attrs.names())}
-        parsed = self.parse_at(path, Scope(None, names, None), new_env(None, attrs.raw_values()))
+        parsed = self.parse_at(path, Scope(None, names, None), scope_env(attrs.raw_values()))
         return self.evaluate(parsed)
 
     def reset_file_cache(self):

@@ -151,6 +151,12 @@ cdef class Call1(CallNode):
 
 
 @cython.final
+cdef class Call2(CallNode):
+    cdef Expr first
+    cdef Expr second
+
+
+@cython.final
 cdef class CallMany(CallNode):
     pass
 
@@ -166,6 +172,7 @@ cdef class Select(Expr):
     cdef readonly Expr subject
     cdef readonly list path
     cdef readonly Expr default
+    cdef object failed(self, Env env, Py_ssize_t where, Py_ssize_t resolved)
 
 
 @cython.final

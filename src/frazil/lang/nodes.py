@@ -11,6 +11,7 @@ import sys
 import cython
 from cython.cimports.frazil.lang.runtime import (
     add_trace,
+    call_primop,
     call_value,
     coerce,
     equal_values,
@@ -1049,6 +1050,11 @@ class CallNode(Expr):
             one: Call1 = Call1.__new__(Call1)
             one.argument = arguments[0]
             result = one
+        elif len(arguments) == 2:
+            two: Call2 = Call2.__new__(Call2)
+            two.first = arguments[0]
+            two.second = arguments[1]
+            result = two
         else:
             result = CallMany.__new__(CallMany)
         result.state = self.state
@@ -1056,6 +1062,15 @@ class CallNode(Expr):
         result.function = function
         result.arguments = arguments
         return result
+
+
+@cython.cfunc
+@cython.inline
+def check_depth(state: State, pos: cython.Py_ssize_t) -> cython.bint:
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, pos)
+    state.call_depth += 1
+    return True
 
 
 @cython.final
@@ -1068,23 +1083,63 @@ class Call1(CallNode):
         state = self.state
         function: object = self.function.eval(env)
         argument: object = self.argument.delay(env)
-        if state.call_depth > state.max_call_depth or stack_is_low():
-            raise stack_overflow(state, self.pos)
+        check_depth(state, self.pos)
+        value: object
         if type(function) is Lambda:
-            state.call_depth += 1
-            value: object = cython.cast(Lambda, function).expr.apply(
-                cython.cast(Lambda, function).env, argument, self.pos
-            )
+            value = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument, self.pos)
+        elif type(function) is Primop and cython.cast(Primop, function).arity == 1:
+            value = call_primop(state, function, [argument], self.pos)
+        else:
             state.call_depth -= 1
-            return value
-        return call_value(state, function, [argument], self.pos)
+            return call_value(state, function, [argument], self.pos)
+        state.call_depth -= 1
+        return value
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Call2(CallNode):
+    """`f a b`."""
+
+    def eval(self, env):
+        state = self.state
+        current: object = self.function.eval(env)
+        first: object = self.first.delay(env)
+        second: object = self.second.delay(env)
+        check_depth(state, self.pos)
+        if type(current) is Lambda:
+            function: LambdaExpr = cython.cast(Lambda, current).expr
+            body: object = None
+            if type(function) is SimpleLambda:
+                body = cython.cast(SimpleLambda, function).body
+            # A function that only returns a function needs no function value in between.
+            if type(body) is SimpleLambda or type(body) is FormalsLambda:
+                current = cython.cast(LambdaExpr, body).apply(
+                    new_env(cython.cast(Lambda, current).env, first), second, self.pos
+                )
+                state.call_depth -= 1
+                return current
+            current = function.apply(cython.cast(Lambda, current).env, first, self.pos)
+            if type(current) is Lambda:
+                current = cython.cast(Lambda, current).expr.apply(cython.cast(Lambda, current).env, second, self.pos)
+                state.call_depth -= 1
+                return current
+            state.call_depth -= 1
+            return call_value(state, current, [second], self.pos)
+        if type(current) is Primop and cython.cast(Primop, current).arity == 2:
+            current = call_primop(state, current, [first, second], self.pos)
+            state.call_depth -= 1
+            return current
+        state.call_depth -= 1
+        return call_value(state, current, [first, second], self.pos)
 
 
 @cython.final
 @cython.no_gc
 @cython.cclass
 class CallMany(CallNode):
-    """`f a b …`."""
+    """`f a b c …`."""
 
     def eval(self, env):
         state = self.state
@@ -1097,15 +1152,12 @@ class CallMany(CallNode):
             arguments[i] = cython.cast(Expr, exprs[i]).delay(env)
         if type(current) is not Lambda:
             return call_value(state, current, arguments, self.pos)
-        if state.call_depth > state.max_call_depth or stack_is_low():
-            raise stack_overflow(state, self.pos)
-        state.call_depth += 1
+        check_depth(state, self.pos)
         function: LambdaExpr = cython.cast(Lambda, current).expr
         up: Env = cython.cast(Lambda, current).env
         last: cython.Py_ssize_t = count - 1
         i = 0
         while True:
-            # A function that only returns a function needs no function value in between.
             while i < last and type(function) is SimpleLambda:
                 body: Expr = cython.cast(SimpleLambda, function).body
                 if type(body) is not SimpleLambda and type(body) is not FormalsLambda:
@@ -1327,55 +1379,44 @@ class Select(Expr):
     def eval(self, env):
         value: object = traced_eval(self.subject, env, "while selecting an attribute")
         state = self.state
-        where: cython.Py_ssize_t = 0
+        holder: Attrs = None
         resolved: cython.Py_ssize_t = 0
         found: object = None
         name: str = None
+        holder_name: str = None
         done: cython.bint = False
-        use_default: cython.bint = False
+        path = self.path
+        default: Expr = self.default
+        i: cython.Py_ssize_t
         try:
-            for item in self.path:
-                name = path_name(state, item, env)
-                value = finished(value, self.pos)
+            for i in range(len(path)):
+                name = path_name(state, path[i], env)
+                if type(value) is Thunk:
+                    value = finished(value, self.pos)
                 if type(value) is not Attrs:
-                    if self.default is not None:
-                        use_default = True
+                    if default is not None:
+                        value = MISSING
                         break
                     raise not_a_set(state, value, self.pos)
                 found = cython.cast(Attrs, value).lookup(name)
                 if found is MISSING:
-                    if self.default is not None:
-                        use_default = True
+                    if default is not None:
+                        value = MISSING
                         break
                     raise missing_attribute(state, value, name)
+                holder = cython.cast(Attrs, value)
+                holder_name = name
                 resolved += 1
-                where = cython.cast(Attrs, value).position(name) if self.default is None else 0
                 value = found
-            if not use_default:
-                value = finished(value, where if where else self.pos)
-            else:
-                value = self.default.eval(env)
+            if value is MISSING:
+                value = default.eval(env)
+            elif type(value) is Thunk:
+                value = finished(value, self.pos)
             done = True
         finally:
             if not done:
-                if resolved and where == 0 and self.default is not None:
-                    where = self.definition(env, resolved)
-                self.failed(env, where, resolved)
+                self.failed(env, 0 if holder is None else holder.position(holder_name), resolved)
         return value
-
-    def definition(self, env, resolved):
-        """Where the last attribute that was found is defined."""
-        try:
-            value = self.subject.eval(env)
-            where = 0
-            for item in self.path[:resolved]:
-                attrs = finished(value, 0)
-                name = path_name(self.state, item, env)
-                where = attrs.position(name)
-                value = attrs.lookup(name)
-            return where
-        except EvalBaseError:
-            return 0
 
     def failed(self, env, where, resolved):
         state = self.state

@@ -26,6 +26,7 @@ cpdef object call_many(State state, object function, list arguments)
 cpdef Thunk delayed_call(State state, object function, object argument)
 cpdef Thunk delayed_call2(State state, object function, object argument1, object argument2)
 cdef Thunk delayed_member(State state, object function, str name, object value)
+cdef Attrs map_shaped(State state, object function, Attrs attrs)
 cpdef Thunk lazy(object function)
 cpdef bint equal(State state, object left, object right) except -1
 cdef bint equal_cells(State state, object left, object right, Py_ssize_t pos) except -1

@@ -19,8 +19,12 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     PrimopApplication,
     Thunk,
+    get_slot,
+    new_attrs,
+    new_slots,
     new_thunk,
     run_thunk,
+    set_slot,
     stack_is_low,
     stack_overflow,
 )
@@ -34,9 +38,27 @@ class CallExpr(Expr):
     """A delayed call of values, as `map` makes them. `unplaced`: the function's own place is not the caller's."""
 
     def eval(self, env):
-        if self.argument2 is MISSING:
-            return call_value(self.state, self.function, [self.argument], self.pos)
-        return call_value(self.state, self.function, [self.argument, self.argument2], self.pos)
+        state = self.state
+        function: object = self.function
+        if type(function) is Thunk:
+            function = force_at(function, 0)
+            self.function = function
+        if type(function) is not Lambda:
+            if self.argument2 is MISSING:
+                return call_value(state, function, [self.argument], 0)
+            return call_value(state, function, [self.argument, self.argument2], 0)
+        if state.call_depth > state.max_call_depth or stack_is_low():
+            raise stack_overflow(state, 0)
+        state.call_depth += 1
+        value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, self.argument, 0)
+        if self.argument2 is not MISSING:
+            if type(value) is Lambda:
+                value = cython.cast(Lambda, value).expr.apply(cython.cast(Lambda, value).env, self.argument2, 0)
+            else:
+                state.call_depth -= 1
+                return call_value(state, value, [self.argument2], 0)
+        state.call_depth -= 1
+        return value
 
 
 @cython.no_gc
@@ -278,6 +300,19 @@ def delayed_member(state, function, name, value):
     expr.argument2 = value
     expr.unplaced = True
     return new_thunk(expr, None)
+
+
+def map_shaped(state, function, attrs):
+    """`mapAttrs` of a set that has a shape: the outcome has it too, but no positions."""
+    count: cython.Py_ssize_t = len(attrs.shape.names)
+    values: object = new_slots(count, MISSING)
+    names = attrs.shape.names
+    i: cython.Py_ssize_t
+    for i in range(count):
+        set_slot(values, i, delayed_call2(state, function, names[i], get_slot(attrs.values, i)))
+    result = new_attrs(attrs.shape, values, 0)
+    result.origin = None
+    return result
 
 
 def lazy(function):
