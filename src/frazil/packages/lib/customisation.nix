@@ -166,9 +166,12 @@ rec {
   makeScope =
     newScope: f:
     let
-      self = f self // {
+      self = {
         newScope = scope: newScope (self // scope);
         callPackage = self.newScope { };
+      }
+      // f self
+      // {
         overrideScope = overlay: makeScope newScope (lib.fixedPoints.extends overlay f);
         packages = f;
       };

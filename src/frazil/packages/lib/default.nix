@@ -55,10 +55,71 @@ let
         "strings"
         "trivial"
       ];
+      # Reached through the subject's name alone.
       hidden = [
         "architectures"
         "functionNames"
         "hasStorePathPrefix"
+        "assertEachOneOf"
+        "availableOn"
+        "charToInt"
+        "checkAssertWarn"
+        "codeName"
+        "collectModules"
+        "commonPrefix"
+        "commonPrefixLength"
+        "commonSuffixLength"
+        "defaultOrderPriority"
+        "defaultOverridePriority"
+        "defaultPriority"
+        "escapeC"
+        "escapeNixIdentifier"
+        "escapeNixString"
+        "filterOverrides'"
+        "findFirstIndex"
+        "floatToString"
+        "freeformOf"
+        "fromParts"
+        "haskellPathsInDir"
+        "importApply"
+        "isConvertibleWithToString"
+        "keywords"
+        "levenshtein"
+        "levenshteinAtMost"
+        "listFilesRecursive"
+        "literalCode"
+        "locateDominatingFile"
+        "longestValidPathPrefix"
+        "major"
+        "majorMinor"
+        "mergeAttrDefinitionsWithPrio"
+        "mergeTree"
+        "minor"
+        "mkAliasAndWrapDefsWithPriority"
+        "mkAliasIfDef"
+        "normalizePath"
+        "oldestSupportedRelease"
+        "pad"
+        "patch"
+        "platformMatch"
+        "release"
+        "renderOptionValue"
+        "resolveDefaultNix"
+        "revisionWithDefault"
+        "sanitizeDerivationName"
+        "shortRev"
+        "showDefs"
+        "storeDir"
+        "throwTestFailures"
+        "toCommandLine"
+        "toCommandLineGNU"
+        "toCommandLineShell"
+        "toCommandLineShellGNU"
+        "toGNUCommandLine"
+        "toGNUCommandLineShell"
+        "unionOfDisjoint"
+        "urlToName"
+        "versionSuffix"
       ];
     in
     removeAttrs spread hidden
@@ -85,6 +146,7 @@ let
         mkOptionType
         isOptionType
         defaultTypeMerge
+        defaultFunctor
         ;
       inherit (parts.generators) mkLuaInline;
       inherit (parts.systems) platforms;
@@ -112,6 +174,9 @@ let
       fakeSha256 = "0000000000000000000000000000000000000000000000000000000000000000";
       fakeSha512 = "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000";
       inherit (parts.attrsets) zipAttrsWith;
+      # Of names that two subjects have, the one that is meant.
+      inherit (parts.lists) replicate;
+      inherit (parts.debug) trace;
     };
   extensible =
     rattrs:

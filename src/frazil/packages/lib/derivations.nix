@@ -16,9 +16,9 @@
       type = "derivation";
       inherit (checked) outPath outputName drvPath name system;
       inherit outputs;
+      meta = if meta != null then meta else checked.meta;
     }
     // lib.genAttrs outputs (name: checked.${name})
-    // lib.optionalAttrs (meta != null) { inherit meta; }
     // passthru;
   optionalDrvAttr = condition: value: if condition then value else null;
   warnOnInstantiate =

@@ -139,27 +139,22 @@ rec {
         "__toString"
         "__pretty"
       ];
-      evalNext =
-        depth: v:
-        if depthLimit != null && depth > depthLimit then
-          if throwOnDepthLimit then
-            throw "Exceeded maximum eval-depth limit of ${toString depthLimit} while trying to evaluate with `generators.withRecursion'!"
-          else
-            (_: "<unevaluated>")
+      cut =
+        if throwOnDepthLimit then
+          throw "Exceeded maximum eval-depth limit of ${toString depthLimit} while trying to evaluate with `generators.withRecursion'!"
         else
-          lib.id;
+          "<unevaluated>";
+      child = depth: x: if depthLimit != null && depth > depthLimit then cut else go depth x;
       go =
         depth: v:
-        let
-          next = x: evalNext (depth + 1) x (transform (depth + 1) x);
-        in
         if builtins.isAttrs v then
-          builtins.mapAttrs (name: x: if builtins.elem name special then x else go (depth + 1) (evalNext depth x x)) v
+          builtins.mapAttrs (
+            name: x: if builtins.elem name special then (if depthLimit != null && depth + 1 > depthLimit then (_: cut) else x) else child (depth + 1) x
+          ) v
         else if builtins.isList v then
-          map (x: go (depth + 1) (evalNext depth x x)) v
+          map (child (depth + 1)) v
         else
-          evalNext depth v v;
-      transform = _: x: x;
+          v;
     in
     go 0 value;
 
@@ -180,7 +175,7 @@ rec {
         if builtins.isInt value then
           toString value
         else if builtins.isFloat value then
-          "~${toString value}"
+          builtins.toJSON value
         else if builtins.isString value then
           prettyString indent value
         else if value == true then
@@ -199,7 +194,7 @@ rec {
         else if builtins.isFunction value || (builtins.isAttrs value && value ? __functor && !(allowPrettyValues && value ? __pretty && value ? val)) then
           let
             arguments = lib.functionArgs value;
-            shown = concatStringsSep "," (lib.mapAttrsToList (name: optional: if optional then name + "?" else name) arguments);
+            shown = concatStringsSep ", " (lib.mapAttrsToList (name: optional: if optional then name + "?" else name) arguments);
           in
           if arguments == { } then "<function>" else "<function, args: {${shown}}>"
         else if builtins.isAttrs value then
@@ -258,22 +253,28 @@ rec {
         else if builtins.isString x || builtins.isPath x then
           "${indent}<string>${text (toString x)}</string>"
         else if builtins.isList x then
-          concatStringsSep "\n" ([ "${indent}<array>" ] ++ map (go (indent + "\t")) x ++ [ "${indent}</array>" ])
+          concatStringsSep "\n" [
+            "${indent}<array>"
+            (concatStringsSep "\n" (map (go (indent + "\t")) x))
+            "${indent}</array>"
+          ]
         else if builtins.isAttrs x then
-          concatStringsSep "\n" (
-            [ "${indent}<dict>" ]
-            ++ lib.concatMap (name: [
-              "${indent}\t<key>${text name}</key>"
-              (go (indent + "\t") x.${name})
-            ]) (builtins.filter (name: x.${name} != null) (builtins.attrNames x))
-            ++ [ "${indent}</dict>" ]
-          )
+          concatStringsSep "\n" [
+            "${indent}<dict>"
+            (concatStringsSep "\n" (
+              lib.concatMap (name: [
+                "${indent}\t<key>${text name}</key>"
+                (go (indent + "\t") x.${name})
+              ]) (builtins.filter (name: x.${name} != null) (builtins.attrNames x))
+            ))
+            "${indent}</dict>"
+          ]
         else
           abort "generators.toPlist: should never happen";
     in
     ''
       <?xml version="1.0" encoding="UTF-8"?>
-      <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+      <!DOCTYPE plist PUBLIC "-//Apple Computer//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
       <plist version="1.0">
       ${go "" value}
       </plist>'';
@@ -317,12 +318,12 @@ rec {
       open = if multiline then "\n${inner}" else " ";
       close = if multiline then "\n${indent}" else " ";
       nested = toLua (options // { indent = inner; asBindings = false; });
-      item = name: x: if builtins.isInt name then nested x else "[\"${name}\"] = ${nested x}";
+      item = name: x: if builtins.isInt name then nested x else "[${builtins.toJSON name}] = ${nested x}";
       items = concatStringsSep ",${open}";
       isInline = x: x._type or null == "lua-inline";
       binding =
         name: x:
-        if builtins.match "[A-Za-z_][A-Za-z0-9_]*" name == null then
+        if builtins.match "[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*" name == null then
           throw "attribute ${builtins.toJSON name} is not a valid Lua identifier"
         else
           "${indent}${name} = ${toLua (options // { asBindings = false; }) x}\n";

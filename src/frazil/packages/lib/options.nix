@@ -1,1 +1,218 @@
-{ lib }: { }
+# Declaring options, and saying what is wrong with definitions of them.
+{ lib }:
+let
+  inherit (lib) concatMapStringsSep concatStringsSep;
+in
+rec {
+  isOption = lib.isType "option";
+  mkOption = attrs: attrs // { _type = "option"; };
+  mkEnableOption =
+    name:
+    mkOption {
+      default = false;
+      example = true;
+      description = "Whether to enable ${name}.";
+      type = lib.types.bool;
+    };
+  mkPackageOption =
+    pkgs: name:
+    {
+      nullable ? false,
+      default ? name,
+      example ? null,
+      extraDescription ? "",
+      pkgsText ? "pkgs",
+    }:
+    let
+      pathOf = x: if builtins.isList x then x else [ x ];
+      text = x: concatStringsSep "." ([ pkgsText ] ++ x);
+      defaultPath = pathOf default;
+      shown = if builtins.isList name then lib.last name else name;
+    in
+    mkOption (
+      {
+        type = (if nullable then lib.types.nullOr else lib.id) lib.types.package;
+        description = "The ${shown} package to use." + (if extraDescription == "" then "" else " ") + extraDescription;
+      }
+      // lib.optionalAttrs (default != null) {
+        default = lib.attrByPath defaultPath (throw "${concatStringsSep "." defaultPath} cannot be found in ${pkgsText}") pkgs;
+        defaultText = literalExpression (text defaultPath);
+      }
+      // lib.optionalAttrs (nullable && default == null) { default = null; }
+      // lib.optionalAttrs (example != null) {
+        example = literalExpression (if builtins.isList example then text example else example);
+      }
+    );
+  mkSinkUndeclaredOptions =
+    attrs:
+    mkOption (
+      {
+        internal = true;
+        visible = false;
+        default = false;
+        description = "Sink for option definitions.";
+        type = lib.mkOptionType {
+          name = "sink";
+          check = _: true;
+          merge = _: _: false;
+        };
+        apply = _: throw "Option value is not readable because the option is not declared.";
+      }
+      // attrs
+    );
+  getValues = map (def: def.value);
+  getFiles = map (def: def.file);
+
+  # Merges of definitions, for types that have no better one.
+  mergeDefaultOption =
+    loc: defs:
+    let
+      values = getValues defs;
+    in
+    if builtins.length values == 1 then
+      builtins.head values
+    else if builtins.all lib.isFunction values then
+      x: mergeDefaultOption loc (map (f: { file = "<function>"; value = f x; }) values)
+    else if builtins.all builtins.isList values then
+      builtins.concatLists values
+    else if builtins.all builtins.isAttrs values then
+      lib.foldl' (a: b: a // b) { } values
+    else if builtins.all builtins.isBool values then
+      lib.foldl' lib.or false values
+    else if builtins.all builtins.isString values then
+      lib.concatStrings values
+    else if builtins.all builtins.isInt values && builtins.all (x: x == builtins.head values) values then
+      builtins.head values
+    else
+      throw "Cannot merge definitions of `${showOption loc}'. Definition values:${showDefs defs}";
+  mergeOneOption = mergeUniqueOption { message = ""; };
+  mergeUniqueOption =
+    {
+      message,
+      merge ? null,
+    }:
+    loc: defs:
+    if builtins.length defs == 1 then
+      if merge == null then (builtins.head defs).value else merge loc defs
+    else
+      throw "The option `${showOption loc}' is defined multiple times while it's expected to be unique.\n${message}\nDefinition values:${showDefs defs}\nUse `lib.mkForce value` or `lib.mkDefault value` to change the priority on any of these definitions.";
+  mergeEqualOption =
+    loc: defs:
+    if defs == [ ] then
+      abort "This case should never happen."
+    else if builtins.length defs == 1 then
+      (builtins.head defs).value
+    else
+      (lib.foldl' (
+        first: def:
+        if def.value != first.value then
+          throw "The option `${showOption loc}' has conflicting definition values:${
+            showDefs [
+              first
+              def
+            ]
+          }\nUse `lib.mkForce value` or `lib.mkDefault value` to change the priority on any of these definitions."
+        else
+          first
+      ) (builtins.head defs) (builtins.tail defs)).value;
+
+  # Documentation.
+  literalExpression =
+    text:
+    if !builtins.isString text then
+      throw "literalExpression expects a string."
+    else
+      {
+        _type = "literalExpression";
+        inherit text;
+      };
+  literalCode =
+    languageTag: text:
+    lib.literalMD ''
+      ```${languageTag}
+      ${text}
+      ```
+    '';
+  literalMD =
+    text:
+    if !builtins.isString text then
+      throw "literalMD expects a string."
+    else
+      {
+        _type = "literalMD";
+        inherit text;
+      };
+  scrubOptionValue =
+    x:
+    if lib.isDerivation x then
+      {
+        type = "derivation";
+        drvPath = x.name;
+        outPath = x.name;
+        inherit (x) name;
+      }
+    else if builtins.isList x then
+      map scrubOptionValue x
+    else if builtins.isAttrs x then
+      builtins.mapAttrs (_: scrubOptionValue) (removeAttrs x [ "_args" ])
+    else
+      x;
+  renderOptionValue =
+    value: if value ? _type && value ? text then value else literalExpression (lib.generators.toPretty { multiline = true; allowPrettyValues = true; } value);
+  optionAttrSetToDocList = optionAttrSetToDocList' [ ];
+  optionAttrSetToDocList' =
+    _: options:
+    builtins.concatMap (
+      opt:
+      let
+        name = showOption opt.loc;
+        visible = opt.visible or true;
+        doc = {
+          inherit (opt) loc;
+          inherit name;
+          description = opt.description or null;
+          declarations = builtins.filter (x: x != unknownModule) opt.declarations;
+          internal = opt.internal or false;
+          visible = if builtins.isBool visible then visible else visible == "shallow";
+          readOnly = opt.readOnly or false;
+          type = opt.type.description or "unspecified";
+        }
+        // lib.optionalAttrs (opt ? example) { example = renderOptionValue opt.example; }
+        // lib.optionalAttrs (opt ? defaultText || opt ? default) {
+          default = renderOptionValue (opt.defaultText or opt.default);
+        }
+        // lib.optionalAttrs (!(opt ? defaultText || opt ? default) && opt.type.emptyValue or { } ? value) {
+          default = renderOptionValue opt.type.emptyValue.value;
+        }
+        // lib.optionalAttrs (opt ? relatedPackages && opt.relatedPackages != null) { inherit (opt) relatedPackages; };
+        nested = opt.type.getSubOptions opt.loc;
+      in
+      [ doc ] ++ lib.optionals (nested != { } && visible == true) (optionAttrSetToDocList' opt.loc nested)
+    ) (lib.collect isOption options);
+
+  showOption =
+    parts:
+    let
+      plain = part: builtins.match "<.*>|‹.*›|\\*" part != null;
+      show = part: if plain part then part else lib.strings.escapeNixIdentifier part;
+    in
+    concatMapStringsSep "." show parts;
+  showFiles = files: concatStringsSep " and " (map (f: "`${f}'") files);
+  showDefs =
+    defs:
+    lib.concatMapStrings (
+      def:
+      let
+        pretty = lib.generators.toPretty { } (lib.generators.withRecursion { depthLimit = 10; throwOnDepthLimit = false; } def.value);
+        tried = builtins.tryEval (builtins.deepSeq pretty pretty);
+        lines = lib.splitString "\n" tried.value;
+        shown = if builtins.length lines > 5 then lib.take 5 lines ++ [ "..." ] else lines;
+      in
+      "\n- In `${def.file}'" + lib.optionalString tried.success ": ${concatStringsSep "\n    " shown}"
+    ) defs;
+  showOptionWithDefLocs = opt: ''
+    ${showOption opt.loc}, with values defined in:
+    ${concatMapStringsSep "\n" (file: "  - ${file}") opt.files}
+  '';
+  unknownModule = "<unknown-file>";
+}

@@ -248,7 +248,7 @@ rec {
         current = "";
       } chars;
     in
-    if s == "" then [ ] else map (addContextFrom s) (final.parts ++ [ final.current ]);
+    map (addContextFrom s) (final.parts ++ [ final.current ]);
   removePrefix =
     prefix: s:
     let

@@ -1,6 +1,765 @@
+# Option types: what a value may be, and how several definitions become one.
 { lib }:
-{
-  isType = type: x: x._type or null == type;
-  setType = typeName: value: value // { _type = typeName; };
-  mkOptionType = null; isOptionType = null; defaultTypeMerge = null;
-}
+let
+  inherit (builtins)
+    all
+    attrNames
+    concatMap
+    elem
+    head
+    isAttrs
+    isBool
+    isFloat
+    isInt
+    isList
+    isString
+    mapAttrs
+    ;
+  inherit (lib)
+    concatMapStringsSep
+    concatStringsSep
+    isOption
+    mergeDefinitions
+    mergeEqualOption
+    mergeOneOption
+    mergeDefaultOption
+    mkOption
+    mkOptionDefault
+    showOption
+    ;
+  inherit (lib.options) showDefs;
+  # Of an attribute set's or list's elements: their definitions, one by one.
+  elementValue = loc: type: defs: (mergeDefinitions loc type defs).optionalValue;
+  # A type's description inside another's, in parentheses unless its class is one of those.
+  phrase = classes: type: if elem (type.descriptionClass or null) classes then type.description else "(${type.description})";
+  parens = phrase [ "noun" "composite" ];
+  nounOf = phrase [ "noun" ];
+
+  types = rec {
+    isType = type: x: x._type or null == type;
+    setType = typeName: value: value // { _type = typeName; };
+    defaultTypeMerge =
+      f: f':
+      let
+        wrapped =
+          if f.wrapped or null != null && f'.wrapped or null != null then
+            f.wrapped.typeMerge f'.wrapped.functor
+          else
+            null;
+        payload = if f.payload or null != null && f'.payload or null != null then f.binOp f.payload f'.payload else null;
+      in
+      if f.name != f'.name then
+        null
+      else if f.wrapped or null == null && f'.wrapped or null == null && f.payload or null == null && f'.payload or null == null then
+        f.type
+      else if f.payload or null != null || f'.payload or null != null then
+        if payload == null then null else f.type payload
+      else if wrapped != null then
+        f.type wrapped
+      else
+        null;
+    defaultFunctor = name: {
+      inherit name;
+      type = types.${name} or null;
+      wrapped = null;
+      payload = null;
+      binOp = _: _: null;
+    };
+    isOptionType = isType "option-type";
+    mkOptionType =
+      {
+        name,
+        description ? null,
+        descriptionClass ? null,
+        check ? (_: true),
+        merge ? mergeDefaultOption,
+        emptyValue ? { },
+        getSubOptions ? (_: { }),
+        getSubModules ? null,
+        substSubModules ? (_: null),
+        typeMerge ? defaultTypeMerge functor,
+        functor ? defaultFunctor name,
+        deprecationMessage ? null,
+        nestedTypes ? { },
+      }:
+      {
+        _type = "option-type";
+        inherit
+          name
+          descriptionClass
+          check
+          merge
+          emptyValue
+          getSubOptions
+          getSubModules
+          substSubModules
+          typeMerge
+          functor
+          deprecationMessage
+          nestedTypes
+          ;
+        description = if description == null then name else description;
+      };
+    mergeTypes =
+      a: b:
+      let
+        merged = a.typeMerge b.functor;
+      in
+      if merged == null then { _type = "merge-error"; error = "Cannot merge types"; } else merged;
+    optionDescriptionPhrase = unparenthesize: t: if unparenthesize (t.descriptionClass or null) then t.description else "(${t.description})";
+    noCheckForDocsModule = { _module.check = lib.mkForce false; };
+
+    raw = mkOptionType {
+      name = "raw";
+      description = "raw value";
+      descriptionClass = "noun";
+      merge = mergeOneOption;
+    };
+    anything = mkOptionType {
+      name = "anything";
+      description = "anything";
+      descriptionClass = "noun";
+      merge =
+        loc: defs:
+        let
+          kind = x: if isAttrs x && lib.isStringLike x then "stringCoercibleSet" else builtins.typeOf x;
+          kinds = lib.unique (map (def: kind def.value) defs);
+          common = if builtins.length kinds == 1 then head kinds else null;
+          merges = {
+            set = (lazyAttrsOf anything).merge;
+            list = loc: defs: if builtins.length defs > 1 then throw "The option `${showOption loc}' has conflicting definitions, in ${lib.showFiles (lib.getFiles defs)}" else (head defs).value;
+            lambda = loc: defs: x: anything.merge (loc ++ [ "<function body>" ]) (map (def: { inherit (def) file; value = def.value x; }) defs);
+            stringCoercibleSet = mergeOneOption;
+          };
+        in
+        if common == null then
+          throw "The option `${showOption loc}' has conflicting option types in ${lib.showFiles (lib.getFiles defs)}"
+        else
+          (merges.${common} or mergeEqualOption) loc defs;
+    };
+    unspecified = mkOptionType {
+      name = "unspecified";
+      description = "unspecified value";
+      descriptionClass = "noun";
+    };
+    bool = mkOptionType {
+      name = "bool";
+      description = "boolean";
+      descriptionClass = "noun";
+      check = isBool;
+      merge = mergeEqualOption;
+    };
+    boolByOr = mkOptionType {
+      name = "boolByOr";
+      description = "boolean (merged using or)";
+      descriptionClass = "noun";
+      check = isBool;
+      merge = _: defs: builtins.any (def: def.value) defs;
+    };
+    int = mkOptionType {
+      name = "int";
+      description = "signed integer";
+      descriptionClass = "noun";
+      check = isInt;
+      merge = mergeEqualOption;
+    };
+    ints =
+      let
+        between =
+          lowest: highest:
+          assert lib.assertMsg (lowest <= highest) "ints.between: lowest must be smaller than highest";
+          addCheck int (x: x >= lowest && x <= highest)
+          // {
+            name = "intBetween";
+            description = "integer between ${toString lowest} and ${toString highest} (both inclusive)";
+          };
+        sign = name: bits: low: high: {
+          ${name} = addCheck int (x: x >= low && x <= high) // {
+            inherit name;
+            description = "${toString bits} bit ${if low < 0 then "signed" else "unsigned"} integer; between ${toString low} and ${toString high} (both inclusive)";
+          };
+        };
+      in
+      {
+        inherit between;
+        positive = addCheck int (x: x > 0) // { name = "positiveInt"; description = "positive integer, meaning >0"; descriptionClass = "nonRestrictiveClause"; };
+        unsigned = addCheck int (x: x >= 0) // { name = "unsignedInt"; description = "unsigned integer, meaning >=0"; descriptionClass = "nonRestrictiveClause"; };
+      }
+      // mapAttrs (_: v: v) (
+        sign "u8" 8 0 255 // sign "u16" 16 0 65535 // sign "u32" 32 0 4294967295 // sign "s8" 8 (-128) 127 // sign "s16" 16 (-32768) 32767 // sign "s32" 32 (-2147483648) 2147483647
+      );
+    port = ints.u16;
+    float = mkOptionType {
+      name = "float";
+      description = "floating point number";
+      descriptionClass = "noun";
+      check = isFloat;
+      merge = mergeEqualOption;
+    };
+    number = either int float;
+    numbers = {
+      between = low: high: addCheck number (x: x >= low && x <= high) // { name = "numberBetween"; description = "integer or floating point number between ${toString low} and ${toString high} (both inclusive)"; };
+      nonnegative = addCheck number (x: x >= 0) // { name = "numberNonnegative"; description = "nonnegative integer or floating point number, meaning >=0"; };
+      positive = addCheck number (x: x > 0) // { name = "numberPositive"; description = "positive integer or floating point number, meaning >0"; };
+    };
+    str = mkOptionType {
+      name = "str";
+      description = "string";
+      descriptionClass = "noun";
+      check = isString;
+      merge = mergeEqualOption;
+    };
+    nonEmptyStr = mkOptionType {
+      name = "nonEmptyStr";
+      description = "non-empty string";
+      descriptionClass = "noun";
+      check = x: isString x && builtins.match "[ \t\n]*" x == null;
+      inherit (str) merge;
+    };
+    singleLineStr = mkOptionType {
+      name = "singleLineStr";
+      description = "(optionally newline-terminated) single-line string";
+      descriptionClass = "noun";
+      check = x: isString x && builtins.match "[^\n\r]*\n?" x != null;
+      merge = loc: defs: lib.removeSuffix "\n" (mergeEqualOption loc defs);
+    };
+    strMatching =
+      pattern:
+      mkOptionType {
+        name = "strMatching ${lib.strings.escapeNixString pattern}";
+        description = "string matching the pattern ${pattern}";
+        descriptionClass = "noun";
+        check = x: isString x && builtins.match pattern x != null;
+        inherit (str) merge;
+        functor = defaultFunctor "strMatching" // {
+          type = payload: strMatching payload.pattern;
+          payload = { inherit pattern; };
+          binOp = a: b: if a == b then a else null;
+        };
+      };
+    separatedString =
+      sep:
+      mkOptionType {
+        name = "separatedString";
+        description = if sep == "" then "Concatenated string" else "strings concatenated with ${builtins.toJSON sep}";
+        descriptionClass = "noun";
+        check = isString;
+        merge = _: defs: concatStringsSep sep (lib.getValues defs);
+        functor = defaultFunctor "separatedString" // {
+          type = payload: separatedString payload.sep;
+          payload = { inherit sep; };
+          binOp = a: b: if a.sep == b.sep then { inherit (a) sep; } else null;
+        };
+      };
+    lines = separatedString "\n" // { description = "strings concatenated with \"\\n\""; };
+    commas = separatedString ",";
+    envVar = separatedString ":";
+    string = lib.warn "The type `types.string` is deprecated. See https://github.com/NixOS/nixpkgs/pull/66346 for better alternative types." (separatedString "" // { name = "string"; });
+    passwdEntry = entry: addCheck entry (x: !(lib.hasInfix ":" x) && !(lib.hasInfix "\n" x)) // {
+      name = "passwdEntry ${entry.name}";
+      description = "${nounOf entry}, not containing newlines or colons";
+    };
+    attrs = mkOptionType {
+      name = "attrs";
+      description = "attribute set";
+      check = isAttrs;
+      merge = _: defs: lib.foldl' (result: def: result // def.value) { } defs;
+      emptyValue.value = { };
+    };
+    package = mkOptionType {
+      name = "package";
+      descriptionClass = "noun";
+      check = x: lib.isDerivation x || lib.isStorePath x;
+      merge =
+        loc: defs:
+        let
+          result = mergeOneOption loc defs;
+        in
+        if builtins.isPath result || (isString result && !builtins.hasContext result) then lib.toDerivation result else result;
+    };
+    shellPackage = package // {
+      check = x: lib.isDerivation x && lib.hasAttr "shellPath" x;
+    };
+    pkgs = addCheck (unique { message = "A Nixpkgs pkgs set can not be merged with another pkgs set."; } attrs // {
+      name = "pkgs";
+      descriptionClass = "noun";
+      description = "Nixpkgs package set";
+    }) (x: (x._type or null) == "pkgs" || x ? callPackage);
+    path = pathWith { absolute = true; } // { name = "path"; };
+    pathInStore = pathWith { inStore = true; } // { name = "pathInStore"; };
+    externalPath = pathWith { absolute = true; inStore = false; } // { name = "externalPath"; };
+    pathWith =
+      {
+        inStore ? null,
+        absolute ? null,
+      }:
+      mkOptionType {
+        name = "path";
+        description = (if absolute == null then "" else if absolute then "absolute " else "relative ") + "path" + (if inStore == null then "" else if inStore then " in the Nix store" else " not in the Nix store");
+        descriptionClass = "noun";
+        check =
+          x:
+          let
+            text = toString x;
+            isInStore = lib.hasPrefix (builtins.storeDir + "/") text && builtins.match "${lib.escapeRegex builtins.storeDir}/[0-9a-z]{32}-.+" text != null;
+            isAbsolute = builtins.substring 0 1 text == "/";
+          in
+          lib.isStringLike x && (inStore == null || inStore == isInStore) && (absolute == null || absolute == isAbsolute);
+        merge = mergeEqualOption;
+        functor = defaultFunctor "path" // {
+          type = pathWith;
+          payload = { inherit inStore absolute; };
+          binOp = a: b: if a == b then a else null;
+        };
+      };
+    fileset = mkOptionType {
+      name = "fileset";
+      description = "fileset";
+      descriptionClass = "noun";
+      check = lib.fileset.isFileset;
+      merge = _: defs: lib.fileset.unions (map (x: x.value) defs);
+      emptyValue.value = lib.fileset.empty;
+    };
+
+    listOf =
+      elemType:
+      mkOptionType rec {
+        name = "listOf";
+        description = "list of ${parens elemType}";
+        descriptionClass = "composite";
+        check = isList;
+        merge =
+          loc: defs:
+          map (x: x.value) (
+            builtins.filter (x: x ? value) (
+              builtins.concatLists (
+                lib.imap1 (
+                  n: def:
+                  lib.imap1 (
+                    m: value:
+                    elementValue (loc ++ [ "[definition ${toString n}-entry ${toString m}]" ]) elemType [
+                      {
+                        inherit (def) file;
+                        inherit value;
+                      }
+                    ]
+                  ) def.value
+                ) defs
+              )
+            )
+          );
+        emptyValue.value = [ ];
+        getSubOptions = prefix: elemType.getSubOptions (prefix ++ [ "*" ]);
+        getSubModules = elemType.getSubModules;
+        substSubModules = m: listOf (elemType.substSubModules m);
+        functor = elementFunctor name listOf elemType;
+        nestedTypes.elemType = elemType;
+      };
+    elementFunctor = name: make: elemType: defaultFunctor name // {
+      type = payload: make payload.elemType;
+      payload = { inherit elemType; };
+      binOp =
+        a: b:
+        let
+          merged = a.elemType.typeMerge b.elemType.functor;
+        in
+        if merged == null then null else { elemType = merged; };
+    };
+    nonEmptyListOf =
+      elemType:
+      addCheck (listOf elemType) (l: l != [ ])
+      // {
+        description = "non-empty ${(listOf elemType).description}";
+        emptyValue = { };
+        substSubModules = m: nonEmptyListOf (elemType.substSubModules m);
+      };
+    attrsOf = elemType: attrsWith { inherit elemType; };
+    lazyAttrsOf =
+      elemType:
+      attrsWith {
+        inherit elemType;
+        lazy = true;
+      };
+    attrsWith =
+      {
+        elemType,
+        lazy ? false,
+        placeholder ? "name",
+      }:
+      mkOptionType {
+        name = if lazy then "lazyAttrsOf" else "attrsOf";
+        description = (if lazy then "lazy attribute set" else "attribute set") + " of ${parens elemType}";
+        descriptionClass = "composite";
+        check = isAttrs;
+        merge =
+          loc: defs:
+          let
+            pushed = concatMap (def: map (value: { inherit (def) file; inherit value; }) (lib.modules.pushDownProperties def.value)) defs;
+            byName = builtins.zipAttrsWith (_: values: values) (
+              map (def: mapAttrs (_: value: { inherit (def) file; inherit value; }) def.value) pushed
+            );
+          in
+          if lazy then
+            mapAttrs (
+              name: values:
+              let
+                merged = mergeDefinitions (loc ++ [ name ]) elemType values;
+              in
+              merged.optionalValue.value or elemType.emptyValue.value or merged.mergedValue
+            ) byName
+          else
+            mapAttrs (_: x: x.value) (
+              lib.filterAttrs (_: x: x ? value) (mapAttrs (name: values: elementValue (loc ++ [ name ]) elemType values) byName)
+            );
+        emptyValue.value = { };
+        getSubOptions = prefix: elemType.getSubOptions (prefix ++ [ "<${placeholder}>" ]);
+        getSubModules = elemType.getSubModules;
+        substSubModules = m: attrsWith { elemType = elemType.substSubModules m; inherit lazy placeholder; };
+        functor = defaultFunctor "attrsWith" // {
+          type = attrsWith;
+          payload = { inherit elemType lazy placeholder; };
+          binOp =
+            a: b:
+            let
+              merged = a.elemType.typeMerge b.elemType.functor;
+            in
+            if merged == null || a.lazy != b.lazy then
+              null
+            else
+              {
+                elemType = merged;
+                inherit (a) lazy;
+                placeholder = if a.placeholder == "name" then b.placeholder else a.placeholder;
+              };
+        };
+        nestedTypes.elemType = elemType;
+      };
+    loaOf = _: throw "types.loaOf was removed; use types.attrsOf";
+    attrTag =
+      tags:
+      let
+        names = attrNames tags;
+        options = mapAttrs (name: opt: opt // { inherit (opt) type; declarations = opt.declarations or [ ]; declarationPositions = opt.declarationPositions or [ ]; }) tags;
+      in
+      mkOptionType {
+        name = "attrTag";
+        description = "attribute-tagged union with choices: ${concatStringsSep ", " names}";
+        descriptionClass = "noun";
+        check = x: isAttrs x && builtins.length (attrNames x) == 1 && tags ? ${head (attrNames x)};
+        merge =
+          loc: defs:
+          let
+            choices = lib.unique (concatMap (def: attrNames def.value) defs);
+            choice = head choices;
+          in
+          if builtins.length choices == 1 then
+            {
+              ${choice} = (lib.modules.evalOptionValue (loc ++ [ choice ]) options.${choice} (map (def: { inherit (def) file; value = def.value.${choice}; }) defs)).value;
+            }
+          else
+            throw "The option `${showOption loc}' is defined with conflicting tags: ${concatStringsSep ", " choices}.${showDefs defs}";
+        getSubOptions = prefix: mapAttrs (name: opt: opt // { loc = prefix ++ [ name ]; }) options;
+        functor = defaultFunctor "attrTag" // {
+          type = payload: attrTag payload.tags;
+          payload = { inherit tags; };
+          binOp = a: b: { tags = a.tags // b.tags; };
+        };
+      };
+    uniq = unique { message = ""; };
+    unique =
+      { message }:
+      type:
+      mkOptionType {
+        name = "unique";
+        inherit (type)
+          description
+          descriptionClass
+          check
+          emptyValue
+          getSubOptions
+          getSubModules
+          ;
+        merge = lib.mergeUniqueOption {
+          inherit message;
+          inherit (type) merge;
+        };
+        substSubModules = m: unique { inherit message; } (type.substSubModules m);
+        functor = elementFunctor "unique" (unique { inherit message; }) type;
+        nestedTypes.elemType = type;
+      };
+    nullOr =
+      elemType:
+      mkOptionType {
+        name = "nullOr";
+        description = "null or ${phrase [ "noun" "conjunction" ] elemType}";
+        descriptionClass = "conjunction";
+        check = x: x == null || elemType.check x;
+        merge =
+          loc: defs:
+          let
+            nulls = lib.count (def: def.value == null) defs;
+          in
+          if nulls == builtins.length defs then
+            null
+          else if nulls != 0 then
+            throw "The option `${showOption loc}` is defined both null and not null, in ${lib.showFiles (lib.getFiles defs)}."
+          else
+            elemType.merge loc defs;
+        emptyValue.value = null;
+        inherit (elemType) getSubOptions getSubModules;
+        substSubModules = m: nullOr (elemType.substSubModules m);
+        functor = elementFunctor "nullOr" nullOr elemType;
+        nestedTypes.elemType = elemType;
+      };
+    functionTo =
+      elemType:
+      mkOptionType {
+        name = "functionTo";
+        description = "function that evaluates to a(n) ${parens elemType}";
+        descriptionClass = "composite";
+        check = lib.isFunction;
+        merge =
+          loc: defs:
+          let
+            merged = x: mergeDefinitions (loc ++ [ "<function body>" ]) elemType (map (def: { inherit (def) file; value = def.value x; }) defs);
+            names = lib.mergeAttrsList (map (def: lib.functionArgs def.value) defs);
+          in
+          if names == { } then x: (merged x).mergedValue else lib.setFunctionArgs (x: (merged x).mergedValue) names;
+        getSubOptions = prefix: elemType.getSubOptions (prefix ++ [ "<function body>" ]);
+        inherit (elemType) getSubModules;
+        substSubModules = m: functionTo (elemType.substSubModules m);
+        functor = elementFunctor "functionTo" functionTo elemType;
+        nestedTypes.elemType = elemType;
+      };
+    submodule = modules: submoduleWith {
+      shorthandOnlyDefinesConfig = true;
+      modules = lib.toList modules;
+    };
+    deferredModule = deferredModuleWith { };
+    deferredModuleWith =
+      {
+        staticModules ? [ ],
+      }:
+      mkOptionType {
+        name = "deferredModule";
+        description = "module";
+        descriptionClass = "noun";
+        check = x: isAttrs x || lib.isFunction x || path.check x;
+        merge = loc: defs: {
+          imports = staticModules ++ map (def: lib.setDefaultModuleLocation "${def.file}, via option ${showOption loc}" def.value) defs;
+        };
+        getSubOptions = (submoduleWith { modules = staticModules; }).getSubOptions;
+        getSubModules = staticModules;
+        substSubModules = m: deferredModuleWith { staticModules = m; };
+        functor = defaultFunctor "deferredModuleWith" // {
+          type = deferredModuleWith;
+          payload = { inherit staticModules; };
+          binOp = a: b: { staticModules = a.staticModules ++ b.staticModules; };
+        };
+      };
+    optionType = mkOptionType {
+      name = "optionType";
+      description = "optionType";
+      descriptionClass = "noun";
+      check = x: x._type or null == "option-type";
+      merge =
+        loc: defs:
+        if builtins.length defs == 1 then
+          (head defs).value
+        else
+          let
+            merged = lib.foldl' (type: def: if type == null then null else type.typeMerge def.value.functor) (head defs).value (builtins.tail defs);
+          in
+          if merged == null then throw "The option `${showOption loc}' has types that cannot be merged, in ${lib.showFiles (lib.getFiles defs)}." else merged;
+    };
+    optionDeclaration = mkOptionType {
+      name = "optionDeclaration";
+      description = "option declaration";
+      descriptionClass = "noun";
+      check = isOption;
+      merge = mergeOneOption;
+    };
+    submoduleWith =
+      {
+        modules,
+        specialArgs ? { },
+        shorthandOnlyDefinesConfig ? false,
+        description ? null,
+        class ? null,
+      }@attrs:
+      let
+        allModules =
+          defs:
+          map (
+            { value, file }:
+            if isAttrs value && shorthandOnlyDefinesConfig then
+              {
+                _file = file;
+                config = value;
+              }
+            else
+              {
+                _file = file;
+                imports = [ value ];
+              }
+          ) defs;
+        base = lib.evalModules {
+          inherit class specialArgs;
+          modules = [
+            {
+              # Overridden by the name under which the submodule is used.
+              _module.args.name = mkOptionDefault "‹name›";
+            }
+          ]
+          ++ modules;
+        };
+        freeformType = base._module.freeformType;
+      in
+      mkOptionType {
+        name = "submodule";
+        description = if description != null then description else if freeformType != null then freeformType.description or "submodule" else "submodule";
+        descriptionClass = "noun";
+        check = x: isAttrs x || lib.isFunction x || path.check x;
+        merge =
+          loc: defs:
+          (base.extendModules {
+            modules = [ { _module.args.name = lib.last loc; } ] ++ allModules defs;
+            prefix = loc;
+          }).config;
+        emptyValue.value = { };
+        getSubOptions =
+          prefix:
+          let
+            docs = (base.extendModules { inherit prefix; modules = [ noCheckForDocsModule ]; }).options;
+          in
+          removeAttrs docs [ "_module" ]
+          // lib.optionalAttrs (freeformType != null) { _freeformOptions = freeformType.getSubOptions prefix; };
+        getSubModules = modules;
+        substSubModules = m: submoduleWith (attrs // { modules = m; });
+        nestedTypes = lib.optionalAttrs (freeformType != null) { inherit freeformType; };
+        functor = defaultFunctor "submodule" // {
+          type = submoduleWith;
+          payload = { inherit modules class specialArgs shorthandOnlyDefinesConfig description; };
+          binOp =
+            a: b:
+            let
+              shared = builtins.intersectAttrs a.specialArgs b.specialArgs;
+            in
+            {
+              class = if a.class == null then b.class else if b.class == null || a.class == b.class then a.class else throw "A submoduleWith option is declared multiple times with conflicting class values \"${toString a.class}\" and \"${toString b.class}\".";
+              modules = a.modules ++ b.modules;
+              specialArgs = if shared == { } then a.specialArgs // b.specialArgs else throw "A submoduleWith option is declared multiple times with the same specialArgs \"${toString (attrNames shared)}\"";
+              shorthandOnlyDefinesConfig = if a.shorthandOnlyDefinesConfig == b.shorthandOnlyDefinesConfig then a.shorthandOnlyDefinesConfig else a.shorthandOnlyDefinesConfig && b.shorthandOnlyDefinesConfig;
+              description = if a.description == null then b.description else if b.description == null || a.description == b.description then a.description else throw "A submoduleWith option is declared multiple times with conflicting descriptions";
+            };
+        };
+      };
+    enum =
+      values:
+      let
+        show = v: if isString v then ''"${v}"'' else if isInt v then toString v else if isBool v then lib.boolToString v else ''<${builtins.typeOf v}>'';
+      in
+      mkOptionType {
+        name = "enum";
+        description = if builtins.length values == 0 then "impossible (empty enum)" else if builtins.length values == 1 then "value ${show (head values)} (singular enum)" else "one of ${concatMapStringsSep ", " show values}";
+        descriptionClass = if builtins.length values < 2 then "noun" else "conjunction";
+        check = x: elem x values;
+        merge = mergeEqualOption;
+        functor = defaultFunctor "enum" // {
+          type = payload: enum payload.values;
+          payload = { inherit values; };
+          binOp = a: b: { values = lib.unique (a.values ++ b.values); };
+        };
+      };
+    either =
+      t1: t2:
+      mkOptionType {
+        name = "either";
+        description =
+          (
+            if t1.descriptionClass or null == "nonRestrictiveClause" then
+              "${t1.description}, or "
+            else
+              "${phrase [ "noun" "conjunction" ] t1} or "
+          )
+          + phrase [ "noun" "conjunction" "composite" ] t2;
+        descriptionClass = "conjunction";
+        check = x: t1.check x || t2.check x;
+        merge =
+          loc: defs:
+          let
+            values = map (d: d.value) defs;
+          in
+          if all t1.check values then
+            t1.merge loc defs
+          else if all t2.check values then
+            t2.merge loc defs
+          else
+            mergeOneOption loc defs;
+        typeMerge =
+          f':
+          let
+            a = t1.typeMerge (builtins.elemAt f'.payload.elemType 0).functor;
+            b = t2.typeMerge (builtins.elemAt f'.payload.elemType 1).functor;
+          in
+          if f'.name == "either" && a != null && b != null then either a b else null;
+        functor = defaultFunctor "either" // {
+          type = payload: either (builtins.elemAt payload.elemType 0) (builtins.elemAt payload.elemType 1);
+          payload.elemType = [
+            t1
+            t2
+          ];
+        };
+        nestedTypes = {
+          left = t1;
+          right = t2;
+        };
+      };
+    oneOf =
+      list:
+      if list == [ ] then throw "oneOf needs to get at least one type in its argument" else lib.foldl' either (head list) (builtins.tail list);
+    coercedTo =
+      coercedType: coerce: finalType:
+      assert lib.assertMsg (coercedType.getSubModules == null) "coercedTo: coercedType must not have submodules (it’s a ${coercedType.description})";
+      mkOptionType {
+        name = "coercedTo";
+        description = "${nounOf finalType} or ${nounOf coercedType} convertible to it";
+        check = x: (coercedType.check x && finalType.check (coerce x)) || finalType.check x;
+        merge =
+          loc: defs:
+          let
+            convert = value: if coercedType.check value then coerce value else value;
+          in
+          finalType.merge loc (map (def: def // { value = convert def.value; }) defs);
+        inherit (finalType) emptyValue getSubOptions getSubModules;
+        substSubModules = m: coercedTo coercedType coerce (finalType.substSubModules m);
+        typeMerge = _: null;
+        functor = defaultFunctor "coercedTo" // { wrapped = finalType; };
+        nestedTypes = {
+          inherit coercedType finalType;
+        };
+      };
+    addCheck = elemType: check: elemType // { check = x: elemType.check x && check x; };
+    luaInline = mkOptionType {
+      name = "luaInline";
+      description = "inline lua";
+      descriptionClass = "noun";
+      check = x: x._type or null == "lua-inline";
+      merge = mergeOneOption;
+    };
+    json = serializableValueWith { typeName = "JSON"; };
+    toml = serializableValueWith { typeName = "TOML"; nullable = false; };
+    serializableValueWith =
+      {
+        typeName,
+        nullable ? true,
+      }:
+      let
+        scalar = oneOf [ bool int float str path ];
+        value = (if nullable then nullOr else lib.id) (oneOf [ scalar (attrsOf value) (listOf value) ]) // { description = "${typeName} value"; };
+      in
+      value;
+    types = removeAttrs types [ "elementFunctor" ];
+  };
+in
+removeAttrs types [ "elementFunctor" ]
