@@ -136,6 +136,16 @@ def test_imported_derivations_are_checked(store: LocalStore) -> None:
     assert store.query_all_valid() == set()
 
 
+def test_trusted_outputs_spare_the_check(store: LocalStore) -> None:
+    drv = derivation(store, "a")
+    contents, path = drv.unparse(store.directory), drv.store_path(store.directory)
+    output = drv.output_paths(store.directory)["out"]
+    assert output is not None
+    store.trust_outputs(path, {"out": store.show(output)})
+    assert store.add_text("a.drv", contents) == path
+    assert store.query_valid_derivers(output) == {path}
+
+
 def test_deferred_registration(root: Path) -> None:
     with open_store(root) as store, open_store(root) as other:
         with store.deferred_registration():

@@ -12,7 +12,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -436,9 +436,9 @@ class Database:
     def register(
         self,
         infos: Sequence[PathInfo],
-        outputs_of: Callable[[StorePath], dict[str, StorePath]],
+        outputs_of: Callable[[StorePath], Mapping[str, str]],
     ) -> None:
-        """All of `infos` valid, in one transaction. `outputs_of`: a derivation's known output paths.
+        """All of `infos` valid, in one transaction. `outputs_of`: a derivation's known output paths, as whole texts.
 
         Raises InvalidPath for a reference that is neither valid nor among `infos`.
         """
@@ -458,7 +458,7 @@ class Database:
             for path in fresh:
                 connection.executemany(
                     "insert or replace into DerivationOutputs (drv, id, path) values (?, ?, ?)",
-                    [(identifiers[path], name, show(output)) for name, output in outputs_of(path).items()],
+                    [(identifiers[path], name, output) for name, output in outputs_of(path).items()],
                 )
             for info in infos:
                 referrer = identifiers[info.path]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,7 @@ class LocalStore:
         self._process = os.getpid()
         self._mutex = threading.RLock()
         self._known_valid: set[StorePath] = set()
+        self._trusted_outputs: dict[StorePath, Mapping[str, str]] = {}
         self._deferred: dict[StorePath, PathInfo] = {}
         self._deferring = 0
         self._temporary_roots = TemporaryRoots(self.config.state_dir, self.directory)
@@ -365,12 +366,23 @@ class LocalStore:
         adding.add_text_at(self, path, contents, drv.references())
         return path
 
-    def _outputs_for_registration(self, path: StorePath) -> dict[str, StorePath]:
+    def trust_outputs(self, path: StorePath, outputs: Mapping[str, str]) -> None:
+        """Tells the known output paths (whole texts) of a derivation that is about to be added as a text.
+
+        For who has just computed them: registering then neither reads nor checks the derivation again.
+        """
+        self._trusted_outputs[path] = outputs
+
+    def _outputs_for_registration(self, path: StorePath) -> Mapping[str, str]:
+        trusted = self._trusted_outputs.pop(path, None)
+        if trusted is not None:
+            return trusted
         drv = self._derivations.get(path)
         if drv is None:
             drv = self.read_invalid_derivation(path)
             check_invariants(drv, path, self.directory, self.modulo)
-        return {name: output for name, output in drv.output_paths(self.directory).items() if output is not None}
+        known = drv.output_paths(self.directory).items()
+        return {name: self.directory.show(output) for name, output in known if output is not None}
 
     # ---------------------------------------------------------------------------------------------------- registering
 
