@@ -93,10 +93,8 @@ def _show_frames(frames: list[TraceFrame], show_trace: bool, palette: Palette) -
 
 def _always_shown(frame: TraceFrame) -> bool:
     """The chain of derivations that led to an error is never cut short."""
-    return (
-        frame.always
-        or (frame.text.startswith("while evaluating derivation '")
-        and "whose name attribute is located" in frame.text)
+    return frame.always or (
+        frame.text.startswith("while evaluating derivation '") and "whose name attribute is located" in frame.text
     )
 
 
@@ -133,7 +131,8 @@ def show_position(position: Position, indent: str, palette: Palette) -> list[str
 def _indent(text: str, prefix: str) -> str:
     width = " " * 7
     lines = text.rstrip().split("\n")
-    return "\n".join(((prefix if i == 0 else width) + line).rstrip() for i, line in enumerate(lines))
+    shown = "\n".join(((prefix if i == 0 else width) + line).rstrip() for i, line in enumerate(lines))
+    return f"{shown}\n{width}" if text.endswith("\n") else shown
 
 
 def readable(text: str) -> str:

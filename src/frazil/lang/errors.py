@@ -5,8 +5,8 @@ decoded text for display. Positions are small integers of the evaluator's positi
 them, so that an error which `tryEval` swallows costs little. Source of truth for classes and wording: Nix's
 `eval-error.hh` and the sites that raise them.
 
-How to raise with a position inside a builtin: `raise TypeMismatch("expected …", pos=CALL_SITE)`. Whoever called the
-builtin replaces CALL_SITE by the place of the call.
+Builtins raise without a position: whoever called one adds the line "while calling the '…' builtin" with the place of
+the call. `pos=CALL_SITE` means the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from frazil.errors import FrazilError, TraceFrame
 from frazil.position import Position
 
 CALL_SITE = -1
-"""A position meaning "where the running builtin was called from"; filled in by the call."""
+"""A position meaning "where the running builtin was called from"."""
 
 
 class Positions(Protocol):
@@ -38,6 +38,22 @@ def display(text: str) -> str:
 def byte_string(text: str) -> str:
     """Ordinary text as a byte string of the language: one character for each byte of its UTF-8 form."""
     return text if text.isascii() else text.encode().decode("latin-1")
+
+
+def warning_text(message: str, position: Position | None) -> str:
+    """A warning with its place and the lines around it, as errors show theirs; a byte string."""
+    if position is None:
+        return f"warning: {message}"
+    lines = [f"at {position}:"]
+    if position.source_line is not None:
+        if position.previous_line is not None:
+            lines.append(f" {position.line - 1:5}| {position.previous_line}")
+        lines.append(f" {position.line:5}| {position.source_line}")
+        lines.append(f"      |{' ' * position.column}^")
+        if position.next_line is not None:
+            lines.append(f" {position.line + 1:5}| {position.next_line}")
+    margin = " " * len("warning: ")
+    return f"warning: {message}\n" + "\n".join((margin + byte_string(line)).rstrip() for line in lines)
 
 
 class AlwaysShown(str):
@@ -103,14 +119,14 @@ class EvalBaseError(FrazilError):
         self.frames.append((pos, text, position))
 
     def settle_call_site(self, pos: int) -> None:
-        """Replace CALL_SITE by the position of the call of the builtin."""
+        """Forget CALL_SITE: the line "while calling the '…' builtin", which has `pos`, says it already."""
         if self.pos == CALL_SITE:
-            self.pos = pos
+            self.pos = 0
         frames = self.frames
         for index in range(len(frames) - 1, -1, -1):
             if frames[index][0] != CALL_SITE:
                 break
-            frames[index] = (pos, frames[index][1], frames[index][2])
+            frames[index] = (0, frames[index][1], frames[index][2])
 
     def suggestion_text(self) -> str:
         """`Did you mean …?`, or nothing."""

@@ -95,6 +95,7 @@ class Evaluator(State):
         self.show_trace = settings.show_trace
         self.globals = {}
         self.symbols = {}
+        self.symbol_ranks = None
         self.files = {}
         self.resolved = {}
         self.entered = 0

@@ -37,7 +37,7 @@ from cython.cimports.frazil.lang.nodes import (
 from cython.cimports.frazil.lang.values import Expr, LambdaExpr, PathValue, State, stack_is_low, stack_overflow
 
 from frazil.lang.attribute_merge import add_attribute, add_inherited
-from frazil.lang.errors import ParseError, byte_string
+from frazil.lang.errors import ParseError, byte_string, warning_text
 from frazil.lang.indentation import strip_indentation
 from frazil.lang.nodes import set_name
 from frazil.lang.runtime import canonical_path
@@ -1078,22 +1078,24 @@ class Parser:
 
     # --- lints
 
-    def lint(self, level, message, offset):
+    def lint(self, name, level, message, offset):
+        message = f"{message} (lint-{name})"
         if level == "fatal":
             raise self.error_at(message, offset)
         if level == "warn":
             position = self.state.positions.position(self.base + offset)
-            self.state.effects.trace(f"warning: {message}\n   at {position}")
+            self.state.effects.trace(warning_text(message, position))
 
     def lint_url(self, url):
         level = self.lints.lint_url_literals
         word = "disallowed" if level == "fatal" else "discouraged"
         self.lint(
-            level, f'URL literals are {word}. Consider using a string literal "{url}" instead', self.start
+            "url-literals", level, f'URL literals are {word}. Consider using a string literal "{url}" instead', self.start
         )
 
     def lint_absolute(self, literal, kind):
         self.lint(
+            "absolute-path-literals",
             self.lints.lint_absolute_path_literals,
             f"{kind} path literals are not portable. Consider replacing path literal '{literal}'"
             " by a string, relative path, or parameter",
@@ -1102,6 +1104,7 @@ class Parser:
 
     def lint_short(self, literal):
         self.lint(
+            "short-path-literals",
             self.lints.lint_short_path_literals,
             f"relative path literal '{literal}' should be prefixed with '.' for clarity: './{literal}'",
             self.start,

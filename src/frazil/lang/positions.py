@@ -57,7 +57,7 @@ class PositionTable:
             name = self.rename(name)
         line, start = line_of(text, offset)
         this, following = line_at(text, start)
-        after = line_at(text, following)[0] if following < len(text) else None
+        after = line_at(text, following)[0] if following <= len(text) else None
         before = None
         if start > 0:
             before = line_at(text, previous_start(text, start))[0]

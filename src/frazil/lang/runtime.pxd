@@ -17,6 +17,7 @@ cdef object force_at(object value, Py_ssize_t pos)
 cpdef object force_deep(State state, object value)
 cdef Py_ssize_t determine_pos(object value) except -1
 cdef object force_placed(object value)
+cdef object creation_order(State state, Attrs attrs)
 cdef object deepen(State state, object value, set seen)
 cdef object call_value(State state, object function, list arguments, Py_ssize_t pos)
 cdef object call_primop(State state, object primop, list arguments, Py_ssize_t pos)

@@ -137,6 +137,38 @@ def force_placed(value):
     return value
 
 
+EARLY_NAMES = (
+    "outPath drvPath type meta name value system __overrides outputs outputName __ignoreNulls file line column __functor"
+    " __toString right wrong __structuredAttrs __json allowedReferences allowedRequisites disallowedReferences"
+    " disallowedRequisites maxSize maxClosureSize builder args __contentAddressed __impure outputHash outputHashAlgo"
+    " outputHashMode recurseForDerivations description self startSet operator key path prefix outputSpecified"
+    " requiredSystemFeatures __sub __lessThan __mul __div or __findFile __nixPath body"
+).split()
+
+
+def creation_order(state, attrs):
+    """The names of a set in the order in which Nix numbers names: its own, the builtins', then as they were read.
+
+    `deepSeq` and strict evaluation go in this order, which decides what fails or is traced first.
+    """
+    names = attrs.names()
+    if len(names) < 2:
+        return names
+    symbols = state.symbols
+    ranks = state.symbol_ranks
+    if ranks is None or len(ranks) < len(symbols):
+        ranks = {}
+        for name in EARLY_NAMES:
+            ranks.setdefault(name, len(ranks))
+        for name in state.builtins().names():
+            ranks.setdefault(name, len(ranks))
+        for name in symbols:
+            ranks.setdefault(name, len(ranks))
+        state.symbol_ranks = ranks
+    last: cython.Py_ssize_t = len(ranks)
+    return sorted(names, key=lambda name: ranks.get(name, last))
+
+
 def deepen(state, value, seen):
     if type(value) is str or type(value) is int:
         return None
@@ -158,7 +190,7 @@ def deepen(state, value, seen):
     try:
         if type(value) is Attrs:
             attrs = cython.cast(Attrs, value)
-            for name in attrs.names():
+            for name in creation_order(state, attrs):
                 deepen(state, attrs.lookup(name), seen)
         else:
             for item in cython.cast(list, value):

@@ -110,6 +110,7 @@ cdef class State:
     cdef public bint show_trace
     cdef public dict globals
     cdef public dict symbols
+    cdef public dict symbol_ranks
 
 
 @cython.final
