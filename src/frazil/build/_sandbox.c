@@ -91,6 +91,7 @@ struct spec {
     unsigned long personality;
     int clone_flags, input, output, new_root, new_session, loopback, no_new_privileges, no_cores, propagate, die;
     int close_others, scope_sockets, wait_for_maps;
+    int ruleset; /* of Landlock, or -1 */
     int status, sync; /* pipes: failures out, "the maps are written" in */
 };
 
@@ -479,6 +480,9 @@ static void prepare(struct spec *spec) {
     redirect(spec);
     if (spec->new_root) enter_root(spec);
     take_identity(spec);
+    if (spec->ruleset >= 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+                               syscall(SYS_landlock_restrict_self, spec->ruleset, 0) < 0))
+        fail(spec, "applying Landlock", NULL);
     if (chdir(spec->directory) < 0) fail(spec, "changing into", spec->directory);
     close_others(spec);
     if (spec->no_cores) {
@@ -634,7 +638,7 @@ static pid_t start(struct spec *spec, const char *uids, const char *gids, int de
 static char *spec_names[] = {"program",  "argv",      "environment", "directory",   "operations", "namespaces", "uid_map",
                              "gid_map",  "deny_setgroups", "uid",    "gid",         "input",      "output",     "hostname",
                              "filter",   "personality", "loopback",  "new_session", "confined",   "propagate",  "die",
-                             "scope_sockets", "no_new_privileges", NULL};
+                             "scope_sockets", "no_new_privileges", "ruleset", NULL};
 
 struct parsed {
     struct spec spec;
@@ -650,11 +654,12 @@ static int parse(PyObject *args, PyObject *keywords, struct parsed *p) {
     int confined;
     memset(p, 0, sizeof *p);
     struct spec *s = &p->spec;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "yOOyOizzplliizz#kppppppp", spec_names, &s->program, &argv,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "yOOyOizzplliizz#kpppppppi", spec_names, &s->program, &argv,
                                      &environment, &s->directory, &operations, &s->clone_flags, &p->uids, &p->gids,
                                      &p->deny, &s->uid, &s->gid, &s->input, &s->output, &s->hostname, &filter,
                                      &filter_length, &s->personality, &s->loopback, &s->new_session, &confined,
-                                     &s->propagate, &s->die, &s->scope_sockets, &s->no_new_privileges))
+                                     &s->propagate, &s->die, &s->scope_sockets, &s->no_new_privileges,
+                                     &s->ruleset))
         return -1;
     s->filter = (const struct sock_filter *)filter;
     s->filter_length = filter_length / sizeof(struct sock_filter);
@@ -750,14 +755,14 @@ failed:
     return -1;
 }
 
-/* Confines this process for ever: `readable` and `writable` are all it can open; returns False without Landlock. */
-static PyObject *landlock(PyObject *self, PyObject *args) {
-    (void)self;
+/* A ruleset's descriptor, -1 without Landlock, -2 with an exception: `readable` and `writable` are all that whoever
+ * takes it on can open. */
+static int make_ruleset(PyObject *args) {
     PyObject *readable, *writable;
     int network;
-    if (!PyArg_ParseTuple(args, "OOp", &readable, &writable, &network)) return NULL;
+    if (!PyArg_ParseTuple(args, "OOp", &readable, &writable, &network)) return -2;
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi < 1) Py_RETURN_FALSE;
+    if (abi < 1) return -1;
     /* Bits by version: 1: 0-12, 2: refer, 3: truncate, 5: ioctl; network from 4, scopes from 6. */
     uint64_t handled = (1ULL << 13) - 1;
     if (abi >= 2) handled |= 1ULL << 13;
@@ -765,13 +770,32 @@ static PyObject *landlock(PyObject *self, PyObject *args) {
     uint64_t attributes[3] = {handled, abi >= 4 && !network ? 3 : 0, abi >= 6 ? 3 : 0};
     size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
     int ruleset = syscall(SYS_landlock_create_ruleset, attributes, size, 0);
-    if (ruleset < 0) return PyErr_SetFromErrno(PyExc_OSError);
+    if (ruleset < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -2;
+    }
     const uint64_t read_access =
         LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
     if (allow(ruleset, readable, read_access) < 0 || allow(ruleset, writable, handled) < 0) {
         close(ruleset);
-        return NULL;
+        return -2;
     }
+    return ruleset;
+}
+
+/* For `spawn`; the caller closes it. */
+static PyObject *landlock_ruleset(PyObject *self, PyObject *args) {
+    (void)self;
+    int ruleset = make_ruleset(args);
+    return ruleset == -2 ? NULL : PyLong_FromLong(ruleset);
+}
+
+/* Confines this process for ever; False without Landlock. */
+static PyObject *landlock(PyObject *self, PyObject *args) {
+    (void)self;
+    int ruleset = make_ruleset(args);
+    if (ruleset == -2) return NULL;
+    if (ruleset == -1) Py_RETURN_FALSE;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
         close(ruleset);
@@ -804,6 +828,7 @@ static PyObject *set_death_signal(PyObject *self, PyObject *args) {
 static PyMethodDef methods[] = {
     {"spawn", (PyCFunction)(void (*)(void))spawn, METH_VARARGS | METH_KEYWORDS, "Starts a program; returns its id."},
     {"execute", (PyCFunction)(void (*)(void))execute, METH_VARARGS | METH_KEYWORDS, "Replaces this process."},
+    {"landlock_ruleset", landlock_ruleset, METH_VARARGS, "A Landlock ruleset for `spawn`."},
     {"landlock", landlock, METH_VARARGS, "Confines this process to the given paths."},
     {"isolate", isolate, METH_VARARGS, "Moves this process into new namespaces."},
     {"set_death_signal", set_death_signal, METH_VARARGS, "The signal this process gets when its parent dies."},

@@ -61,6 +61,7 @@ class LocalBuild:
     exit_descriptor: int = -1
     """Tells of the builder's end where that does not end everything it started (without a PID namespace)."""
     isolated: bool = True
+    fell_back: bool = False
     scratch: dict[str, StorePath] = field(default_factory=dict)
     directory: BuildDirectory | None = None
     chroot: str = ""
@@ -79,10 +80,10 @@ class LocalBuild:
             self.reporter.log(
                 Verbosity.WARN,
                 "auto-disabling sandboxing because the prerequisite namespaces are not available and "
-                "'sandbox-fallback' is enabled; use '--no-sandbox' or specify 'sandbox = false' setting to silence this "
-                "warning",
+                "'sandbox-fallback' is enabled; use '--no-sandbox' or specify 'sandbox = false' setting to silence "
+                "this warning",
             )
-            self.isolated = False
+            self.isolated, self.fell_back = False, True
             self._start_or_clean()
         except BaseException:
             self._clean_up(failed=False)
@@ -213,6 +214,7 @@ class LocalBuild:
         if not program.startswith("/") and self.isolated:
             program = "/" + program  # execve would look below the build directory, where there is nothing yet
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        ruleset = self._ruleset() if self.fell_back else -1
         try:
             process = sandboxes.Process(
                 program=program,
@@ -224,10 +226,30 @@ class LocalBuild:
                 personality=sandboxes.personality_for(self.drv.platform, self.settings.impersonate_linux_26),
                 filter_system_calls=self.settings.filter_syscalls,
                 allow_new_privileges=self.settings.allow_new_privileges,
+                ruleset=ruleset,
             )
             return sandboxes.start(process, self._sandbox() if self.isolated else None)
         finally:
             os.close(null)
+            if ruleset >= 0:
+                os.close(ruleset)
+
+    def _ruleset(self) -> int:
+        """Landlock cannot tell outputs that do not exist yet from the rest of the store, so all of that stays open;
+        the rest of the machine, and TCP, do not."""
+        from frazil.build.shell import find_shell
+
+        assert self.directory is not None
+        devices = [
+            f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")
+        ]
+        readable = ["/proc", "/dev", "/etc/passwd", "/etc/group", "/etc/hosts", "/etc/ld.so.cache"]
+        readable += [path for pair in (*find_shell(), *find_shell(static=False)) for path in pair]
+        network = not self.drv.type().is_sandboxed
+        if network:
+            readable += ["/etc/resolv.conf", "/etc/services", "/etc/nsswitch.conf", self.settings.ssl_cert_file or ""]
+        writable = [self.store.config.real_store_dir, self.directory.path, *devices]
+        return sandboxes.landlock_ruleset([path for path in readable if path], writable, network=network)
 
     def _sandbox(self) -> sandboxes.Sandbox:
         from frazil.build.sandbox_paths import all_mounts

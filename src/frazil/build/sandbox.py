@@ -81,6 +81,8 @@ class Process:
     personality: int = native.ADDR_NO_RANDOMIZE
     filter_system_calls: bool = True
     allow_new_privileges: bool = False
+    ruleset: int = -1
+    """A Landlock ruleset's descriptor, for a builder without a sandbox."""
 
 
 @cache
@@ -106,6 +108,11 @@ def _is_mapped(number: int) -> bool:
         if not any(first <= number < first + count for first, _, count in ranges):
             return False
     return True
+
+
+def landlock_ruleset(readable: Sequence[str], writable: Sequence[str], *, network: bool) -> int:
+    """What to confine a builder with where there are no namespaces; -1 where there is no Landlock either."""
+    return native.landlock_ruleset(list(map(os.fsencode, readable)), list(map(os.fsencode, writable)), network)
 
 
 @cache
@@ -248,6 +255,7 @@ def start(process: Process, sandbox: Sandbox | None) -> int:
             die=True,
             scope_sockets=True,
             no_new_privileges=not process.allow_new_privileges,
+            ruleset=process.ruleset,
         )
     except native.SetupError as error:
         raise sandbox_error(error) from error

@@ -11,6 +11,7 @@ import errno
 import os
 import struct
 from collections.abc import Sequence
+from functools import cache
 
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
@@ -68,6 +69,7 @@ def _block(modes: dict[int, int], attributes: Sequence[int], *, x32: bool) -> li
     return program
 
 
+@cache
 def builder_filter(machine: str | None = None) -> bytes | None:
     """The filter for this machine's kernel; None where its system call numbers are not known here."""
     architectures = _MACHINES.get(machine or os.uname().machine)

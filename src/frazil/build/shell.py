@@ -94,12 +94,14 @@ def _with_libraries(program: str) -> list[tuple[str, str]]:
     return sorted(paths.items())
 
 
-def find_shell(candidates: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+def find_shell(candidates: tuple[str, ...] = (), *, static: bool = True) -> list[tuple[str, str]]:
     """Binds that give the sandbox a shell; `candidates` (static shells known to the caller) come first.
+
+    `static` off: the host's own shell in any case.
 
     Empty where the machine has none: builders that need `/bin/sh` then fail with a plain message.
     """
     for path in (*candidates, *STATIC_SHELLS):
-        if is_static(path):
+        if static and is_static(path):
             return [("/bin/sh", os.path.realpath(path))]
     return _with_libraries("/bin/sh") if os.path.exists("/bin/sh") else []

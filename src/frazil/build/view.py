@@ -106,6 +106,7 @@ def _start(
             die=False,
             scope_sockets=False,
             no_new_privileges=False,
+            ruleset=-1,
         )
     except native.SetupError as error:
         raise _view_error(error, logical, physical) from error
