@@ -60,8 +60,12 @@ def _write_texts(effects: StoreEffects) -> None:
             _write_plain(effects, path, contents, method)
             continue
         batch.append((path, contents, frozenset(directory.parse(r) for r in references)))
+    known_outputs, effects.instantiator.known_outputs = effects.instantiator.known_outputs, {}
     for shown, (contents, references) in derivations.items():
-        batch.append((directory.parse(shown), contents, frozenset(directory.parse(r) for r in references)))
+        path = directory.parse(shown)
+        if shown in known_outputs:
+            store.trust_outputs(path, known_outputs[shown])
+        batch.append((path, contents, frozenset(directory.parse(r) for r in references)))
     store.valid_among(path for path, _, _ in batch)
     for path, contents, needed in batch:
         add_text_at(store, path, contents, needed)

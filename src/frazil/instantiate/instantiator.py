@@ -85,6 +85,8 @@ class Instantiator:
         """Not yet written: path -> (contents, references)."""
         self.made: dict[str, tuple[bytes, frozenset[str]]] = {}
         """All of this evaluation."""
+        self.known_outputs: dict[str, dict[str, str]] = {}
+        """Derivation path -> output paths, computed here, so that the store need not check them again."""
         self._from_store = ModuloCache(directory, self.read)
 
     # -- reading -----------------------------------------------------------------------------------------------
@@ -167,6 +169,7 @@ class Instantiator:
         contents = f"Derive([{shown}],[{inputs}{end}".encode("latin-1")
         made = Instantiated(self._add(draft.name, contents, frozenset(draft.sources).union(draft.inputs)), outputs)
         self._modulo[made.path] = modulo
+        self.known_outputs[made.path] = outputs
         self._same[digest, inputs] = made
         return made
 
