@@ -861,7 +861,7 @@ def canonical_path(text):
 
 
 def suggestions(name, names):
-    """Names that may have been meant: the three nearest within an edit distance of two."""
+    """Names that may have been meant: the five nearest within an edit distance of two."""
     from frazil.lang.error_text import edit_distance
 
     near = sorted((edit_distance(name, other), other) for other in names)

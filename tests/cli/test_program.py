@@ -1,0 +1,179 @@
+"""The program as a whole: dispatch, versions, help, exit statuses, and the commands on a scratch store."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from frazil.cli.commands import PROGRAMS, TABLE, table
+from frazil.cli.program import load_command
+
+from .conftest import Run
+
+EMPTY_SRI = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+EMPTY_BASE32 = "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73"
+
+
+def test_every_listed_command_exists() -> None:
+    for name in TABLE:
+        command = load_command(name)
+        assert command.summary
+        assert len({key for option in command.options for key in option.names}) == sum(
+            len(option.names) for option in dict.fromkeys(command.options)
+        ), name
+
+
+def test_every_command_has_a_help_page(run: Run) -> None:
+    for name in table():
+        status, out, _ = run("frazil", *name.split(), "--help")
+        assert status == 0 and name in out
+    for program in PROGRAMS:
+        status, out, _ = run(program, "--help")
+        assert status == 0 and program in out
+
+
+def test_versions(run: Run) -> None:
+    assert run("/usr/bin/nix-build", "--version").out == "nix-build (Nix) 2.36.0\n"
+    assert run("nix", "--version").out == "nix (Nix) 2.36.0\n"
+    assert run("frazil", "--version").out.startswith("frazil ")
+
+
+def test_mistakes(run: Run) -> None:
+    assert run("frazil").status == 1
+    assert "did you mean one of eval" in run("frazil", "evl").err
+    assert "unrecognised flag '--frob'" in run("frazil", "eval", "--frob").err
+    assert "unexpected argument 'b'" in run("frazil", "eval", "a", "b").err
+    status, _, err = run("frazil", "eval", "--expr", "{ a = 1 }")
+    assert status == 1 and "syntax error" in err and "Traceback" not in err
+
+
+def test_evaluation(run: Run) -> None:
+    assert run("frazil", "eval", "--expr", "1 + 2").out == "3\n"
+    assert run("frazil", "eval", "--json", "--expr", '{ a = [ 1 "x" ]; }').out == '{"a":[1,"x"]}\n'
+    assert run("frazil", "eval", "--raw", "--expr", '"é"').out == "é"
+    assert run("frazil", "eval", "--expr", "2", "--apply", "x: x * 3").out == "6\n"
+    assert run("nix-instantiate", "--eval", "-E", "{ a = 1 + 1; }").out == "{ a = <CODE>; }\n"
+    assert run("nix-instantiate", "--eval", "--strict", "-E", "{ a = 1 + 1; }").out == "{ a = 2; }\n"
+    assert run("nix-instantiate", "--eval", "-E", "{ x }: x", "--arg", "x", "3").out == "3\n"
+    assert run("nix-instantiate", "--eval", "-E", "{ x }: x", "--argstr", "x", "3").out == '"3"\n'
+
+
+def test_expressions_are_pure_unless_asked(run: Run) -> None:
+    assert "builtins.currentTime" not in run("frazil", "eval", "--expr", "builtins ? currentTime").err
+    assert run("frazil", "eval", "--expr", "builtins ? currentTime").out == "false\n"
+    assert run("frazil", "eval", "--impure", "--expr", "builtins ? currentTime").out == "true\n"
+
+
+def test_thrown_errors(run: Run) -> None:
+    status, out, err = run("frazil", "eval", "--expr", 'throw "no"')
+    assert (status, out) == (1, "")
+    assert err.rstrip().endswith("error: no")
+
+
+def test_write_to(run: Run, tmp_path: Path) -> None:
+    assert run("frazil", "eval", "--expr", '{ a = "x"; b.c = "y"; }', "--write-to", "out").status == 0
+    assert (tmp_path / "out" / "a").read_text() == "x"
+    assert (tmp_path / "out" / "b" / "c").read_text() == "y"
+    assert "already exists" in run("frazil", "eval", "--expr", '"x"', "--write-to", "out").err
+    assert "invalid file name" in run("frazil", "eval", "--expr", '{ ".." = "x"; }', "--write-to", "o").err
+
+
+def test_hashes(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    assert run("frazil", "hash", "file", "empty").out == EMPTY_SRI + "\n"
+    assert run("nix-hash", "--flat", "--type", "sha256", "--base32", "empty").out == EMPTY_BASE32 + "\n"
+    assert run("frazil", "hash", "convert", "--to", "nix32", EMPTY_SRI).out == EMPTY_BASE32 + "\n"
+    assert "unknown hash algorithm" in run("frazil", "hash", "file", "--type", "sha3", "empty").err
+
+
+def test_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIX_CONFIG", "cores = 5\nfrob = 1")
+    result = run("frazil", "config", "show", "cores")
+    assert result.out == "5\n" and "unknown setting 'frob'" in result.err
+    assert run("frazil", "--option", "cores", "6", "config", "show", "cores").out == "6\n"
+    assert run("nix", "show-config", "cores").err.count("deprecated alias") == 1
+    assert json.loads(run("frazil", "config", "show", "--json").out)["cores"]["value"] == 5
+
+
+def test_features_can_be_off(run: Run) -> None:
+    result = run("nix", "--option", "experimental-features", "", "eval", "--expr", "1")
+    assert result.status == 1 and "experimental Nix feature 'nix-command' is disabled" in result.err
+
+
+def test_a_store(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("hello\n")
+    path = run("nix-store", "--add", "x").out.strip()
+    assert path == "/nix/store/m5zd3qj7c4bs4g5d8hqvs5pc5xicclfg-x"
+    assert run("frazil", "store", "cat", path).out == "hello\n"
+    assert run("nix-store", "-q", "--size", path).out == "120\n"
+    assert run("frazil", "path-info", path).out == path + "\n"
+    assert json.loads(run("frazil", "path-info", "--json", "--json-format", "1", path).out)[path]["narSize"] == 120
+    assert run("nix-store", "--verify", "--check-contents").status == 0
+    assert "nix-archive-1" in run("nix-store", "--dump", path).out
+    assert run("nix-store", "-qR", path).out == path + "\n"
+    assert "query type" in run("nix-store", "-q", "--size", "--hash", path).err
+    assert run("nix-store", "--gc", "--print-dead").out == path + "\n"
+    assert "1 store paths deleted" in run("nix-store", "--gc").out
+    assert run("nix-store", "--check-validity", path).status == 1
+
+
+def test_archives(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_text("data")
+    (tmp_path / "d" / "l").symlink_to("f")
+    archive = tmp_path / "a.nar"
+    archive.write_text(run("frazil", "nar", "dump-path", "d").out)
+    assert run("frazil", "nar", "ls", "-R", "a.nar", "/").out == "./f\n./l\n"
+    assert run("frazil", "nar", "cat", "a.nar", "/f").out == "data"
+    assert run("frazil", "nar", "cat", "a.nar", "/l").status == 1
+
+
+def test_instantiating(run: Run) -> None:
+    text = 'derivation { name = "x"; system = "x86_64-linux"; builder = "/bin/sh"; }'
+    result = run("nix-instantiate", "-E", text)
+    path = result.out.strip()
+    assert path.endswith("-x.drv") and "--add-root" in result.err
+    shown = json.loads(run("frazil", "derivation", "show", path).out)
+    assert shown["derivations"][os.path.basename(path)]["builder"] == "/bin/sh"
+    assert run("nix-store", "-q", "--binding", "system", path).out == "x86_64-linux\n"
+    linked = run("nix-instantiate", "-E", text, "--add-root", "kept").out.strip()
+    assert os.readlink(linked) == path
+    dry = run("nix-build", "-E", text, "--dry-run")
+    assert dry.status == 0 and path in dry.err
+
+
+def test_interruption_and_closed_pipes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from frazil.cli import hash_commands
+
+    def interrupt(path: str, algorithm: str, mode: str) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hash_commands, "hash_of_path", interrupt)
+    result = run("frazil", "hash", "file", "x")
+    assert result.status == 130 and "interrupted by the user" in result.err
+
+    def explode(path: str, algorithm: str, mode: str) -> object:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(hash_commands, "hash_of_path", explode)
+    result = run("frazil", "hash", "file", "x")
+    assert result.status == 1 and result.err.startswith("frazil bug: ZeroDivisionError")
+    assert "Traceback" not in result.err
+    monkeypatch.setenv("FRAZIL_DEBUG", "1")
+    assert "Traceback" in run("frazil", "hash", "file", "x").err
+
+
+def test_missing_files(run: Run) -> None:
+    result = run("nix-instantiate", "absent.nix")
+    assert result.status == 1 and "does not exist" in result.err
+    assert run("frazil", "hash", "file", "absent").status == 1
+    assert sys.stdout is not None
+
+
+def test_unsupported_programs(run: Run) -> None:
+    assert "does not replace 'nix-daemon'" in run("nix-daemon").err
+    assert run("nix-channel", "--list").status == 1

@@ -1,0 +1,60 @@
+"""Messages and progress in every log format."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from frazil.activity import Activity, ActivityType, Verbosity
+from frazil.cli.bar import BarReporter
+from frazil.cli.reporter import JsonReporter, LineReporter, build_name, make_reporter
+from frazil.errors import UsageError
+
+
+def test_lines_respect_verbosity() -> None:
+    lines: list[str] = []
+    reporter = LineReporter(Verbosity.NOTICE, write=lines.append)
+    reporter.log(Verbosity.WARN, "careful")
+    reporter.log(Verbosity.WARN, "warning: once")
+    reporter.log(Verbosity.INFO, "hidden")
+    assert lines == ["warning: careful\n", "warning: once\n"]
+
+
+def test_build_logs_carry_the_name() -> None:
+    lines: list[str] = []
+    reporter = LineReporter(Verbosity.INFO, build_logs=True, write=lines.append)
+    path = "/nix/store/" + "0" * 32 + "-hello.drv"
+    with Activity(reporter, ActivityType.BUILD, "building", fields=[path]) as activity:
+        activity.log_line("configuring")
+    assert lines == ["building...\n", "hello> configuring\n"]
+    assert build_name(path) == "hello"
+
+
+def test_json_lines() -> None:
+    lines: list[str] = []
+    reporter = JsonReporter(write=lines.append)
+    with Activity(reporter, ActivityType.BUILDS, "", fields=[1]) as activity:
+        activity.progress(1, 2)
+    records = [json.loads(line.removeprefix("@nix ")) for line in lines]
+    assert [r["action"] for r in records] == ["start", "result", "stop"]
+    assert records[1]["fields"] == [1, 2, 0, 0]
+
+
+def test_the_bar_cleans_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    reporter = BarReporter(Verbosity.NOTICE, colours=False)
+    reporter.write = written.append
+    with Activity(reporter, ActivityType.BUILD, "b", fields=["/nix/store/" + "0" * 32 + "-x.drv"]) as activity:
+        activity.log_line("line\x1b[2J")
+        reporter.log(Verbosity.WARN, "hm")
+    reporter.finish()
+    text = "".join(written)
+    assert "warning: hm\n" in text and "building x" in text
+    assert "\x1b[2J" not in text
+    assert not reporter.drawn
+
+
+def test_unknown_formats() -> None:
+    with pytest.raises(UsageError, match="log-format"):
+        make_reporter("baz", 3, build_logs=False, colours=False)

@@ -1,0 +1,125 @@
+"""Configuration files, the environment, types of settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frazil.cli.room_settings import build_settings, eval_settings, parse_nix_path, search_entries, store_settings
+from frazil.cli.settings import Settings, parse_configuration, parse_integer, user_files
+from frazil.cli.settings_table import ALIASES, ROWS
+from frazil.errors import UsageError
+
+
+def make(environment: dict[str, str] | None = None) -> tuple[Settings, list[str]]:
+    warnings: list[str] = []
+    return Settings(environment or {}, warnings.append), warnings
+
+
+def test_the_table_is_sound() -> None:
+    names = [row[0] for row in ROWS]
+    assert len(names) == len(set(names))
+    assert set(ALIASES.values()) <= set(names)
+    assert not set(ALIASES) & set(names)
+    settings, warnings = make()
+    for name, _, default, _ in ROWS:
+        if default:
+            settings.set(name, default)
+    assert [w for w in warnings if "deprecated" not in w and "Ignoring" not in w] == []
+
+
+def test_later_lines_count_and_extra_appends() -> None:
+    settings, _ = make()
+    settings.apply("substituters = a\nsubstituters = b # c\nextra-substituters = d\n", "x")
+    assert settings.words("substituters") == ("b", "d")
+
+
+def test_includes(tmp_path: Path) -> None:
+    (tmp_path / "more.conf").write_text("cores = 7\n")
+    main = tmp_path / "nix.conf"
+    main.write_text("include more.conf\n!include absent.conf\n")
+    assert list(parse_configuration(main.read_text(), str(main))) == [("cores", "7")]
+    with pytest.raises(UsageError, match=r"file '.*/absent.conf' included from '.*' not found"):
+        list(parse_configuration("include absent.conf", str(main)))
+    main.write_text("include nix.conf\n")
+    with pytest.raises(UsageError, match="included more than"):
+        list(parse_configuration(main.read_text(), str(main)))
+
+
+@pytest.mark.parametrize("line", ["cores 7", "cores", "= 7 8"])
+def test_bad_lines(line: str) -> None:
+    with pytest.raises(UsageError, match="syntax error in configuration line"):
+        list(parse_configuration(line, "nix.conf"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("keep-going", "maybe", "Boolean setting 'keep-going' has invalid value 'maybe'"),
+        ("cores", "many", "setting 'cores' has invalid value 'many'"),
+        ("cores", "-1", "setting 'cores' has invalid value '-1'"),
+        ("sandbox", "perhaps", "option 'sandbox' has invalid value 'perhaps'"),
+        ("max-jobs", "all", "setting 'max-jobs' has invalid value 'all'"),
+    ],
+)
+def test_bad_values(name: str, value: str, message: str) -> None:
+    settings, _ = make()
+    with pytest.raises(UsageError, match=message):
+        settings.set(name, value)
+
+
+def test_unknown_names_are_a_warning() -> None:
+    settings, warnings = make()
+    settings.set("coers", "1")
+    settings.warn_unknown()
+    assert warnings == ["unknown setting 'coers' (did you mean cores?)"]
+
+
+def test_settings_of_features_that_are_off() -> None:
+    settings, warnings = make()
+    settings.apply("experimental-features = nix-command\naccept-flake-config = true", "x")
+    assert not settings.boolean("accept-flake-config")
+    assert warnings == ["Ignoring setting 'accept-flake-config' because experimental feature 'flakes' is not enabled"]
+
+
+@given(st.integers(0, 2**63))
+def test_integers_read_back(number: int) -> None:
+    assert parse_integer("x", str(number)) == number
+
+
+def test_units() -> None:
+    assert parse_integer("x", "2K") == 2048
+    assert parse_integer("x", "1G") == 1 << 30
+
+
+def test_user_files_come_in_order() -> None:
+    files = user_files({"HOME": "/h", "XDG_CONFIG_DIRS": "/a:/b"})
+    assert files[:2] == ["/h/.config/frazil/frazil.conf", "/h/.config/nix/nix.conf"]
+    assert files[-1] == "/b/nix/nix.conf"
+    assert user_files({"NIX_USER_CONF_FILES": "/x:/y"}) == ["/x", "/y"]
+
+
+def test_search_paths() -> None:
+    assert parse_nix_path("a=/x:/y:n=https://e/t.tar.gz:z=channel:u:") == [
+        "a=/x",
+        "/y",
+        "n=https://e/t.tar.gz",
+        "z=channel:u",
+    ]
+    settings, _ = make({"NIX_PATH": "a=/x"})
+    settings.load = lambda: None  # type: ignore[method-assign]
+    assert search_entries(settings, ["b=/i"]) == ["b=/i", "a=/x"]
+
+
+def test_rooms_get_typed_values() -> None:
+    settings, _ = make({"HOME": "/h"})
+    settings.apply("max-jobs = 3\nkeep-going = true\nsandbox = relaxed\nrequire-sigs = false", "x")
+    build = build_settings(settings, print_build_logs=True)
+    assert (build.max_jobs, build.keep_going, build.sandbox, build.print_build_logs) == (3, True, "relaxed", True)
+    assert store_settings(settings).require_signatures is False
+    evaluation = eval_settings(settings, pure=True, search_path=["x=/y"])
+    assert evaluation.pure and evaluation.search_path == ()
+    assert "fetch-tree" in evaluation.experimental_features

@@ -1,0 +1,182 @@
+"""Effectful builtins, end to end on a scratch store."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frazil.activity import SilentReporter
+from frazil.build.settings import BuildSettings
+from frazil.fetch.settings import FetchSettings
+from frazil.instantiate.session import Session
+from frazil.lang.errors import EvalError, RestrictedPath
+from frazil.lang.settings import EvalSettings
+from frazil.store.config import StoreConfig
+from frazil.store.local import LocalStore
+
+DRV = 'derivation ({ name = "x"; system = "x86_64-linux"; builder = "/bin/sh"; } // %s)'
+
+
+class Scratch:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = StoreConfig.from_uri(f"local?root={root}", {})
+        self.store = LocalStore(self.config)
+
+    def session(self, *, read_only: bool = False, **settings: Any) -> Session:
+        return Session(
+            self.config,
+            lambda: self.store,
+            EvalSettings(experimental_features=frozenset({"flakes", "ca-derivations"}), **settings),
+            build_settings=BuildSettings,
+            fetch_settings=FetchSettings,
+            reporter=SilentReporter(),
+            read_only=read_only,
+        )
+
+    def eval(self, text: str, **settings: Any) -> Any:
+        with self.session(**settings) as session:
+            value = session.evaluator.eval_string(text.encode(), str(self.root))
+            session.evaluator.force_deep(value)
+            return getattr(value, "text", value)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Scratch]:
+    made = Scratch(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_derivations_are_written_at_the_end(scratch: Scratch) -> None:
+    path = scratch.eval(f"({DRV % '{ a = 1; }'}).drvPath")
+    assert scratch.store.is_valid(scratch.store.parse(path))
+    assert scratch.store.read_derivation(scratch.store.parse(path)).environment["a"] == "1"
+
+
+def test_nothing_is_written_when_evaluation_fails(scratch: Scratch) -> None:
+    with pytest.raises(EvalError):
+        scratch.eval(f'builtins.seq ({DRV % "{ }"}).drvPath (throw "no")')
+    assert scratch.store.query_all_valid() == set()
+
+
+def test_read_only_evaluation_writes_nothing_and_reads_what_it_copied(scratch: Scratch) -> None:
+    (scratch.root / "f").write_text("text")
+    assert scratch.eval('builtins.readFile "${./f}"', read_only=True) == "text"
+    assert scratch.eval('builtins.readFile (builtins.toFile "a" "b")', read_only=True) == "b"
+    assert not (scratch.root / "nix").exists()
+
+
+def test_paths(scratch: Scratch) -> None:
+    (scratch.root / "d").mkdir()
+    (scratch.root / "d" / "keep").write_text("k")
+    (scratch.root / "d" / "drop").write_text("d")
+    text = 'builtins.path { path = ./d; name = "n"; filter = p: t: baseNameOf p == "keep"; }'
+    path = scratch.eval(text)
+    real = Path(scratch.store.real_path(scratch.store.parse(path)))
+    assert path.endswith("-n") and [p.name for p in real.iterdir()] == ["keep"]
+    assert scratch.eval('builtins.filterSource (p: t: baseNameOf p == "keep") ./d').endswith("-d")
+    with pytest.raises(EvalError, match="unsupported argument 'frob'"):
+        scratch.eval("builtins.path { path = ./d; frob = 1; }")
+    with pytest.raises(EvalError, match="store path mismatch"):
+        scratch.eval(f'builtins.path {{ path = ./d; sha256 = "{"0" * 52}"; }}')
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ('{ builder = ""; }', "required attribute 'builder' missing"),
+        ('{ system = ""; }', "required attribute 'system' missing"),
+        ('{ name = "a/b"; }', "invalid derivation name"),
+        ('{ name = "x.drv"; }', "derivation names are allowed to end in '.drv' only if"),
+        ('{ outputs = [ "a" "a" ]; }', "duplicate derivation output 'a'"),
+        ('{ outputs = [ "drvPath" ]; }', "invalid derivation output name 'drvPath'"),
+        ("{ outputHash = sha; }", "undefined variable"),
+        ('{ outputHash = "abc"; outputHashAlgo = "sha256"; }', "wrong length"),
+        ('{ outputHashMode = "frob"; }', "invalid value 'frob' for 'outputHashMode' attribute"),
+        ("{ __impure = true; }", "experimental Nix feature 'impure-derivations' is disabled"),
+        (
+            '{ outputs = [ "a" "b" ]; outputHash = ""; outputHashAlgo = "sha256"; }',
+            "multiple outputs are not supported in fixed-output derivations",
+        ),
+    ],
+)
+def test_bad_derivations(scratch: Scratch, attributes: str, message: str) -> None:
+    with pytest.raises(Exception, match=message):
+        scratch.eval(f"({DRV % attributes}).drvPath")
+
+
+REFERENCE = shutil.which("nix-instantiate")
+CASES = [
+    "{ }",
+    '{ outputs = [ "out" "dev" ]; args = [ "-c" 1 true null ./f ]; x = [ 1 [ 2 ] ]; y = null; z = 1.5; }',
+    '{ outputHash = "%s"; outputHashAlgo = "sha256"; }' % ("0" * 64),
+    '{ outputHash = "sha256-%s="; outputHashMode = "recursive"; }' % ("A" * 43),
+    '{ outputHash = "%s"; outputHashAlgo = "sha1"; outputHashMode = "flat"; }' % ("1" * 40),
+    "{ __structuredAttrs = true; a.b = [ 1 null true ]; c = ./f; d = 1.5; }",
+    "{ __ignoreNulls = true; a = null; }",
+    '{ passAsFile = [ "a" ]; a = "text"; allowedReferences = [ ]; exportReferencesGraph = [ "g" ./f ]; }',
+    '{ a = builtins.toFile "t" "text"; b = "é\\n\\t\\"\\\\"; }',
+    '{ a = derivation { name = "in"; system = "s"; builder = "b"; outputs = [ "o1" "o2" ]; }; }',
+    '{ a = (derivation { name = "in"; system = "s"; builder = "b"; }).drvPath; }',
+    '{ a = import <nix/fetchurl.nix> { url = "http://e/x"; sha256 = "%s"; }; }' % ("0" * 52),
+    '{ a = import <nix/fetchurl.nix> { url = "http://e/x"; hash = "sha256-%s="; unpack = true; }; }' % ("A" * 43),
+    '{ a = import <nix/fetchurl.nix> { url = "http://e/x"; sha1 = "%s"; executable = true; }; }' % ("0" * 40),
+]
+
+
+@pytest.mark.skipif(REFERENCE is None, reason="the reference implementation (nix-bin) is not installed")
+@pytest.mark.parametrize("attributes", CASES)
+def test_the_reference_makes_the_same_derivation(scratch: Scratch, attributes: str) -> None:
+    (scratch.root / "f").write_text("contents")
+    text = f"({DRV % attributes}).drvPath"
+    ours = scratch.eval(text)
+    assert REFERENCE is not None
+    theirs = subprocess.run(
+        [REFERENCE, "--eval", "--read-write-mode", "--store", str(scratch.root / "ref"), "-E", text],
+        capture_output=True,
+        text=True,
+        cwd=scratch.root,
+        check=False,
+    )
+    assert theirs.returncode == 0, theirs.stderr
+    assert theirs.stdout.strip().strip('"') == ours
+
+
+def test_pure_and_restricted_evaluation(scratch: Scratch) -> None:
+    (scratch.root / "f").write_text("text")
+    with pytest.raises(RestrictedPath, match="forbidden in pure evaluation mode"):
+        scratch.eval("builtins.readFile ./f", pure=True)
+    with pytest.raises(RestrictedPath, match="forbidden in restricted mode"):
+        scratch.eval("builtins.readFile ./f", restricted=True)
+    allowed = (("src", str(scratch.root)),)
+    assert scratch.eval("builtins.readFile <src/f>", restricted=True, search_path=allowed) == "text"
+    with pytest.raises(EvalError, match="not allowed in pure evaluation mode"):
+        scratch.eval('builtins.storePath "/nix/store/x"', pure=True)
+    with pytest.raises(EvalError, match="access to URI .* is forbidden"):
+        scratch.eval('fetchTarball "https://example.org/x.tar.gz"', restricted=True)
+
+
+def test_importing_a_derivation(scratch: Scratch) -> None:
+    text = f'let d = {DRV % "{ }"}; i = import d.drvPath; in i.outPath == d.outPath && i.name == "x"'
+    assert scratch.eval(text) is True
+
+
+def test_import_from_derivation_can_be_off(scratch: Scratch) -> None:
+    with pytest.raises(Exception, match="allow-import-from-derivation"):
+        scratch.eval(f'builtins.readFile "${{{DRV % "{ }"}}}"', allow_import_from_derivation=False)
+
+
+def test_floating_outputs_have_placeholders(scratch: Scratch) -> None:
+    path = scratch.eval(f"({DRV % '{ __contentAddressed = true; }'}).outPath")
+    assert path.startswith("/") and not path.startswith("/nix/store/")
+
+
+def test_files_made_by_evaluation_may_not_reference_derivations(scratch: Scratch) -> None:
+    with pytest.raises(EvalError, match="may not reference derivations"):
+        scratch.eval(f'builtins.toFile "x" "${{{DRV % "{ }"}}}"')
