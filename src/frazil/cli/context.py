@@ -159,7 +159,9 @@ class Context:
     def build_settings(self) -> BuildSettings:
         from frazil.cli.room_settings import build_settings
 
-        return build_settings(self.settings, print_build_logs=self.build_logs)
+        settings = build_settings(self.settings, print_build_logs=self.build_logs)
+        log_command = "nix-store -l" if self.legacy else f"{self.program} log"
+        return settings.with_(fetch=self.fetch_settings, log_command=log_command)
 
     @property
     def fetch_settings(self) -> FetchSettings:
