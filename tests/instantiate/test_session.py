@@ -158,7 +158,7 @@ def test_pure_and_restricted_evaluation(scratch: Scratch) -> None:
     assert scratch.eval("builtins.readFile <src/f>", restricted=True, search_path=allowed) == "text"
     with pytest.raises(EvalError, match="not allowed in pure evaluation mode"):
         scratch.eval('builtins.storePath "/nix/store/x"', pure=True)
-    with pytest.raises(EvalError, match="access to URI .* is forbidden"):
+    with pytest.raises(EvalError, match=r"access to URI .* is forbidden"):
         scratch.eval('fetchTarball "https://example.org/x.tar.gz"', restricted=True)
 
 

@@ -147,7 +147,8 @@ def _remember(context: Context, key: str, question: str, path: StorePath) -> Non
 
 def _interactive_bash(opened: Opened, installable: object) -> str | None:
     """`bashInteractive` of the flake's own nixpkgs; None where that cannot be had."""
-    from frazil.flake.outputs import FlakeInstallable, OutputsSpecification, attribute_path_prefixes
+    from frazil.flake.outputs import FlakeInstallable, attribute_path_prefixes
+    from frazil.flake.reference import OutputsSpecification
 
     if not isinstance(installable, FlakeInstallable):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 from frazil.errors import UsageError
 
@@ -90,7 +91,7 @@ def auto_arguments(session: Session, arguments: Arguments) -> dict[str, Any]:
     for key, value in arguments.order:
         if key == "arg":
             name, text = byte_string(value[0]), os.fsencode(value[1])
-            found[name] = evaluator.lazy(lambda t=text: evaluator.eval_string(t, working_directory()))
+            found[name] = evaluator.lazy(partial(evaluator.eval_string, text, working_directory()))
         elif key == "argstr":
             found[byte_string(value[0])] = byte_string(value[1])
         elif key == "arg-from-file":

@@ -126,12 +126,11 @@ def _prefetch(
         download(url, file, context.fetch_settings, context.reporter)
         os.chmod(file, 0o755 if arguments.flag("executable") else 0o644)
         if arguments.flag("unpack"):
-            from frazil.fetch.archive import unpack_archive
+            from frazil.fetch.archive import top_directory, unpack
 
             target = os.path.join(folder, "unpacked")
-            unpack_archive(file, target, context.fetch_settings.maximum_unpacked)
-            entries = os.listdir(target)
-            file = os.path.join(target, entries[0]) if len(entries) == 1 else target
+            unpack(file, target, context.fetch_settings.maximum_unpacked)
+            file = top_directory(target)
         path = context.store.add_path(name, file, method=method, algorithm=algorithm)
         return path, context.store.compute_path(name, file, method=method, algorithm=algorithm)[1]
 

@@ -83,8 +83,8 @@ def settings_page() -> str:
         "",
         "Read from `/etc/nix/nix.conf`, `/etc/frazil/frazil.conf` (`NIX_CONF_DIR`), the user's `nix/nix.conf` and",
         "`frazil/frazil.conf` in the XDG folders (`NIX_USER_CONF_FILES`), the variable `NIX_CONFIG`, and options; the",
-        "last one counts. A line is `NAME = VALUE`; `extra-NAME` adds to lists; `include FILE` and `!include FILE` read",
-        "another file. This page is generated; `frazil config show` shows the values in force.",
+        "last one counts. A line is `NAME = VALUE`; `extra-NAME` adds to lists; `include FILE` and `!include FILE`",
+        "read another file. This page is generated; `frazil config show` shows the values in force.",
         "",
     ]
     old = {target: sorted(a for a, t in ALIASES.items() if t == target) for target in ALIASES.values()}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from frazil.activity import Reporter
-    from frazil.build.scheduler import BuildSettings
+    from frazil.build.settings import BuildSettings
     from frazil.fetch.inputs import FetchContext, FetchSettings
     from frazil.lang.registry import BuiltinSpec
     from frazil.lang.settings import EvalSettings
