@@ -88,7 +88,7 @@ def fix_texts(tree: MergedTree) -> None:
             head = file.read(64)
         if head.startswith(b"#!"):
             _rewrite(tree, path, lambda data: fix_shebang(tree, data))
-        elif head.startswith(b"\x7fELF") or head.startswith(b"!<arch>\n"):
+        elif head.startswith((b"\x7fELF", b"!<arch>\n")):
             continue
         elif path.endswith(".pc"):
             _rewrite(tree, path, lambda data: fix_pkg_config(tree, data))
@@ -152,7 +152,14 @@ def fix_pkg_config(tree: MergedTree, data: bytes) -> bytes:
 
 def isolate_loader(data: bytes, triplet: str) -> bytes:
     """A dynamic loader that looks at nothing but RUNPATHs: its compiled-in places become ones that do not exist."""
-    places = ("/etc/ld.so.cache", "/etc/ld.so.preload", "/lib/", "/usr/lib/", f"/lib/{triplet}/", f"/usr/lib/{triplet}/")
+    places = (
+        "/etc/ld.so.cache",
+        "/etc/ld.so.preload",
+        "/lib/",
+        "/usr/lib/",
+        f"/lib/{triplet}/",
+        f"/usr/lib/{triplet}/",
+    )
     for place in places:
         hidden = ("/nix/-" + "-" * len(place))[: len(place) - 1] + ("/" if place.endswith("/") else "-")
         # Whole strings only: what stands before is no part of a path.

@@ -121,7 +121,7 @@ def _decompressed(name: str, raw: io.RawIOBase) -> IO[bytes]:
         case ".zst":
             import zstandard
 
-            return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(buffered)  # type: ignore[return-value]
+            return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(buffered)
     raise BadArchive(f"unknown compression of '{name}'")
 
 

@@ -1,8 +1,8 @@
 """Debian packages merged into one prefix: where each file goes, and links that follow.
 
 In: `.deb` files. Out: a directory tree without `/usr`, with `sbin`, `games` and multiarch library folders folded into
-`bin` and `lib`; symbolic links resolved within the tree or to dependencies. Source of truth: the file system standard as
-Debian uses it (usr-merge, multiarch), docs/design/packages.md. Nothing is ever written through a symbolic link of a
+`bin` and `lib`; symbolic links resolved within the tree or to dependencies. Source of truth: the file system standard
+as Debian uses it (usr-merge, multiarch), docs/design/packages.md. Nothing is ever written through a symbolic link of a
 package: links are kept in memory until all files are in place.
 """
 

@@ -1,7 +1,7 @@
 """Reading ELF files: what a program needs to be loaded.
 
-In: the bytes of a file (mapped). Out: `ElfFile` or None where it is no ELF file we handle. Source of truth: the System V
-ABI (gABI), chapters 4 and 5. All offsets come from the file and are checked before use.
+In: the bytes of a file (mapped). Out: `ElfFile` or None where it is no ELF file we handle. Source of truth: the System
+V ABI (gABI), chapters 4 and 5. All offsets come from the file and are checked before use.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ rec {
         depth: v:
         if builtins.isAttrs v then
           builtins.mapAttrs (
-            name: x: if builtins.elem name special then (if depthLimit != null && depth + 1 > depthLimit then (_: cut) else x) else child (depth + 1) x
+            name: x: if builtins.elem name special then (if depthLimit != null && depth + 1 > depthLimit then if name == "__functionArgs" then { } else (_: cut) else x) else child (depth + 1) x
           ) v
         else if builtins.isList v then
           map (child (depth + 1)) v

@@ -759,7 +759,9 @@ let
         value = (if nullable then nullOr else lib.id) (oneOf [ scalar (attrsOf value) (listOf value) ]) // { description = "${typeName} value"; };
       in
       value;
-    types = removeAttrs types [ "elementFunctor" ];
   };
 in
-removeAttrs types [ "elementFunctor" ]
+let
+  final = removeAttrs types [ "elementFunctor" ];
+in
+final // { types = final; }
