@@ -86,7 +86,9 @@ def test_registering_again_updates(database: Database) -> None:
 
 def test_outputs(database: Database) -> None:
     drv = path(1, "a.drv")
-    database.register([info(1, name="a.drv")], lambda asked: {"out": DIRECTORY.show(path(5)), "dev": DIRECTORY.show(path(6))})
+    database.register(
+        [info(1, name="a.drv")], lambda asked: {"out": DIRECTORY.show(path(5)), "dev": DIRECTORY.show(path(6))}
+    )
     assert database.derivation_outputs(drv) == {"out": path(5), "dev": path(6)}
     assert database.valid_derivers(path(5)) == {drv}
     with pytest.raises(InvalidPath):

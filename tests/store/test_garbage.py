@@ -65,6 +65,8 @@ def test_every_kind_of_root(root: Path, tmp_path: Path) -> None:
         assert set(store.find_roots()) == {one, three}
         assert os.listdir(state + "/gcroots/auto") == []
         assert os.path.islink(state + "/gcroots/stranger")
+        store.add_temporary_roots([one, three])
+        assert f"{{temp:{os.getpid()}}}" in store.find_roots()[one]
         temporary = store.add_text("temporary", b"")
         assert store.find_roots()[temporary] == {f"{{temp:{os.getpid()}}}"}
         assert store.find_roots(censor=True)[temporary] == {"{censored}"}

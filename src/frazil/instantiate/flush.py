@@ -30,11 +30,11 @@ def _write_sources(effects: StoreEffects) -> None:
     from frazil.store.path import StorePath
 
     paths = {base: StorePath.from_base(base) for base in pending}
+    store.add_temporary_roots(paths.values())
     valid = store.valid_among(paths.values())
     for base, source in pending.items():
         path = paths[base]
         if path in valid:
-            store.add_temporary_root(path)
             continue
         added = store.add_path(source.name, os.fsdecode(source.real_path), method=source.method, filter=source.filter)
         if added != path:
@@ -53,22 +53,25 @@ def _write_texts(effects: StoreEffects) -> None:
     from frazil.store.adding import add_text_at
     from frazil.store.path import StorePath
 
-    batch = []
+    batch: list[tuple[StorePath, bytes, frozenset[str]]] = []
     for base, (method, contents, references) in texts.items():
         path = StorePath.from_base(base)
         if method != "text":
             _write_plain(effects, path, contents, method)
             continue
-        batch.append((path, contents, frozenset(directory.parse(r) for r in references)))
+        batch.append((path, contents, references))
     known_outputs, effects.instantiator.known_outputs = effects.instantiator.known_outputs, {}
     for shown, (contents, references) in derivations.items():
         path = directory.parse(shown)
         if shown in known_outputs:
             store.trust_outputs(path, known_outputs[shown])
-        batch.append((path, contents, frozenset(directory.parse(r) for r in references)))
-    store.valid_among(path for path, _, _ in batch)
-    for path, contents, needed in batch:
-        add_text_at(store, path, contents, needed)
+        batch.append((path, contents, references))
+    paths = [path for path, _, _ in batch]
+    store.add_temporary_roots(paths)
+    valid = store.valid_among(paths)
+    for path, contents, references in batch:
+        if path not in valid:
+            add_text_at(store, path, contents, frozenset(directory.parse(r) for r in references))
 
 
 def _write_plain(effects: StoreEffects, path: StorePath, contents: bytes, method: str) -> None:

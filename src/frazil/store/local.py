@@ -553,6 +553,12 @@ class LocalStore:
         _ = self.database
         self._temporary_roots.add(path)
 
+    def add_temporary_roots(self, paths: Iterable[StorePath]) -> None:
+        if self.compute_only or self.config.read_only:
+            return
+        _ = self.database
+        self._temporary_roots.add_many(paths)
+
     def add_indirect_root(self, link: str) -> None:
         """Registers a link anywhere (such as `result`) as a root, for as long as it points into the store."""
         from frazil.store import roots

@@ -9,10 +9,12 @@ import fcntl
 import os
 import threading
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from frazil.store import locks
 from frazil.store.errors import StoreError, from_os_error
+from frazil.store.nar import write_all
 from frazil.store.path import StoreDirectory, StorePath
 
 if TYPE_CHECKING:
@@ -71,21 +73,28 @@ class TemporaryRoots:
         if path in self._added and self._process == os.getpid():
             return
         with self._mutex:
-            self._add(path)
+            self._add([path])
 
-    def _add(self, path: StorePath) -> None:
+    def add_many(self, paths: Iterable[StorePath]) -> None:
+        """As `add`, at the price of one."""
+        fresh = [path for path in paths if path not in self._added or self._process != os.getpid()]
+        if fresh:
+            with self._mutex:
+                self._add(fresh)
+
+    def _add(self, paths: list[StorePath]) -> None:
         self._open()
-        text = self._directory.show(path).encode("utf-8", "surrogateescape")
+        texts = [self._directory.show(path).encode("utf-8", "surrogateescape") for path in paths]
         while not locks.flock(self._collector_lock, fcntl.LOCK_SH, wait=False):
-            if self._tell_collector(text):
+            if all(self._tell_collector(text) for text in texts):
                 break
         try:
-            os.write(self._roots, text + b"\0")
+            write_all(self._roots, b"".join([text + b"\0" for text in texts]))
         except OSError as error:
             raise from_os_error(error, f"writing '{self._path}'") from error
         finally:
             locks.flock(self._collector_lock, fcntl.LOCK_UN)
-        self._added.add(path)
+        self._added.update(paths)
 
     def _tell_collector(self, text: bytes) -> bool:
         """True once the running collector knows of the root; False where it went away meanwhile."""
