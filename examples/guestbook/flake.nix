@@ -29,7 +29,7 @@
             cp -r guestbook $out/lib/guestbook
             cat > $out/bin/guestbook <<END
             #!${pkgs.bash}/bin/bash
-            export PYTHONPATH=$out/lib
+            export PYTHONPATH=$out/lib PYTHONDONTWRITEBYTECODE=1
             exec ${pkgs.python3}/bin/python3 -m guestbook "\$@"
             END
             chmod +x $out/bin/guestbook
