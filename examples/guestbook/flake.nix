@@ -14,6 +14,7 @@
           pname = "guestbook";
           version = "1.0.0";
           src = ./.;
+          PYTHONDONTWRITEBYTECODE = 1;
 
           doCheck = true;
           nativeCheckInputs = [ pkgs.python3 ];
