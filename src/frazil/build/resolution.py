@@ -21,7 +21,8 @@ Chain = tuple[StorePath, tuple[str, ...]]
 
 
 def input_chains(drv: Derivation) -> Iterator[Chain]:
-    for path in sorted({*drv.input_derivations, *drv.dynamic_inputs}):
+    """In the order of their names, which is the order in which they are built."""
+    for path in sorted({*drv.input_derivations, *drv.dynamic_inputs}, key=lambda path: (path.name, path)):
         for names in _chains(drv.input_node(path)):
             yield path, names
 

@@ -74,9 +74,10 @@ class Worker:
         self._all.__exit__(kind, error, trace)
 
     def run(self, targets: Sequence[DerivedPath]) -> list[Goal]:
-        goals = [self.target_goal(target) for target in targets]
-        self.loop.run(list(dict.fromkeys(goals)))
-        return goals
+        """The goal of each target. They start in the order of their names, as in Nix."""
+        made = {target: self.target_goal(target) for target in sorted(targets, key=_by_name)}
+        self.loop.run(list(dict.fromkeys(made.values())))
+        return [made[target] for target in targets]
 
     def warn(self, text: str) -> None:
         self.reporter.log(Verbosity.WARN, text)
@@ -118,6 +119,8 @@ class Worker:
     def derivation_goal(self, path: StorePath, outputs: OutputsSpec, mode: str) -> Goal:
         from frazil.build.derivation_goal import DerivationGoal
 
+        if outputs.names is None and path.is_derivation and self.store.is_registered(path):
+            outputs = OutputsSpec(frozenset(self.store.read_derivation(path).outputs))
         return self._goal(
             ("derivation", path, outputs.names, mode), lambda: DerivationGoal(self, path, outputs, mode).steps()
         )
@@ -196,6 +199,10 @@ class Worker:
 
         real = f"{self.store.config.real_store_dir}/{path.base}"
         return os.path.lexists(real) and hash_path(real)[0] == self.store.query_info(path).nar_hash
+
+
+def _by_name(target: DerivedPath) -> tuple[str, StorePath, str]:
+    return target.base.name, target.base, str(target.outputs)
 
 
 def causes(goals: Sequence[Goal]) -> frozenset[Failure]:
