@@ -102,6 +102,7 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "nix-env": ("legacy_env", "manage profiles"),
     "nix-hash": ("legacy_misc", "compute hashes of paths"),
     "nix-prefetch-url": ("legacy_misc", "copy a file from a URL into the store and print its hash"),
+    "nix-shell": ("legacy_shell", "start a shell based on a Nix expression"),
     "nix-store": ("legacy_store", "manipulate or query the Nix store"),
     "nix-instantiate": ("legacy_instantiate", "instantiate store derivations from Nix expressions"),
 }

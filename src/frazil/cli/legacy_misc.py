@@ -129,6 +129,7 @@ def _prefetch(
             from frazil.fetch.archive import top_directory, unpack
 
             target = os.path.join(folder, "unpacked")
+            os.mkdir(target)
             unpack(file, target, context.fetch_settings.maximum_unpacked)
             file = top_directory(target)
         path = context.store.add_path(name, file, method=method, algorithm=algorithm)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from frazil.store.path import StorePath
 
 ASSIGNMENT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_'-]*)\s*=(?!=)(.*)", re.S)
+UNLIMITED_DEPTH = 1 << 60
 PROMPT = "frazil-repl> "
 HELP = """\
 The following commands are available:
@@ -166,11 +167,14 @@ class Repl:
     def show(self, value: Any, depth: int | None) -> None:
         from frazil.lang.printer import print_value
 
-        limits = {} if depth is None else {"max_depth": depth}
-
         def work() -> str:
-            return str(
-                print_value(self.session.evaluator, value, evaluate=True, derivation_paths=True, indent=2, **limits)
+            return print_value(
+                self.session.evaluator,
+                value,
+                evaluate=True,
+                derivation_paths=True,
+                indent=2,
+                max_depth=UNLIMITED_DEPTH if depth is None else depth,
             )
 
         self.context.print_byte_string(with_deep_stack(work))

@@ -1,0 +1,348 @@
+"""`nix-shell`: a shell with a derivation's environment and its inputs. Source: its manual page.
+
+Also as a `#!` interpreter: a script whose further lines begin with `#! nix-shell` brings its own options.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+
+from frazil.cli.build_command import build_paths
+from frazil.cli.common_options import EVALUATION
+from frazil.cli.context import Context
+from frazil.cli.evaluation import auto_arguments, file_argument, make_session, with_deep_stack
+from frazil.cli.legacy_instantiate import derivations_of, select_path
+from frazil.cli.options import APPEND, Arguments, Command, Option
+from frazil.errors import FrazilError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from frazil.instantiate.session import Session
+    from frazil.store.derivation import Derivation
+    from frazil.store.path import StorePath
+
+_KEPT = """
+DISPLAY HOME IN_NIX_SHELL LOGNAME NIX_BUILD_SHELL NIX_SHELL_PRESERVE_PROMPT PAGER PATH SHLVL TERM TZ USER
+WAYLAND_DISPLAY WAYLAND_SOCKET XDG_RUNTIME_DIR
+http_proxy https_proxy ftp_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY
+"""
+KEPT = frozenset(_KEPT.split())
+"""What --pure leaves of the environment."""
+LARGEST_SCRIPT = 1 << 24
+
+
+class Script:
+    """A script that named us in its `#!` line."""
+
+    def __init__(self, path: str, words: list[str], arguments: list[str]) -> None:
+        self.path = path
+        self.words = words
+        self.arguments = arguments
+        self.folder = os.path.dirname(os.path.abspath(path))
+
+
+_script: list[Script] = []
+
+
+def prepare(context: Context, words: list[str]) -> list[str]:
+    """The options of a script's `#! nix-shell` lines instead of the command line's, where one is run."""
+    _script.clear()
+    script = read_script(words)
+    if script is None:
+        return words
+    _script.append(script)
+    return script.words
+
+
+def read_script(words: list[str]) -> Script | None:
+    if not words or words[0].startswith("-"):
+        return None
+    try:
+        with open(words[0], "rb") as file:
+            if file.read(2) != b"#!":
+                return None
+            text = file.read(LARGEST_SCRIPT).decode("utf-8", "surrogateescape")
+    except OSError:
+        return None
+    options: list[str] = []
+    for line in text.split("\n")[1:]:
+        match = re.fullmatch(r"#!\s*nix-shell\s+(.*)", line.rstrip())
+        if match:
+            options += shell_words(match[1])
+    return Script(words[0], options, words[1:])
+
+
+def shell_words(text: str) -> list[str]:
+    """Words with quotes and backslashes, as a shell splits them. Raises UsageError."""
+    import shlex
+
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError("unterminated quote in shebang line") from error
+
+
+# -- the derivation ------------------------------------------------------------------------------------------------
+
+
+def run_shell(context: Context, arguments: Arguments) -> int:
+    script = _script.pop() if _script else None
+    if arguments.flag("packages") and arguments.flag("expr"):
+        raise UsageError("'-p' and '-E' are mutually exclusive")
+    pure = arguments.flag("pure") and not _later(arguments, "impure", "pure")
+    os.environ["IN_NIX_SHELL"] = "pure" if pure else "impure"
+    derivation, bash = with_deep_stack(lambda: _evaluate(context, arguments, script))
+    drv = context.store.read_derivation(derivation)
+    _build_inputs(context, arguments, drv)
+    shell = _bash(context, bash)
+    from frazil.cli.run_commands import exec_program
+
+    folder = tempfile.mkdtemp(prefix="nix-shell-")
+    environment = _environment(context, arguments, drv, folder, pure=pure)
+    command, interactive = _command(arguments, script)
+    rc = os.path.join(folder, "rc")
+    with open(rc, "wb") as file:
+        file.write(os.fsencode(_rc(folder, shell, command, pure=pure, structured="__json" in drv.environment)))
+    argv = [shell, "--rcfile", rc] if interactive else [shell, rc]
+    return exec_program(context, argv, environment)
+
+
+def _later(arguments: Arguments, one: str, other: str) -> bool:
+    keys = [key for key, _ in arguments.order if key in (one, other)]
+    return bool(keys) and keys[-1] == one
+
+
+def _evaluate(context: Context, arguments: Arguments, script: Script | None) -> tuple[StorePath, StorePath | None]:
+    with make_session(context, arguments, pure=False, read_only=False) as session:
+        given = auto_arguments(session, arguments)
+        found: list[tuple[StorePath, str]] = []
+        for root in _roots(session, arguments, script):
+            shell_given = {"inNixShell": True, **given} if _takes_in_nix_shell(session, root) else given
+            for text in arguments.all("attr") or [""]:
+                value = select_path(session, root, text, shell_given)
+                found += derivations_of(
+                    session, value, {"inNixShell": True, **given} if _takes_in_nix_shell(session, value) else given
+                )
+        if len(found) != 1:
+            raise UsageError("nix-shell requires a single derivation")
+        bash = None if os.environ.get("NIX_BUILD_SHELL") else _interactive_bash(context, session)
+    return found[0][0], bash
+
+
+def _takes_in_nix_shell(session: Session, value: Any) -> bool:
+    from frazil.lang.values import Lambda
+
+    if not isinstance(value, Lambda):
+        return False
+    formals = session.evaluator.call(session.evaluator.builtins().lookup("functionArgs"), value)
+    return bool(formals.has("inNixShell"))
+
+
+def _roots(session: Session, arguments: Arguments, script: Script | None) -> list[Any]:
+    evaluator = session.evaluator
+    names = arguments.positional
+    base = os.getcwd() if script is None else script.folder
+    base_text = os.fsencode(base).decode("latin-1")
+    if arguments.flag("packages"):
+        joined = " ".join(f"({name})" for name in names)
+        text = (
+            "{ ... }@args: with import <nixpkgs> args; (pkgs.runCommandCC or pkgs.runCommand) "
+            f'"shell" {{ buildInputs = [ {joined} ]; }} ""'
+        )
+        return [evaluator.eval_string(os.fsencode(text), base_text)]
+    if arguments.flag("expr"):
+        return [evaluator.eval_string(os.fsencode(name), base_text) for name in names]
+    roots = []
+    for name in names or [_default_file()]:
+        path = os.path.join(base, name) if script is not None and not name.startswith("<") else name
+        roots.append(evaluator.eval_file(_shell_file(file_argument(session, path))))
+    return roots
+
+
+def _default_file() -> str:
+    if not os.path.exists("shell.nix") and not os.path.exists("default.nix"):
+        raise FrazilError(
+            "no argument specified and no 'shell.nix' or 'default.nix' file found in the working directory"
+        )
+    return "."
+
+
+def _shell_file(path: str) -> str:
+    """In a folder `shell.nix` comes before `default.nix`."""
+    real = path.encode("latin-1")
+    if not os.path.isdir(real):
+        return path
+    for name in ("shell.nix", "default.nix"):
+        if os.path.exists(os.path.join(real, name.encode())):
+            return f"{path}/{name}"
+    raise FrazilError(f"neither 'shell.nix' nor 'default.nix' found in '{os.fsdecode(real)}'")
+
+
+def _interactive_bash(context: Context, session: Session) -> StorePath | None:
+    """<nixpkgs>'s bash for people; None where that cannot be had."""
+    try:
+        value = session.evaluator.eval_string("(import <nixpkgs> { }).bashInteractive", "/")
+        (found,) = derivations_of(session, value, {})
+    except (FrazilError, ValueError):
+        context.note("uses bash from your environment")
+        return None
+    return found[0]
+
+
+# -- what is needed ------------------------------------------------------------------------------------------------
+
+
+def _build_inputs(context: Context, arguments: Arguments, drv: Derivation) -> None:
+    from frazil.store.derived_path import DerivedPath, OutputsSpec
+
+    excluded = [re.compile(text) for text in arguments.all("exclude")]
+    wanted = [DerivedPath(path) for path in sorted(drv.input_sources)]
+    for path, outputs in sorted(drv.input_derivations.items()):
+        shown = context.store.show(path)
+        if not any(pattern.search(shown) for pattern in excluded):
+            wanted.append(DerivedPath(path, OutputsSpec(outputs)))
+    build_paths(context, wanted)
+
+
+def _bash(context: Context, derivation: StorePath | None) -> str:
+    named = os.environ.get("NIX_BUILD_SHELL")
+    if named:
+        return named
+    if derivation is None:
+        return "bash"
+    from frazil.store.derived_path import DerivedPath, OutputsSpec
+
+    try:
+        build_paths(context, [DerivedPath(derivation, OutputsSpec(frozenset({"out"})))])
+    except FrazilError:
+        context.note("uses bash from your environment")
+        return "bash"
+    output = context.store.query_derivation_outputs(derivation)["out"]
+    return "bash" if output is None else f"{context.store.show(output)}/bin/bash"
+
+
+def _environment(context: Context, arguments: Arguments, drv: Derivation, folder: str, *, pure: bool) -> dict[str, str]:
+    environment = dict(os.environ)
+    if pure:
+        keep = KEPT | set(arguments.all("keep"))
+        environment = {name: value for name, value in environment.items() if name in keep}
+        environment["__ETC_PROFILE_SOURCED"] = "1"
+    for name in ("NIX_BUILD_TOP", "TMPDIR", "TEMPDIR", "TMP", "TEMP"):
+        environment[name] = folder
+    environment["NIX_STORE"] = context.store.directory.path
+    environment["NIX_BUILD_CORES"] = str(context.build_settings.build_cores)
+    passed = set(drv.environment.get("passAsFile", "").split())
+    for number, (name, value) in enumerate(sorted(drv.environment.items())):
+        text = os.fsdecode(value.encode("latin-1"))
+        if name == "__json":
+            continue
+        if name in passed:
+            file = os.path.join(folder, f".attr-{number}")
+            with open(file, "wb") as stream:
+                stream.write(value.encode("latin-1"))
+            environment[f"{name}Path"] = file
+        else:
+            environment[os.fsdecode(name.encode("latin-1"))] = text
+    if "__json" in drv.environment:
+        environment.update(_structured(context, drv, folder))
+    return environment
+
+
+def _structured(context: Context, drv: Derivation, folder: str) -> dict[str, str]:
+    """`.attrs.json` and `.attrs.sh`, with the outputs in them."""
+    import json
+
+    from frazil.build.structured import json_text, shell_text
+
+    attributes = json.loads(drv.environment["__json"].encode("latin-1"))
+    outputs = drv.output_paths(context.store.directory)
+    attributes["outputs"] = {name: context.store.show(path) for name, path in outputs.items() if path is not None}
+    files = {}
+    for name, text in ((".attrs.json", json_text(attributes)), (".attrs.sh", shell_text(attributes))):
+        files[name] = os.path.join(folder, name)
+        with open(files[name], "w", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.write(text)
+    return {"NIX_ATTRS_JSON_FILE": files[".attrs.json"], "NIX_ATTRS_SH_FILE": files[".attrs.sh"]}
+
+
+# -- the shell -----------------------------------------------------------------------------------------------------
+
+
+def _command(arguments: Arguments, script: Script | None) -> tuple[str, bool]:
+    """-> (what the shell runs, whether it is for a person)."""
+    from frazil.dev.shell import quote
+
+    interactive = os.isatty(0) and os.isatty(2)
+    interpreter = arguments.value("interpreter")
+    if script is not None and interpreter is not None:
+        words = " ".join(quote(word) for word in [script.path, *script.arguments])
+        if "ruby" in interpreter:
+            return f"exec {interpreter} -e 'load(ARGV.shift)' -- {words}", False
+        # Perl looks at the `#!` line again unless it is called by another name.
+        named = "-a PERL " if "perl" in interpreter else ""
+        return f"exec {named}{interpreter} {words}", False
+    for key, value in reversed(arguments.order):
+        if key == "run":
+            return f"{value}\nexit", False
+        if key == "command":
+            return f"{value}\nexit", interactive
+    return "", interactive
+
+
+def _rc(folder: str, bash: str, command: str, *, pure: bool, structured: bool) -> str:
+    from frazil.dev.shell import quote
+
+    colour = "31" if os.geteuid() == 0 else "32"
+    zone = os.environ.get("TZ")
+    lines = [
+        f"_nix_shell_clean_tmpdir() {{ command rm -rf {quote(folder)}; }}",
+        "trap _nix_shell_clean_tmpdir EXIT",
+        "exitHooks+=(_nix_shell_clean_tmpdir)",
+        "failureHooks+=(_nix_shell_clean_tmpdir)",
+        "" if pure else '[ -n "$PS1" ] && [ -e ~/.bashrc ] && source ~/.bashrc',
+        "" if pure else "p=$PATH",
+        "unset PATH",
+        "dontAddDisableDepTrack=1",
+        'source "$NIX_ATTRS_SH_FILE"' if structured else "",
+        "[ -e $stdenv/setup ] && source $stdenv/setup",
+        "" if pure else "PATH=$PATH:$p; unset p",
+        f'PATH={quote(os.path.dirname(bash))}:"$PATH"' if "/" in bash else "",
+        f"SHELL={quote(bash)}; BASH={quote(bash)}",
+        "set +e",
+        '[ -n "$PS1" -a -z "$NIX_SHELL_PRESERVE_PROMPT" ] && '
+        f"PS1='\\n\\[\\033[1;{colour}m\\][nix-shell:\\w]\\$\\[\\033[0m\\] '",
+        'if [ "$(type -t runHook)" = function ]; then runHook shellHook; fi',
+        "unset NIX_ENFORCE_PURITY",
+        "shopt -u nullglob",
+        "unset TZ" + (f"; export TZ={quote(zone)}" if zone is not None else ""),
+        "shopt -s execfail",
+        command,
+    ]
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+PROGRAMS = {
+    "nix-shell": Command(
+        run_shell,
+        "start a shell based on a Nix expression",
+        (
+            Option("--expr -E", "The arguments are expressions, not files."),
+            Option("--attr -A", "Use the attribute *path*.", "path", kind=APPEND),
+            Option("--packages -p", "The arguments are packages of <nixpkgs>."),
+            Option("--command", "Run *command* in the shell, then leave it.", "command"),
+            Option("--run", "As --command, in a shell that is not interactive.", "command"),
+            Option("--exclude", "Do not build derivations whose path *regexp* matches.", "regexp", kind=APPEND),
+            Option("--pure", "Take almost nothing from the environment."),
+            Option("--keep", "With --pure: keep the variable *name*.", "name", kind=APPEND),
+            Option("--interpreter -i", "In `#!` lines: the program that runs the script.", "interpreter"),
+        ),
+        EVALUATION,
+        positional="paths…",
+        at_most=None,
+        examples=[("A shell for building ./default.nix", "nix-shell"), ("Run one command", "nix-shell --run make")],
+    )
+}
