@@ -66,7 +66,9 @@ def _checker(context: Context, arguments: Arguments, trees: Trees) -> Checker:
     def step(text: str) -> None:
         context.note(f"{text}...")
 
-    return Checker(trees.evaluator, directory, options, step, context.note, context.warn, show, allow_imports)
+    return Checker(
+        trees.evaluator, directory, options, step, context.note, context.warn, show, allow_imports, trees.display
+    )
 
 
 def _build(context: Context, trees: Trees, result: CheckResult) -> list[DerivedPath]:

@@ -77,7 +77,9 @@ class Checker:
         warn: Callable[[str], None],
         show_error: Callable[[FrazilError], None],
         allow_imports: Callable[[bool], None],
+        show_path: Callable[[str], str] = str,
     ) -> None:
+        self.show_path = lambda path: show_path(display(path))
         self.evaluator, self.directory, self.options = evaluator, directory, options
         self.step, self.say, self.warn = step, say, warn
         self.show_error, self.allow_imports = show_error, allow_imports
@@ -126,6 +128,7 @@ class Checker:
             yield
         except FrazilError as error:
             if isinstance(error, EvalBaseError):
+                error.positions = error.positions or self.evaluator.positions
                 error.add_trace(position, text)
             else:
                 add_trace(error, text, self.evaluator.positions.position(position) if position > 0 else None)
@@ -205,8 +208,10 @@ class Checker:
             for name in ("type", "program"):
                 if not app.has(name):
                     raise FlakeError(f"app '{path}' lacks attribute '{name}'")
-            force_string_no_context(app.lookup("type"), "")
-            force_string(app.lookup("program"), set(), "")
+            with placed(app, "type"):
+                force_string_no_context(app.lookup("type"), "")
+            with placed(app, "program"):
+                force_string(app.lookup("program"), set(), "")
             self.app_meta(path, app.lookup("meta"))
             for name in app.names():
                 if name not in ("type", "program", "meta"):
@@ -276,10 +281,11 @@ class Checker:
 
             folder = coerce_to_path(self.evaluator, template.lookup("path"), set(), "")
             if self.evaluator.effects.file_type(folder) is None:
-                raise FlakeError(f"template '{path}' refers to a non-existent path '{display(folder)}'")
+                raise FlakeError(f"template '{path}' refers to a non-existent path '{self.show_path(folder)}'")
             if not template.has("description"):
                 raise FlakeError(f"template '{path}' lacks attribute 'description'")
-            force_string_no_context(template.lookup("description"), "")
+            with placed(template, "description"):
+                force_string_no_context(template.lookup("description"), "")
             for name in template.names():
                 if name not in ("path", "description", "welcomeText"):
                     raise FlakeError(f"template '{path}' has unsupported attribute '{display(name)}'")
@@ -289,6 +295,17 @@ class Checker:
         with self.reporting(position, f"while checking the template '{path}'"):
             if not isinstance(force(value), Lambda):
                 raise FlakeError("bundler must be a function")
+
+
+@contextmanager
+def placed(attrs: Attrs, name: str) -> Iterator[None]:
+    """An error without a place happened at an attribute."""
+    try:
+        yield
+    except EvalBaseError as error:
+        if error.pos <= 0:
+            error.pos = attrs.position(name)
+        raise
 
 
 def _items(value: Value) -> list[tuple[str, Value, int]]:

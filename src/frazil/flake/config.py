@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from frazil.flake.errors import FlakeError
 from frazil.flake.flake_file import ConfigValue
+from frazil.flake.lock import check_nesting
 
 HARMLESS = frozenset(
     {
@@ -53,10 +54,12 @@ def read_trusted_list(path: str) -> TrustedList:
 
     try:
         with open(path, "rb") as file:
-            value = json.loads(file.read(MAX_BYTES))
+            text = file.read(MAX_BYTES).decode("utf-8")
+        check_nesting(text)
+        value = json.loads(text)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise FlakeError(f"cannot read '{path}': {error}", hint="repair or delete it") from error
     if not isinstance(value, dict) or not all(
         isinstance(row, dict) and all(isinstance(flag, bool) for flag in row.values()) for row in value.values()

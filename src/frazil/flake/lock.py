@@ -6,6 +6,7 @@ In: the text of `flake.lock`. Out: a graph of nodes and its text. Source: the ma
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ InputPath = tuple[str, ...]
 """Names of inputs from the root flake: ("nixops", "nixpkgs")."""
 Warn = Callable[[str], None]
 
-MAX_BYTES = 64 << 20
+MAX_BYTES = 16 << 20
 MAX_NODES = 100_000
 MAX_DEPTH = 200
+MAX_NESTING = 100
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.S)
 
 
 def parse_input_path(text: str) -> InputPath:
@@ -208,6 +211,18 @@ def print_json(value: object) -> str:
     return text
 
 
+def check_nesting(text: str) -> None:
+    """Raises ValueError for JSON nested so deeply that reading it could exhaust the stack.
+
+    Python's own limit cannot be relied on: evaluation raises it.
+    """
+    depth = 0
+    for bracket in re.findall(r"[][{}]", _STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_NESTING:
+            raise ValueError("it is nested too deeply")
+
+
 def _load(text: bytes | str, path: str) -> Json:
     import json
 
@@ -219,6 +234,7 @@ def _load(text: bytes | str, path: str) -> Json:
     hint = "restore it from version control, or delete it and run 'frazil flake lock'"
     try:
         content = text.decode("utf-8") if isinstance(text, bytes) else text
+        check_nesting(content)
         value = json.loads(content, parse_constant=refuse)
     except json.JSONDecodeError as error:
         lines = error.doc.split("\n")
@@ -228,9 +244,8 @@ def _load(text: bytes | str, path: str) -> Json:
         position = Position(path, error.lineno, len(line[: error.colno - 1].encode()) + 1, line[:500])
         message = f"Could not parse '{path}': {error.msg} at line {error.lineno}, column {error.colno}"
         raise LockFileError(message, position=position, hint=hint) from error
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise LockFileError(f"Could not parse '{path}': {reason}", hint=hint) from error
+    except ValueError as error:
+        raise LockFileError(f"Could not parse '{path}': {error}", hint=hint) from error
     if not isinstance(value, dict):
         raise LockFileError(f"lock file '{path}' does not hold a JSON object", hint=hint)
     return value

@@ -114,6 +114,8 @@ class Trees:
         from frazil.flake.cursor import Cursor
 
         def root() -> Any:
+            if os.environ.get("NIX_ALLOW_EVAL") == "0":
+                raise FlakeError("not everything is cached, but evaluation is not allowed")
             flake = call_flake(self, locked)
             return self.evaluator.get_attr(flake, "outputs")
 
