@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from frazil.fetch.settings import FetchSettings, cache_directory
+from frazil.fetch.settings import FetchSettings, shared_cache_directory
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,7 +24,7 @@ create table if not exists Entries (
 ) without rowid;
 """
 _MAXIMUM_VALUE = 1 << 20
-_FILE_NAME = "fetcher-cache-v1.sqlite"
+_FILE_NAME = "fetcher-cache-frazil-v1.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class FetchCache:
     @classmethod
     def open(cls, settings: FetchSettings) -> FetchCache:
         ttl = 0 if settings.refresh else settings.tarball_ttl
-        return cls(os.path.join(cache_directory(settings), _FILE_NAME), ttl, offline=settings.offline)
+        return cls(os.path.join(shared_cache_directory(settings), _FILE_NAME), ttl, offline=settings.offline)
 
     def with_ttl(self, ttl: int, *, offline: bool = False) -> FetchCache:
         """The same database looked at with another patience."""

@@ -19,7 +19,7 @@ from frazil.fetch.git_program import read_remote_head, run_git
 from frazil.fetch.git_repository import Repository
 from frazil.fetch.git_scheme import GitScheme
 from frazil.fetch.scheme import FetchContext, FetchedTree
-from frazil.fetch.settings import cache_directory
+from frazil.fetch.settings import shared_cache_directory
 from frazil.fetch.tree import add_tree, temporary_directory
 from frazil.fetch.url import parse_url
 
@@ -102,7 +102,7 @@ def _find_remote(attributes: InputAttributes, context: FetchContext) -> Reposito
 
 def clone_directory(place: str, shallow: bool, context: FetchContext) -> str:
     name = Hash.of("sha256", place.encode("utf-8", "surrogateescape")).base32 + ("-shallow" if shallow else "")
-    return os.path.join(cache_directory(context.settings), "gitv3", name)
+    return os.path.join(shared_cache_directory(context.settings), "gitv3", name)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import TYPE_CHECKING
 
 from frazil.fetch.errors import GitError
 from frazil.fetch.tree import write_atomically
+
+if TYPE_CHECKING:
+    import subprocess
 
 _PRIVATE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
 
@@ -32,11 +36,27 @@ def run_git(
 
     `interactive` lets git ask for a password on the terminal.
     """
+    done = _run(arguments, directory, interactive, input)
+    if check and done.returncode != 0:
+        words = os.fsdecode(done.stderr).strip()
+        raise GitError(f"'git {arguments[0]}' failed: {words or f'exit status {done.returncode}'}")
+    return os.fsdecode(done.stdout)
+
+
+def run_git_status(arguments: list[str], directory: str) -> tuple[int, str]:
+    """The exit status and all that git said."""
+    done = _run(arguments, directory, False, None)
+    return done.returncode, os.fsdecode(done.stdout + done.stderr).strip()
+
+
+def _run(
+    arguments: list[str], directory: str | None, interactive: bool, input: bytes | None
+) -> subprocess.CompletedProcess[bytes]:
     import subprocess
 
     where = ["-C", directory] if directory is not None else []
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["git", *where, *arguments],
             input=input,
             stdin=None if interactive or input is not None else subprocess.DEVNULL,
@@ -46,10 +66,6 @@ def run_git(
         )
     except FileNotFoundError as error:
         raise GitError("executing 'git': no such program", hint="install git, or put it on the PATH") from error
-    if check and done.returncode != 0:
-        words = os.fsdecode(done.stderr).strip()
-        raise GitError(f"'git {arguments[0]}' failed: {words or f'exit status {done.returncode}'}")
-    return os.fsdecode(done.stdout)
 
 
 def put_file(directory: str, path: str, contents: bytes, message: str | None) -> None:

@@ -6,8 +6,8 @@ import re
 import tempfile
 
 from frazil.digest import Hash
-from frazil.fetch.errors import BadSignature, GitError
-from frazil.fetch.git_program import run_git
+from frazil.fetch.errors import BadSignature
+from frazil.fetch.git_program import run_git_status
 from frazil.fetch.git_repository import Repository
 
 _KEY_TYPES = {
@@ -41,16 +41,9 @@ def verify_commit(repository: Repository, revision: str, keys: list[dict[str, st
         file.writelines(lines)
         file.flush()
         option = f"gpg.ssh.allowedSignersFile={file.name}"
-        try:
-            output = run_git(
-                ["-c", option, "log", "-1", "--format=%G? %GF", revision, "--"], directory=repository.git_directory
-            )
-        except GitError as error:
-            raise BadSignature(f"Commit signature verification on commit {revision} failed: {error.message}") from error
-    status, _, fingerprint = output.strip().partition(" ")
-    allowed = {f"SHA256:{_fingerprint(key['key'])}" for key in keys}
-    if status != "G" or fingerprint not in allowed:
-        raise BadSignature(
-            f"Commit signature verification on commit {revision} failed: "
-            f"{'no signature' if status == 'N' else 'not by one of the allowed keys'}"
-        )
+        status, words = run_git_status(["-c", option, "verify-commit", revision], repository.git_directory)
+    # Git may also be content with an OpenPGP key of the user's: one of ours has to be named.
+    names = [f"SHA256:{_fingerprint(key['key'])}" for key in keys]
+    good = re.findall(r'^Good "git" signature for \* with \S+ key (SHA256:\S+)$', words, re.M)
+    if status != 0 or not set(good) & set(names):
+        raise BadSignature(f"Commit signature verification on commit {revision} failed: {words}")

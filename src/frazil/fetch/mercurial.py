@@ -16,7 +16,7 @@ from frazil.fetch.attributes import InputAttributes, is_revision
 from frazil.fetch.errors import FetchError
 from frazil.fetch.git_commit import locked
 from frazil.fetch.scheme import FetchContext, FetchedTree
-from frazil.fetch.settings import cache_directory
+from frazil.fetch.settings import shared_cache_directory
 from frazil.fetch.tree import add_tree, find_cached_tree, temporary_directory, write_atomically
 from frazil.fetch.url import parse_url, url_path_to_path
 
@@ -103,7 +103,7 @@ def _add_commit(place: str, name: str, result: InputAttributes, context: FetchCo
         if known is not None and found is not None and isinstance(known.get("revCount"), int):
             result.update(revCount=known["revCount"], ref=str(known["ref"]), rev=asked)
             return found
-    clone = os.path.join(cache_directory(context.settings), "hg", Hash.of("sha256", os.fsencode(place)).base32)
+    clone = os.path.join(shared_cache_directory(context.settings), "hg", Hash.of("sha256", os.fsencode(place)).base32)
     os.makedirs(os.path.dirname(clone), exist_ok=True)
     with locked(clone, context):
         _update_clone(place, clone, asked, context)

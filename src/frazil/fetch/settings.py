@@ -51,6 +51,18 @@ def cache_directory(settings: FetchSettings) -> str:
     return os.path.join(base, "frazil")
 
 
+def shared_cache_directory(settings: FetchSettings) -> str:
+    """Where Nix keeps its clones and what it remembers of inputs: for what both programs may find there."""
+    if settings.cache_directory:
+        return settings.cache_directory
+    import os
+
+    if os.environ.get("NIX_CACHE_HOME"):
+        return os.environ["NIX_CACHE_HOME"]
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "nix")
+
+
 def config_directory(settings: FetchSettings) -> str:
     """Where the user's registry is; NIX_CONFIG_HOME and XDG_CONFIG_HOME are obeyed."""
     if settings.config_directory:
