@@ -8,7 +8,7 @@
   cacert,
 }:
 let
-  inherit (builtins) substring head match;
+  inherit (builtins) head match;
   version = name: upstreamVersion (index.get name).version;
   majorMinor = text: head (match "([0-9]+[.][0-9]+).*" text);
   perl = majorMinor (version "perl");
@@ -190,12 +190,4 @@ in
   nano = ownTerminfo [ "nano" ];
   htop = ownTerminfo [ "htop" ];
   tmux = ownTerminfo [ "tmux" ];
-  # The patterns `*.conf` of nginx and the like lie in /etc; nothing here reads them unasked.
-  zlib1g.version = substring 0 (-1) (
-    let
-      text = (index.get "zlib1g").version;
-      found = match ".*really([0-9.]+).*" text;
-    in
-    if found == null then version "zlib1g" else head found
-  );
 }
