@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from frazil.activity import Activity, ActivityType, Verbosity
-from frazil.build.derivation_goal import known_outputs, record_realisation
+from frazil.build.derivation_goal import known_outputs
 from frazil.build.errors import BuildError, DerivationFailed, Failure, describe_status
 from frazil.build.goals import A_WHILE, SLOT, Child, Done, EndOfFile, Event, Output, Steps, TimedOut, Wait
 from frazil.build.local_build import BuilderFailed, LocalBuild
@@ -282,7 +282,7 @@ class BuildGoal:
             and (kind == "floating" or self.settings.has_feature("ca-derivations"))
         ):
             for name, path in outputs.items():
-                record_realisation(self.worker, self.path, name, path)
+                self.store.register_realisation(self.path, name, path)
 
     def _run_post_build_hook(self, outputs: dict[str, StorePath]) -> None:
         hook = self.settings.post_build_hook

@@ -204,7 +204,7 @@ class DerivationGoal:
             )
         if self.drv.type().kind != "impure":
             for name, output in done.outputs.items():
-                record_realisation(self.worker, self.path, name, output)
+                _note_realisation(self.worker, self.path, name, output)
         status = done.status
         if status is Status.ALREADY_VALID:
             status = Status.RESOLVES_TO_ALREADY_VALID
@@ -239,13 +239,16 @@ class DerivationGoal:
         return Done(Status.ALREADY_VALID, valid, self.path)
 
 
-def record_realisation(worker: Worker, drv_path: StorePath, output: str, path: StorePath) -> None:
-    """Notes where an output went; an older note about a path that is gone gives way."""
+def _note_realisation(worker: Worker, drv_path: StorePath, output: str, path: StorePath) -> None:
+    """Notes where an output of an unresolved derivation went, for those who ask the store only.
+
+    The resolved derivation's note is the one that counts: an older note here about a path that is gone gives way.
+    """
     store = worker.store
     known = store.query_realisation(drv_path, output)
     if known == path:
         return
-    if known is not None and not store.is_registered(known):
+    if known is not None:
         store.database.delete_realisation(drv_path, output)
     store.register_realisation(drv_path, output, path)
 
