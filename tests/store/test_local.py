@@ -96,9 +96,13 @@ def test_filters_are_asked_once_a_path(store: LocalStore, tree: Path) -> None:
     assert not os.path.exists(store.real_path(path) + "/bin")
 
 
-def test_large_trees(store: LocalStore, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_trees(root: Path, tree: Path) -> None:
+    with open_store(root, nar_buffer_size=16) as store:
+        check_large_trees(store, tree)
+
+
+def check_large_trees(store: LocalStore, tree: Path) -> None:
     expected = store.compute_path("tree", str(tree))[0]
-    monkeypatch.setattr("frazil.store.adding.MEMORY_LIMIT", 16)
     assert store.add_path("tree", str(tree)) == expected
     flat = store.add_path("run", str(tree / "bin" / "run"), "flat", "sha256")
     assert flat == store.compute_path("run", str(tree / "bin" / "run"), "flat")[0]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from frazil.store.errors import StoreError
 from frazil.store.local import LocalStore
+from frazil.store.path import StorePath
 
 from .conftest import RecordingReporter
 
@@ -58,3 +60,27 @@ def test_missing_sizes_are_filled_in(store: LocalStore) -> None:
     assert store.verify(check_contents=True)
     assert store.query_info(path).nar_size == 120
     assert any(store.query_info(path).nar_hash.digest)
+
+
+def test_repairing(store: LocalStore) -> None:
+    path = store.add_text("x", b"good")
+    real = Path(store.real_path(path))
+
+    def damage() -> None:
+        real.chmod(0o644)
+        real.write_bytes(b"evil")
+
+    def again(damaged: StorePath) -> None:
+        assert damaged == path
+        real.write_bytes(b"good")
+        real.chmod(0o444)
+
+    def cannot(damaged: StorePath) -> None:
+        raise StoreError("cannot repair")
+
+    damage()
+    assert not store.verify(check_contents=True, repair_path=again)
+    assert not store.verify(check_contents=True, repair=True)
+    assert not store.verify(check_contents=True, repair=True, repair_path=cannot)
+    assert store.verify(check_contents=True, repair=True, repair_path=again)
+    assert store.verify(check_contents=True)

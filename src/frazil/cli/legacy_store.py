@@ -276,7 +276,11 @@ def delete(context: Context, arguments: Arguments) -> None:
 
 def verify(context: Context, arguments: Arguments) -> int:
     no_arguments(arguments)
-    good = context.store.verify(check_contents=arguments.flag("check-contents"), repair=arguments.flag("repair"))
+    good = context.store.verify(
+        check_contents=arguments.flag("check-contents"),
+        repair=arguments.flag("repair"),
+        repair_path=lambda path: _build_again(context, path),
+    )
     if not good:
         context.warn("not all store errors were fixed")
     return 0 if good else 1
@@ -297,18 +301,22 @@ def verify_path(context: Context, arguments: Arguments) -> int:
     return status
 
 
-def repair_path(context: Context, arguments: Arguments) -> None:
+def _build_again(context: Context, path: StorePath) -> None:
     from frazil.cli.build_command import build_paths
     from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
 
+    deriver = context.store.query_info(path).deriver
+    if deriver is None or not context.store.is_valid(deriver):
+        raise FrazilError(
+            f"cannot repair path '{context.store.show(path)}'",
+            hint="it can be neither fetched nor built: its derivation is not known",
+        )
+    build_paths(context, [DerivedPath(deriver, ALL_OUTPUTS)], mode="repair")
+
+
+def repair_path(context: Context, arguments: Arguments) -> None:
     for path in store_paths(context, arguments):
-        deriver = context.store.query_info(path).deriver
-        if deriver is None or not context.store.is_valid(deriver):
-            raise FrazilError(
-                f"cannot repair path '{context.store.show(path)}'",
-                hint="it can be neither fetched nor built: its derivation is not known",
-            )
-        build_paths(context, [DerivedPath(deriver, ALL_OUTPUTS)], mode="repair")
+        _build_again(context, path)
 
 
 def optimise(context: Context, arguments: Arguments) -> None:

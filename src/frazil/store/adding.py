@@ -25,9 +25,6 @@ from frazil.store.path_info import PathInfo
 if TYPE_CHECKING:
     from frazil.store.local import LocalStore
 
-MEMORY_LIMIT = 32 * 1024 * 1024
-"""Archives up to so many bytes are kept in memory between hashing and unpacking."""
-
 
 @dataclass(frozen=True, slots=True)
 class Computed:
@@ -39,9 +36,10 @@ class Computed:
 
 
 class _Memory:
-    """Collects an archive while it is small enough."""
+    """Collects an archive while it is small enough, between hashing and unpacking."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self.pieces: list[bytes] | None = []
         self.size = 0
 
@@ -49,7 +47,7 @@ class _Memory:
         if self.pieces is None:
             return
         self.size += len(data)
-        if self.size > MEMORY_LIMIT:
+        if self.size > self.limit:
             self.pieces = None
         else:
             self.pieces.append(data)
@@ -189,7 +187,7 @@ def add_path(
     references: frozenset[StorePath],
 ) -> StorePath:
     remembered = _remember(filter)
-    memory = _Memory()
+    memory = _Memory(store.settings.nar_buffer_size)
     digest, archive, size = _hash_for_adding(source, method, algorithm, remembered, memory)
     refs = References(references)
     path = store.directory.make_fixed_output_path(method, digest, name, refs)
@@ -291,6 +289,9 @@ def _unpack_and_register(store: LocalStore, info: PathInfo, read: nar.Read, repa
 
 
 def _finish(store: LocalStore, info: PathInfo, real: str) -> None:
+    store.collect_if_needed()
+    if store.has_default_acl:
+        canonicalise(real, ignored_attributes=store.settings.ignored_acls)
     if store.settings.auto_optimise_store:
         from frazil.store.optimise import optimise_path
 

@@ -47,6 +47,10 @@ class StoreSettings:
     keep_derivations: bool = True
     allow_symlinked_store: bool = False
     reserved_space: int = 8 * 1024 * 1024
+    nar_buffer_size: int = 32 * 1024 * 1024
+    min_free: int = 0
+    max_free: int = (1 << 63) - 1
+    min_free_check_interval: int = 5
     build_users_group: str = ""
     require_signatures: bool = True
     trusted_public_keys: tuple[str, ...] = ()

@@ -338,7 +338,7 @@ class _Collector:
             for entry in entries:
                 status = entry.stat(follow_symlinks=False)
                 if status.st_nlink == 1:
-                    os.unlink(entry.path)
+                    _unlink(entry.path)
                 else:
                     actual += status.st_size
                     unshared += (status.st_nlink - 1) * status.st_size
@@ -347,35 +347,56 @@ class _Collector:
         self.store.inform(f"note: hard linking is currently saving {render_size(self.results.links_saving)}")
 
 
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
 def collect(store: LocalStore, options: Options) -> Results:
     """Raises StoreError; for named paths that are alive, PathInUse."""
     store.flush()
-    database = store.database
-    deletes = options.action == DELETE_DEAD
-    if deletes:
+    _ = store.database
+    if options.action == DELETE_DEAD:
         _give_back_reserve(store)
 
     def waiting() -> None:
         store.inform("waiting for the big garbage collector lock...")
 
     lock = locks.FileLock(store.config.state_dir + "/gc.lock", exclusive=True, on_wait=waiting)
-    with lock, RootServer(store) as server:
-        collector = _Collector(store, options, server)
-        graph, live = collector.find_live()
-        if options.action == RETURN_LIVE:
-            collector.results.paths = sorted(store.show(graph.names[number]) for number in live)
-        elif options.action == RETURN_DEAD:
-            collector.results.paths = _dead_names(store, collector, graph, live)
-        else:
+    with lock:
+        _wait_for_test("_NIX_TEST_GC_SYNC_1")
+        with RootServer(store) as server:
+            return _collect_locked(store, options, server)
+
+
+def _wait_for_test(variable: str) -> None:
+    """Where C++ Nix's tests stop a collection: until somebody writes to that pipe."""
+    pipe = os.environ.get(variable)
+    if pipe:
+        with open(pipe, "rb") as file:
+            file.read()
+
+
+def _collect_locked(store: LocalStore, options: Options, server: RootServer) -> Results:
+    collector = _Collector(store, options, server)
+    graph, live = collector.find_live()
+    _wait_for_test("_NIX_TEST_GC_SYNC_2")
+    if options.action == RETURN_LIVE:
+        collector.results.paths = sorted(store.show(graph.names[number]) for number in live)
+    elif options.action == RETURN_DEAD:
+        collector.results.paths = _dead_names(store, collector, graph, live)
+    else:
+        try:
             try:
                 _delete_dead(store, collector, graph, live)
             except _LimitReached:
                 pass
-            except OSError as error:
-                raise from_os_error(error, "collecting garbage") from error
             if options.max_freed != 0:
                 collector.delete_unused_links()
-    del database
+        except OSError as error:
+            raise from_os_error(error, "collecting garbage") from error
     return collector.results
 
 

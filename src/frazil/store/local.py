@@ -63,6 +63,8 @@ class LocalStore:
         self._deferring = 0
         self._temporary_roots = TemporaryRoots(self.config.state_dir, self.directory)
         self._working = WorkingDirectory(self.config.real_store_dir)
+        self._default_acl: bool | None = None
+        self._automatic: AutomaticCollection | None = None
 
     # ------------------------------------------------------------------------------------------- opening, closing
 
@@ -88,6 +90,17 @@ class LocalStore:
         return Database(folder, self.directory, self.settings, read_only=read_only, warn=self.warn)
 
     @property
+    def has_default_acl(self) -> bool:
+        """Whether new files inherit access control lists from the store's folder, which they must not keep."""
+        if self._default_acl is None:
+            try:
+                names = os.listxattr(self.config.real_store_dir)
+            except OSError:
+                names = []
+            self._default_acl = "system.posix_acl_default" in names
+        return self._default_acl
+
+    @property
     def has_database(self) -> bool:
         """Whether asking the database makes sense: a store that only computes does not create one."""
         if self._database is not None:
@@ -107,6 +120,8 @@ class LocalStore:
             self._database = None
             return
         try:
+            if self._automatic is not None:
+                self._automatic.finish()
             self.flush()
         finally:
             self._working.close()
@@ -583,17 +598,33 @@ class LocalStore:
 
         return garbage.collect(self, options)
 
+    def collect_if_needed(self, *, wait: bool = True) -> None:
+        """Collects garbage where the disk holds less than `min-free`; called often, looks seldom."""
+        if self.settings.min_free <= 0:
+            return
+        if self._automatic is None:
+            from frazil.store.automatic import AutomaticCollection
+
+            self._automatic = AutomaticCollection(self)
+        self._automatic.check(wait=wait)
+
     def delete(self, paths: Iterable[StorePath], *, ignore_liveness: bool = False) -> garbage.Results:
         """Deletes these paths. Raises PathInUse for one that is alive."""
         from frazil.store import garbage
 
         return garbage.delete(self, paths, ignore_liveness=ignore_liveness)
 
-    def verify(self, *, check_contents: bool = False, repair: bool = False) -> bool:
-        """True where all is well. Reports what is not."""
+    def verify(
+        self,
+        *,
+        check_contents: bool = False,
+        repair: bool = False,
+        repair_path: Callable[[StorePath], None] | None = None,
+    ) -> bool:
+        """True where all is well. Reports what is not. `repair_path` makes a damaged path anew (by building)."""
         from frazil.store import verify
 
-        return verify.verify_store(self, check_contents=check_contents, repair=repair)
+        return verify.verify_store(self, check_contents=check_contents, repair=repair, repair_path=repair_path)
 
     def optimise(self) -> optimise.Statistics:
         from frazil.store import optimise
@@ -669,3 +700,4 @@ def _sorted_inner(
 
 if TYPE_CHECKING:
     from frazil.store import garbage, optimise
+    from frazil.store.automatic import AutomaticCollection

@@ -6,9 +6,11 @@ Source of truth: the manual's `nix-store --verify`, `nix store verify`.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from frazil.activity import Verbosity
+from frazil.errors import FrazilError
 from frazil.store import locks, nar
 from frazil.store.errors import BadStorePath, StoreError
 from frazil.store.path import StorePath
@@ -19,10 +21,17 @@ if TYPE_CHECKING:
 _UNKNOWN = bytes(32)
 
 
-def verify_store(store: LocalStore, *, check_contents: bool, repair: bool) -> bool:
+def verify_store(
+    store: LocalStore,
+    *,
+    check_contents: bool,
+    repair: bool,
+    repair_path: Callable[[StorePath], None] | None = None,
+) -> bool:
     """True where all is well. Vanished paths that nothing refers to are dropped from the database, which is no error.
 
-    `repair`: removes what is damaged and can be had again (links); damaged paths stay errors, to be built anew.
+    `repair`: removes damaged links, and has damaged paths made anew by `repair_path`, which raises where it cannot.
+    Those are repaired after the collector's lock is given back: building needs it.
     """
     store.flush()
     store.inform("reading the Nix store...")
@@ -37,6 +46,14 @@ def verify_store(store: LocalStore, *, check_contents: bool, repair: bool) -> bo
         if check_contents:
             check.links()
             check.contents()
+    for path in check.damaged:
+        if repair and repair_path is not None:
+            try:
+                repair_path(path)
+                continue
+            except FrazilError as error:
+                store.warn(error.message)
+        check.errors = True
     return not check.errors
 
 
@@ -46,10 +63,14 @@ class _Check:
         self.repair = repair
         self.errors = False
         self.valid: set[StorePath] = set()
+        self.damaged: list[StorePath] = []
 
-    def _error(self, text: str) -> None:
+    def _error(self, text: str, damaged: StorePath | None = None) -> None:
         self.store.inform(text, Verbosity.ERROR)
-        self.errors = True
+        if damaged is None:
+            self.errors = True
+        else:
+            self.damaged.append(damaged)
 
     def existence(self) -> None:
         present = set()
@@ -74,7 +95,7 @@ class _Check:
                     missing.discard(path)
                     dropped = True
         for path in sorted(missing):
-            self._error(f"path '{self.store.show(path)}' disappeared, but it still has valid referrers!")
+            self._error(f"path '{self.store.show(path)}' disappeared, but it still has valid referrers!", path)
 
     def links(self) -> None:
         self.store.inform("checking link hashes...")
@@ -115,7 +136,7 @@ class _Check:
         digest, size = nar.hash_path(f"{self.store.config.real_store_dir}/{path.base}")
         known = info.nar_hash.digest != _UNKNOWN
         if known and digest != info.nar_hash:
-            self._error(f"path '{shown}' was modified! expected hash '{info.nar_hash}', got '{digest}'")
+            self._error(f"path '{shown}' was modified! expected hash '{info.nar_hash}', got '{digest}'", path)
         elif not known or info.nar_size == 0:
             what = f"updating size field on '{shown}' to {size}" if known else f"fixing missing hash on '{shown}'"
             self.store.inform(what)
