@@ -51,6 +51,13 @@ def test_same_tree_by_commit_and_by_work_tree(fetcher: Fetcher, repository: GitF
     assert by_commit.source_directory is None
 
 
+def test_name(fetcher: Fetcher, repository: GitFolder) -> None:
+    for extra in ({}, {"ref": "main"}):
+        for _ in range(2):
+            tree = fetcher.fetch({"type": "git", "url": f"file://{repository.path}", "name": "foo", **extra})
+            assert tree.store_path.name == "foo"
+
+
 def test_dirty_tree(fetcher: Fetcher, repository: GitFolder) -> None:
     revision = repository.git("rev-parse", "HEAD").strip()
     repository.write("a", "changed\n")

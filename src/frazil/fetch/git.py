@@ -117,16 +117,17 @@ def _worktree_state(
     attributes: InputAttributes, tree: WorkTree, nested: dict[bytes, WorkTree], context: FetchContext
 ) -> tuple[dict[str, Any], Any]:
     """Whether the tree is dirty and its NAR hash, and the store object: from the cache where nothing was touched."""
+    name = attr.optional_text(attributes, "name") or "source"
     export = attr.flag(attributes, "exportIgnore")
     digests = [tree.digest, *(f"{os.fsdecode(p)}:{inner.digest}" for p, inner in sorted(nested.items()))]
     key = {"directory": os.path.realpath(tree.directory), "digests": digests, "exportIgnore": export}
     state = context.cache.get("git-worktree-2", key)
     if state is not None and isinstance(state.get("narHash"), str) and isinstance(state.get("dirty"), bool):
-        found = find_tree(context, attr.parse_sri(state["narHash"]))
+        found = find_tree(context, attr.parse_sri(state["narHash"]), name)
         if found is not None:
             return state, found
     dirty = _is_dirty(tree, context) or any(_is_nested_dirty(inner, tree, p) for p, inner in nested.items())
-    store_path, hash_ = _add_worktree(tree, nested, export, context)
+    store_path, hash_ = _add_worktree(tree, nested, export, name, context)
     state = {"dirty": dirty, "narHash": hash_.sri}
     if not any(t.racy or read_worktree(t.directory).digest != t.digest for t in (tree, *nested.values())):
         context.cache.put("git-worktree-2", key, state)
@@ -144,7 +145,7 @@ def _is_nested_dirty(inner: WorkTree, outer: WorkTree, path: bytes) -> bool:
     return inner.revision is None or is_staged(inner, head_tree) or bool(find_changes(inner))
 
 
-def _add_worktree(tree: WorkTree, nested: dict[bytes, WorkTree], export: bool, context: FetchContext) -> Any:
+def _add_worktree(tree: WorkTree, nested: dict[bytes, WorkTree], export: bool, name: str, context: FetchContext) -> Any:
     files = tree.tracked()
     if export:
         from frazil.fetch.git_objects import export_ignored
@@ -164,7 +165,7 @@ def _add_worktree(tree: WorkTree, nested: dict[bytes, WorkTree], export: bool, c
         relative = os.fsencode(path)[skip:]
         return relative in directories if kind == "directory" else relative in files
 
-    return add_tree(context, tree.directory.rstrip("/") or "/", filter=keep_path)
+    return add_tree(context, tree.directory.rstrip("/") or "/", name, filter=keep_path)
 
 
 def _parents(path: bytes) -> list[bytes]:
@@ -239,5 +240,5 @@ def verify(attributes: InputAttributes, repository: Repository | None, revision:
     verify_commit(repository, revision, keys)
 
 
-def cached_commit_tree(key: object, context: FetchContext) -> Any:
-    return find_cached_tree(context, "git-tree", key, "source")
+def cached_commit_tree(key: object, name: str, context: FetchContext) -> Any:
+    return find_cached_tree(context, "git-tree", key, name)

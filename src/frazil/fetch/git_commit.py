@@ -43,13 +43,14 @@ def fetch_commit(attributes: InputAttributes, directory: str | None, context: Fe
         "exportIgnore": attr.flag(result, "exportIgnore"),
         "lfs": attr.flag(result, "lfs"),
     }
-    found = cached_commit_tree(key, context)
+    name = attr.optional_text(result, "name") or "source"
+    found = cached_commit_tree(key, name, context)
     if found is None:
         with temporary_directory(context) as scratch:
             target = os.path.join(scratch, "source")
             os.mkdir(target)
             write_commit(repository, revision, result, target, context)
-            found = add_tree(context, target, shown=str(_SCHEME.to_url(result)), scratch=True)
+            found = add_tree(context, target, name, shown=str(_SCHEME.to_url(result)), scratch=True)
         context.cache.put("git-tree", key, {"narHash": found[1].sri})
     store_path, hash_ = found
     result["narHash"] = hash_.sri
