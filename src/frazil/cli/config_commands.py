@@ -13,6 +13,8 @@ from frazil.errors import UsageError
 
 
 def shown_value(settings: Settings, name: str) -> str:
+    if name == "experimental-features":
+        return " ".join(sorted(settings.features))
     found = settings.values.get(name)
     return found if found is not None else computed_default(name)
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from frazil.build.settings import BuildSettings
     from frazil.cli.options import Arguments
-    from frazil.cli.reporter import JsonReporter, LineReporter
+    from frazil.cli.reporter import JsonReporter, LineReporter, TeeReporter
     from frazil.fetch.settings import FetchSettings
     from frazil.instantiate.session import Session
     from frazil.store.config import StoreConfig
@@ -37,7 +37,7 @@ class Context:
         self.read_only = False
         self.no_gc_warning = False
         self.offline = self.refresh = False
-        self._reporter: LineReporter | JsonReporter | None = None
+        self._reporter: LineReporter | JsonReporter | TeeReporter | None = None
         self._ready = False
         self._store_config: StoreConfig | None = None
         self._store: LocalStore | None = None
@@ -54,12 +54,18 @@ class Context:
         return os.isatty(2) or bool(os.environ.get("CLICOLOR_FORCE"))
 
     @property
-    def reporter(self) -> LineReporter | JsonReporter:
+    def reporter(self) -> LineReporter | JsonReporter | TeeReporter:
         if self._reporter is None:
             from frazil.cli.reporter import make_reporter
 
             chosen = self.log_format or ("raw" if self.legacy else "bar")
-            self._reporter = make_reporter(chosen, self.verbosity, build_logs=self.build_logs, colours=self.colours)
+            self._reporter = make_reporter(
+                chosen,
+                self.verbosity,
+                build_logs=self.build_logs,
+                colours=self.colours,
+                json_log=self.settings.optional("json-log-path"),
+            )
         return self._reporter
 
     def warn(self, text: str) -> None:

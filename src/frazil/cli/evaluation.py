@@ -36,7 +36,10 @@ def make_session(context: Context, arguments: Arguments, *, pure: bool, read_onl
     from frazil.instantiate.session import Session
 
     settings = eval_settings(
-        context.settings, pure=pure and not arguments.flag("impure"), search_path=arguments.all("include")
+        context.settings,
+        pure=pure and not arguments.flag("impure"),
+        search_path=arguments.all("include"),
+        store_dir=context.store_config.store_dir,
     )
     holder: list[Session] = []
     session = Session(

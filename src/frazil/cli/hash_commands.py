@@ -121,6 +121,8 @@ def _is_written_in(text: str, parsed: Hash, form: str) -> bool:
     bare = text.removeprefix(parsed.algorithm + ":")
     if form == "base16":
         return bare.lower() == parsed.base16
+    if form == "sri":
+        return bare.rstrip("=") == parsed.sri.rstrip("=")
     return bare == parsed.render("nix32" if form == "base32" else form, prefix=False)
 
 

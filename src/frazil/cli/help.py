@@ -96,3 +96,42 @@ def _wrap(text: str, indent: str = "") -> list[str]:
             lines.append("")
         lines += textwrap.wrap(" ".join(paragraph.split()), WIDTH, initial_indent=indent, subsequent_indent=indent)
     return lines
+
+
+def dump_cli() -> str:
+    """All commands with their options, in the form of Nix's `__dump-cli`."""
+    import json
+
+    from frazil.cli.commands import GROUP_SUMMARIES, table
+    from frazil.cli.program import load_command
+
+    commands: dict[str, dict[str, object]] = {}
+    for name, (_, summary, _) in table().items():
+        command = load_command(name)
+        record: dict[str, object] = {
+            "description": summary,
+            "flags": _dump_options(command.options),
+            "args": [{"label": command.positional}] if command.positional else [],
+        }
+        head, _, tail = name.partition(" ")
+        if not tail:
+            commands[head] = record
+            continue
+        group = commands.setdefault(head, {"description": GROUP_SUMMARIES[head][0], "flags": {}, "commands": {}})
+        inner = group["commands"]
+        assert isinstance(inner, dict)
+        inner[tail] = record
+    return json.dumps({"args": {"commands": commands, "flags": _dump_options(GLOBAL)}, "stores": {}}, sort_keys=True)
+
+
+def _dump_options(options: Sequence[Option]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for option in options:
+        short = [name[1] for name in option.names if not name.startswith("--")]
+        for name in option.names:
+            if name.startswith("--"):
+                record: dict[str, object] = {"description": option.help, "labels": list(option.labels)}
+                if short:
+                    record["shortName"] = short[0]
+                found[name[2:]] = record
+    return found

@@ -29,7 +29,11 @@ class Opened:
         self.context = context
         self.arguments = arguments
         self.command = command
+        self._take_default_file()
         self.from_expression = arguments.has("file") or arguments.has("expr")
+        settings = context.settings
+        if arguments.has("file") and settings.from_command_line("pure-eval") and settings.boolean("pure-eval"):
+            raise UsageError("'--file' is not compatible with '--pure-eval'")
         # As in Nix: only `--file` sees the system; flakes and `--expr` are pure.
         pure = not arguments.has("file")
         self.session: Session = context.session(arguments, pure=pure, read_only=read_only)

@@ -59,18 +59,20 @@ def _guarded(context: Context, words: list[str]) -> int:
 
 
 def _failed(context: Context, text: str, status: int) -> int:
-    from frazil.cli.reporter import JsonReporter, write_stderr
+    from frazil.cli.reporter import JsonReporter, LineReporter, TeeReporter, write_stderr
 
     try:
         context.flush()
     except (BrokenPipeError, ValueError):
         pass
-    reporter = None
+    reporter: LineReporter | JsonReporter | TeeReporter | None = None
     try:
         reporter = context.reporter
         reporter.finish()
     except FrazilError:
         pass
+    if isinstance(reporter, TeeReporter):
+        reporter = reporter.shown
     if isinstance(reporter, JsonReporter):
         reporter.emit({"action": "msg", "level": 0, "msg": text, "raw_msg": text.removeprefix("error: ")})
     else:
@@ -110,11 +112,21 @@ def run_command(context: Context, words: list[str]) -> int:
         if leading.flag("version"):
             return print_version(context, leading)
         return _help(context, [], explicit=leading.flag("help"))
+    if rest[0] == "__dump-cli":
+        return _dump_cli(context)
     found, rest = _find_command(context, leading, rest)
     if leading.flag("help") or isinstance(found, list):
         return _help(context, found if isinstance(found, list) else found[0].split(), explicit=leading.flag("help"))
     name, command = found
     return _run_found(context, name, command, leading, rest)
+
+
+def _dump_cli(context: Context) -> int:
+    """`__dump-cli`: all commands and options as JSON, for programs that complete or check command lines."""
+    from frazil.cli.help import dump_cli
+
+    context.print(dump_cli())
+    return 0
 
 
 def _find_command(

@@ -38,6 +38,7 @@ The following commands are available:
   <x> = <expr>                 Bind expression to variable
   :a, :add <expr>              Add attributes from resulting set to scope
   :b <expr>                    Build a derivation
+  :bl <expr>                   Build a derivation, creating GC roots in the working directory
   :e, :edit <expr>             Open a derivation or function's file in $EDITOR
   :i <expr>                    Build derivation, then install result into current profile
   :l, :load <path>             Load Nix expression and add it to scope
@@ -305,6 +306,14 @@ def build(repl: Repl, rest: str) -> None:
         repl.context.print(f"  {name} -> {repl.context.store.show(path)}")
 
 
+def build_and_link(repl: Repl, rest: str) -> None:
+    repl.context.print("")
+    for name, path in repl.build(rest):
+        link = os.path.abspath(f"repl-result-{name}")
+        repl.context.store.add_permanent_root(path, link)
+        repl.context.print(f"./repl-result-{name} -> {repl.context.store.show(path)}")
+
+
 def install(repl: Repl, rest: str) -> None:
     from frazil.cli.build_command import set_profile
     from frazil.cli.legacy_env import default_profile
@@ -363,6 +372,7 @@ COMMANDS_BY_NAME = {
     **dict.fromkeys((":e", ":edit"), edit),
     ":t": describe,
     ":b": build,
+    ":bl": build_and_link,
     ":i": install,
     ":u": use,
     ":log": show_log,

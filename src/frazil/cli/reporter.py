@@ -151,8 +151,77 @@ class JsonReporter:
         pass
 
 
-def make_reporter(log_format: str, verbosity: int, *, build_logs: bool, colours: bool) -> LineReporter | JsonReporter:
+class TeeReporter:
+    """One reporter for people, and all records as JSON lines in a file or unix socket (`json-log-path`)."""
+
+    def __init__(self, shown: LineReporter | JsonReporter, path: str) -> None:
+        self.shown = shown
+        self.verbosity = shown.verbosity
+        self.descriptor = open_log(path)
+        self.records = JsonReporter(shown.verbosity, write=self.write)
+
+    def write(self, line: str) -> None:
+        data = line.removeprefix("@nix ").encode("utf-8", "surrogateescape")
+        while data:
+            try:
+                data = data[os.write(self.descriptor, data) :]
+            except OSError:
+                return
+
+    def log(self, level: Verbosity, text: str) -> None:
+        self.shown.log(level, text)
+        self.records.log(level, text)
+
+    def start(
+        self,
+        identifier: int,
+        level: Verbosity,
+        kind: ActivityType,
+        text: str,
+        fields: Sequence[Field],
+        parent: int,
+    ) -> None:
+        self.shown.start(identifier, level, kind, text, fields, parent)
+        self.records.start(identifier, level, kind, text, fields, parent)
+
+    def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
+        self.shown.result(identifier, kind, fields)
+        self.records.result(identifier, kind, fields)
+
+    def stop(self, identifier: int) -> None:
+        self.shown.stop(identifier)
+        self.records.stop(identifier)
+
+    def finish(self) -> None:
+        self.shown.finish()
+
+
+def open_log(path: str) -> int:
+    """Raises UsageError where the file or socket cannot be written."""
+    import socket
+    import stat
+
+    from frazil.errors import UsageError
+
+    try:
+        if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.connect(path)
+            return connection.detach()
+        return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise UsageError(f"cannot write the log file '{path}': {error.strerror}") from error
+
+
+def make_reporter(
+    log_format: str, verbosity: int, *, build_logs: bool, colours: bool, json_log: str | None = None
+) -> LineReporter | JsonReporter | TeeReporter:
     """Raises UsageError for an unknown format."""
+    reporter = _shown_reporter(log_format, verbosity, build_logs=build_logs, colours=colours)
+    return reporter if json_log is None else TeeReporter(reporter, json_log)
+
+
+def _shown_reporter(log_format: str, verbosity: int, *, build_logs: bool, colours: bool) -> LineReporter | JsonReporter:
     if log_format == "internal-json":
         return JsonReporter(verbosity)
     if log_format in {"raw", "raw-with-logs"}:

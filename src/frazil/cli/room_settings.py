@@ -51,7 +51,9 @@ def fields_of(kind: Any, settings: Settings, names: dict[str, str]) -> dict[str,
     return found
 
 
-def eval_settings(settings: Settings, *, pure: bool, search_path: list[str]) -> EvalSettings:
+def eval_settings(
+    settings: Settings, *, pure: bool, search_path: list[str], store_dir: str = "/nix/store"
+) -> EvalSettings:
     from frazil.lang.settings import EvalSettings
 
     entries = [] if pure or settings.boolean("pure-eval") else search_entries(settings, search_path)
@@ -60,6 +62,7 @@ def eval_settings(settings: Settings, *, pure: bool, search_path: list[str]) -> 
     values["experimental_features"] = settings.features
     values["system"] = settings.text("eval-system") or settings.text("system") or default_system()
     values["search_path"] = tuple(parse_search_entry(entry) for entry in entries)
+    values["store_dir"] = store_dir
     values["home_directory"] = _byte_string(os.path.expanduser("~"))
     values["allowed_uris"] = tuple(_byte_string(u) for u in settings.words("allowed-uris"))
     if os.environ.get("NIX_ABORT_ON_WARN") in {"1", "yes", "true"}:

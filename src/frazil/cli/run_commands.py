@@ -112,11 +112,31 @@ def run_shell(context: Context, arguments: Arguments) -> int:
     paths = derived_paths(context, arguments)
     build_paths(context, paths)
     environment = _environment(arguments)
-    folders = [f"{context.store.show(path)}/bin" for path in _with_propagated(context, paths)]
+    folders = [program_folder(context, path) for path in _with_propagated(context, paths)]
     old = environment.get("PATH", "")
     environment["PATH"] = ":".join([*folders, *([old] if old else [])])
     command = arguments.values.get("command") or [os.environ.get("SHELL") or "bash"]
     return exec_program(context, command, environment)
+
+
+def program_folder(context: Context, path: StorePath) -> str:
+    """`bin` of a store object, links followed. Raises FrazilError where they lead out of the store."""
+    directory, config = context.store.directory, context.store_config
+    parts = [path.base, "bin"]
+    done = directory.path
+    for _ in range(1000):
+        if not parts:
+            return done
+        step = os.path.normpath(f"{done}/{parts.pop(0)}")
+        real = config.real_store_dir + step[len(directory.path) :]
+        if not os.path.islink(real):
+            done = step
+            continue
+        target = os.path.normpath(os.path.join(os.path.dirname(step), os.readlink(real)))
+        if not directory.is_inside(target):
+            raise FrazilError(f"path '{target}' is not in the Nix store")
+        done, parts = directory.path, target[len(directory.path) + 1 :].split("/") + parts
+    raise FrazilError(f"too many symbolic links in '{directory.show(path)}'")
 
 
 def _with_propagated(context: Context, paths: Sequence[object]) -> list[StorePath]:

@@ -61,10 +61,7 @@ def describe(real: str, *, deep: bool, top: bool) -> dict[str, object]:
             name: describe(f"{real}/{name}", deep=True, top=False) if deep else {} for name in names
         }
         return {"type": "directory", "entries": entries}
-    found: dict[str, object] = {"type": "regular", "size": status.st_size}
-    if status.st_mode & 0o100:
-        found["executable"] = True
-    return found
+    return {"type": "regular", "size": status.st_size, "executable": bool(status.st_mode & 0o100)}
 
 
 def _list_folder(context: Context, arguments: Arguments, real: str, shown: str) -> None:

@@ -207,6 +207,9 @@ class StoreEffects:
                 listing = {entry.name.decode("latin-1"): _entry_kind(entry) for entry in entries}
         except OSError as error:
             raise self._failure("reading directory", path, error) from error
+        if self.limited and not self._is_inside_allowed(path):
+            prefix = "/" if path == "/" else path + "/"
+            listing = {name: kind for name, kind in listing.items() if self._is_allowed(prefix + name)}
         self._listings[path] = listing
         return listing
 
@@ -283,14 +286,17 @@ class StoreEffects:
 
     def _look_up_permission(self, path: str) -> bool:
         """Allowed paths, what is below them, and the folders that lead to them."""
+        prefix = path.rstrip("/") + "/"
+        return self._is_inside_allowed(path) or any(item.startswith(prefix) for item in self._allowed)
+
+    def _is_inside_allowed(self, path: str) -> bool:
         allowed = self._allowed
         candidate = path
         while candidate:
             if candidate in allowed:
                 return True
             candidate = candidate.rpartition("/")[0]
-        prefix = path.rstrip("/") + "/"
-        return "/" in allowed or any(item.startswith(prefix) for item in allowed)
+        return "/" in allowed or path.startswith(INTERNAL_FILES)
 
     def _forbidden(self, path: str) -> RestrictedPath:
         mode = "in pure evaluation mode (use '--impure' to override)" if self.settings.pure else "in restricted mode"

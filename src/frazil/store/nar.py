@@ -588,8 +588,7 @@ class _Listing:
 
     def regular(self, name: bytes | None, executable: bool, size: int, offset: int, chunks: Iterator[bytes]) -> None:
         node: dict[str, object] = {"type": "regular", "size": size, "narOffset": offset}
-        if executable:
-            node["executable"] = True
+        node["executable"] = executable
         self._put(name, node)
 
     def symlink(self, name: bytes | None, target: bytes) -> None:
