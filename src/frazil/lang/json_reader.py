@@ -8,11 +8,14 @@ nlohmann/json's lexer and parser (messages), Nix's `json-to-value.cc` (numbers, 
 
 from __future__ import annotations
 
+import cython
+
 from frazil.lang.values import attrs_from_dict
 
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
 UNSIGNED_MAX = (1 << 64) - 1
+NESTING_LIMIT = 1000
 
 CONTROL_NAMES = (
     "NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
@@ -96,7 +99,36 @@ def _strings_recoded(value):
     return value
 
 
+def _is_deep(text: str) -> bool:
+    """Whether brackets nest further than the recursive scanner should follow."""
+    if text.count("[") + text.count("{") <= NESTING_LIMIT:
+        return False
+    depth: cython.Py_ssize_t = 0
+    in_string: cython.bint = False
+    at: cython.Py_ssize_t = 0
+    size: cython.Py_ssize_t = len(text)
+    while at < size:
+        c: cython.Py_UCS4 = text[at]
+        if in_string:
+            if c == "\\":
+                at += 1
+            elif c == '"':
+                in_string = False
+        elif c == '"':
+            in_string = True
+        elif c == "[" or c == "{":
+            depth += 1
+            if depth > NESTING_LIMIT:
+                return True
+        elif c == "]" or c == "}":
+            depth -= 1
+        at += 1
+    return False
+
+
 def _quick(text: str):
+    if _is_deep(text):
+        raise _Retry
     if not text.isascii():
         ordinary = text.encode("latin-1").decode("utf-8")
     else:

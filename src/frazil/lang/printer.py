@@ -97,7 +97,7 @@ def function_text(state, value):
     found = state.positions.file_line_column(expr.pos)
     if found is None:
         return f"lambda{name}"
-    return f"lambda{name} @ {byte_string(found[0])}:{found[2]}:{found[3]}"
+    return f"lambda{name} @ {found[0]}:{found[2]}:{found[3]}"
 
 
 @cython.final
