@@ -360,3 +360,36 @@ def test_two_processes_build_one_path_once(lab: Lab) -> None:
     assert result.status is Status.ALREADY_VALID
     assert lab.store.verify(check_contents=True)
     assert not [name for name in os.listdir(lab.store.config.real_store_dir) if name.endswith(".lock")]
+
+
+FULL = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from build.support import Lab
+from frazil.build.errors import BuildFailed
+from frazil.store.errors import DiskFull, StoreError
+lab = Lab(Path({root!r}))
+lab.build(lab.derivation("echo > $out", name="before"))
+try:
+    lab.build(lab.derivation("dd if=/dev/zero of=$out bs=1M count=30; true", name="large"))
+except (BuildFailed, DiskFull) as error:
+    print("full" if "disk" in error.message + str(error.hint) else error.message)
+print(lab.left_over(), lab.store.verify(check_contents=True))
+lab.build(lab.derivation("echo > $out", name="after"))
+print("after")
+lab.store.close()
+"""
+
+
+def test_a_full_disk(lab: Lab) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    (lab.root / "disk").mkdir()
+    code = FULL.format(tests=str(Path(__file__).parent.parent), root=str(lab.root / "disk" / "store"))
+    script = 'mount -t tmpfs -o size=20m none "$1" && exec "$2" -c "$3"'
+    command = ["unshare", "-m", "sh", "-c", script, "sh", str(lab.root / "disk"), sys.executable, code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip(f"cannot mount here: {done.stderr}")
+    assert done.stdout.split("\n") == ["full", "[] True", "after", ""], done.stderr

@@ -404,8 +404,8 @@ class LocalBuild:
             self.reporter.log(Verbosity.ERROR, result.stdout.decode("utf-8", "replace").rstrip("\n"))
 
     def _is_disk_full(self) -> bool:
-        assert self.directory is not None
-        for path in (self.store.config.real_store_dir, self.directory.path):
+        folders = [self.store.config.real_store_dir, *([self.directory.path] if self.directory else [])]
+        for path in folders:
             try:
                 status = os.statvfs(path)
             except OSError:
@@ -432,7 +432,7 @@ class LocalBuild:
             else:
                 directory.remove()
         if self.chroot:
-            if failed and self.mode == "normal":
+            if failed and self.mode == "normal" and not self._is_disk_full():
                 self._show_failed_outputs()
             delete_tree(self.chroot)
             self.chroot = ""

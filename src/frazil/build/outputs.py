@@ -20,6 +20,7 @@ from frazil.build.options import DerivationOptions
 from frazil.digest import Hash
 from frazil.store.content_address import ContentAddress
 from frazil.store.derivation import Derivation, Fixed, Floating, Impure, InputAddressed
+from frazil.store.errors import StoreError
 from frazil.store.locks import PathLocks
 from frazil.store.metadata import canonicalise, delete_tree, sync_tree
 from frazil.store.path import References, StorePath, output_path_name
@@ -66,6 +67,7 @@ class Registration:
     """Made by our own code: nobody outside can hold a descriptor of it."""
 
     temporaries: list[str] = field(default_factory=list)
+    moved: list[StorePath] = field(default_factory=list)
     final: dict[str, StorePath] = field(default_factory=dict)
     rewrites: dict[bytes, bytes] = field(default_factory=dict)
     seen: set[tuple[int, int]] = field(default_factory=set)
@@ -75,11 +77,23 @@ class Registration:
         """Output → path. Raises DerivationFailed, StoreError."""
         try:
             return self._run()
+        except BaseException:
+            self._remove_moved()
+            raise
         finally:
             for lock in self.locks:
                 lock.release()
             for path in self.temporaries:
                 delete_tree(path)
+
+    def _remove_moved(self) -> None:
+        """What is in place but will not be registered would be garbage; on a full disk it would keep the disk full."""
+        for path in self.moved:
+            try:
+                if not self.store.is_registered(path):
+                    delete_tree(self._place(path))
+            except (StoreError, OSError):
+                pass  # the first failure is the one to tell
 
     def _run(self) -> dict[str, StorePath]:
         trees = self._collect()
@@ -328,6 +342,8 @@ class Registration:
     def _move(self, tree: BuiltTree, info: PathInfo) -> None:
         destination = self._place(info.path)
         self.store.add_temporary_root(info.path)
+        if self.mode == "normal" and not self.store.is_registered(info.path):
+            self.moved.append(info.path)
         if destination == tree.real or self.mode == "check":
             pass
         elif self.mode == "repair":

@@ -87,6 +87,7 @@ def _build(context: Context, trees: Trees, result: CheckResult) -> list[DerivedP
         except BuildFailed as error:
             error.message = "\n".join([*_failures(context, result, wanted, error), error.message])
             if not keep_going:
+                error.exit_status = 1
                 raise
             context.reporter.log(Verbosity.ERROR, show_error(error, colours=context.colours))
             result.has_errors = True
