@@ -286,12 +286,12 @@ def get_flake(trees: Trees, reference: FlakeReference, registries: Use, path: In
     tree = trees.fetch(reference, registries)
     references = (reference, tree.resolved, tree.locked)
     flake = read_flake(trees, references, tree.path, tree.resolved.subdirectory, path)
-    wanted = dict(tree.locked.attributes)
+    wanted = dict(tree.fetched.attributes)  # without the lazy ones: a shallow clone cannot count its revisions
     for name, value in flake.self_attributes.items():
         if name not in ("submodules", "lfs"):
             raise FlakeError(f"flake 'self' attribute '{name}' is not supported")
         wanted[name] = value
-    if wanted == tree.locked.attributes:
+    if wanted == tree.fetched.attributes:
         return flake
     wanted.pop("narHash", None)
     trees.debug(f"refetching input '{tree.locked}' due to self attribute")
