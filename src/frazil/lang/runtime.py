@@ -41,22 +41,22 @@ class CallExpr(Expr):
         state = self.state
         function: object = self.function
         if type(function) is Thunk:
-            function = force_at(function, 0)
+            function = force_at(function, self.pos)
             self.function = function
         if type(function) is not Lambda:
             if self.argument2 is MISSING:
-                return call_value(state, function, [self.argument], 0)
-            return call_value(state, function, [self.argument, self.argument2], 0)
+                return call_value(state, function, [self.argument], self.pos)
+            return call_value(state, function, [self.argument, self.argument2], self.pos)
         if state.call_depth > state.max_call_depth or stack_is_low():
-            raise stack_overflow(state, 0)
+            raise stack_overflow(state, self.pos)
         state.call_depth += 1
-        value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, self.argument, 0)
+        value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, self.argument, self.pos)
         if self.argument2 is not MISSING:
             if type(value) is Lambda:
                 value = cython.cast(Lambda, value).expr.apply(cython.cast(Lambda, value).env, self.argument2, 0)
             else:
                 state.call_depth -= 1
-                return call_value(state, value, [self.argument2], 0)
+                return call_value(state, value, [self.argument2], self.pos)
         state.call_depth -= 1
         return value
 
