@@ -8,7 +8,7 @@ In: `LockedFlake`. Out: the value that `builtins.getFlake` gives: the outputs wi
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from frazil.flake.errors import FlakeError
@@ -83,10 +83,9 @@ class _Caller:
 
     def extend(self, attrs: Any, more: Mapping[str, Value]) -> Value:
         """`attrs // more`, keeping the positions."""
-        from frazil.lang import values
+        from frazil.lang.values import attrs_from_dict, update_attrs
 
-        update: Callable[[Value, Value], Value] = values.update_attrs
-        return update(attrs, values.attrs_from_dict(dict(more)))
+        return update_attrs(attrs, attrs_from_dict(dict(more)))
 
     # -- where a node's files are ------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ class Checker:
         allow_imports: Callable[[bool], None],
         show_path: Callable[[str], str] = str,
     ) -> None:
-        self.show_path = lambda path: show_path(display(path))
+        self.show_path: Callable[[str], str] = lambda path: show_path(display(path))
         self.evaluator, self.directory, self.options = evaluator, directory, options
         self.step, self.say, self.warn = step, say, warn
         self.show_error, self.allow_imports = show_error, allow_imports
@@ -191,6 +191,7 @@ class Checker:
 
     def derivation(self, path: str, value: Value, position: int) -> StorePath | None:
         self.step(f"checking derivation {path}")
+        drv_path = None
         with self.reporting(position, f"while checking the derivation '{path}'"):
             package = package_of(value, self.directory)
             if package is None:
@@ -198,8 +199,7 @@ class Checker:
             drv_path = package.drv_path
             if drv_path is not None:
                 self.say(f"derivation evaluated to {self.directory.show(drv_path)}")
-            return drv_path
-        return None
+        return drv_path
 
     def app(self, path: str, value: Value, position: int) -> None:
         self.step(f"checking app '{path}'")
