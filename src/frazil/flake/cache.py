@@ -32,7 +32,7 @@ def fingerprint(locked: LockedFlake, settings: Any) -> str | None:
     from frazil.fetch.inputs import is_locked
 
     flake = locked.flake
-    attributes = dict(flake.locked.attributes)
+    attributes = flake.locked.cheap_attributes()
     if not settings.pure or not isinstance(attributes.get("narHash"), str):
         return None
     for node in locked.lock_file.nodes():

@@ -82,10 +82,15 @@ class FlakeReference:
             attributes.setdefault("dir", self.subdirectory)
         return attributes
 
+    def cheap_attributes(self) -> dict[str, Attribute]:
+        """Without the number of a git commit's ancestors: it follows from `rev`, and costs a walk through history."""
+        implied = self.attributes.get("type") == "git"
+        return {name: self.attributes[name] for name in self.attributes if not implied or name != "revCount"}
+
     def __str__(self) -> str:
         from frazil.fetch.inputs import attributes_to_url
 
-        url = attributes_to_url(dict(self.attributes))
+        url = attributes_to_url(self.cheap_attributes())
         if not self.subdirectory:
             return url
         parsed = parse_url(url)
