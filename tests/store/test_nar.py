@@ -244,3 +244,37 @@ def test_single_files(tmp_path: Path) -> None:
     assert nar.hash_path(str(tmp_path / "f")) == nar.hash_file_archive(b"abc")
     with pytest.raises(StoreError, match="not a regular file"):
         nar.hash_flat(str(tmp_path), "sha256")
+
+
+def test_bad_destinations(tmp_path: Path) -> None:
+    data = archive(regular(b""))
+    for destination, message in (
+        ("", "destination path is empty"),
+        (f"{tmp_path}/.", r"ends in '\.', which is not a valid filename"),
+        (f"{tmp_path}/..", r"ends in '\.\.', which is not a valid filename"),
+        (f"{tmp_path}/none/x", "opening parent directory"),
+    ):
+        with pytest.raises(StoreError, match=message):
+            nar.restore(io.BytesIO(data).read, destination)
+
+
+def test_errors_name_the_path(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(StoreError, match=f'creating directory "{tmp_path}/x": File exists'):
+        nar.restore(io.BytesIO(archive(directory())).read, str(tmp_path / "x"))
+
+
+def test_case_hack(tmp_path: Path) -> None:
+    data = archive(directory((b"A", regular(b"1")), (b"AA", regular(b"")), (b"a", directory((b"B", regular(b"2"))))))
+    nar.restore(io.BytesIO(data).read, str(tmp_path / "x"), case_hack=True)
+    assert sorted(os.listdir(tmp_path / "x")) == ["A", "AA", "a~nix~case~hack~1"]
+    out = io.BytesIO()
+    nar.dump_path(str(tmp_path / "x"), out.write, case_hack=True)
+    assert out.getvalue() == data
+    (tmp_path / "x" / "A~nix~case~hack~9").touch()
+    with pytest.raises(StoreError, match="file name collision"):
+        nar.hash_path(str(tmp_path / "x"), case_hack=True)
+    names = (b"Test", b"Test~nix~case~hack~1", b"test")
+    bad = archive(directory(*((name, regular(b"")) for name in names)))
+    with pytest.raises(BadArchive, match="collides with case-hacked file name"):
+        nar.restore(io.BytesIO(bad).read, str(tmp_path / "y"), case_hack=True)

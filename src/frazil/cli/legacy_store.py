@@ -153,7 +153,8 @@ def dump(context: Context, arguments: Arguments) -> None:
 
     if len(arguments.positional) != 1:
         raise UsageError("only one argument allowed")
-    dump_path(context.store.to_real(arguments.positional[0]), context.print_bytes)
+    hack = context.settings.boolean("use-case-hack")
+    dump_path(context.store.to_real(arguments.positional[0]), context.print_bytes, case_hack=hack)
 
 
 def restore(context: Context, arguments: Arguments) -> None:
@@ -161,7 +162,8 @@ def restore(context: Context, arguments: Arguments) -> None:
 
     if len(arguments.positional) != 1:
         raise UsageError("only one argument allowed")
-    restore_archive(sys.stdin.buffer.read, arguments.positional[0])
+    hack = context.settings.boolean("use-case-hack")
+    restore_archive(sys.stdin.buffer.read, arguments.positional[0], case_hack=hack)
 
 
 def export(context: Context, arguments: Arguments) -> None:

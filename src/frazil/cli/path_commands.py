@@ -273,7 +273,7 @@ def derivation_add(context: Context, arguments: Arguments) -> None:
 def nar_dump(context: Context, arguments: Arguments) -> None:
     from frazil.store.nar import dump_path
 
-    dump_path(arguments.positional[0], context.print_bytes)
+    dump_path(arguments.positional[0], context.print_bytes, case_hack=context.settings.boolean("use-case-hack"))
 
 
 def _seekable(archive: str) -> IO[bytes]:

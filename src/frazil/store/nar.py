@@ -10,7 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from frazil import digest
 from frazil.digest import Hash
@@ -25,6 +25,8 @@ Filter = Callable[[str, str], bool]
 MAXIMUM_DEPTH = 64
 MAXIMUM_NAME = 255
 MAXIMUM_TARGET = 4095
+CASE_HACK = b"~nix~case~hack~"
+"""Marks names that were changed because they differ from another in case only (the setting `use-case-hack`)."""
 _MAXIMUM_TAG = 32
 _CHUNK = 1 << 18
 MAGIC = b"nix-archive-1"
@@ -72,8 +74,10 @@ class _Buffer:
             self.size = 0
 
 
-def dump_path(path: str, write: Write, *, filter: Filter | None = None) -> None:
+def dump_path(path: str, write: Write, *, filter: Filter | None = None, case_hack: bool = False) -> None:
     """Writes the archive of a file tree. `filter` is asked for everything below `path`, not for `path` itself.
+
+    `case_hack`: names get back what `restore` with the same changed.
 
     Raises StoreError for what an archive cannot hold (sockets, devices) and for files that change meanwhile.
     """
@@ -81,38 +85,59 @@ def dump_path(path: str, write: Write, *, filter: Filter | None = None) -> None:
     out.add(_HEAD)
     raw = os.fsencode(path)
     try:
-        _dump_node(raw, stat.S_IFMT(os.lstat(raw).st_mode), out, filter, 0)
+        _dump_node(raw, stat.S_IFMT(os.lstat(raw).st_mode), _Dump(out, filter, case_hack), 0)
     except OSError as error:
         named = os.fsdecode(error.filename) if error.filename is not None else path
         raise from_os_error(error, f"reading '{named}'") from error
     out.flush()
 
 
-def _dump_node(path: bytes, kind: int, out: _Buffer, filter: Filter | None, depth: int) -> None:
+class _Dump(NamedTuple):
+    out: _Buffer
+    filter: Filter | None
+    case_hack: bool
+
+
+def _dump_node(path: bytes, kind: int, dump: _Dump, depth: int) -> None:
     if depth >= MAXIMUM_DEPTH:
         raise StoreError(f"path '{os.fsdecode(path)}' exceeds maximum NAR directory depth of {MAXIMUM_DEPTH}")
     if kind == stat.S_IFREG:
-        _dump_regular(path, out)
+        _dump_regular(path, dump.out)
     elif kind == stat.S_IFDIR:
-        _dump_directory(path, out, filter, depth)
+        _dump_directory(path, dump, depth)
     elif kind == stat.S_IFLNK:
-        out.add(_SYMLINK + pack(os.readlink(path)) + _CLOSE)
+        dump.out.add(_SYMLINK + pack(os.readlink(path)) + _CLOSE)
     else:
         raise StoreError(f"file '{os.fsdecode(path)}' has an unsupported type")
 
 
-def _dump_directory(path: bytes, out: _Buffer, filter: Filter | None, depth: int) -> None:
+def _dump_directory(path: bytes, dump: _Dump, depth: int) -> None:
+    out, filter, case_hack = dump
     out.add(_DIRECTORY)
     with os.scandir(path) as found:
-        entries = sorted([(entry.name, _kind(entry)) for entry in found])
-    for name, kind in entries:
-        inner = path + b"/" + name
+        entries = sorted([(entry.name, _kind(entry), entry.name) for entry in found])
+    if case_hack:
+        entries = _without_case_hack(path, entries)
+    for name, kind, on_disk in entries:
+        inner = path + b"/" + on_disk
         if filter is not None and not filter(os.fsdecode(inner), _KIND_NAMES.get(kind, "unknown")):
             continue
         out.add(_ENTRY + pack(name) + _NODE)
-        _dump_node(inner, kind, out, filter, depth + 1)
+        _dump_node(inner, kind, dump, depth + 1)
         out.add(_CLOSE)
     out.add(_CLOSE)
+
+
+def _without_case_hack(path: bytes, entries: list[tuple[bytes, int, bytes]]) -> list[tuple[bytes, int, bytes]]:
+    """Sorted by the names the archive has. Raises StoreError where two come out equal."""
+    found: dict[bytes, tuple[bytes, int, bytes]] = {}
+    for _, kind, on_disk in entries:
+        name = on_disk.partition(CASE_HACK)[0]
+        if name in found:
+            one, other = (os.fsdecode(path + b"/" + n) for n in (found[name][2], on_disk))
+            raise StoreError(f"file name collision between '{one}' and '{other}'")
+        found[name] = (name, kind, on_disk)
+    return sorted(found.values())
 
 
 _KIND_NAMES = {stat.S_IFREG: "regular", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
@@ -183,10 +208,12 @@ class CountingHash:
         return Hash(self.algorithm, self._state.digest()), self.size
 
 
-def hash_path(path: str, algorithm: str = "sha256", *, filter: Filter | None = None) -> tuple[Hash, int]:
+def hash_path(
+    path: str, algorithm: str = "sha256", *, filter: Filter | None = None, case_hack: bool = False
+) -> tuple[Hash, int]:
     """The hash and the size in bytes of a file tree's archive."""
     counter = CountingHash(algorithm)
-    dump_path(path, counter.write, filter=filter)
+    dump_path(path, counter.write, filter=filter, case_hack=case_hack)
     return counter.result()
 
 
@@ -481,26 +508,62 @@ class _Restore:
     With `canonical`, modes and times come out as the store wants them (0444, 0555, time 1).
     """
 
-    def __init__(self, directory: int, name: bytes, canonical: bool, sync: bool) -> None:
-        self.root = name
+    def __init__(self, directory: int, destination: bytes, canonical: bool, sync: bool, case_hack: bool) -> None:
+        self.destination = destination
+        self.root = os.path.basename(destination)
         self.canonical = canonical
         self.sync = sync
+        self.case_hack = case_hack
         self.stack: list[int] = [directory]
-        self.names: list[bytes] = []
+        self.path: list[bytes] = []
+        self.seen: list[dict[bytes, tuple[bytes, int]]] = []
         self.times = (time.time_ns(), 1_000_000_000)
 
     def close(self) -> None:
         while len(self.stack) > 1:
             os.close(self.stack.pop())
 
+    def _name(self, name: bytes | None) -> bytes:
+        if name is None:
+            return self.root
+        return self._hacked(name) if self.case_hack else name
+
+    def _hacked(self, name: bytes) -> bytes:
+        """A name that differs from those before it in more than case."""
+        seen = self.seen[-1]
+        before = seen.get(name.lower())
+        if before is None:
+            seen[name.lower()] = (name, 0)
+            return name
+        count = before[1] + 1
+        seen[name.lower()] = (before[0], count)
+        hacked = name + CASE_HACK + b"%d" % count
+        if hacked.lower() in seen:
+            raise BadArchive(
+                f"bad archive: NAR contains file name '{os.fsdecode(name)}' that collides with case-hacked file name "
+                f"'{os.fsdecode(seen[hacked.lower()][0])}'"
+            )
+        return hacked
+
+    def _error(self, error: OSError, doing: str, name: bytes, after: str = "") -> StoreError:
+        shown = os.fsdecode(b"/".join([self.destination, *self.path[1:], *([name] if self.path else [])]))
+        return from_os_error(error, f'{doing} "{shown}"{after}')
+
     def enter_directory(self, name: bytes | None) -> None:
-        name = self.root if name is None else name
+        name = self._name(name)
         above = self.stack[-1]
-        os.mkdir(name, 0o755 if self.canonical else 0o777, dir_fd=above)
-        self.stack.append(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above))
+        try:
+            os.mkdir(name, 0o755 if self.canonical else 0o777, dir_fd=above)
+            self.stack.append(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above))
+        except OSError as error:
+            raise self._error(error, "creating directory", name) from error
+        self.path.append(name)
+        self.seen.append({})
 
     def leave_directory(self) -> None:
         descriptor = self.stack.pop()
+        self.path.pop()
+        self.seen.pop()
         try:
             if self.canonical:
                 os.fchmod(descriptor, 0o555)
@@ -511,10 +574,13 @@ class _Restore:
             os.close(descriptor)
 
     def regular(self, name: bytes | None, executable: bool, size: int, offset: int, chunks: Iterator[bytes]) -> None:
-        name = self.root if name is None else name
+        name = self._name(name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         mode = 0o600 if self.canonical else (0o777 if executable else 0o666)
-        descriptor = os.open(name, flags, mode, dir_fd=self.stack[-1])
+        try:
+            descriptor = os.open(name, flags, mode, dir_fd=self.stack[-1])
+        except OSError as error:
+            raise self._error(error, "creating file", name) from error
         try:
             for data in chunks:
                 write_all(descriptor, data)
@@ -523,14 +589,19 @@ class _Restore:
                 os.utime(descriptor, ns=self.times)
             if self.sync:
                 os.fsync(descriptor)
+        except OSError as error:
+            raise self._error(error, "writing file", name) from error
         finally:
             os.close(descriptor)
 
     def symlink(self, name: bytes | None, target: bytes) -> None:
-        name = self.root if name is None else name
-        os.symlink(target, name, dir_fd=self.stack[-1])
-        if self.canonical:
-            os.utime(name, ns=self.times, dir_fd=self.stack[-1], follow_symlinks=False)
+        name = self._name(name)
+        try:
+            os.symlink(target, name, dir_fd=self.stack[-1])
+            if self.canonical:
+                os.utime(name, ns=self.times, dir_fd=self.stack[-1], follow_symlinks=False)
+        except OSError as error:
+            raise self._error(error, "creating symlink from", name, f" -> '{os.fsdecode(target)}'") from error
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -542,14 +613,28 @@ def write_all(descriptor: int, data: bytes) -> None:
             done += os.write(descriptor, view[done:])
 
 
-def restore_from(source: Source, destination: str, *, canonical: bool = False, sync: bool = False) -> None:
-    """Unpacks one archive to `destination`, which must not exist; what was made before an error stays."""
-    parent, name = os.path.split(os.fsencode(destination))
+def restore_from(
+    source: Source, destination: str, *, canonical: bool = False, sync: bool = False, case_hack: bool = False
+) -> None:
+    """Unpacks one archive to `destination`, which must not exist; what was made before an error stays.
+
+    `case_hack`: names that differ in case only are changed.
+    """
+    if not destination:
+        raise StoreError("restore destination path is empty")
+    raw = os.fsencode(destination)
+    if len(raw) > 1:
+        raw = raw.rstrip(b"/")
+    parent, name = os.path.split(raw)
+    if name in (b".", b".."):
+        raise StoreError(
+            f"restore destination '{destination}' ends in '{os.fsdecode(name)}', which is not a valid filename"
+        )
     try:
         directory = os.open(parent or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise from_os_error(error, f"opening '{os.fsdecode(parent)}'") from error
-    visitor = _Restore(directory, name, canonical, sync)
+        raise from_os_error(error, f"opening parent directory of '{destination}'") from error
+    visitor = _Restore(directory, raw, canonical, sync, case_hack)
     try:
         parse(source, visitor)
     except OSError as error:
@@ -559,9 +644,11 @@ def restore_from(source: Source, destination: str, *, canonical: bool = False, s
         os.close(directory)
 
 
-def restore(read: Read, destination: str, *, canonical: bool = False, sync: bool = False) -> None:
+def restore(
+    read: Read, destination: str, *, canonical: bool = False, sync: bool = False, case_hack: bool = False
+) -> None:
     """As `restore_from`, for a stream that holds more than the archive: reads not a byte further."""
-    restore_from(Source(read), destination, canonical=canonical, sync=sync)
+    restore_from(Source(read), destination, canonical=canonical, sync=sync, case_hack=case_hack)
 
 
 # --------------------------------------------------------------------------------------------------------- listing
