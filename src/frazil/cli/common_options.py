@@ -30,7 +30,6 @@ EVALUATION = (
     Option("--arg-from-stdin", "Pass what standard input holds as the argument *name*.", "name", kind=APPEND),
     Option("--include -I", "Add *path* to what `<…>` searches.", "path", kind=APPEND),
     Option("--impure", "Allow access to mutable paths and the environment."),
-    Option("--eval-store", "The store that derivations are written to.", "store-url"),
     Option(
         "--override-flake",
         "Take *resolved-ref* for the registry entry *original-ref*.",

@@ -7,7 +7,7 @@ import os
 from frazil.cli.common_options import JSON
 from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command
-from frazil.cli.settings import Settings, computed_default
+from frazil.cli.settings import Settings, computed_default, kind_of
 from frazil.cli.settings_table import ALIASES, ROWS, SETTING_FEATURES
 from frazil.errors import UsageError
 
@@ -16,6 +16,8 @@ def shown_value(settings: Settings, name: str) -> str:
     if name == "experimental-features":
         return " ".join(sorted(settings.features))
     found = settings.values.get(name)
+    if found is not None and kind_of(name) == "int":
+        return str(settings.integer(name))
     return found if found is not None else computed_default(name)
 
 

@@ -68,12 +68,12 @@ def _items(context: Context, session: Session, arguments: Arguments) -> list[Any
         return [evaluator.parse_string(os.fsencode(name), working_directory()) for name in names]
     items: list[Any] = []
     for name in names or ["."]:
-        stored = _stored_derivation(context, name)
+        stored = stored_derivation(context, name)
         items += stored or [evaluator.parse_file(file_argument(session, name))]
     return items
 
 
-def _stored_derivation(context: Context, name: str) -> list[tuple[StorePath, str]]:
+def stored_derivation(context: Context, name: str) -> list[tuple[StorePath, str]]:
     path, mark, outputs = name.partition("!")
     if not path.endswith(".drv"):
         return []

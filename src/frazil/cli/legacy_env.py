@@ -9,7 +9,6 @@ import os
 import time
 
 from frazil.cli.build_command import build_paths, outputs_of, set_profile
-from frazil.cli.common_options import EVALUATION
 from frazil.cli.context import Context
 from frazil.cli.legacy_store import with_outputs
 from frazil.cli.options import Arguments, Command, Option
@@ -178,11 +177,7 @@ PROGRAMS = {
             Option("--uninstall -e", "Not supported.", hidden=True),
             Option("--profile -p", "The profile to work on.", "path"),
             Option("--dry-run", "Only say what would be done."),
-            Option("--file -f", "The file with packages.", "path", hidden=True),
-            Option("--attr -A", "Attribute paths.", kind="", hidden=True),
-            Option("--installed", "What is installed (the default).", hidden=True),
         ),
-        EVALUATION,
         positional="operation arguments…",
         at_most=None,
     )

@@ -13,6 +13,7 @@ from frazil.cli.build_command import build_paths
 from frazil.cli.common_options import EVALUATION
 from frazil.cli.context import Context
 from frazil.cli.evaluation import auto_arguments, file_argument, make_session, with_deep_stack
+from frazil.cli.legacy_build import stored_derivation
 from frazil.cli.legacy_instantiate import derivations_of, select_path
 from frazil.cli.options import APPEND, Arguments, Command, Option
 from frazil.errors import FrazilError, UsageError
@@ -119,8 +120,8 @@ def _later(arguments: Arguments, one: str, other: str) -> bool:
 def _evaluate(context: Context, arguments: Arguments, script: Script | None) -> tuple[StorePath, StorePath | None]:
     with make_session(context, arguments, pure=False, read_only=False) as session:
         given = auto_arguments(session, arguments)
-        found: list[tuple[StorePath, str]] = []
-        for root in _roots(session, arguments, script):
+        found = [item for name in arguments.positional for item in stored_derivation(context, name)]
+        for root in [] if found else _roots(session, arguments, script):
             shell_given = {"inNixShell": True, **given} if _takes_in_nix_shell(session, root) else given
             for text in arguments.all("attr") or [""]:
                 value = select_path(session, root, text, shell_given)

@@ -132,6 +132,7 @@ class OptionParser:
         assign: Callable[[str, str], None],
         setting_kind: Callable[[str], str | None],
         program: str,
+        assign_named: Callable[[str, str], None] | None = None,
     ) -> None:
         self.table: dict[str, Option] = {}
         for group in groups:
@@ -139,6 +140,8 @@ class OptionParser:
                 for name in option.names:
                     self.table.setdefault(name, option)
         self.assign = assign
+        self.assign_named = assign_named or assign
+        """For `--option NAME VALUE`, where an unknown or disabled setting is a warning only."""
         self.setting_kind = setting_kind
         self.program = program
 
@@ -173,7 +176,7 @@ class OptionParser:
         if option.sets:
             name, constant = option.sets
             if name == "*":
-                self.assign(values[0], values[1])
+                self.assign_named(values[0], values[1])
             else:
                 self.assign(name, values[0] if constant is None else constant)
             return

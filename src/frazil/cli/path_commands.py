@@ -12,7 +12,7 @@ from frazil.activity import Verbosity
 from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
 from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command, Option
-from frazil.cli.store_paths import STORE_PATHS, derived_paths, store_paths
+from frazil.cli.store_paths import STORE_PATHS, derived_paths, paths_meant, store_paths
 from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
@@ -118,15 +118,15 @@ def log(context: Context, arguments: Arguments) -> None:
 
 
 def why_depends(context: Context, arguments: Arguments) -> None:
-    from frazil.cli.build_command import build_paths, outputs_of
+    from frazil.cli.build_command import build_paths
 
     package_text, dependency_text = arguments.positional
     (package,) = derived_paths(context, arguments, [package_text])
-    if package.outputs is not None:
+    if package.outputs is not None and not arguments.flag("derivation"):
         build_paths(context, [package])
     (dependency,) = derived_paths(context, arguments, [dependency_text])
-    start = outputs_of(context, package)[0][1]
-    targets = [path for _, path in outputs_of(context, dependency)]
+    start = paths_meant(context, arguments, package, build=False)[0]
+    targets = paths_meant(context, arguments, dependency, build=False)
     closure = context.store.closure([start])
     if not targets or targets[0] not in closure:
         context.note(f"'{package_text}' does not depend on '{dependency_text}'", Verbosity.ERROR)

@@ -216,7 +216,8 @@ def _merge(into: Arguments, more: Arguments, skip: set[str] | None = None) -> No
 
 
 def _parser(context: Context, groups: list[tuple[object, ...]]) -> OptionParser:
-    return OptionParser(groups, context.settings.set, kind_of, context.program)  # type: ignore[arg-type]
+    settings = context.settings
+    return OptionParser(groups, settings.set_flag, kind_of, context.program, settings.set)  # type: ignore[arg-type]
 
 
 def _help(context: Context, words: list[str], *, explicit: bool) -> int:

@@ -198,10 +198,9 @@ class Repl:
     def load_arguments(self) -> None:
         if self.arguments.has("file") or self.arguments.has("expr"):
             self.loads.append(("root", ""))
-        for text in self.arguments.positional:
-            is_file = os.path.exists(text) and not os.path.exists(os.path.join(text, "flake.nix"))
-            self.loads.append(("file" if is_file or text.startswith("<") else "flake", text))
-        self.reload()
+        self.loads += [("flake", text) for text in self.arguments.positional]
+        for kind, text in self.loads:
+            self.load(kind, text)
 
     def reload(self) -> None:
         self.scope.clear()

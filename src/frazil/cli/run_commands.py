@@ -166,6 +166,18 @@ def run_formatter(context: Context, arguments: Arguments) -> int:
     return _start(context, program, arguments.positional, environment)
 
 
+def build_formatter(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.build_command import make_links
+    from frazil.store.derived_path import DerivedPath
+
+    program, paths = with_deep_stack(lambda: _program(context, arguments, ".", "formatter"))
+    targets = [path for path in paths if isinstance(path, DerivedPath)]
+    build_paths(context, targets)
+    if not arguments.flag("no-link"):
+        make_links(context, targets, arguments.value("out-link", "result") or "result")
+    context.print(resolve_placeholders(context, program, targets))
+
+
 def _flake_root() -> str:
     folder = os.getcwd()
     while not os.path.exists(f"{folder}/flake.nix"):
@@ -200,11 +212,23 @@ COMMANDS = {
         at_most=None,
         examples=[("A shell with a package on its path", "frazil shell nixpkgs#hello")],
     ),
-    "fmt": Command(
-        run_formatter,
-        "reformat the code of a flake with its formatter",
+    **{
+        name: Command(
+            run_formatter,
+            "reformat the code of a flake with its formatter",
+            INSTALLABLES,
+            positional="args…",
+            at_most=None,
+        )
+        for name in ("fmt", "formatter run")
+    },
+    "formatter build": Command(
+        build_formatter,
+        "build the formatter of a flake",
         INSTALLABLES,
-        positional="args…",
-        at_most=None,
+        (
+            Option("--out-link -o", "Name the link *path* instead of `result`.", "path"),
+            Option("--no-link", "Make no link."),
+        ),
     ),
 }

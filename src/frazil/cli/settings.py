@@ -107,6 +107,17 @@ class Settings:
         elif name == "lint-short-path-literals":
             self._lint_chosen = True
 
+    def set_flag(self, name: str, value: str) -> None:
+        """As `set`, for `--NAME VALUE`: a setting of a feature that is off is an error."""
+        plain = ALIASES.get(name, name)
+        feature = SETTING_FEATURES.get(plain if plain in _KINDS else plain.removeprefix("extra-"))
+        if feature is not None and feature not in self.features:
+            raise UsageError(
+                f"experimental Nix feature '{feature}' is disabled; "
+                f"add '--extra-experimental-features {feature}' to enable it"
+            )
+        self.set(name, value)
+
     def _deprecated_lint(self, value: str) -> None:
         level = "warn" if value in _TRUE else "ignore"
         self.warn(f"'warn-short-path-literals' is deprecated, use 'lint-short-path-literals = {level}' instead")
@@ -128,7 +139,12 @@ class Settings:
             )
         if kind == "features":
             for feature in value.split():
-                if feature not in FEATURES and feature not in STABLE_FEATURES:
+                if feature == "no-url-literals":
+                    self.warn(
+                        "experimental feature 'no-url-literals' has been stabilized and renamed; "
+                        "use 'lint-url-literals = fatal' setting instead"
+                    )
+                elif feature not in FEATURES and feature not in STABLE_FEATURES:
                     self.warn(f"unknown experimental feature '{feature}'")
 
     def warn_unknown(self) -> None:
