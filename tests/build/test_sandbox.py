@@ -57,6 +57,16 @@ def test_who_the_builder_is(lab: Lab) -> None:
     }
 
 
+def test_restrictions_can_be_lifted(lab: Lab) -> None:
+    script = "grep NoNewPrivs /proc/self/status > $out; chmod u+s /build && echo set >> $out"
+    drv = lab.derivation(script)
+    (result,) = lab.build(drv, allow_new_privileges=True, filter_syscalls=False)
+    assert lab.real(result).read_text() == "NoNewPrivs:\t0\nset\n"
+    drv = lab.derivation(script + "; true", name="filtered")
+    (result,) = lab.build(drv, allow_new_privileges=True)
+    assert lab.real(result).read_text() == "NoNewPrivs:\t0\n"
+
+
 def test_inputs_cannot_be_changed(lab: Lab) -> None:
     first = lab.derivation("mkdir $out; echo pure > $out/f", name="first")
     second = lab.derivation(

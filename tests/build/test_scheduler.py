@@ -217,6 +217,18 @@ def test_repairing_mends_what_was_damaged(lab: Lab) -> None:
     assert path.read_text() == "right\n"
 
 
+def test_repairing_without_a_sandbox(plain_lab: Lab) -> None:
+    drv = plain_lab.derivation("echo right $out > $out")
+    (result,) = plain_lab.build(drv, sandbox="false")
+    path = plain_lab.real(result)
+    right = path.read_text()
+    path.chmod(0o644)
+    path.write_text("wrong")
+    plain_lab.build(drv, mode="repair", sandbox="false")
+    assert path.read_text() == right
+    assert plain_lab.store.verify(check_contents=True)
+
+
 def test_kept_build_directories(lab: Lab) -> None:
     failure(lab, lab.derivation("echo evidence > file; exit 1"), keep_failed=True)
     (note,) = [text for _, text in lab.events.messages if text.startswith("note: keeping")]

@@ -479,6 +479,7 @@ static void prepare(struct spec *spec) {
     }
     redirect(spec);
     if (spec->new_root) enter_root(spec);
+    confine(spec); /* while there are capabilities: a filter needs them where new privileges stay allowed */
     take_identity(spec);
     if (spec->ruleset >= 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
                                syscall(SYS_landlock_restrict_self, spec->ruleset, 0) < 0))
@@ -493,7 +494,6 @@ static void prepare(struct spec *spec) {
         }
         umask(0022);
     }
-    confine(spec);
 }
 
 static int child(void *argument) {

@@ -134,6 +134,7 @@ class LocalBuild:
         for name, contents in environment.files.items():
             self.directory.write(name, contents)
         if self.isolated:
+            self._check_groups()
             self._make_chroot()
         elif os.path.lexists(_HOME):
             raise BuildError(
@@ -149,6 +150,13 @@ class LocalBuild:
                 self.exit_descriptor = os.pidfd_open(self.pid)
             except OSError:
                 pass  # an old kernel: then the end of the terminal decides alone
+
+    def _check_groups(self) -> None:
+        wanted = self.settings.require_drop_supplementary_groups
+        if (os.geteuid() == 0 if wanted is None else wanted) and sandboxes.must_keep_groups():
+            raise BuildError(
+                "setgroups failed. Set the require-drop-supplementary-groups option to false to skip this step."
+            )
 
     def _build_directory_parent(self) -> str:
         return (
@@ -173,7 +181,7 @@ class LocalBuild:
             known = self.known.get(name)
             if known is None:
                 scratch = self._fallback_path(f"name:{name}", output_path_name(self.drv.name, name))
-            elif self.isolated or not known[1]:
+            elif self.isolated or not (known[1] or (self.mode == "repair" and self.store.is_registered(known[0]))):
                 scratch = known[0]
             else:
                 scratch = self._fallback_path(known[0].base, known[0].name)

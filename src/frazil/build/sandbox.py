@@ -110,6 +110,15 @@ def _is_mapped(number: int) -> bool:
     return True
 
 
+def must_keep_groups() -> bool:
+    """Whether the kernel refuses to drop supplementary groups, as inside most user namespaces."""
+    try:
+        with open("/proc/self/setgroups", encoding="ascii") as file:
+            return file.read().strip() == "deny"
+    except OSError:
+        return False
+
+
 def landlock_ruleset(readable: Sequence[str], writable: Sequence[str], *, network: bool) -> int:
     """What to confine a builder with where there are no namespaces; -1 where there is no Landlock either."""
     return native.landlock_ruleset(list(map(os.fsencode, readable)), list(map(os.fsencode, writable)), network)

@@ -80,6 +80,8 @@ class BuildSettings:
     filter_syscalls: bool = True
     allow_new_privileges: bool = False
     impersonate_linux_26: bool = False
+    require_drop_supplementary_groups: bool | None = None
+    """Whether a builder that cannot be taken its supplementary groups is refused; None: where root runs frazil."""
     impure_env: Mapping[str, str] = field(default_factory=dict)
     allowed_impure_host_deps: tuple[str, ...] = ()
     ssl_cert_file: str | None = field(default_factory=default_certificates)
