@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from golden import cases, evaluate
 
 from frazil.lang.effects import FileSystemEffects
 from frazil.lang.evaluator import Evaluator
 from frazil.lang.settings import EvalSettings
-
-from golden import cases, evaluate
 
 TABLE = r"""
 abort "x" => !! evaluation aborted with the following error message: 'x'

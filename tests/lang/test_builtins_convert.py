@@ -6,10 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from golden import cases, evaluate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from golden import cases, evaluate
 
 SRI = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 HEX = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -35,7 +34,7 @@ builtins.convertHash {{ hash = "{SRI}"; hashAlgo = "md5"; toHashFormat = "sri"; 
 builtins.convertHash {{ hash = "sha256:ab"; toHashFormat = "sri"; }} => !! hash 'ab' has wrong length for hash algorithm 'sha256'
 builtins.convertHash {{ hash = "sha256-abcd"; toHashFormat = "sri"; }} => !! invalid SRI hash 'abcd', length 3 != expected length 32
 builtins.convertHash {{ hash = "{SRI}"; toHashFormat = "foo"; }} => !! unknown hash format 'foo', expect 'base16', 'base32', 'base64', or 'sri'
-"""  # noqa: E501
+"""
 
 
 @pytest.mark.parametrize(("expression", "value"), cases(TABLE))

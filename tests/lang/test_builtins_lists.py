@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from golden import cases, evaluate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from golden import cases, evaluate
 
 TABLE = r"""
 builtins.all (x: x < 3) [ 1 2 ] => true

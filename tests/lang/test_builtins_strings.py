@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from golden import cases, evaluate, reference_value
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from golden import cases, evaluate, reference_value
 
 TABLE = r"""
 toString 1.5 => "1.500000"

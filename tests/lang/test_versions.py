@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from frazil.lang.versions import compare_versions, next_component, parse_derivat
 ORDER = ["2.3pre1", "2.3pre3", "2.3pre12", "2.3", "2.3a", "2.3c", "2.3q", "2.3.1", "2.3.10", "2.5"]
 
 
-@pytest.mark.parametrize(("left", "right"), list(zip(ORDER, ORDER[1:])))
+@pytest.mark.parametrize(("left", "right"), list(itertools.pairwise(ORDER)))
 def test_order(left: str, right: str) -> None:
     assert compare_versions(left, right) == -1
     assert compare_versions(right, left) == 1

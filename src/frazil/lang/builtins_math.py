@@ -111,7 +111,8 @@ def rounded(argument, name):
     if number - number != 0.0 or not -9223372036854775808.0 <= number < 9223372036854775808.0:
         if type(given) is int:
             raise EvalError(
-                f"{EXACT_BUG} the NixInt argument {given} caused undefined behavior in previous Nix versions.\n\t{FUTURE}"
+                f"{EXACT_BUG} the NixInt argument {given} caused undefined behavior in previous Nix"
+                f" versions.\n\t{FUTURE}"
             )
         raise EvalError(f"NixFloat argument {format_float(given)} is not in the range of NixInt")
     result: object = math.ceil(number) if name == "ceil" else math.floor(number)

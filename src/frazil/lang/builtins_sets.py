@@ -6,15 +6,14 @@ In and out: values of the language. Positions of attributes are kept where Nix k
 
 import cython
 from cython.cimports.frazil.lang.runtime import (
-    map_shaped,
     delayed_call2,
-    delayed_member,
     force,
     force_attrs,
     force_function,
     force_list,
     force_string_no_context,
     lazy,
+    map_shaped,
 )
 from cython.cimports.frazil.lang.values import (
     EMPTY_ATTRS,
