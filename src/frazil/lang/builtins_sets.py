@@ -209,7 +209,7 @@ def builtin_map_attrs(state: State, arguments: list):
         return map_shaped(state, function, attrs)
     table: dict = {}
     for name, value in attrs.table.items():
-        table[name] = delayed_call2(state, function, name, value)
+        table[name] = delayed_member(state, function, name, value)
     return attrs_from_dict(table)
 
 

@@ -1,8 +1,8 @@
 """`builtins.toJSON` and `--json`: values to JSON text.
 
 In: a value. Out: a byte string of compact JSON, keys sorted. Everything is evaluated on the way; contexts are
-collected. Source of truth: Nix's `value-to-json.cc`, nlohmann/json's serializer for escapes, numbers and the error for text that
-is not UTF-8.
+collected. Source of truth: Nix's `value-to-json.cc`; nlohmann/json's serializer for escapes, numbers and the error for
+text that is not UTF-8.
 """
 
 import cython
