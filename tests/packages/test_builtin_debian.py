@@ -214,3 +214,11 @@ def test_elf_files_get_tight_runpaths(store: Store, compiled: Path) -> None:
     assert (again / "bin/main").read_bytes() == (out / "bin/main").read_bytes()
     with pytest.raises(PatchFailed, match=r"liba\.so\.1"):
         store.make("out3", [program], missing_libraries=missing)
+
+
+def test_bundles(store: Store) -> None:
+    deb = store.deb("a", [("./usr/share/c/b.crt", b"B", 0o644), ("./usr/share/c/a.crt", b"A", 0o644)])
+    out = store.make("out", [deb], bundles={"etc/all.crt": "share/c/*.crt"})
+    assert (out / "etc/all.crt").read_bytes() == b"A\nB\n"
+    with pytest.raises(BadPlan, match="no file matches"):
+        store.make("out2", [deb], bundles={"x": "absent/*"})

@@ -106,6 +106,8 @@ def test_file_sets(evaluate: Evaluate, tmp_path: object) -> None:
         (folder / name).write_text("")
     text = f"""
       let fs = lib.fileset; in map (x: lib.removePrefix "{folder}/" (toString x)) (fs.toList
-        (fs.difference (fs.union {folder}/a.c (fs.fileFilter (f: f.hasExt "c" || f.hasExt "txt") {folder}/sub)) {folder}/sub/d.txt))
+        (fs.difference
+          (fs.union {folder}/a.c (fs.fileFilter (f: f.hasExt "c" || f.hasExt "txt") {folder}/sub))
+          {folder}/sub/d.txt))
     """
     assert evaluate(text) == ["a.c", "sub/c.c"]

@@ -58,6 +58,8 @@ def make_prefix(
     log(f"patched {patched} ELF files")
     for path, wrapper in sorted(plan.wrappers.items()):
         wrap(tree, path, wrapper)
+    for path, pattern in sorted(plan.bundles.items()):
+        bundle(tree, path, pattern)
     for path, text in sorted(plan.files.items()):
         tree.add_file(path, _expand(tree, text), executable=False)
     for path, text in sorted(plan.executables.items()):
@@ -183,6 +185,18 @@ def substitute(tree: MergedTree) -> None:
                     file.write(data.replace(old, new))
         if hits == 0:
             raise BadPlan(f"the substitution of '{item.old}' matches in no file of {', '.join(item.files)}")
+
+
+def bundle(tree: MergedTree, path: str, pattern: str) -> None:
+    """Joins the files that match, in the order of their names, an empty line behind each."""
+    parts = []
+    for name in sorted(tree.files):
+        if matches(name, (pattern,)):
+            with open(tree.real(name), "rb") as file:
+                parts.append(file.read() + b"\n")
+    if not parts:
+        raise BadPlan(f"no file matches '{pattern}'")
+    tree.add_file(path, b"".join(parts), executable=False)
 
 
 def quote(text: str) -> str:

@@ -44,7 +44,7 @@ class Wrapper:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`@out@` stands for the output path in every text that is written. `redirects`: file pattern → compiled-in path
-    prefix → its replacement."""
+    prefix → its replacement. `bundles`: path → pattern of the files that are joined there."""
 
     packages: tuple[str, ...]
     triplet: str
@@ -57,6 +57,7 @@ class Plan:
     links: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     executables: Mapping[str, str] = field(default_factory=dict)
+    bundles: Mapping[str, str] = field(default_factory=dict)
     substitutions: tuple[Substitution, ...] = ()
     wrappers: Mapping[str, Wrapper] = field(default_factory=dict)
     unpatched: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class Plan:
 
 _STRINGS = ("triplet", "interpreter", "loader", "shell")
 _LISTS = ("packages", "depends", "exclude", "only", "unpatched", "missing_libraries")
-_MAPS = ("links", "files", "executables")
+_MAPS = ("links", "files", "executables", "bundles")
 _FLAGS = ("keep_linker_scripts", "nested_libraries")
 
 

@@ -32,6 +32,10 @@
     seeds = [ "nodejs" ];
     claims = "nodejs|libnode[0-9]+|node-.*|libjs-.*";
   };
+  cmake = {
+    seeds = [ "cmake" ];
+    claims = "cmake|cmake-data";
+  };
   vim = {
     seeds = [ "vim" ];
     claims = "vim|vim-common|vim-runtime";

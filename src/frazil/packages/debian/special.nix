@@ -51,7 +51,10 @@ in
   tar.pname = "gnutar";
   make.pname = "gnumake";
   xz-utils.pname = "xz";
-  gnu-which.pname = "which";
+  gnu-which = {
+    pname = "which";
+    plan.links."bin/which" = "which.gnu";
+  };
   fd-find = {
     pname = "fd";
     plan.links."bin/fd" = "fdfind";
@@ -186,6 +189,12 @@ in
     };
   };
   file.plan.wrappers."bin/file".default.MAGIC = "${package "libmagic-mgc"}/lib/file/magic.mgc";
+  bison.plan.wrappers."bin/bison".default = {
+    BISON_PKGDATADIR = "@out@/share/bison";
+    M4 = "${package "m4"}/bin/m4";
+  };
+  flex.plan.wrappers."bin/flex".default.M4 = "${package "m4"}/bin/m4";
+  "lua5.4".plan.links."bin/lua" = "lua5.4";
   less = ownTerminfo [ "less" ];
   nano = ownTerminfo [ "nano" ];
   htop = ownTerminfo [ "htop" ];

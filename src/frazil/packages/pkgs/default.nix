@@ -14,23 +14,22 @@ let
     inherit debian system cacert;
   };
   unit = debianSet.package;
-  base = lib.getAttrs [ "bash" "coreutils" ] {
-    bash = unit "bash";
-    coreutils = unit "coreutils";
-  };
 
   # The bundle that maintainer scripts make of Debian's certificates.
-  cacert = derivation {
-    name = "nss-cacert-${debianSet.upstreamVersion "ca-certificates"}";
-    inherit system;
-    builder = "${base.bash}/bin/bash";
-    args = [
-      "-e"
-      ../build-support/cacert.sh
-    ];
-    inherit (base) coreutils;
-    certificates = unit "ca-certificates";
-    preferLocalBuild = true;
+  cacert = debianSet.makePrefix {
+    pname = "nss-cacert";
+    version = debianSet.upstreamVersion "ca-certificates";
+    names = [ "ca-certificates" ];
+    units = [ "ca-certificates" ];
+    plan = {
+      only = [ "share/ca-certificates" ];
+      bundles."etc/ssl/certs/ca-bundle.crt" = "share/ca-certificates/mozilla/*.crt";
+      links."etc/ssl/certs/ca-certificates.crt" = "ca-bundle.crt";
+      files."nix-support/setup-hook" = ''
+        export SSL_CERT_FILE="''${SSL_CERT_FILE:-@out@/etc/ssl/certs/ca-bundle.crt}"
+        export NIX_SSL_CERT_FILE="''${NIX_SSL_CERT_FILE:-@out@/etc/ssl/certs/ca-bundle.crt}"
+      '';
+    };
   };
 
   # A derivation of `debianSet` with nixpkgs' attributes. `plan` and friends can be changed by `override`; attributes of
