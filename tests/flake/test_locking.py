@@ -82,6 +82,13 @@ def test_a_relative_input_stays_in_its_tree(run: Run, make: Make) -> None:
     assert "is forbidden in pure evaluation mode" in run("flake", "lock", cwd=top, status=1).err
 
 
+def test_a_folder_stays_in_its_tree(run: Run, make: Make) -> None:
+    make("leaf", LEAF)
+    top = make("top", "{ outputs = _: { v = 7; }; }")
+    assert run("eval", f"path:{top}?dir=../../../..%2fleaf#v", cwd=top, status=1).err
+    assert run("eval", f"path:{top}?dir=../..#v", cwd=top).out.strip() == "7"
+
+
 def test_updates_touch_only_what_is_named(run: Run, make: Make) -> None:
     make("a", LEAF)
     make("b", LEAF)

@@ -75,34 +75,34 @@ def _build(context: Context, trees: Trees, result: CheckResult) -> list[DerivedP
     """Builds what `checks` holds; a failure names the attributes that wanted it."""
     from frazil.build.errors import BuildFailed
     from frazil.build.scheduler import realise
+    from frazil.cli.missing import query_missing
     from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
 
     trees.session.flush()
     paths = [DerivedPath(path, ALL_OUTPUTS) for path in sorted(result.derivations)]
-    context.note(f"running {len(paths)} flake checks...")
-    keep_going = context.settings.boolean("keep-going")
-    for wanted in [[path] for path in paths] if keep_going else [paths]:
-        try:
-            realise(context.store, wanted, context.build_settings, context.reporter)
-        except BuildFailed as error:
-            error.message = "\n".join([*_failures(context, result, wanted, error), error.message])
-            if not keep_going:
-                error.exit_status = 1
-                raise
-            context.reporter.log(Verbosity.ERROR, show_error(error, colours=context.colours))
-            result.has_errors = True
+    count = len(query_missing(context.store, paths).will_build)
+    context.note(f"running {count} flake checks...")
+    try:
+        realise(context.store, paths, context.build_settings, context.reporter)
+    except BuildFailed as error:
+        failures = [FrazilError(text, hint=error.hint) for text in _failures(context, result, error)]
+        if not context.settings.boolean("keep-going"):
+            raise failures[0] from error
+        for failure in failures:
+            context.reporter.log(Verbosity.ERROR, show_error(failure, colours=context.colours))
+        result.has_errors = True
     return paths
 
 
-def _failures(context: Context, result: CheckResult, wanted: list[DerivedPath], error: BuildFailed) -> list[str]:
-    """One line for each attribute whose own derivation failed (not one that it needs)."""
-    lines = []
-    for path in wanted:
-        shown = context.store.show(path.base)
-        if len(wanted) == 1 or any(shown in failure.message for failure in error.failures):
-            names = result.derivations[path.base]
-            lines += [f"failed to build attribute '{name}', build of '{shown}^*' failed:" for name in names]
-    return lines
+def _failures(context: Context, result: CheckResult, error: BuildFailed) -> list[str]:
+    """One text for each attribute whose check failed. Several reasons have been shown already."""
+    reason = f": {error.message}" if len(error.targets) == 1 else ""
+    texts = []
+    for path, names in sorted(result.derivations.items()):
+        shown = f"{context.store.show(path)}^*"
+        if shown in error.targets:
+            texts += [f"failed to build attribute '{name}', build of '{shown}' failed{reason}" for name in names]
+    return texts or [error.message]
 
 
 def _show_results(context: Context, arguments: Arguments, built: list[DerivedPath]) -> None:

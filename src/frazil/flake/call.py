@@ -7,11 +7,11 @@ In: `LockedFlake`. Out: the value that `builtins.getFlake` gives: the outputs wi
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from frazil.flake.errors import FlakeError
+from frazil.flake.flake_file import folder_in
 from frazil.flake.lock import InputPath, LockedNode, Node
 from frazil.flake.locking import LockedFlake
 from frazil.flake.reference import Attribute, FlakeReference
@@ -114,7 +114,7 @@ class _Caller:
         else:
             tree = self.trees.fetch_final(node.locked.attributes)
             info, folder = self.info(tree.path, node.locked.attributes, False), tree.path
-        return info, posixpath.normpath(posixpath.join(folder, node.locked.subdirectory))
+        return info, folder_in(folder, node.locked.subdirectory)
 
     def info(self, root: str, attributes: Mapping[str, Attribute], force_dirty: bool) -> Any:
         return source_info(self.evaluator, root, attributes, force_dirty=force_dirty)

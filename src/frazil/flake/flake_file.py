@@ -35,6 +35,11 @@ def add_trace(error: FrazilError, text: str, position: Position | None = None) -
         error.trace.insert(0, TraceFrame(text, position))
 
 
+def folder_in(root: str, subdirectory: str) -> str:
+    """A flake's folder in its tree; `..` does not lead out of the tree."""
+    return root + os.path.normpath("/" + subdirectory.lstrip("/")).rstrip("/")
+
+
 def read_text(path: str) -> bytes | None:
     """A file outside any tree, named on the command line; None where there is none."""
     try:
@@ -80,7 +85,7 @@ References = tuple[FlakeReference, FlakeReference, FlakeReference]
 
 def read_flake(trees: Trees, references: References, root: str, subdirectory: str, lock_root: InputPath) -> Flake:
     """`root`: the logical path of the tree; `lock_root`: what the `follows` of this flake are relative to."""
-    folder = os.path.normpath(os.path.join(root, subdirectory.lstrip("/")))
+    folder = folder_in(root, subdirectory)
     return _Reader(trees, references, folder, lock_root).read()
 
 
