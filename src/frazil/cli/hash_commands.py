@@ -52,11 +52,11 @@ def chosen_format(arguments: Arguments, default: str = "sri") -> str:
     return found[-1] if found else default
 
 
-def hash_of_path(path: str, algorithm: str, mode: str) -> Hash:
+def hash_of_path(context: Context, path: str, algorithm: str, mode: str) -> Hash:
     from frazil.store import nar
 
     if mode == "nar":
-        return nar.hash_path(path, algorithm)[0]
+        return nar.hash_path(path, algorithm, case_hack=context.settings.boolean("use-case-hack"))[0]
     return hash_file(path, algorithm)
 
 
@@ -78,7 +78,7 @@ def run_paths(mode: str) -> Callable[[Context, Arguments], None]:
             raise UsageError(f"unknown content address method '{chosen}', expect 'flat' or 'nar'")
         form = chosen_format(arguments)
         for path in arguments.positional:
-            context.print(hash_of_path(path, algorithm, chosen).render(form, prefix=False))
+            context.print(hash_of_path(context, path, algorithm, chosen).render(form, prefix=False))
 
     return run
 

@@ -42,7 +42,7 @@ def run_hash(context: Context, arguments: Arguments) -> None:
     form = chosen_format(arguments, "base16")
     mode = "flat" if arguments.flag("flat") else "nar"
     for path in arguments.positional:
-        digest = hash_of_path(path, algorithm or "md5", mode)
+        digest = hash_of_path(context, path, algorithm or "md5", mode)
         context.print(_rendered(digest, form, truncate=arguments.flag("truncate")))
 
 
