@@ -17,6 +17,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "formatter build": ("run_commands", "build the formatter of a flake", SECONDARY),
     "fmt": ("run_commands", "reformat the code of a flake with its formatter", SECONDARY),
     "develop": ("dev_commands", "run a bash shell that provides the build environment of a derivation", MAIN),
+    "direnv install": ("direnv_command", "teach direnv's `use flake` to ask frazil", UTILITY),
     "print-dev-env": ("dev_commands", "print shell code that reproduces a build environment", UTILITY),
     "path-info": ("path_commands", "query information about store paths", SECONDARY),
     "log": ("path_commands", "show the build log of a package or path", SECONDARY),
@@ -58,6 +59,7 @@ DELEGATED = {"flake": "flake_commands", "registry": "flake_commands"}
 GROUP_SUMMARIES: dict[str, tuple[str, str]] = {
     "config": ("show and check settings", UTILITY),
     "derivation": ("work with derivations", UTILITY),
+    "direnv": ("development environments in direnv", UTILITY),
     "flake": ("manage flakes", MAIN),
     "formatter": ("build or run the formatter", SECONDARY),
     "hash": ("compute and convert hashes", UTILITY),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 
+from frazil.activity import Verbosity
 from frazil.cli.build_command import PROFILE, build_paths, set_profile
 from frazil.cli.common_options import INSTALLABLES, JSON
 from frazil.cli.context import Context
@@ -30,12 +32,20 @@ PHASES = ("unpack", "configure", "build", "check", "install", "installcheck")
 
 
 class Shell:
-    """What was found: the environment's store path, where sources are, a bash for people."""
+    """What was found: the environment's store path, where sources are, a bash for people; whether it was remembered."""
 
-    def __init__(self, path: StorePath, source_directory: str | None = None, bash: str | None = None) -> None:
+    def __init__(
+        self,
+        path: StorePath,
+        source_directory: str | None = None,
+        bash: str | None = None,
+        *,
+        remembered: bool = False,
+    ) -> None:
         self.path = path
         self.source_directory = source_directory
         self.bash = bash
+        self.remembered = remembered
 
 
 def find_shell(context: Context, arguments: Arguments, *, interactive: bool) -> Shell:
@@ -64,7 +74,8 @@ def _find_shell(context: Context, arguments: Arguments, interactive: bool) -> Sh
         key, question = _cache_key(opened, installable)
         known = _remembered(context, key, question)
         if known is not None:
-            return Shell(known, source, _interactive_bash(opened, installable) if interactive else None)
+            bash = _interactive_bash(opened, installable) if interactive else None
+            return Shell(known, source, bash, remembered=True)
     path = _realise(context, opened, installable)
     if key is not None:
         _remember(context, key, question, path)
@@ -292,6 +303,15 @@ def print_environment(context: Context, arguments: Arguments) -> None:
         print_json(context, arguments, built.to_json())
         return
     context.print(_rc(context, arguments, _seen_from_outside(context, built)))
+    how = "remembered, nothing evaluated" if shell.remembered else "evaluated"
+    context.note(f"development environment in {_milliseconds_since_start()} ms ({how})", Verbosity.NOTICE)
+
+
+def _milliseconds_since_start() -> int:
+    """Since this process began, its start-up included, as exact as the kernel's ticks."""
+    with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
+        started = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return max(0, round((time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1000))
 
 
 def _seen_from_outside(context: Context, built: BuildEnvironment) -> BuildEnvironment:
