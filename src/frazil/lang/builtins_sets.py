@@ -7,6 +7,7 @@ In and out: values of the language. Positions of attributes are kept where Nix k
 import cython
 from cython.cimports.frazil.lang.runtime import (
     delayed_call2,
+    delayed_member,
     force,
     force_attrs,
     force_function,
@@ -209,7 +210,7 @@ def builtin_map_attrs(state: State, arguments: list):
         return map_shaped(state, function, attrs)
     table: dict = {}
     for name, value in attrs.table.items():
-        table[name] = delayed_member(state, function, name, value)
+        table[name] = delayed_member(state, function, cython.cast(str, name), value)
     return attrs_from_dict(table)
 
 

@@ -341,7 +341,7 @@ def map_shaped(state, function, attrs):
     names = attrs.shape.names
     i: cython.Py_ssize_t
     for i in range(count):
-        set_slot(values, i, delayed_call2(state, function, names[i], get_slot(attrs.values, i)))
+        set_slot(values, i, delayed_member(state, function, cython.cast(str, names[i]), get_slot(attrs.values, i)))
     result = new_attrs(attrs.shape, values, 0)
     result.origin = None
     return result
