@@ -587,6 +587,8 @@ class AttrsExpr(Expr):
         self.overrides = -1
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.prepare()
         inner: Scope = scope
         if self.recursive:
@@ -768,6 +770,8 @@ class LetExpr(Expr):
         self.body = body
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         attrs = self.attrs
         attrs.prepare()
         inner = Scope(scope, attrs.shape.index, None)
@@ -795,6 +799,8 @@ class ListExpr(Expr):
         self.pos = cython.cast(Expr, elements[0]).pos if elements else 0
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.elements = [cython.cast(Expr, e).bind(scope) for e in self.elements]
         return self
 
@@ -841,6 +847,8 @@ class SimpleLambda(LambdaExpr):
         self.name = None
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.body = self.body.bind(Scope(scope, None, self.argument))
         return self
 
@@ -894,6 +902,8 @@ class FormalsLambda(LambdaExpr):
         self.name = None
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.names = [cython.cast(Formal, f).name for f in self.formals]
         self.first = 0 if self.argument is None else 1
         slots = {name: i + self.first for i, name in enumerate(self.names)}
@@ -1043,6 +1053,8 @@ class CallNode(Expr):
         self.arguments = arguments
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         function = self.function.bind(scope)
         arguments = [cython.cast(Expr, a).bind(scope) for a in self.arguments]
         result: CallNode
@@ -1195,6 +1207,8 @@ class Arithmetic(Expr):
         self.right = right
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         name = OPERATOR_NAMES[self.operator]
         if name in self.state.symbols:
             function = Var(self.state, 0, name).bind(scope)
@@ -1358,6 +1372,8 @@ class Select(Expr):
         self.default = default
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         path = self.path
         if self.default is None and len(path) == 1 and type(path[0]) is str:
             one: Select1 = Select1.__new__(Select1)
@@ -1506,6 +1522,8 @@ class HasAttr(Expr):
         self.path = path
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.subject = self.subject.bind(scope)
         self.path = [item if type(item) is str else cython.cast(Expr, item).bind(scope) for item in self.path]
         return self
@@ -1539,6 +1557,8 @@ class With(Expr):
         self.body = body
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.attrs = self.attrs.bind(scope)
         self.body = self.body.bind(Scope(scope, None, None, self.pos))
         return self
@@ -1561,6 +1581,8 @@ class If(Expr):
         self.otherwise = otherwise
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.condition = self.condition.bind(scope)
         self.then = self.then.bind(scope)
         self.otherwise = self.otherwise.bind(scope)
@@ -1585,6 +1607,8 @@ class Assert(Expr):
         self.body = body
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.condition = self.condition.bind(scope)
         self.body = self.body.bind(scope)
         return self
@@ -1625,6 +1649,8 @@ class Not(Expr):
         self.operand = operand
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.operand = self.operand.bind(scope)
         return self
 
@@ -1646,6 +1672,8 @@ class Binary(Expr):
         self.right = right
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.left = self.left.bind(scope)
         self.right = self.right.bind(scope)
         return self
@@ -1854,6 +1882,8 @@ class ConcatStrings(Expr):
         self.part_positions = part_positions
 
     def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
         self.parts = [cython.cast(Expr, part).bind(scope) for part in self.parts]
         return self
 
@@ -1984,3 +2014,16 @@ def is_literal(value):
     return isinstance(expr, AttrsExpr) and cython.cast(AttrsExpr, expr).dynamic is None
 
 
+
+
+if not cython.compiled:
+    # What C-level attributes start as.
+    for _kind, _names in (
+        (Update, "left_shape right_shape merged plan"),
+        (FormalsLambda, "cached cached_map names defaults"),
+        (AttrsExpr, "shape exprs kinds plain"),
+        (Select1, "cached default"),
+    ):
+        for _name in _names.split():
+            setattr(_kind, _name, None)
+    Update.misses = 0

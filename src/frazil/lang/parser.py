@@ -157,7 +157,8 @@ CLASS_TABLE = byte_classes()
 C = cython.declare(cython.p_const_uchar)
 C = CLASS_TABLE
 
-CH_NEWLINE = cython.declare(cython.int, 10)
+LONGEST_CHAIN = cython.declare(cython.int)
+LONGEST_CHAIN = 30_000
 
 
 @cython.cfunc
@@ -654,12 +655,17 @@ class Parser:
         level: cython.int
         pos: cython.Py_ssize_t
         right_start: cython.Py_ssize_t
+        length: cython.int = 0
         while True:
             tok = self.tok
             level = precedence(tok)
             if level == 0 or level < minimum:
                 return left
             pos = self.base + self.start
+            length += 1
+            if length > LONGEST_CHAIN and tok != 43:
+                # Freeing so deep a tree would need more stack than a thread may have.
+                raise stack_overflow(self.state, pos)
             self.advance()
             if tok == 63:
                 left = HasAttr(state, left, self.parse_attr_path())
@@ -812,6 +818,8 @@ class Parser:
         self.fail()
 
     def parse_list(self):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.base + self.start)
         elements: list = []
         self.advance()
         while self.tok != 93:

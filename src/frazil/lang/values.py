@@ -484,7 +484,6 @@ def stack_overflow(state, pos):
 def run_thunk(thunk, pos):
     """Evaluate a pending thunk; `pos`: who asks, for the message about infinite recursion."""
     expr = thunk.expr
-    env = cython.cast(Env, thunk.slot)
     if expr is BLACKHOLE:
         state = cython.cast(Expr, thunk.slot).state
         error = InfiniteRecursion(
@@ -492,6 +491,7 @@ def run_thunk(thunk, pos):
         )
         error.thunk = thunk
         raise error
+    env = cython.cast(Env, thunk.slot)
     if stack_is_low():
         raise stack_overflow(expr.state, expr.pos)
     thunk.expr = BLACKHOLE

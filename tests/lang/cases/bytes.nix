@@ -1,0 +1,1 @@
+[ (builtins.stringLength "é") (builtins.substring 0 1 "aé") ("é" < "z") ]

@@ -1,0 +1,1 @@
+({ colour ? 1, size ? 2 }: size) { color = 1; }
