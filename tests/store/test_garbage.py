@@ -199,6 +199,18 @@ def test_who_asks_during_a_collection_waits_and_wins(root: Path) -> None:
             asking.join()
 
 
+def test_deleting_what_can_be_deleted(root: Path) -> None:
+    one, two, three = fill(root)
+    with open_store(root) as store:
+        roots.make_symlink(store.config.state_dir + "/gcroots/r", store.show(three))
+        assert store.delete([one, three], skip_alive=True).paths == []
+        with pytest.raises(PathInUse):
+            store.delete([one, three], also_referrers=True)
+        deleted = store.delete([one, three], skip_alive=True, also_referrers=True)
+        assert set(deleted.paths) == {store.show(one), store.show(two)}
+        assert store.query_all_valid() == {three}
+
+
 ADDER = """
 import sys
 from frazil.store.local import LocalStore

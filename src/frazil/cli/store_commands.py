@@ -162,15 +162,13 @@ def _add(context: Context, arguments: Arguments, mode: str) -> None:
 
 
 def delete(context: Context, arguments: Arguments) -> None:
-    from frazil.store.garbage import RETURN_DEAD, Options
-
-    paths = store_paths(context, arguments)
-    if arguments.flag("also-referrers"):
-        paths = context.store.topological(context.store.closure(paths, reverse=True))
-    if arguments.flag("skip-alive"):
-        dead = set(context.store.collect_garbage(Options(action=RETURN_DEAD)).paths)
-        paths = [path for path in paths if context.store.show(path) in dead]
-    print_freed(context, context.store.delete(paths, ignore_liveness=arguments.flag("ignore-liveness")))
+    results = context.store.delete(
+        store_paths(context, arguments),
+        ignore_liveness=arguments.flag("ignore-liveness"),
+        skip_alive=arguments.flag("skip-alive"),
+        also_referrers=arguments.flag("also-referrers"),
+    )
+    print_freed(context, results)
 
 
 def collect(context: Context, arguments: Arguments) -> None:

@@ -32,12 +32,18 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`action`: "live", "dead" or "delete". `max_freed`: stop after so many bytes. `paths`: only these, where dead."""
+    """`action`: "live", "dead" or "delete". `max_freed`: stop after so many bytes. `paths`: only these.
+
+    A named path that is alive, or that others outside `paths` refer to, is an error; with `skip_alive` it is left out.
+    `also_referrers`: dead referrers of `paths` go, too.
+    """
 
     action: str = DELETE_DEAD
     max_freed: int | None = None
     ignore_liveness: bool = False
     paths: frozenset[StorePath] | None = None
+    skip_alive: bool = False
+    also_referrers: bool = False
 
 
 @dataclass(slots=True)
@@ -217,6 +223,24 @@ class _Graph:
                     found.add(other)
                     pending.append(other)
         return found
+
+    def with_referrers(self, numbers: set[int]) -> set[int]:
+        found, pending = set(numbers), list(numbers)
+        while pending:
+            for other in self.referrers.get(pending.pop(), ()):
+                if other not in found:
+                    found.add(other)
+                    pending.append(other)
+        return found
+
+    def without_outside_referrers(self, numbers: set[int]) -> set[int]:
+        """The largest part of `numbers` that nothing outside that part refers to."""
+        left = set(numbers)
+        while True:
+            kept = {n for n in left if all(other in left for other in self.referrers.get(n, ()))}
+            if kept == left:
+                return left
+            left = kept
 
     def referrers_first(self, numbers: set[int]) -> list[StorePath]:
         """An order in which every path comes after all its referrers among `numbers`."""
@@ -413,11 +437,17 @@ def _delete_dead(store: LocalStore, collector: _Collector, graph: _Graph, live: 
         return
     store.inform("deleting specified paths...")
     wanted = {graph.numbers[path] for path in options.paths if path in graph.numbers}
-    for path in sorted(options.paths):
-        _check_deletable(store, graph, path, wanted, live, collector.server.hash_parts)
+    if options.also_referrers:
+        wanted = graph.with_referrers(wanted - live if options.skip_alive else wanted)
+    if options.skip_alive:
+        wanted = graph.without_outside_referrers(wanted - live)
+    else:
+        for path in sorted(options.paths):
+            _check_deletable(store, graph, path, wanted, live, collector.server.hash_parts)
     collector.delete_valid(graph.referrers_first(wanted))
     for path in sorted(options.paths):
-        if path not in graph.numbers and os.path.lexists(f"{store.config.real_store_dir}/{path.base}"):
+        unused = path not in graph.numbers and path.hash_part not in collector.server.hash_parts
+        if unused and os.path.lexists(f"{store.config.real_store_dir}/{path.base}"):
             collector.delete_path(path.base)
 
 
@@ -468,13 +498,23 @@ def _give_back_reserve(store: LocalStore) -> None:
         pass
 
 
-def delete(store: LocalStore, paths: Iterable[StorePath], *, ignore_liveness: bool = False) -> Results:
+def delete(
+    store: LocalStore,
+    paths: Iterable[StorePath],
+    *,
+    ignore_liveness: bool = False,
+    skip_alive: bool = False,
+    also_referrers: bool = False,
+) -> Results:
     wanted = frozenset(paths)
     if not wanted:
         return Results()
     if store.config.read_only:
         raise StoreError("cannot delete from a read-only store")
-    return collect(store, Options(ignore_liveness=ignore_liveness, paths=wanted))
+    options = Options(
+        ignore_liveness=ignore_liveness, paths=wanted, skip_alive=skip_alive, also_referrers=also_referrers
+    )
+    return collect(store, options)
 
 
 def render_size(size: int) -> str:

@@ -608,11 +608,20 @@ class LocalStore:
             self._automatic = AutomaticCollection(self)
         self._automatic.check(wait=wait)
 
-    def delete(self, paths: Iterable[StorePath], *, ignore_liveness: bool = False) -> garbage.Results:
-        """Deletes these paths. Raises PathInUse for one that is alive."""
+    def delete(
+        self,
+        paths: Iterable[StorePath],
+        *,
+        ignore_liveness: bool = False,
+        skip_alive: bool = False,
+        also_referrers: bool = False,
+    ) -> garbage.Results:
+        """Deletes these paths. Raises PathInUse for one that is alive, unless `skip_alive`."""
         from frazil.store import garbage
 
-        return garbage.delete(self, paths, ignore_liveness=ignore_liveness)
+        return garbage.delete(
+            self, paths, ignore_liveness=ignore_liveness, skip_alive=skip_alive, also_referrers=also_referrers
+        )
 
     def verify(
         self,
