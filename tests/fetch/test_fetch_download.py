@@ -156,3 +156,12 @@ def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
     settings = FetchSettings(netrc_file="", ssl_cert_file=str(tmp_path / "none"))
     with pytest.raises(DownloadError, match="certificates"):
         get("http://127.0.0.1:9/x", tmp_path / "out", settings=settings)
+
+
+def test_proxies(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.add("http://example.invalid/a", b"through the proxy")
+    get("http://example.invalid/a", tmp_path / "out", proxy=f"http://{server.address}")
+    assert (tmp_path / "out").read_bytes() == b"through the proxy"
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    get(server.add("/a", b"direct"), tmp_path / "out", proxy="DIRECT")
+    assert (tmp_path / "out").read_bytes() == b"direct"

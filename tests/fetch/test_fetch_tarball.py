@@ -115,3 +115,18 @@ def test_missing(fetcher: Fetcher, server: Server) -> None:
     with pytest.raises(DownloadError) as caught:
         fetcher.fetch(f"http://{server.address}/none.tar.gz")
     assert caught.value.status == 404
+
+
+def test_two_at_once_download_once(fetcher: Fetcher, server: Server) -> None:
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    def slowly(_: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        time.sleep(0.3)
+        return 200, {}, tarball()
+
+    server.routes["/t.tar.gz"] = slowly
+    with ThreadPoolExecutor(2) as pool:
+        trees = list(pool.map(fetcher.fetch, [f"http://{server.address}/t.tar.gz"] * 2))
+    assert trees[0].store_path == trees[1].store_path and server.count("/t.tar.gz") == 1
+    assert any("waiting for another process" in line for line in fetcher.reporter.lines)

@@ -21,6 +21,8 @@ from frazil.fetch.errors import DownloadError, FetchError, HashMismatch
 from frazil.fetch.settings import FetchSettings, cache_directory
 
 if TYPE_CHECKING:
+    import subprocess
+
     from frazil.activity import Reporter
 
 _CHUNK = 1 << 20
@@ -39,8 +41,8 @@ def fetch_any(
     if scheme == "file":
         download(uri, destination, settings, reporter, maximum=maximum)
         return
-    with _apt_proxy(uri, settings):
-        download(uri, destination, settings, reporter, maximum=maximum)
+    proxy = None if settings.debian_mirrors else proxy_for(read_apt_conf(apt_directory()), uri)
+    download(uri, destination, settings, reporter, maximum=maximum, proxy=proxy)
 
 
 def _use_apt(settings: FetchSettings, scheme: str) -> bool:
@@ -48,21 +50,6 @@ def _use_apt(settings: FetchSettings, scheme: str) -> bool:
     if settings.debian_mirrors or scheme == "file" or os.environ.get("FRAZIL_APT_DIRECTORY"):
         return False
     return os.access(APT_HELPER, os.X_OK)
-
-
-@contextlib.contextmanager
-def _apt_proxy(uri: str, settings: FetchSettings):  # type: ignore[no-untyped-def]
-    """Apt's proxy in the environment, which downloads obey, unless the environment has one already."""
-    proxy = None if settings.debian_mirrors else proxy_for(read_apt_conf(apt_directory()), uri)
-    name = "no_proxy" if proxy == "DIRECT" else f"{uri.partition(':')[0]}_proxy"
-    if proxy is None or os.environ.get(name) or os.environ.get(name.upper()):
-        yield
-        return
-    os.environ[name] = "*" if proxy == "DIRECT" else proxy
-    try:
-        yield
-    finally:
-        os.environ.pop(name, None)
 
 
 def _fetch_by_apt(uri: str, destination: str, reporter: Reporter, maximum: int | None) -> None:
@@ -94,7 +81,7 @@ def _fetch_by_apt(uri: str, destination: str, reporter: Reporter, maximum: int |
         raise DownloadError(f"unable to download '{uri}': {reason}", status=404 if missing else None)
 
 
-def _wait(process, destination: str, activity: Activity, maximum: int | None) -> str:  # type: ignore[no-untyped-def]
+def _wait(process: subprocess.Popen[bytes], destination: str, activity: Activity, maximum: int | None) -> str:
     """Apt's words; meanwhile progress is what the file has grown to."""
     import subprocess
 

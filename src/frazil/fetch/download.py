@@ -59,10 +59,12 @@ def download(
     headers: Mapping[str, str] | None = None,
     etag: str = "",
     maximum: int | None = None,
+    proxy: str | None = None,
 ) -> Downloaded:
     """Makes or replaces the file `destination`. Raises DownloadError.
 
-    `etag`: what an earlier transfer gave; `maximum`: bytes that are too many.
+    `etag`: what an earlier transfer gave; `maximum`: bytes that are too many; `proxy`: instead of those that the
+    environment names, `DIRECT` for none.
     """
     parsed = parse_url(url)
     limit = settings.maximum_download if maximum is None else maximum
@@ -74,7 +76,7 @@ def download(
         raise DownloadError(f"unable to download '{url}': --offline forbids it")
     text = f"downloading '{_without_password(url)}'"
     with Activity(reporter, ActivityType.FILE_TRANSFER, text, fields=(url,), level=Verbosity.TALKATIVE) as activity:
-        transfer = _Transfer(url, destination, settings, dict(headers or {}), etag, limit, activity, reporter)
+        transfer = _Transfer(url, destination, settings, dict(headers or {}), etag, limit, activity, reporter, proxy)
         return transfer.run()
 
 
@@ -117,8 +119,10 @@ class _Transfer:
         limit: int,
         activity: Activity,
         reporter: Reporter,
+        proxy: str | None,
     ) -> None:
         self.url = url
+        self.proxy = proxy
         self.destination = destination
         self.settings = settings
         self.headers = headers
@@ -134,7 +138,7 @@ class _Transfer:
         import time
 
         attempts = max(1, self.settings.download_attempts)
-        with make_client(self.settings, self.reporter) as client:
+        with make_client(self.settings, self.reporter, self.proxy) as client:
             for attempt in range(1, attempts + 1):
                 try:
                     return self._attempt(client)
@@ -265,8 +269,8 @@ def _user_agent(settings: FetchSettings) -> str:
     return f"frazil/{__version__} {settings.user_agent_suffix}".strip()
 
 
-def make_client(settings: FetchSettings, reporter: Reporter) -> httpx.Client:
-    """Proxies come from the environment. Raises DownloadError for certificates that cannot be read."""
+def make_client(settings: FetchSettings, reporter: Reporter, proxy: str | None = None) -> httpx.Client:
+    """Proxies come from the environment unless one is given. Raises DownloadError for unreadable certificates."""
     import httpx
 
     timeout = httpx.Timeout(settings.stalled_timeout or None, connect=settings.connect_timeout or None)
@@ -277,6 +281,8 @@ def make_client(settings: FetchSettings, reporter: Reporter) -> httpx.Client:
         follow_redirects=True,
         max_redirects=_MAXIMUM_REDIRECTS,
         auth=_netrc(settings, reporter),
+        proxy=None if proxy == "DIRECT" else proxy,
+        trust_env=proxy is None,
     )
 
 

@@ -27,6 +27,7 @@ class ForgeScheme(InputScheme):
 
     allowed = frozenset({"owner", "repo", "ref", "rev", "narHash", "lastModified", "host", "treeHash"})
     default_host: ClassVar[str]
+    downloads = True
 
     def from_url(self, url: ParsedURL, require_tree: bool) -> InputAttributes | None:
         if url.scheme != self.name:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
 
 from frazil.activity import Activity, ActivityType, Verbosity
 from frazil.digest import Hash
@@ -18,6 +17,7 @@ from frazil.fetch.git import cached_commit_tree, commit_time, revision_count, ve
 from frazil.fetch.git_program import read_remote_head, run_git
 from frazil.fetch.git_repository import Repository
 from frazil.fetch.git_scheme import GitScheme
+from frazil.fetch.locks import locked
 from frazil.fetch.scheme import FetchContext, FetchedTree
 from frazil.fetch.settings import shared_cache_directory
 from frazil.fetch.tree import add_tree, temporary_directory
@@ -104,20 +104,6 @@ def _find_remote(attributes: InputAttributes, context: FetchContext) -> Reposito
 def clone_directory(place: str, shallow: bool, context: FetchContext) -> str:
     name = Hash.of("sha256", place.encode("utf-8", "surrogateescape")).base32 + ("-shallow" if shallow else "")
     return os.path.join(shared_cache_directory(context.settings), "gitv3", name)
-
-
-@contextlib.contextmanager
-def locked(path: str, context: FetchContext) -> Iterator[None]:
-    """One process at a time; given up when the process ends, however it ends."""
-    import fcntl
-
-    with open(f"{path}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            context.reporter.log(Verbosity.NOTICE, f"waiting for another process to finish fetching into '{path}'...")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _prepare_clone(directory: str, place: str) -> None:

@@ -181,11 +181,20 @@ def fetch_tree(attributes: InputAttributes, context: FetchContext) -> FetchedTre
             found = _find_in_store(attributes, context)
             if found is not None:
                 return found
-        tree = scheme.fetch({n: v for n, v in attributes.items() if n != "__final"}, context)
+        tree = _fetch(scheme, {n: v for n, v in attributes.items() if n != "__final"}, context)
         return tree.with_attributes(_check_locks(scheme, attributes, tree.attributes))
     except FetchError as error:
         error.trace.append(TraceFrame(f"while fetching the input '{_show(scheme, attributes)}'"))
         raise
+
+
+def _fetch(scheme: InputScheme, attributes: InputAttributes, context: FetchContext) -> FetchedTree:
+    if not scheme.downloads:
+        return scheme.fetch(attributes, context)
+    from frazil.fetch.locks import input_lock
+
+    with input_lock(attributes, context):
+        return scheme.fetch(attributes, context)
 
 
 def _show(scheme: InputScheme, attributes: InputAttributes) -> str:

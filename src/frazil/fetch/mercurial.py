@@ -14,7 +14,7 @@ from frazil.digest import Hash
 from frazil.fetch import attributes as attr
 from frazil.fetch.attributes import InputAttributes, is_revision
 from frazil.fetch.errors import FetchError
-from frazil.fetch.git_commit import locked
+from frazil.fetch.locks import locked
 from frazil.fetch.scheme import FetchContext, FetchedTree
 from frazil.fetch.settings import shared_cache_directory
 from frazil.fetch.tree import add_tree, find_cached_tree, temporary_directory, write_atomically

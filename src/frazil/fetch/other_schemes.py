@@ -78,6 +78,7 @@ class IndirectScheme(InputScheme):
 class DebianScheme(InputScheme):
     name = "debian"
     allowed = frozenset({"suite", "architectures", "components", "release", "lastModified", "narHash"})
+    downloads = True
     experimental_feature = None
 
     def from_url(self, url: ParsedURL, require_tree: bool) -> InputAttributes | None:

@@ -74,6 +74,8 @@ class InputScheme:
     name: ClassVar[str]
     allowed: ClassVar[frozenset[str]]
     experimental_feature: ClassVar[str | None] = "flakes"
+    downloads: ClassVar[bool] = False
+    """Whether fetching is slow enough for a second process to wait for the first."""
 
     def from_url(self, url: ParsedURL, require_tree: bool) -> InputAttributes | None:
         """None where the URL is of another scheme. Raises BadURL or BadAttributes where it is a wrong one of ours."""

@@ -20,6 +20,7 @@ class CurlScheme(InputScheme):
     allowed = frozenset({"url", "narHash", "name", "unpack", "rev", "revCount", "lastModified"})
     experimental_feature = None
     unpacks: ClassVar[bool]
+    downloads = True
 
     def from_url(self, url: ParsedURL, require_tree: bool) -> InputAttributes | None:
         if url.transport not in _TRANSPORTS:
