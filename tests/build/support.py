@@ -31,6 +31,8 @@ class Events:
         self.phases: list[str] = []
         self.started: list[tuple[ActivityType, str]] = []
         self.running: set[int] = set()
+        self.building: set[int] = set()
+        self.most_at_once = 0
 
     def log(self, level: Verbosity, text: str) -> None:
         self.messages.append((level, text))
@@ -40,6 +42,9 @@ class Events:
     ) -> None:
         self.started.append((kind, text))
         self.running.add(identifier)
+        if kind is ActivityType.BUILD:
+            self.building.add(identifier)
+            self.most_at_once = max(self.most_at_once, len(self.building))
 
     def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
         assert identifier in self.running
@@ -50,6 +55,7 @@ class Events:
 
     def stop(self, identifier: int) -> None:
         self.running.remove(identifier)
+        self.building.discard(identifier)
 
 
 @cache

@@ -1,0 +1,44 @@
+"""Build directories: private, kept, left over."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from frazil.build.directories import BuildDirectory, remove_stale
+
+
+def warnings_of(parent: Path) -> list[str]:
+    warnings: list[str] = []
+    remove_stale(str(parent), warnings.append)
+    return warnings
+
+
+def test_one_in_use_is_left_alone(tmp_path: Path) -> None:
+    directory = BuildDirectory(str(tmp_path / "builds"), None)
+    directory.write("file", b"data")
+    assert stat.S_IMODE(Path(directory.top).stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(directory.temporary).stat().st_mode) == 0o1777
+    assert warnings_of(tmp_path / "builds") == []
+    assert (Path(directory.path) / "file").read_bytes() == b"data"
+    directory.remove()
+    assert list((tmp_path / "builds").iterdir()) == []
+
+
+def test_what_a_dead_process_left_goes(tmp_path: Path) -> None:
+    left = tmp_path / "nix-frazil-1-0"
+    (left / "build").mkdir(parents=True)
+    left.chmod(0o700)
+    foreign = tmp_path / "nix-1-2"
+    foreign.mkdir(mode=0o700)
+    assert warnings_of(tmp_path) == []
+    assert list(tmp_path.iterdir()) == [foreign]
+    assert warnings_of(tmp_path / "absent") == []
+
+
+def test_a_kept_one_stays(tmp_path: Path) -> None:
+    directory = BuildDirectory(str(tmp_path), None)
+    kept = Path(directory.keep())
+    assert warnings_of(tmp_path) == []
+    assert kept.is_dir()
+    assert BuildDirectory(str(tmp_path), None).top != directory.top
