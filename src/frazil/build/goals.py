@@ -116,6 +116,8 @@ class Loop:
         self.max_jobs = max_jobs
         self.keep_going = keep_going
         self.poll_interval = poll_interval
+        self.tick: tuple[float, Callable[[], None]] | None = None
+        """(seconds, what to do at least that often while waiting)."""
         self.running = 0
         """Builders that occupy a slot; counted by those who start them."""
         self.stopping = False
@@ -211,6 +213,9 @@ class Loop:
     def _wait(self) -> None:
         now = time.monotonic()
         deadlines = [when for when, _ in self._sleeping]
+        if self.tick is not None and self._children:
+            self.tick[1]()
+            deadlines.append(now + self.tick[0])
         for child in self._children.values():
             limit = child.deadline()
             if limit is not None:

@@ -50,6 +50,9 @@ class Worker:
             keep_going=settings.keep_going,
             poll_interval=min(_LOCK_POLL, settings.build_poll_interval or _LOCK_POLL),
         )
+        if store.settings.min_free > 0:
+            interval = max(1.0, float(store.settings.min_free_check_interval))
+            self.loop.tick = (interval, lambda: store.collect_if_needed(wait=False))
         self.counts = Counts()
         self.failures: set[Failure] = set()
         self._goals: dict[object, Goal] = {}
