@@ -149,14 +149,14 @@ def test_instantiating(run: Run) -> None:
 def test_interruption_and_closed_pipes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from frazil.cli import hash_commands
 
-    def interrupt(path: str, algorithm: str, mode: str) -> object:
+    def interrupt(*arguments: object) -> object:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(hash_commands, "hash_of_path", interrupt)
     result = run("frazil", "hash", "file", "x")
     assert result.status == 130 and "interrupted by the user" in result.err
 
-    def explode(path: str, algorithm: str, mode: str) -> object:
+    def explode(*arguments: object) -> object:
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr(hash_commands, "hash_of_path", explode)

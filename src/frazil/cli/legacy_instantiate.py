@@ -74,7 +74,7 @@ def _parsed(session: Session, arguments: Arguments) -> list[Any]:
 def select_path(session: Session, root: Any, text: str, given: dict[str, Any]) -> Any:
     """`-A`'s rule: functions on the way are called with --arg's values."""
     from frazil.flake.cursor import parse_attribute_path
-    from frazil.flake.outputs import select
+    from frazil.flake.selection import select
 
     names = parse_attribute_path(os.fsencode(text).decode("latin-1"))
     return session.evaluator.force(select(session.evaluator, root, names, given))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 from frazil.cli.commands import ALIASES, DELEGATED, PROGRAMS, TABLE
 from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
@@ -17,6 +18,7 @@ from frazil.cli.settings import kind_of
 from frazil.errors import FrazilBug, FrazilError, UsageError
 
 NIX_VERSION = "2.36.0"
+INTERRUPTED = 130
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -27,9 +29,9 @@ def run(argv: list[str] | None = None) -> int:
     if not legacy and name != "nix":
         name = "frazil"
     context = Context(name, legacy=legacy)
-    try:
-        status = _guarded(context, words[1:])
-    finally:
+    status = _guarded(context, words[1:])
+    if status != INTERRUPTED or threading.active_count() == 1:
+        # An interrupted evaluation may still run in its thread; what it has of the store ends with the process.
         context.close()
     return status
 
@@ -45,7 +47,7 @@ def _guarded(context: Context, words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except KeyboardInterrupt:
-        return _failed(context, "error: interrupted by the user", 130)
+        return _failed(context, "error: interrupted by the user", INTERRUPTED)
     except FrazilBug as error:
         return _bug(context, error)
     except FrazilError as error:

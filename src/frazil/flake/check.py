@@ -248,7 +248,7 @@ class Checker:
             force(value)
 
     def configuration(self, path: str, value: Value, position: int) -> None:
-        from frazil.flake.installable import select
+        from frazil.flake.selection import select
 
         self.step(f"checking NixOS configuration '{path}'")
         with self.reporting(position, f"while checking the NixOS configuration '{path}'"):

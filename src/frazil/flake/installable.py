@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from frazil.errors import FrazilError
-from frazil.flake.cursor import Cursor, Suggestions, parse_attribute_path, show_attribute_path, trim
+from frazil.flake.cursor import Cursor, Suggestions, parse_attribute_path, trim
 from frazil.flake.errors import FlakeError, OutputNotFound
 from frazil.flake.reference import FlakeReference, OutputsSpecification
+from frazil.flake.selection import select
 from frazil.store.derived_path import DerivedPath, OutputsSpec
 from frazil.store.path import StorePath
 
@@ -414,37 +415,6 @@ class AttributeInstallable(ValueInstallable):
             spec = OutputsSpec(names)
             wanted[drv_path] = wanted[drv_path].union(spec) if drv_path in wanted else spec
         return [Target(DerivedPath(drv_path, spec), outputs=self.outputs) for drv_path, spec in sorted(wanted.items())]
-
-
-def select(evaluator: Any, root: Value, names: Sequence[str], auto_arguments: Mapping[str, Value]) -> Value:
-    """Nix's attribute-path rule for expressions: functions are called on the way, numbers index lists."""
-    from frazil.lang.errors import MissingAttribute, TypeMismatch
-    from frazil.lang.values import MISSING, Attrs
-
-    text, value = show_attribute_path(names), root
-    for name in names:
-        value = evaluator.auto_call(evaluator.force(value), auto_arguments)
-        what = f"the expression selected by the selection path '{text}' should be a"
-        if name.isascii() and name.isdigit() and int(name) < 1 << 32:
-            if not isinstance(value, list):
-                raise TypeMismatch(f"{what} list but is {evaluator.type_name(value)}")
-            if int(name) >= len(value):
-                raise MissingAttribute(f"list index {int(name)} in selection path '{text}' is out of range")
-            value = value[int(name)]
-            continue
-        if not isinstance(value, Attrs):
-            raise TypeMismatch(f"{what} set but is {evaluator.type_name(value)}")
-        if not name:
-            raise FlakeError(f"empty attribute name in selection path '{text}'")
-        found = value.lookup(name)
-        if found is MISSING:
-            suggestions: Suggestions = set()
-            Cursor(evaluator, value).suggest(name, suggestions)
-            raise MissingAttribute(
-                f"attribute '{name}' in selection path '{text}' not found", suggestions=trim(suggestions)
-            )
-        value = found
-    return evaluator.force(value)
 
 
 def _alternatives(paths: Sequence[str]) -> str:

@@ -33,6 +33,22 @@ if TYPE_CHECKING:
     from frazil.lang.values import Attrs
 
 ZERO_HASH_WARNING = "found empty hash, assuming '{}'"
+_SPECIAL = frozenset(
+    (
+        "__contentAddressed",
+        "__ignoreNulls",
+        "__impure",
+        "__json",
+        "args",
+        "builder",
+        "outputHash",
+        "outputHashAlgo",
+        "outputHashMode",
+        "outputs",
+        "system",
+    )
+)
+"""Attributes that mean more than an environment variable."""
 _CHECKS = frozenset(
     (
         "allowedReferences",
@@ -130,9 +146,14 @@ def _instantiate(evaluator: Any, name: str, attrs: Attrs) -> Any:
             value, "while evaluating the `__ignoreNulls` attribute passed to builtins.derivationStrict"
         )
     read = _read_plain if reading.structured is None else _read_structured
+    is_plain = reading.structured is None and not reading.ignore_nulls
+    environment, context = reading.draft.environment, reading.context
     for key, value in attrs.items():
         try:
-            _read_attribute(reading, key, value, read, attrs)
+            if is_plain and key not in _SPECIAL:
+                environment[key] = coerce_to_string(evaluator, value, context, "", True, True)
+            else:
+                _read_attribute(reading, key, value, read, attrs)
         except EvalBaseError as error:
             error.add_trace(attrs.position(key), f"while evaluating attribute '{key}' of derivation '{name}'")
             raise
