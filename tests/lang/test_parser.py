@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from golden import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from frazil.lang.evaluator import Evaluator, run_with_deep_stack
 from frazil.lang.lalr import automaton
 from frazil.lang.positions import PositionTable
 from frazil.lang.settings import EvalSettings
-from golden import cases
 
 SHOWN = r"""
 1 => 1
@@ -115,8 +115,79 @@ def test_depth_is_no_crash(pair: str | tuple[str, str]) -> None:
 
 
 PIECES = st.sampled_from(
-    'a b 1 .5 "x" " ${ } { } [ ] ( ) = ; : @ , . ... ? ! + - * / // ++ == != < <= && || -> if then else let in with rec'
-    " assert inherit or ''  ''$ ''' '' ./a /b/ ~/c <d> e:f # /* */ |> <| \\ $ ' \r \n \t é ~ & |".split(" ")
+    [
+        "a",
+        "b",
+        "1",
+        ".5",
+        '"x"',
+        '"',
+        "${",
+        "}",
+        "{",
+        "}",
+        "[",
+        "]",
+        "(",
+        ")",
+        "=",
+        ";",
+        ":",
+        "@",
+        ",",
+        ".",
+        "...",
+        "?",
+        "!",
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "++",
+        "==",
+        "!=",
+        "<",
+        "<=",
+        "&&",
+        "||",
+        "->",
+        "if",
+        "then",
+        "else",
+        "let",
+        "in",
+        "with",
+        "rec",
+        "assert",
+        "inherit",
+        "or",
+        "''",
+        "",
+        "''$",
+        "'''",
+        "''",
+        "./a",
+        "/b/",
+        "~/c",
+        "<d>",
+        "e:f",
+        "#",
+        "/*",
+        "*/",
+        "|>",
+        "<|",
+        "\\",
+        "$",
+        "'",
+        "\r",
+        "\n",
+        "\t",
+        "é",
+        "~",
+        "&",
+        "|",
+    ]
 )
 
 

@@ -54,12 +54,12 @@ def _prepare_pure_mode() -> None:
     # Cython's stand-in for this package lacks what the import system asks of a parent package.
     cimports = sys.modules["cython.cimports"]
     cimports.__spec__ = ModuleSpec("cython.cimports", None)
-    cimports.__spec__._initializing = False  # type: ignore[attr-defined]
-    sys.meta_path.insert(0, _PureFinder)  # type: ignore[arg-type]
+    setattr(cimports.__spec__, "_initializing", False)
+    sys.meta_path.insert(0, _PureFinder)
 
 
 if os.environ.get("FRAZIL_PURE") == "1" or not _compiled_modules_exist():
-    import importlib.util  # the finder must not be asked for what it imports
+    import importlib.util  # noqa: F401  # the finder must not be asked for what it imports
 
     _COMPILED = False
     _prepare_pure_mode()

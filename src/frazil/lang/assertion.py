@@ -102,9 +102,7 @@ def explain_sets(state: Any, left: Attrs, right: Attrs, pos: int) -> None:
         fail(f"attribute names of attribute set '{show_value(left)}' differs from attribute set '{show_value(right)}'")
     for name in left.names():
         if not right.has(name):
-            fail(
-                f"attribute name '{name}' is contained in '{show_value(left)}', but not in '{show_value(right)}'"
-            )
+            fail(f"attribute name '{name}' is contained in '{show_value(left)}', but not in '{show_value(right)}'")
         explain_attribute(state, left, right, name, pos)
 
 

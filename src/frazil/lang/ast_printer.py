@@ -270,4 +270,3 @@ def write_lambda(out, expr):
 
 def formal_name(formal):
     return cython.cast(Formal, formal).name
-

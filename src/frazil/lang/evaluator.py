@@ -1,6 +1,7 @@
 """The evaluator as other rooms see it: parse, evaluate, call, select.
 
-In: source text or paths, `Effects`, `EvalSettings`. Out: values in weak head normal form. Every call from outside leaves the
+In: source text or paths, `Effects`, `EvalSettings`. Out: values in weak head normal form. Every call from outside
+leaves the
 depth counter as it was, so an evaluator can be used again after an error. The contract is docs/design/rooms.md.
 """
 
@@ -45,7 +46,8 @@ from frazil.lang.settings import EvalSettings
 
 GLOBAL_NAMES = frozenset(
     "abort baseNameOf break builtins derivation derivationStrict dirOf false fetchFinalTree fetchGit fetchMercurial"
-    " fetchTarball fetchTree fromTOML import isNull map null placeholder removeAttrs scopedImport throw toString true".split()
+    " fetchTarball fetchTree fromTOML import isNull map null placeholder removeAttrs scopedImport throw toString"
+    " true".split()
 )
 DEFAULT_SETTINGS = EvalSettings()
 STACK_SIZES = (1 << 30, 256 << 20, 64 << 20, 16 << 20)
@@ -195,7 +197,8 @@ class Evaluator(State):
         return parsed
 
     def resolve_expression_path(self, path):
-        """Follow a symbolic link, so that paths in the file are relative to where it is; a directory means default.nix."""
+        """Follow a symbolic link, so that paths in the file are relative to where it is; a directory means
+        default.nix."""
         path = canonical_path(path)
         known = self.resolved.get(path)
         if known is not None:
@@ -495,8 +498,8 @@ OWN_BUILTINS = [BuiltinSpec("import", 1, builtin_import), BuiltinSpec("scopedImp
 
 
 def keep_from_collector():
-    """Switch the cyclic collector on again, but not for what there is by now: looking at all lists of a large evaluation
-    takes longer than the evaluation, and nothing in them could be freed."""
+    """Switch the cyclic collector on again, but not for what there is by now: looking at all lists of a large
+    evaluation takes longer than the evaluation, and nothing in them could be freed."""
     gc.freeze()
     gc.enable()
 

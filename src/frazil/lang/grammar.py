@@ -46,7 +46,7 @@ TOKENS: tuple[tuple[str, str], ...] = (
     ("IND_STRING_CLOSE", "end of an indented string"),
     ("ELLIPSIS", "'...'"),
     ("REPL_BINDINGS", "start of REPL bindings"),
-    *((c, c if len(c) > 1 else f"'{c}'") for c in "< > NOT + - * / ? NEGATE : @ ; ! . \" ( ) { } [ ] = ,".split()),
+    *((c, c if len(c) > 1 else f"'{c}'") for c in '< > NOT + - * / ? NEGATE : @ ; ! . " ( ) { } [ ] = ,'.split()),
 )
 
 PRECEDENCE: tuple[tuple[str, str], ...] = (

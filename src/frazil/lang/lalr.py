@@ -47,8 +47,8 @@ class Grammar:
         for left, _, _ in parsed:
             self._number(left)
         self._add("$accept", ["start", "$end"], "")
-        for left, body, explicit in parsed:
-            self._add(left, body, explicit)
+        for name, symbols, explicit in parsed:
+            self._add(name, symbols, explicit)
 
     def _add(self, left: str, body: list[str], explicit: str) -> None:
         symbols = tuple(self._number(name) for name in body)
@@ -257,9 +257,7 @@ class Automaton:
         return None
 
 
-def spread(
-    values: dict[tuple[int, int], set[int]], relation: dict[tuple[int, int], list[tuple[int, int]]]
-) -> None:
+def spread(values: dict[tuple[int, int], set[int]], relation: dict[tuple[int, int], list[tuple[int, int]]]) -> None:
     """Grow every value by those it is related to, until nothing changes."""
     users: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for key, sources in relation.items():

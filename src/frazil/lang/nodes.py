@@ -1,8 +1,9 @@
 # cython: boundscheck=False, wraparound=False
 """Expressions: what the parser makes, the resolver (`bind`) specialises, and `eval` runs.
 
-Each class is one shape of expression with at most four methods: `bind(scope)` resolves names once, `eval(env)` gives the
-value, `delay(env)` a value or a thunk, `peek(env)` the value if it costs nothing. Errors are annotated in `finally` blocks,
+Each class is one shape of expression with at most four methods: `bind(scope)` resolves names once, `eval(env)`
+gives the value, `delay(env)` a value or a thunk, `peek(env)` the value if it costs nothing. Errors are annotated in
+`finally` blocks,
 which cost nothing while nothing fails. Source of truth: Nix's `nixexpr.cc` and `eval.cc`; wording of messages included.
 """
 
@@ -1239,9 +1240,7 @@ class Arithmetic(Expr):
             done = True
         finally:
             if not done:
-                add_trace(
-                    self.state, self.pos, f"while calling the '{OPERATOR_NAMES[operator][2:]}' builtin"
-                )
+                add_trace(self.state, self.pos, f"while calling the '{OPERATOR_NAMES[operator][2:]}' builtin")
         return value
 
 
@@ -1855,7 +1854,9 @@ class ConcatLists(Binary):
 
 
 def not_a_list(state, value, pos):
-    error = TypeMismatch(f"expected a list but found {show_type(value)}: {show_value(value)}", positions=state.positions)
+    error = TypeMismatch(
+        f"expected a list but found {show_type(value)}: {show_value(value)}", positions=state.positions
+    )
     error.add_trace(pos, "while evaluating one of the elements to concatenate")
     return error
 
@@ -2012,8 +2013,6 @@ def is_literal(value):
     if expr is None or isinstance(expr, (ListExpr, LambdaExpr)):
         return True
     return isinstance(expr, AttrsExpr) and cython.cast(AttrsExpr, expr).dynamic is None
-
-
 
 
 if not cython.compiled:

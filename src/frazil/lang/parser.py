@@ -1,8 +1,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
 """From source text (bytes) to an expression: scanner and parser in one, by recursive descent with precedence climbing.
 
-Source of truth: Nix's `lexer.l` and `parser.y`. Only well-formed text is understood here; where text is wrong, `fail` lets
-`syntax_error` read it again with the grammar's LALR(1) automaton, which words the message as Nix's does.
+Source of truth: Nix's `lexer.l` and `parser.y`. Only well-formed text is understood here; where text is wrong,
+`fail` lets `syntax_error` read it again with the grammar's LALR(1) automaton, which words the message as Nix's does.
 """
 
 import cython
@@ -193,7 +193,8 @@ def precedence(tok: cython.int) -> cython.int:
 @cython.final
 @cython.cclass
 class Parser:
-    """One source text being read. `base`: its place in the table of positions; `directory`: where relative paths start."""
+    """One source text being read. `base`: its place in the table of positions; `directory`: where relative paths
+    start."""
 
     def __init__(self, state, data, base, directory):
         self.state = state
@@ -1098,7 +1099,10 @@ class Parser:
         level = self.lints.lint_url_literals
         word = "disallowed" if level == "fatal" else "discouraged"
         self.lint(
-            "url-literals", level, f'URL literals are {word}. Consider using a string literal "{url}" instead', self.start
+            "url-literals",
+            level,
+            f'URL literals are {word}. Consider using a string literal "{url}" instead',
+            self.start,
         )
 
     def lint_absolute(self, literal, kind):

@@ -1,6 +1,7 @@
 """Positions as integers: every source text gets a range, so that `base + offset` names a byte of it.
 
-0 means nowhere. Line and column are computed when somebody asks. Lines end at LF, CR, or CR LF; columns count bytes from 1.
+0 means nowhere. Line and column are computed when somebody asks. Lines end at LF, CR, or CR LF; columns count
+bytes from 1.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Each file `lang/builtins_TOPIC.py` ends in a table `BUILTINS: list[BuiltinSpec]`
 and other rooms pass theirs to `Evaluator(extra_builtins=…)`.
 
 A builtin is `def name(evaluator, arguments): …` with `arity` values or thunks in `arguments` (a list it must not
-keep or change). `name` in the spec has no leading underscores; builtins with a global name (`map`, `toString`, `throw`, …)
+keep or change). `name` in the spec has no leading underscores; builtins with a global name (`map`, `toString`,
+`throw`, …)
 are listed in `evaluator.GLOBAL_NAMES`, all others are reachable as `builtins.NAME` and globally as `__NAME`.
 A spec of arity 0 is a constant: `function(evaluator, [])` is called at most once, lazily.
 

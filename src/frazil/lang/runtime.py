@@ -1,9 +1,9 @@
 # cython: boundscheck=False, wraparound=False
 """What evaluation does to values: force, call, compare, coerce.
 
-In: values or thunks. Out: values in weak head normal form, or an error of `errors`. Every function that can go as deep as
-its data checks the stack, so that no data ends the process. Source of truth: Nix's `eval.cc`, for the order of evaluation
-and every message.
+In: values or thunks. Out: values in weak head normal form, or an error of `errors`. Every function that can go as
+deep as its data checks the stack, so that no data ends the process. Source of truth: Nix's `eval.cc`, for the order of
+evaluation and every message.
 """
 
 import sys
@@ -50,7 +50,9 @@ class CallExpr(Expr):
         if state.call_depth > state.max_call_depth or stack_is_low():
             raise stack_overflow(state, self.pos)
         state.call_depth += 1
-        value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, self.argument, self.pos)
+        value: object = cython.cast(Lambda, function).expr.apply(
+            cython.cast(Lambda, function).env, self.argument, self.pos
+        )
         if self.argument2 is not MISSING:
             if type(value) is Lambda:
                 value = cython.cast(Lambda, value).expr.apply(cython.cast(Lambda, value).env, self.argument2, 0)
@@ -138,8 +140,8 @@ def force_placed(value):
 
 
 EARLY_NAMES = (
-    "outPath drvPath type meta name value system __overrides outputs outputName __ignoreNulls file line column __functor"
-    " __toString right wrong __structuredAttrs __json allowedReferences allowedRequisites disallowedReferences"
+    "outPath drvPath type meta name value system __overrides outputs outputName __ignoreNulls file line column"
+    " __functor __toString right wrong __structuredAttrs __json allowedReferences allowedRequisites disallowedReferences"
     " disallowedRequisites maxSize maxClosureSize builder args __contentAddressed __impure outputHash outputHashAlgo"
     " outputHashMode recurseForDerivations description self startSet operator key path prefix outputSpecified"
     " requiredSystemFeatures __sub __lessThan __mul __div or __findFile __nixPath body"

@@ -1,7 +1,7 @@
 """What Nix says about a text that is no expression.
 
-In: the text. Out: the message (a byte string) and the offset it belongs to. The text is scanned again with the scanner's
-modes spelled out, and run through the LALR automaton, whose state at the failure tells what was expected.
+In: the text. Out: the message (a byte string) and the offset it belongs to. The text is scanned again with the
+scanner's modes spelled out, and run through the LALR automaton, whose state at the failure tells what was expected.
 """
 
 from __future__ import annotations
