@@ -184,15 +184,17 @@ lib.extendMkDerivation {
             fi
             concatTo excluded excludedPackages
             excluded+=("/_examples" "/examples" "/testdata" "/vendor/")
+            # A folder with a go.mod of its own is another module.
+            while IFS= read -r line; do excluded+=("''${line#.}/"); done < <(find . -mindepth 2 -name go.mod -exec dirname {} \;)
             find . -type f -name '*'"''${1:-}"'.go' -exec dirname {} \; | grep -v '/vendor\|^./vendor' | sort -u | while read -r line; do
-              for pattern in "''${excluded[@]}"; do if [[ "$line" == *"$pattern"* ]]; then continue 2; fi; done
+              for pattern in "''${excluded[@]}"; do if [[ "$line/" == *"$pattern"* ]]; then continue 2; fi; done
               printf '%s\n' "$line"
             done
           }
           while read -r package_; do
             echo "Building subPackage $package_"
             if ! output_=$(go install "''${goFlags_[@]}" "$package_" 2>&1); then
-              if ! grep -qE "no( buildable| non-test)?|build constraints exclude all" <<<"$output_" || ! grep -qE 'no( buildable| non-test)? Go (source )?files' <<<"$output_" && ! grep -q 'build constraints exclude all Go files' <<<"$output_"; then
+              if ! grep -qE '(no( buildable| non-test)?|build constraints exclude all) Go (source )?files' <<<"$output_"; then
                 printf '%s\n' "$output_" >&2
                 exit 1
               fi

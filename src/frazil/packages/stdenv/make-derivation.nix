@@ -115,11 +115,18 @@ let
           inherit (stdenv.buildPlatform) system;
           builder = attrs.realBuilder or stdenv.shell;
           args =
-            attrs.args or [
-              "-e"
-              ./source-stdenv.sh
-              (attrs.builder or ./default-builder.sh)
-            ];
+            attrs.args or (
+              [ "-e" ]
+              ++ (
+                if attrs ? builder then
+                  [
+                    ./source-stdenv.sh
+                    attrs.builder
+                  ]
+                else
+                  [ ./default-builder.sh ]
+              )
+            );
           userHook = config.stdenv.userHook or null;
           __ignoreNulls = true;
           __structuredAttrs = structured;

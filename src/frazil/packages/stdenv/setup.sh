@@ -12,7 +12,7 @@ elif [[ -e .attrs.sh ]]; then
   source .attrs.sh
 fi
 
-: "${outputs:=out}"
+if ! declare -p outputs &>/dev/null; then outputs=out; fi
 : "${NIX_BUILD_CORES:=1}"
 if [[ "$NIX_BUILD_CORES" == 0 ]]; then NIX_BUILD_CORES=$(nproc 2>/dev/null || echo 1); fi
 export NIX_BUILD_CORES
