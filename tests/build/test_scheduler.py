@@ -182,6 +182,18 @@ def test_two_derivations_with_the_same_output(lab: Lab) -> None:
     assert results[0].outputs == results[1].outputs
 
 
+def test_a_wrong_hash_waits_for_nobody(lab: Lab) -> None:
+    """What the wrong one made belongs where a running build is about to put its own."""
+    other = ContentAddress("flat", Hash.of("sha256", b"other"))
+    slow = lab.derivation("sleep 30; printf hello > $out", name="same", fixed=HELLO)
+    wrong = lab.derivation("sleep 0.3; printf hello > $out", name="same", fixed=other)
+    start = time.monotonic()
+    error = failure(lab, slow, wrong, max_jobs=2)
+    assert "hash mismatch in fixed-output derivation" in error.message
+    assert time.monotonic() - start < 10
+    assert lab.left_over() == []
+
+
 def test_checking_finds_differences(lab: Lab) -> None:
     steady = lab.derivation("echo $out > $out", name="steady")
     with pytest.raises(BuildError, match="not valid, so checking is not possible"):
