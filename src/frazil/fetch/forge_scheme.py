@@ -19,7 +19,7 @@ from frazil.fetch.url import ParsedURL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_HOST = re.compile(r"[a-zA-Z0-9.-]*(?::[0-9]{1,5})?\Z")
+_HOST = r"[a-zA-Z0-9.-]*(?::[0-9]{1,5})?"
 
 
 class ForgeScheme(InputScheme):
@@ -63,7 +63,7 @@ class ForgeScheme(InputScheme):
         if ref is not None and not is_legal_reference_name(ref):
             raise BadURL(f"input {shown} contains an invalid branch/tag name")
         host = attr.optional_text(attributes, "host")
-        if host is not None and not _HOST.match(host):
+        if host is not None and not re.fullmatch(_HOST, host):
             raise BadURL(f"input {shown} contains an invalid instance host")
         return dict(attributes)
 

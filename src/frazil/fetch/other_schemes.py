@@ -14,13 +14,13 @@ from frazil.fetch.scheme import FetchContext, FetchedTree, InputScheme, override
 from frazil.fetch.settings import FetchSettings
 from frazil.fetch.url import ParsedURL
 
-_FLAKE_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*\Z")
-_SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*(?:/[a-z0-9][a-z0-9.+-]*)*\Z")
-_WORDS = re.compile(r"[a-z0-9-]+(?:,[a-z0-9-]+)*\Z")
+_FLAKE_ID = r"[a-zA-Z][a-zA-Z0-9_-]*"
+_SUITE = r"[a-z0-9][a-z0-9.+-]*(?:/[a-z0-9][a-z0-9.+-]*)*"
+_WORDS = r"[a-z0-9-]+(?:,[a-z0-9-]+)*"
 
 
 def check_flake_id(text: str) -> str:
-    if not _FLAKE_ID.match(text):
+    if not re.fullmatch(_FLAKE_ID, text):
         raise BadURL(f"'{text}' is not a valid flake ID")
     return text
 
@@ -101,11 +101,11 @@ class DebianScheme(InputScheme):
 
     def check(self, attributes: InputAttributes) -> InputAttributes:
         suite = attr.text(attributes, "suite")
-        if not _SUITE.match(suite) or ".." in suite:
+        if not re.fullmatch(_SUITE, suite) or ".." in suite:
             raise BadAttributes(f"'{suite}' is not a Debian suite", hint="a suite is named like trixie or stable")
         for name in ("architectures", "components"):
             value = attr.optional_text(attributes, name)
-            if value is not None and not _WORDS.match(value):
+            if value is not None and not re.fullmatch(_WORDS, value):
                 raise BadAttributes(f"input attribute '{name}' is not a list of words with commas between: '{value}'")
         release = attr.optional_text(attributes, "release")
         if release is not None:
