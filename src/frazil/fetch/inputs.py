@@ -6,19 +6,15 @@ reference chapters. Text is `str` as of `os.fsdecode`: callers from the language
 
 from __future__ import annotations
 
+import functools
 import os
 
 from frazil.errors import TraceFrame
 from frazil.fetch import attributes as attr
 from frazil.fetch.attributes import InputAttributes, attributes_from_json, show_attributes
 from frazil.fetch.errors import BadAttributes, FetchError, HashMismatch
-from frazil.fetch.forge_scheme import GitHubScheme, GitLabScheme, SourceHutScheme
-from frazil.fetch.git_scheme import GitScheme, MercurialScheme
-from frazil.fetch.other_schemes import DebianScheme, FrazilpkgsScheme, IndirectScheme
-from frazil.fetch.path_scheme import PathScheme
 from frazil.fetch.scheme import FetchContext, FetchedTree, InputScheme
 from frazil.fetch.settings import FetchSettings
-from frazil.fetch.tarball_scheme import FileScheme, TarballScheme
 from frazil.fetch.url import ParsedURL, parse_url
 
 __all__ = [
@@ -42,22 +38,43 @@ __all__ = [
     "url_to_attributes",
 ]
 
-_SCHEMES: dict[str, InputScheme] = {
-    scheme.name: scheme
-    for scheme in (
-        DebianScheme(),
-        FileScheme(),
-        FrazilpkgsScheme(),
-        GitScheme(),
-        GitHubScheme(),
-        GitLabScheme(),
-        MercurialScheme(),
-        IndirectScheme(),
-        PathScheme(),
-        SourceHutScheme(),
-        TarballScheme(),
-    )
+# Loaded one by one when first needed: a run rarely meets more than two types.
+_CLASSES = {
+    "debian": ("other_schemes", "DebianScheme"),
+    "file": ("tarball_scheme", "FileScheme"),
+    "frazilpkgs": ("other_schemes", "FrazilpkgsScheme"),
+    "git": ("git_scheme", "GitScheme"),
+    "github": ("forge_scheme", "GitHubScheme"),
+    "gitlab": ("forge_scheme", "GitLabScheme"),
+    "hg": ("git_scheme", "MercurialScheme"),
+    "indirect": ("other_schemes", "IndirectScheme"),
+    "path": ("path_scheme", "PathScheme"),
+    "sourcehut": ("forge_scheme", "SourceHutScheme"),
+    "tarball": ("tarball_scheme", "TarballScheme"),
 }
+
+
+@functools.cache
+def _find_scheme(kind: str) -> InputScheme | None:
+    place = _CLASSES.get(kind)
+    if place is None:
+        return None
+    import importlib
+
+    module = importlib.import_module(f"frazil.fetch.{place[0]}")
+    scheme: InputScheme = getattr(module, place[1])()
+    return scheme
+
+
+def _kinds_of(url: ParsedURL) -> tuple[str, ...]:
+    """The types that may take a URL."""
+    if url.scheme == "flake":
+        return ("indirect",)
+    if url.application in ("git", "hg"):
+        return (url.application,)
+    if url.scheme in _CLASSES and url.scheme not in ("file", "tarball"):
+        return (url.scheme,)
+    return ("file", "tarball")
 
 
 def url_to_attributes(url: str | ParsedURL, *, require_tree: bool = True) -> InputAttributes:
@@ -66,8 +83,9 @@ def url_to_attributes(url: str | ParsedURL, *, require_tree: bool = True) -> Inp
     `dir` is the flake reference's affair: take it out of the query before. Raises BadURL, BadAttributes.
     """
     parsed = parse_url(url) if isinstance(url, str) else url
-    for scheme in _SCHEMES.values():
-        found = scheme.from_url(parsed, require_tree)
+    for kind in _kinds_of(parsed):
+        scheme = _find_scheme(kind)
+        found = scheme.from_url(parsed, require_tree) if scheme else None
         if found is not None:
             _check_common(found)
             return found
@@ -81,7 +99,7 @@ def check_attributes(attributes: InputAttributes) -> InputAttributes:
     kind = attr.optional_text(attributes, "type")
     if kind is None:
         raise BadAttributes("'type' attribute to specify input scheme is required but not provided")
-    scheme = _SCHEMES.get(kind)
+    scheme = _find_scheme(kind)
     if scheme is None:
         _check_common(attributes)
         return dict(attributes)
@@ -101,7 +119,7 @@ def _check_common(attributes: InputAttributes) -> None:
 
 
 def _scheme(attributes: InputAttributes, action: str) -> InputScheme:
-    scheme = _SCHEMES.get(attr.text(attributes, "type"))
+    scheme = _find_scheme(attr.text(attributes, "type"))
     if scheme is None:
         raise BadAttributes(f"cannot {action} unsupported input '{show_attributes(attributes)}'")
     return scheme
@@ -117,25 +135,25 @@ def attributes_to_url(attributes: InputAttributes, extra_query: dict[str, str] |
 
 def experimental_feature(attributes: InputAttributes) -> str | None:
     """The feature that using this kind of input asks for, as `flakes`."""
-    scheme = _SCHEMES.get(attr.text(attributes, "type"))
+    scheme = _find_scheme(attr.text(attributes, "type"))
     return scheme.experimental_feature if scheme else None
 
 
 def is_locked(attributes: InputAttributes, settings: FetchSettings | None = None) -> bool:
     """Whether the attributes always give the same tree."""
-    scheme = _SCHEMES.get(attr.text(attributes, "type"))
+    scheme = _find_scheme(attr.text(attributes, "type"))
     return scheme is not None and scheme.is_locked(attributes, settings or FetchSettings())
 
 
 def is_direct(attributes: InputAttributes) -> bool:
     """Whether no registry is needed to find it."""
-    scheme = _SCHEMES.get(attr.text(attributes, "type"))
+    scheme = _find_scheme(attr.text(attributes, "type"))
     return scheme is None or scheme.is_direct(attributes)
 
 
 def relative_path(attributes: InputAttributes) -> str | None:
     """The path of a `path:` input that is not absolute."""
-    scheme = _SCHEMES.get(attr.text(attributes, "type"))
+    scheme = _find_scheme(attr.text(attributes, "type"))
     return scheme.relative_path(attributes) if scheme else None
 
 
@@ -145,13 +163,13 @@ def contains(attributes: InputAttributes, other: InputAttributes) -> bool:
 
 
 def apply_overrides(attributes: InputAttributes, ref: str | None, rev: str | None) -> InputAttributes:
-    scheme = _SCHEMES.get(attr.text(attributes, "type"))
+    scheme = _find_scheme(attr.text(attributes, "type"))
     return attributes if scheme is None else scheme.apply_overrides(attributes, ref, rev)
 
 
 def source_directory(attributes: InputAttributes) -> str | None:
     """Where a `path:` input or a local git work tree is in the file system, without fetching it."""
-    scheme = _SCHEMES.get(attr.text(attributes, "type"))
+    scheme = _find_scheme(attr.text(attributes, "type"))
     return scheme.source_path(attributes) if scheme else None
 
 
