@@ -15,8 +15,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/filter.h>
-#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
 #include <poll.h>
@@ -55,6 +55,22 @@
 #ifndef AT_RECURSIVE
 #define AT_RECURSIVE 0x8000
 #endif
+
+/* Landlock as in its documentation: headers of build machines may be older than the kernel that runs this. */
+#define LANDLOCK_VERSION_FLAG 1
+#define LANDLOCK_PATH_BENEATH 1
+#define LANDLOCK_EXECUTE (1ULL << 0)
+#define LANDLOCK_WRITE_FILE (1ULL << 1)
+#define LANDLOCK_READ_FILE (1ULL << 2)
+#define LANDLOCK_READ_DIR (1ULL << 3)
+#define LANDLOCK_TRUNCATE (1ULL << 14)
+#define LANDLOCK_IOCTL_DEV (1ULL << 15)
+#define LANDLOCK_SCOPE_ABSTRACT_SOCKET 1ULL
+
+struct landlock_path_rule {
+    uint64_t allowed_access;
+    int32_t parent_fd;
+} __attribute__((packed));
 
 #define OLD_ROOT "/.old-root"
 #define CHILD_STACK (512 * 1024)
@@ -364,14 +380,9 @@ static void take_identity(const struct spec *spec) {
 }
 
 static int scope_abstract_sockets(void) {
-#ifdef LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
-    const uint64_t scope = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET;
-#else
-    const uint64_t scope = 1;
-#endif
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
     if (abi < 6) return 0;
-    uint64_t attributes[3] = {0, 0, scope}; /* handled file and network accesses, scoped */
+    uint64_t attributes[3] = {0, 0, LANDLOCK_SCOPE_ABSTRACT_SOCKET}; /* handled file and network accesses, scoped */
     int fd = syscall(SYS_landlock_create_ruleset, attributes, sizeof attributes, 0);
     if (fd < 0) return -1;
     int result = syscall(SYS_landlock_restrict_self, fd, 0);
@@ -731,17 +742,17 @@ static PyObject *execute(PyObject *self, PyObject *args, PyObject *keywords) {
 static int allow(int ruleset, PyObject *paths, uint64_t access) {
     PyObject *fast = PySequence_Fast(paths, "a sequence of paths is needed");
     if (!fast) return -1;
-    const uint64_t for_files = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |
-                               (1ULL << 14) /* truncate */ | (1ULL << 15) /* ioctl on devices */;
+    const uint64_t for_files =
+        LANDLOCK_EXECUTE | LANDLOCK_WRITE_FILE | LANDLOCK_READ_FILE | LANDLOCK_TRUNCATE | LANDLOCK_IOCTL_DEV;
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast); i++) {
         char *path;
         struct stat st;
         if (PyBytes_AsStringAndSize(PySequence_Fast_GET_ITEM(fast, i), &path, NULL) < 0) goto failed;
         int fd = open(path, O_PATH | O_CLOEXEC);
         if (fd < 0) continue; /* what is absent needs no permission */
-        struct landlock_path_beneath_attr rule = {.allowed_access = access, .parent_fd = fd};
+        struct landlock_path_rule rule = {.allowed_access = access, .parent_fd = fd};
         if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode)) rule.allowed_access &= for_files;
-        int result = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+        int result = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_PATH_BENEATH, &rule, 0);
         close(fd);
         if (result < 0) {
             PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
@@ -761,7 +772,7 @@ static int make_ruleset(PyObject *args) {
     PyObject *readable, *writable;
     int network;
     if (!PyArg_ParseTuple(args, "OOp", &readable, &writable, &network)) return -2;
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
     if (abi < 1) return -1;
     /* Bits by version: 1: 0-12, 2: refer, 3: truncate, 5: ioctl; network from 4, scopes from 6. */
     uint64_t handled = (1ULL << 13) - 1;
@@ -774,8 +785,7 @@ static int make_ruleset(PyObject *args) {
         PyErr_SetFromErrno(PyExc_OSError);
         return -2;
     }
-    const uint64_t read_access =
-        LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+    const uint64_t read_access = LANDLOCK_EXECUTE | LANDLOCK_READ_FILE | LANDLOCK_READ_DIR;
     if (allow(ruleset, readable, read_access) < 0 || allow(ruleset, writable, handled) < 0) {
         close(ruleset);
         return -2;

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _ARCHITECTURES = {"i386": "i686", "i486": "i686", "i586": "i686", "arm64": "aarch64"}
 
+_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
+
 
 def current_system() -> str:
     """`x86_64-linux`, as the setting `system`."""
@@ -38,8 +40,7 @@ def default_certificates() -> str | None:
     for name in ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE"):
         if os.environ.get(name):
             return os.environ[name]
-    path = "/etc/ssl/certs/ca-certificates.crt"
-    return path if os.path.exists(path) else None
+    return next((path for path in _CERTIFICATES if os.path.exists(path)), None)
 
 
 @dataclass(frozen=True, slots=True)
