@@ -67,7 +67,10 @@ class PositionTable:
     def show(self, pos: int) -> str:
         """`file:line:column` as a byte string."""
         found = self.file_line_column(pos)
-        return "«none»:0:0" if found is None else f"{found[0]}:{found[2]}:{found[3]}"
+        if found is None:
+            return "«none»:0:0"
+        name, is_path, line, column = found
+        return f"{self.rename(name) if is_path and self.rename is not None else name}:{line}:{column}"
 
 
 def line_of(text: bytes, offset: int) -> tuple[int, int]:

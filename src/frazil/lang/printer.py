@@ -94,10 +94,9 @@ def function_text(state, value):
         return f"partially applied primop {value.primop.name}"
     expr = value.expr
     name = f" {expr.name}" if expr.name else ""
-    found = state.positions.file_line_column(expr.pos)
-    if found is None:
+    if state.positions.file_line_column(expr.pos) is None:
         return f"lambda{name}"
-    return f"lambda{name} @ {found[0]}:{found[2]}:{found[3]}"
+    return f"lambda{name} @ {state.positions.show(expr.pos)}"
 
 
 @cython.final
