@@ -234,6 +234,7 @@ in
     unitMembers
     unitRequires
     cycleOf
+    reachable
     ;
   upstreamVersion = name: sanitize (upstreamVersion (index.get name).version);
   # The store object that holds a Debian package.

@@ -195,6 +195,16 @@ in
   };
   flex.plan.wrappers."bin/flex".default.M4 = "${package "m4"}/bin/m4";
   "lua5.4".plan.links."bin/lua" = "lua5.4";
+  python3-certifi.plan.substitutions = [
+    {
+      files = [ "lib/python3/dist-packages/certifi/*.py" ];
+      old = "/etc/ssl/certs/ca-certificates.crt";
+      new = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+    }
+  ];
+  # Chosen among several by maintainer scripts.
+  libblas3.plan.links."lib/libblas.so.3" = "blas/libblas.so.3";
+  liblapack3.plan.links."lib/liblapack.so.3" = "lapack/liblapack.so.3";
   less = ownTerminfo [ "less" ];
   nano = ownTerminfo [ "nano" ];
   htop = ownTerminfo [ "htop" ];
