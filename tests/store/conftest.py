@@ -44,6 +44,13 @@ def open_store(root: Path, **settings: object) -> LocalStore:
     return LocalStore(config, chosen, RecordingReporter())
 
 
+@pytest.fixture(autouse=True)
+def leave_nothing(tmp_path: Path) -> Iterator[None]:
+    """Stores hold read-only folders, which only we know how to delete."""
+    yield
+    delete_tree(str(tmp_path))
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
     """A folder that may fill with read-only files."""
