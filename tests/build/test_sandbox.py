@@ -230,7 +230,7 @@ def test_an_unavailable_sandbox_falls_back_only_when_asked(plain_lab: Lab, monke
     )
     assert plain_lab.build(plain_lab.derivation(script), sandbox_fallback=True)[0].succeeded
     assert plain_lab.events.lines[0] == "inside"
-    if native.landlock_ruleset([], [], False) >= 0:
+    if sandbox.landlock_ruleset([], [], network=False) >= 0:
         assert "hidden" in plain_lab.events.lines
         assert any("/tmp/x" in line for line in plain_lab.events.lines)
     assert any("auto-disabling sandboxing" in text for _, text in plain_lab.events.messages)

@@ -2,8 +2,8 @@
  *
  * In: a list of file-system operations, an argument vector, an environment, identity maps. Out: a process id, or an
  * exception that says which step failed and with which errno. Callers: sandbox.py (builders) and view.py (programs that
- * see a store at its logical place). Sources: namespaces(7), user_namespaces(7), mount_setattr(2), pivot_root(2),
- * landlock(7).
+ * see a store at its logical place). Sources: namespaces(7), user_namespaces(7), mount_setattr(2),
+ * pivot_root(2), landlock(7).
  *
  * The child shares the parent's memory until it executes its program (as posix_spawn does), so a start costs the same
  * however large the evaluator has grown. Everything the child touches is therefore prepared before, and the child
@@ -46,7 +46,6 @@
 #endif
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
-#define SYS_landlock_add_rule 445
 #define SYS_landlock_restrict_self 446
 #endif
 #ifndef CLONE_NEWCGROUP
@@ -56,21 +55,9 @@
 #define AT_RECURSIVE 0x8000
 #endif
 
-/* Landlock as in its documentation: headers of build machines may be older than the kernel that runs this. */
+/* Of Landlock, which older headers lack. */
 #define LANDLOCK_VERSION_FLAG 1
-#define LANDLOCK_PATH_BENEATH 1
-#define LANDLOCK_EXECUTE (1ULL << 0)
-#define LANDLOCK_WRITE_FILE (1ULL << 1)
-#define LANDLOCK_READ_FILE (1ULL << 2)
-#define LANDLOCK_READ_DIR (1ULL << 3)
-#define LANDLOCK_TRUNCATE (1ULL << 14)
-#define LANDLOCK_IOCTL_DEV (1ULL << 15)
 #define LANDLOCK_SCOPE_ABSTRACT_SOCKET 1ULL
-
-struct landlock_path_rule {
-    uint64_t allowed_access;
-    int32_t parent_fd;
-} __attribute__((packed));
 
 #define OLD_ROOT "/.old-root"
 #define CHILD_STACK (512 * 1024)
@@ -737,84 +724,6 @@ static PyObject *execute(PyObject *self, PyObject *args, PyObject *keywords) {
     fail(&p.spec, "unable to execute", p.spec.program);
 }
 
-/* ---- Landlock: for machines without user namespaces ---- */
-
-static int allow(int ruleset, PyObject *paths, uint64_t access) {
-    PyObject *fast = PySequence_Fast(paths, "a sequence of paths is needed");
-    if (!fast) return -1;
-    const uint64_t for_files =
-        LANDLOCK_EXECUTE | LANDLOCK_WRITE_FILE | LANDLOCK_READ_FILE | LANDLOCK_TRUNCATE | LANDLOCK_IOCTL_DEV;
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast); i++) {
-        char *path;
-        struct stat st;
-        if (PyBytes_AsStringAndSize(PySequence_Fast_GET_ITEM(fast, i), &path, NULL) < 0) goto failed;
-        int fd = open(path, O_PATH | O_CLOEXEC);
-        if (fd < 0) continue; /* what is absent needs no permission */
-        struct landlock_path_rule rule = {.allowed_access = access, .parent_fd = fd};
-        if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode)) rule.allowed_access &= for_files;
-        int result = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_PATH_BENEATH, &rule, 0);
-        close(fd);
-        if (result < 0) {
-            PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
-            goto failed;
-        }
-    }
-    Py_DECREF(fast);
-    return 0;
-failed:
-    Py_DECREF(fast);
-    return -1;
-}
-
-/* A ruleset's descriptor, -1 without Landlock, -2 with an exception: `readable` and `writable` are all that whoever
- * takes it on can open. */
-static int make_ruleset(PyObject *args) {
-    PyObject *readable, *writable;
-    int network;
-    if (!PyArg_ParseTuple(args, "OOp", &readable, &writable, &network)) return -2;
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
-    if (abi < 1) return -1;
-    /* Bits by version: 1: 0-12, 2: refer, 3: truncate, 5: ioctl; network from 4, scopes from 6. */
-    uint64_t handled = (1ULL << 13) - 1;
-    if (abi >= 2) handled |= 1ULL << 13;
-    if (abi >= 3) handled |= 1ULL << 14;
-    uint64_t attributes[3] = {handled, abi >= 4 && !network ? 3 : 0, abi >= 6 ? 3 : 0};
-    size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
-    int ruleset = syscall(SYS_landlock_create_ruleset, attributes, size, 0);
-    if (ruleset < 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        return -2;
-    }
-    const uint64_t read_access = LANDLOCK_EXECUTE | LANDLOCK_READ_FILE | LANDLOCK_READ_DIR;
-    if (allow(ruleset, readable, read_access) < 0 || allow(ruleset, writable, handled) < 0) {
-        close(ruleset);
-        return -2;
-    }
-    return ruleset;
-}
-
-/* For `spawn`; the caller closes it. */
-static PyObject *landlock_ruleset(PyObject *self, PyObject *args) {
-    (void)self;
-    int ruleset = make_ruleset(args);
-    return ruleset == -2 ? NULL : PyLong_FromLong(ruleset);
-}
-
-/* Confines this process for ever; False without Landlock. */
-static PyObject *landlock(PyObject *self, PyObject *args) {
-    (void)self;
-    int ruleset = make_ruleset(args);
-    if (ruleset == -2) return NULL;
-    if (ruleset == -1) Py_RETURN_FALSE;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        close(ruleset);
-        return NULL;
-    }
-    close(ruleset);
-    Py_RETURN_TRUE;
-}
-
 /* The forked child of a builtin builder: dies with its parent, in namespaces where the kernel allows. */
 static PyObject *isolate(PyObject *self, PyObject *args) {
     (void)self;
@@ -838,8 +747,6 @@ static PyObject *set_death_signal(PyObject *self, PyObject *args) {
 static PyMethodDef methods[] = {
     {"spawn", (PyCFunction)(void (*)(void))spawn, METH_VARARGS | METH_KEYWORDS, "Starts a program; returns its id."},
     {"execute", (PyCFunction)(void (*)(void))execute, METH_VARARGS | METH_KEYWORDS, "Replaces this process."},
-    {"landlock_ruleset", landlock_ruleset, METH_VARARGS, "A Landlock ruleset for `spawn`."},
-    {"landlock", landlock, METH_VARARGS, "Confines this process to the given paths."},
     {"isolate", isolate, METH_VARARGS, "Moves this process into new namespaces."},
     {"set_death_signal", set_death_signal, METH_VARARGS, "The signal this process gets when its parent dies."},
     {NULL, NULL, 0, NULL},

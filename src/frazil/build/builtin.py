@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from frazil.build import _landlock, _sandbox
 from frazil.errors import FrazilError
 from frazil.store.derivation import Derivation
 
@@ -98,6 +99,8 @@ def start(
     try:
         _enter(parent, output, network, confine, context.temporary_directory)
         status = _run(build, context)
+    except OSError as error:
+        os.write(output, f"error: setting up '{context.derivation.builder}': {error}\n".encode())
     finally:
         os._exit(status)
 
@@ -123,9 +126,7 @@ def _enter(
 ) -> None:
     import signal
 
-    from frazil.build import _sandbox as native
-
-    native.set_death_signal(signal.SIGKILL)
+    _sandbox.set_death_signal(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
     os.setsid()
@@ -140,7 +141,7 @@ def _enter(
     if not network:
         _shut_network()
     if confine is not None:
-        native.landlock([os.fsencode(p) for p in confine[0]], [os.fsencode(p) for p in confine[1]], network)
+        _landlock.confine([os.fsencode(p) for p in confine[0]], [os.fsencode(p) for p in confine[1]], network)
 
 
 def _is_main() -> bool:
@@ -151,8 +152,6 @@ def _is_main() -> bool:
 
 def _shut_network() -> None:
     """A user that cannot have namespaces still runs our own code only: then Landlock is what there is."""
-    from frazil.build import _sandbox
-
     uid, gid = os.geteuid(), os.getegid()
     own_user = uid != 0
     try:

@@ -121,7 +121,9 @@ def must_keep_groups() -> bool:
 
 def landlock_ruleset(readable: Sequence[str], writable: Sequence[str], *, network: bool) -> int:
     """What to confine a builder with where there are no namespaces; -1 where there is no Landlock either."""
-    return native.landlock_ruleset(list(map(os.fsencode, readable)), list(map(os.fsencode, writable)), network)
+    from frazil.build import _landlock
+
+    return _landlock.ruleset(list(map(os.fsencode, readable)), list(map(os.fsencode, writable)), network)
 
 
 @cache
