@@ -24,9 +24,12 @@ from cython.cimports.frazil.lang.values import (
     MISSING,
     Attrs,
     ContextString,
+    Lambda,
     Primop,
     State,
     attrs_from_dict,
+    stack_is_low,
+    stack_overflow,
 )
 
 from frazil.lang.builtins_math import builtin_less_than
@@ -35,6 +38,34 @@ from frazil.lang.registry import BuiltinSpec
 
 LENGTH_LIMIT = 1 << 31
 INSERTION_LIMIT = 16
+
+
+@cython.cfunc
+def call_one(state: State, function: object, item: object) -> object:
+    """`function item` without the detour that other kinds of functions need."""
+    if type(function) is not Lambda:
+        return call_value(state, function, [item], 0)
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, 0)
+    state.call_depth += 1
+    called: Lambda = cython.cast(Lambda, function)
+    value: object = called.expr.apply(called.env, item, 0)
+    state.call_depth -= 1
+    return value
+
+
+@cython.cfunc
+def call_two(state: State, function: object, left: object, right: object) -> object:
+    """`function left right` as one level of call depth."""
+    if type(function) is not Lambda:
+        return call_value(state, function, [left, right], 0)
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, 0)
+    state.call_depth += 1
+    called: Lambda = cython.cast(Lambda, function)
+    inner: object = called.expr.apply(called.env, left, 0)
+    state.call_depth -= 1
+    return call_one(state, inner, right)
 
 
 def builtin_all(state: State, arguments: list):
@@ -50,7 +81,7 @@ def any_or_all(state: State, arguments: list, wanted: cython.bint, name: str) ->
     function = force_function(arguments[0], f"while evaluating the first argument passed to builtins.{name}")
     items: list = force_list(arguments[1], f"while evaluating the second argument passed to builtins.{name}")
     for item in items:
-        result = call_value(state, function, [item], 0)
+        result = call_one(state, function, item)
         if type(result) is not bool:
             force_bool(result, f"while evaluating the return value of the function passed to builtins.{name}")
         if result is wanted_value(wanted):
@@ -89,7 +120,7 @@ def builtin_concat_map(state: State, arguments: list):
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.concatMap")
     result: list = []
     for item in items:
-        part = call_value(state, function, [item], 0)
+        part = call_one(state, function, item)
         if type(part) is not list:
             raise not_a_list(function, part)
         result.extend(cython.cast(list, part))
@@ -145,7 +176,7 @@ def builtin_filter(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.filter")
     result: list = []
     for item in items:
-        keep = call_value(state, function, [item], 0)
+        keep = call_one(state, function, item)
         if keep is True:
             result.append(item)
         elif keep is not False:
@@ -158,7 +189,7 @@ def builtin_fold_left_strict(state: State, arguments: list):
     items: list = force_list(arguments[2], "while evaluating the third argument passed to builtins.foldlStrict")
     result = arguments[1]
     for item in items:
-        result = call_value(state, function, [result, item], 0)
+        result = call_two(state, function, result, item)
     return force(result)
 
 
@@ -180,7 +211,7 @@ def builtin_group_by(state: State, arguments: list):
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.groupBy")
     groups: dict = {}
     for item in items:
-        name = call_value(state, function, [item], 0)
+        name = call_one(state, function, item)
         if type(name) is not str:
             name = force_string_no_context(
                 name, "while evaluating the return value of the grouping function passed to builtins.groupBy"
@@ -234,7 +265,7 @@ def builtin_partition(state: State, arguments: list):
     wrong: list = []
     for item in items:
         item = force(item)
-        keep = call_value(state, function, [item], 0)
+        keep = call_one(state, function, item)
         if type(keep) is not bool:
             force_bool(keep, "while evaluating the return value of the partition function passed to builtins.partition")
         if keep is True:
@@ -290,7 +321,7 @@ class Order:
     def less(self, left: object, right: object) -> cython.bint:
         if self.function is None:
             return less_than(self.state, left, right, "while evaluating the ordering function passed to builtins.sort")
-        result = call_value(self.state, self.function, [left, right], 0)
+        result = call_two(self.state, self.function, left, right)
         if type(result) is not bool:
             force_bool(result, "while evaluating the return value of the sorting function passed to builtins.sort")
         return result is True
@@ -488,7 +519,7 @@ class Closure:
                 continue
             result.append(element)
             try:
-                found = call_value(self.state, self.operator, [element], 0)
+                found = call_one(self.state, self.operator, element)
                 if type(found) is not list:
                     force_list(
                         found, "while evaluating the return value of the `operator` passed to builtins.genericClosure"

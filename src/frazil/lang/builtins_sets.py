@@ -25,6 +25,7 @@ from cython.cimports.frazil.lang.values import (
     PrimopApplication,
     State,
     attrs_from_dict,
+    kept_positions,
     without_names,
 )
 
@@ -155,21 +156,18 @@ def builtin_intersect_attrs(state: State, arguments: list):
     left: Attrs = force_attrs(arguments[0], "while evaluating the first argument passed to builtins.intersectAttrs")
     right: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.intersectAttrs")
     table: dict = {}
-    positions: dict = {}
     if left.size() < right.size():
         for name in left.table if left.table is not None else left.shape.names:
             value = right.lookup(name)
             if value is not MISSING:
                 table[name] = value
-                positions[name] = right.position(name)
     else:
         for name in right.table if right.table is not None else right.shape.names:
             if left.has(name):
                 table[name] = right.lookup(name)
-                positions[name] = right.position(name)
     if len(table) == 0:
         return EMPTY_ATTRS
-    return attrs_from_dict(table, positions)
+    return attrs_from_dict(table, kept_positions(right.origin, table))
 
 
 def builtin_cat_attrs(state: State, arguments: list):

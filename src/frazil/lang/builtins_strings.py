@@ -21,6 +21,7 @@ from frazil.lang.registry import BuiltinSpec
 from frazil.lang.versions import compare_versions, parse_derivation_name, split_version
 
 ESCAPE_CACHE_LIMIT = 1000
+SHORT_WORK = 400
 
 
 @cython.cfunc
@@ -134,6 +135,8 @@ def builtin_replace_strings(state: State, arguments: list):
     elif len(names) == 1:
         name: str = names[0]
         result = text.replace(name, replacement(new, 0, context)) if name in text else text
+    elif len(text) * len(names) <= SHORT_WORK:
+        result = replace_in_short(text, names, new, context)
     else:
         result = replace_many(text, names, new, context)
     return with_context(result, context)
@@ -144,6 +147,37 @@ def replacement(new: list, index: cython.Py_ssize_t, context: set) -> str:
     return force_string(
         new[index], context, "while evaluating one of the replacement strings passed to builtins.replaceStrings"
     )
+
+
+@cython.cfunc
+def replace_in_short(text: str, names: list, new: list, context: set) -> str:
+    """Trying every name at every place; none is empty."""
+    parts: list = []
+    known: dict = {}
+    count: cython.Py_ssize_t = len(names)
+    size: cython.Py_ssize_t = len(text)
+    start: cython.Py_ssize_t = 0
+    at: cython.Py_ssize_t = 0
+    i: cython.Py_ssize_t
+    while at < size:
+        i = 0
+        while i < count and not text.startswith(cython.cast(str, names[i]), at):
+            i += 1
+        if i == count:
+            at += 1
+            continue
+        if at > start:
+            parts.append(text[start:at])
+        replaced = known.get(i)
+        if replaced is None:
+            replaced = known[i] = replacement(new, i, context)
+        parts.append(replaced)
+        at += len(cython.cast(str, names[i]))
+        start = at
+    if start == 0:
+        return text
+    parts.append(text[start:])
+    return "".join(parts)
 
 
 _patterns: dict = {}

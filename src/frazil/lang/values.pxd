@@ -161,6 +161,12 @@ cdef class MergedPositions:
 
 
 @cython.final
+cdef class KeptPositions:
+    cdef object origin
+    cdef dict table
+
+
+@cython.final
 cdef class Attrs:
     cdef Shape shape
     cdef object values
@@ -239,5 +245,6 @@ cpdef object copy_error(object error)
 cpdef Attrs attrs_from_dict(dict table, object positions=*, Py_ssize_t pos=*)
 cpdef Attrs update_attrs(Attrs left, Attrs right)
 cpdef Attrs without_names(Attrs attrs, object names)
+cdef object kept_positions(object origin, dict table)
 cpdef bint has_origin(object origin, str name) except -1
 cpdef Py_ssize_t origin_position(object origin, str name) except -1

@@ -159,6 +159,29 @@ class MergedPositions:
         self.depth = 1 + (cython.cast(MergedPositions, left).depth if isinstance(left, MergedPositions) else 0)
 
 
+@cython.final
+@cython.no_gc
+@cython.cclass
+class KeptPositions:
+    """Where the attributes of a part of a set were defined: those of `origin` that are in `table`."""
+
+    def __init__(self, origin, table):
+        self.origin = origin
+        self.table = table
+
+
+def kept_positions(origin, table):
+    """The origin of a set that holds some attributes of one with `origin`; `table` is its own."""
+    if origin is None:
+        return None
+    if type(origin) is KeptPositions:
+        origin = cython.cast(KeptPositions, origin).origin
+    kept = cython.cast(KeptPositions, KeptPositions.__new__(KeptPositions))
+    kept.origin = origin
+    kept.table = table
+    return kept
+
+
 def has_origin(origin, name):
     while isinstance(origin, MergedPositions):
         merged = cython.cast(MergedPositions, origin)
@@ -167,6 +190,8 @@ def has_origin(origin, name):
         origin = merged.left
     if origin is None:
         return False
+    if type(origin) is KeptPositions:
+        return name in cython.cast(KeptPositions, origin).table
     if isinstance(origin, Shape):
         return name in cython.cast(Shape, origin).index
     return name in origin
@@ -174,12 +199,19 @@ def has_origin(origin, name):
 
 def origin_position(origin, name):
     """Position of the definition of an attribute, 0 where unknown."""
-    while isinstance(origin, MergedPositions):
-        merged = cython.cast(MergedPositions, origin)
-        if has_origin(merged.right, name):
-            origin = merged.right
+    while True:
+        if type(origin) is MergedPositions:
+            merged = cython.cast(MergedPositions, origin)
+            if has_origin(merged.right, name):
+                origin = merged.right
+            else:
+                origin = merged.left
+        elif type(origin) is KeptPositions:
+            if name not in cython.cast(KeptPositions, origin).table:
+                return 0
+            origin = cython.cast(KeptPositions, origin).origin
         else:
-            origin = merged.left
+            break
     if origin is None:
         return 0
     if isinstance(origin, Shape):
@@ -327,10 +359,7 @@ def without_names(attrs, names):
             removed = True
     if not removed:
         return attrs
-    origin = attrs.origin
-    if origin is not None:
-        origin = {name: origin_position(attrs.origin, name) for name in table}
-    return attrs_from_dict(table, origin)
+    return attrs_from_dict(table, kept_positions(attrs.origin, table))
 
 
 @cython.final

@@ -75,14 +75,40 @@ def _less(left: str, right: str) -> cython.bint:
     return left < right
 
 
+@cython.cfunc
+def _skip_separators(version: str, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    while at < len(version) and (version[at] == "." or version[at] == "-"):
+        at += 1
+    return at
+
+
+@cython.cfunc
+def _component_end(version: str, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Where the component that starts at `at` ends."""
+    size: cython.Py_ssize_t = len(version)
+    if at < size and _is_digit(version[at]):
+        while at < size and _is_digit(version[at]):
+            at += 1
+    else:
+        while at < size and not _is_digit(version[at]) and version[at] != "." and version[at] != "-":
+            at += 1
+    return at
+
+
 @cython.ccall
 def compare_versions(left: str, right: str) -> cython.int:
     """-1, 0 or 1."""
     left_at: cython.Py_ssize_t = 0
     right_at: cython.Py_ssize_t = 0
     while left_at < len(left) or right_at < len(right):
-        left_part, left_at = next_component(left, left_at)
-        right_part, right_at = next_component(right, right_at)
+        left_at = _skip_separators(left, left_at)
+        right_at = _skip_separators(right, right_at)
+        left_end: cython.Py_ssize_t = _component_end(left, left_at)
+        right_end: cython.Py_ssize_t = _component_end(right, right_at)
+        left_part: str = left[left_at:left_end]
+        right_part: str = right[right_at:right_end]
+        left_at = left_end
+        right_at = right_end
         if left_part == right_part:
             continue
         if _less(left_part, right_part):
