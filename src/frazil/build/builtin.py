@@ -100,7 +100,7 @@ def start(
         _enter(parent, output, network, confine, context.temporary_directory)
         status = _run(build, context)
     except OSError as error:
-        os.write(output, f"error: setting up '{context.derivation.builder}': {error}\n".encode())
+        write_log(f"error: setting up '{context.derivation.builder}': {error}")
     finally:
         os._exit(status)
 
