@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from frazil.flake.cursor import Cursor, Suggestions, edit_distance, parse_attribute_path, trim
 from frazil.flake.derivations import find_derivations, package_of
 from frazil.flake.errors import FlakeError
-from frazil.flake.installable import main_program, name_without_version, select
+from frazil.flake.installable import main_program, name_without_version
+from frazil.flake.selection import select
 from frazil.flake.show import show_name
 from frazil.lang.effects import FileSystemEffects
 from frazil.lang.errors import EvalError, MissingAttribute, TypeMismatch

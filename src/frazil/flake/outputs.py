@@ -20,9 +20,9 @@ from frazil.flake.installable import (
     StorePathInstallable,
     Target,
     ValueInstallable,
-    select,
 )
 from frazil.flake.reference import OutputsSpecification, parse_with_fragment, split_outputs
+from frazil.flake.selection import select
 from frazil.store.derived_path import DerivedPath
 from frazil.store.errors import BadStorePath
 from frazil.store.path import StorePath
