@@ -159,18 +159,21 @@ class RootServer:
             self._condition.notify_all()
 
     def __exit__(self, *details: object) -> None:
+        """First nobody new is let in, then those inside are sent away."""
         with self._condition:
             self._closing = True
             self._pending = set()
             self._condition.notify_all()
-            clients = list(self._clients)
         os.write(self._wake_write, b"x")
+        self._threads[0].join()
+        with self._condition:
+            clients = list(self._clients)
         for client in clients:
             try:
                 client.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-        for thread in self._threads:
+        for thread in self._threads[1:]:
             thread.join()
         self._server.close()
         os.close(self._wake_read)
