@@ -349,6 +349,9 @@ def _write(
     if not flags.write_lock_file:
         trees.warn(f"not writing modified lock file of flake '{reference}':\n{changes.rstrip()}")
         return replace(flake, force_dirty=True)
+    if flake.locked.attributes.get("type") == "frazilpkgs" and not flags.output_lock_file:
+        # The embedded set by itself has no folder of the user's to keep a lock file in: its index is the newest.
+        return replace(flake, force_dirty=True)
     folder = trees.source_directory(reference)
     if folder is None and not flags.output_lock_file:
         raise LockFileError(
