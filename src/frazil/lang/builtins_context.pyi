@@ -1,0 +1,3 @@
+from frazil.lang.registry import BuiltinSpec
+
+BUILTINS: list[BuiltinSpec]
