@@ -146,11 +146,13 @@ def _instantiate(evaluator: Any, name: str, attrs: Attrs) -> Any:
             value, "while evaluating the `__ignoreNulls` attribute passed to builtins.derivationStrict"
         )
     read = _read_plain if reading.structured is None else _read_structured
-    is_plain = reading.structured is None and not reading.ignore_nulls
+    is_plain, ignore_nulls = reading.structured is None, reading.ignore_nulls
     environment, context = reading.draft.environment, reading.context
     for key, value in attrs.items():
         try:
             if is_plain and key not in _SPECIAL:
+                if ignore_nulls and force(value) is None:
+                    continue
                 environment[key] = coerce_to_string(evaluator, value, context, "", True, True)
             else:
                 _read_attribute(reading, key, value, read, attrs)

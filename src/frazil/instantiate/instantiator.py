@@ -16,6 +16,7 @@ from frazil.store.derivation import (
     Deferred,
     Derivation,
     DerivationOutput,
+    Fixed,
     HashModulo,
     InputNode,
     ModuloCache,
@@ -42,6 +43,17 @@ def quote(text: str) -> str:
 
 def quoted_names(names: set[str] | frozenset[str]) -> str:
     return '["' + '","'.join(sorted(names)) + '"]' if names else "[]"
+
+
+class _QuotedKeys(dict[str, str]):
+    """Names of variables, quoted once: the same few are in every derivation."""
+
+    def __missing__(self, key: str) -> str:
+        found = self[key] = quote(key)
+        return found
+
+
+_QUOTED_KEYS = _QuotedKeys()
 
 
 class Draft:
@@ -120,6 +132,9 @@ class Instantiator:
             masked = self._masked_inputs(draft.inputs)
             if masked is not None:
                 return self._input_addressed(draft, masked)
+        only = draft.outputs.get("out") if len(draft.outputs) == 1 and not draft.dynamic else None
+        if isinstance(only, Fixed):
+            return self._fixed(draft, only)
         return self._general(draft)
 
     def _masked_inputs(self, inputs: dict[str, set[str]]) -> str | None:
@@ -146,7 +161,7 @@ class Instantiator:
         for name in names:
             environment[name] = ""
         keys = sorted(environment)
-        pairs = [f"({quote(key)},{quote(environment[key])})" for key in keys]
+        pairs = [f"({_QUOTED_KEYS[key]},{quote(environment[key])})" for key in keys]
         sources = quoted_names(draft.sources)
         arguments = ",".join([quote(argument) for argument in draft.arguments])
         middle = f'],{sources},"{draft.platform}",{quote(draft.builder)},[{arguments}],['
@@ -172,6 +187,23 @@ class Instantiator:
         self.known_outputs[made.path] = outputs
         self._same[digest, inputs] = made
         return made
+
+    def _fixed(self, draft: Draft, output: Fixed) -> Instantiated:
+        """One output whose path is known: `environment` names it already."""
+        path, address = draft.environment["out"], output.content_address
+        method, digest = address.method_algorithm, address.hash.base16
+        pairs = ",".join([f"({_QUOTED_KEYS[key]},{quote(value)})" for key, value in sorted(draft.environment.items())])
+        inputs = ",".join([f'("{drv}",{quoted_names(names)})' for drv, names in sorted(draft.inputs.items())])
+        arguments = ",".join([quote(argument) for argument in draft.arguments])
+        text = (
+            f'Derive([("out","{path}","{method}","{digest}")],[{inputs}],{quoted_names(draft.sources)},'
+            f'"{draft.platform}",{quote(draft.builder)},[{arguments}],[{pairs}])'
+        )
+        own = self._add(draft.name, text.encode("latin-1"), frozenset(draft.sources).union(draft.inputs))
+        if own not in self._modulo:
+            contribution = f"fixed:out:{method}:{digest}:{path}".encode("latin-1")
+            self._modulo[own] = {"out": sha256(contribution).hexdigest()}
+        return Instantiated(own, {"out": path})
 
     def _general(self, draft: Draft) -> Instantiated:
         drv = self._derivation(draft)
