@@ -216,12 +216,30 @@ def deepen(state, value, seen):
 
 def call(state, function, argument):
     """`function argument`."""
-    return call_value(state, function, [argument], 0)
+    if type(function) is not Lambda:
+        return call_value(state, function, [argument], 0)
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, 0)
+    state.call_depth += 1
+    value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument, 0)
+    state.call_depth -= 1
+    return value
 
 
 def call2(state, function, argument1, argument2):
     """`function argument1 argument2`."""
-    return call_value(state, function, [argument1, argument2], 0)
+    if type(function) is not Lambda:
+        return call_value(state, function, [argument1, argument2], 0)
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, 0)
+    state.call_depth += 1
+    value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument1, 0)
+    if type(value) is not Lambda:
+        state.call_depth -= 1
+        return call_value(state, value, [argument2], 0)
+    value = cython.cast(Lambda, value).expr.apply(cython.cast(Lambda, value).env, argument2, 0)
+    state.call_depth -= 1
+    return value
 
 
 def call_many(state, function, arguments):
