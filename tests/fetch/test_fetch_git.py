@@ -10,6 +10,7 @@ import pytest
 from frazil.fetch.errors import FetchError, GitError, HashMismatch
 from frazil.fetch.inputs import fetch_tree, put_file, url_to_attributes
 from frazil.store import nar
+from frazil.store.errors import DiskFull
 
 if TYPE_CHECKING:
     from conftest import Fetcher, GitFolder
@@ -364,3 +365,25 @@ def test_store_that_only_computes(repository: GitFolder, tmp_path: Path, new_fet
         tree = reading.fetch(url)
         assert listing(tree.real_path) == {"a", "run.sh", "link", "dir", "dir/deep", "dir/deep/f"}
     assert not os.path.exists(tmp_path / "other/root")
+
+
+def test_cache_folder_that_cannot_be_made(
+    repository: GitFolder, tmp_path: Path, new_fetcher: Callable[..., Fetcher]
+) -> None:
+    repository.git("clone", "-q", "--bare", str(repository.path), str(tmp_path / "bare.git"))
+    without = new_fetcher(tmp_path / "other", cache_directory="/dev/null/cache")
+    with pytest.raises(FetchError, match="cache folder") as caught:
+        without.fetch(f"git+file://{tmp_path}/bare.git")
+    assert "XDG_CACHE_HOME" in (caught.value.hint or "")
+    assert "rev" in without.fetch(repository.url).attributes
+
+
+def test_full_disk(fetcher: Fetcher, repository: GitFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/x")
+
+    monkeypatch.setattr("frazil.fetch.git.add_tree", full)
+    with pytest.raises(DiskFull, match="No space left"):
+        fetcher.fetch(repository.url)

@@ -268,6 +268,8 @@ def test_mercurial(fetcher: Fetcher, mercurial: Path) -> None:
     assert tree.attributes["revCount"] == 3 and tree.attributes["ref"] == "default"
     again = fetcher.fetch(f"hg+file://{mercurial}?rev={tree.attributes['rev']}")
     assert again.store_path == tree.store_path
+    mercurial.rename(mercurial.parent / "gone")
+    assert fetcher.fetch(f"hg+file://{mercurial}").store_path == tree.store_path, "fresh enough"
 
 
 def test_dirty_mercurial(fetcher: Fetcher, mercurial: Path) -> None:

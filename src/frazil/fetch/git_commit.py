@@ -17,7 +17,7 @@ from frazil.fetch.git import cached_commit_tree, commit_time, revision_count, ve
 from frazil.fetch.git_program import read_remote_head, run_git
 from frazil.fetch.git_repository import Repository
 from frazil.fetch.git_scheme import GitScheme
-from frazil.fetch.locks import locked
+from frazil.fetch.locks import locked, make_cache_folder
 from frazil.fetch.scheme import FetchContext, FetchedTree
 from frazil.fetch.settings import shared_cache_directory
 from frazil.fetch.tree import add_tree, temporary_directory
@@ -88,7 +88,7 @@ def _find_remote(attributes: InputAttributes, context: FetchContext) -> Reposito
     place = str(url)
     shallow = attr.flag(attributes, "shallow")
     directory = clone_directory(place, shallow, context)
-    os.makedirs(os.path.dirname(directory), exist_ok=True)
+    make_cache_folder(os.path.dirname(directory))
     with locked(directory, context):
         _prepare_clone(directory, place)
         explicit = "ref" in attributes

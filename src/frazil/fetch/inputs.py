@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 
-from frazil.errors import TraceFrame
+from frazil.errors import FrazilError, TraceFrame
 from frazil.fetch import attributes as attr
 from frazil.fetch.attributes import InputAttributes, attributes_from_json, show_attributes
 from frazil.fetch.errors import BadAttributes, FetchError, HashMismatch
@@ -201,9 +201,14 @@ def fetch_tree(attributes: InputAttributes, context: FetchContext) -> FetchedTre
                 return found
         tree = _fetch(scheme, {n: v for n, v in attributes.items() if n != "__final"}, context)
         return tree.with_attributes(_check_locks(scheme, attributes, tree.attributes))
-    except FetchError as error:
+    except FrazilError as error:
         error.trace.append(TraceFrame(f"while fetching the input '{_show(scheme, attributes)}'"))
         raise
+    except OSError as error:
+        from frazil.store.errors import from_os_error
+
+        place = f" ('{os.fsdecode(error.filename)}')" if error.filename is not None else ""
+        raise from_os_error(error, f"fetching the input '{_show(scheme, attributes)}'{place}") from error
 
 
 def _fetch(scheme: InputScheme, attributes: InputAttributes, context: FetchContext) -> FetchedTree:

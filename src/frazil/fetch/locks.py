@@ -8,8 +8,19 @@ from collections.abc import Iterator
 
 from frazil.activity import Verbosity
 from frazil.fetch.attributes import InputAttributes, show_attributes
+from frazil.fetch.errors import FetchError
 from frazil.fetch.scheme import FetchContext
 from frazil.fetch.settings import shared_cache_directory
+
+
+def make_cache_folder(path: str) -> None:
+    """Raises FetchError with a hint where the cache folder cannot be written."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise FetchError(
+            f"creating the cache folder '{path}': {error.strerror}", hint="set XDG_CACHE_HOME to a folder of yours"
+        ) from error
 
 
 @contextlib.contextmanager

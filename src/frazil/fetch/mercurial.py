@@ -14,7 +14,7 @@ from frazil.digest import Hash
 from frazil.fetch import attributes as attr
 from frazil.fetch.attributes import InputAttributes, is_revision
 from frazil.fetch.errors import FetchError
-from frazil.fetch.locks import locked
+from frazil.fetch.locks import locked, make_cache_folder
 from frazil.fetch.scheme import FetchContext, FetchedTree
 from frazil.fetch.settings import shared_cache_directory
 from frazil.fetch.tree import add_tree, find_cached_tree, temporary_directory, write_atomically
@@ -97,6 +97,11 @@ def _add_dirty(directory: str, name: str, result: InputAttributes, context: Fetc
 def _add_commit(place: str, name: str, result: InputAttributes, context: FetchContext) -> tuple[StorePath, Hash]:
     asked = attr.revision(result)
     result.setdefault("ref", "default")
+    moving = None if asked is not None else [place, attr.text(result, "ref")]
+    if moving is not None:
+        entry = context.cache.lookup("hg-reference", moving)
+        if entry is not None and not entry.expired and is_revision(str(entry.value.get("rev"))):
+            asked = str(entry.value["rev"])
     if asked is not None:
         known = context.cache.get("hg-revision", [place, asked])
         found = find_cached_tree(context, "hg-tree", [asked, name], name)
@@ -104,7 +109,7 @@ def _add_commit(place: str, name: str, result: InputAttributes, context: FetchCo
             result.update(revCount=known["revCount"], ref=str(known["ref"]), rev=asked)
             return found
     clone = os.path.join(shared_cache_directory(context.settings), "hg", Hash.of("sha256", os.fsencode(place)).base32)
-    os.makedirs(os.path.dirname(clone), exist_ok=True)
+    make_cache_folder(os.path.dirname(clone))
     with locked(clone, context):
         _update_clone(place, clone, asked, context)
         wanted = asked or attr.text(result, "ref")
@@ -122,6 +127,8 @@ def _add_commit(place: str, name: str, result: InputAttributes, context: FetchCo
                 run_hg(["archive", "-R", clone, "-r", revision, "--", target])
                 os.unlink(os.path.join(target, ".hg_archival.txt"))
                 found = add_tree(context, target, name, shown=place, scratch=True)
+    if moving is not None:
+        context.cache.put("hg-reference", moving, {"rev": revision})
     context.cache.put("hg-tree", [revision, name], {"narHash": found[1].sri})
     context.cache.put("hg-revision", [place, revision], {"revCount": result["revCount"], "ref": result["ref"]})
     return found
