@@ -79,6 +79,7 @@ class Context:
 
     def apply_globals(self, arguments: Arguments) -> None:
         """Verbosity, log format, offline: the options every command has."""
+        self.settings.apply_gated()
         self.verbosity += len(arguments.all("verbose")) - len(arguments.all("quiet"))
         if arguments.flag("debug"):
             self.verbosity, self.debug = int(Verbosity.DEBUG), True

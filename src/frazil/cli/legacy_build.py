@@ -75,7 +75,7 @@ def _items(context: Context, session: Session, arguments: Arguments) -> list[Any
 
 def stored_derivation(context: Context, name: str) -> list[tuple[StorePath, str]]:
     path, mark, outputs = name.partition("!")
-    if not path.endswith(".drv"):
+    if not path.endswith(".drv") and not os.path.islink(path):
         return []
     from frazil.store.errors import BadStorePath
 

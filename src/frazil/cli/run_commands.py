@@ -215,7 +215,7 @@ COMMANDS = {
     **{
         name: Command(
             run_formatter,
-            "reformat the code of a flake with its formatter",
+            "reformat your code with the formatter of a flake",
             INSTALLABLES,
             positional="args…",
             at_most=None,

@@ -37,6 +37,7 @@ class Settings:
         self._command_line: set[str] = set()
         self._loaded = False
         self._lint_chosen = False
+        self._gated: list[tuple[str, str, str]] = []
         self.added_search_path: list[str] = []
         """From --extra-nix-path: comes after what NIX_PATH says."""
 
@@ -111,12 +112,21 @@ class Settings:
         """As `set`, for `--NAME VALUE`: a setting of a feature that is off is an error."""
         plain = ALIASES.get(name, name)
         feature = SETTING_FEATURES.get(plain if plain in _KINDS else plain.removeprefix("extra-"))
-        if feature is not None and feature not in self.features:
-            raise UsageError(
-                f"experimental Nix feature '{feature}' is disabled; "
-                f"add '--extra-experimental-features {feature}' to enable it"
-            )
-        self.set(name, value)
+        if feature is None:
+            self.set(name, value)
+        else:
+            self._gated.append((name, value, feature))
+
+    def apply_gated(self) -> None:
+        """Sets what waited for all options to be read: a feature may be switched after the setting that needs it."""
+        gated, self._gated = self._gated, []
+        for name, value, feature in gated:
+            if feature not in self.features:
+                raise UsageError(
+                    f"experimental Nix feature '{feature}' is disabled; "
+                    f"add '--extra-experimental-features {feature}' to enable it"
+                )
+            self.set(name, value)
 
     def _deprecated_lint(self, value: str) -> None:
         level = "warn" if value in _TRUE else "ignore"
