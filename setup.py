@@ -13,7 +13,22 @@ from setuptools.command.build_ext import build_ext
 CFLAGS = shlex.split(os.environ.get("FRAZIL_CFLAGS", "-O3"))
 LANG = Path("src/frazil/lang")
 # Values shared by interpreted callers only, or read by tools: nothing to gain from compiling them.
-UNCOMPILED = {"__init__", "__main__", "assertion", "grammar", "lalr", "syntax_error", "builtins", "effects", "error_text", "errors", "indentation", "positions", "registry", "settings"}
+UNCOMPILED = {
+    "__init__",
+    "__main__",
+    "assertion",
+    "grammar",
+    "lalr",
+    "syntax_error",
+    "builtins",
+    "effects",
+    "error_text",
+    "errors",
+    "indentation",
+    "positions",
+    "registry",
+    "settings",
+}
 JOBS = os.cpu_count() or 1
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from frazil.activity import Verbosity
-from frazil.cli.common_options import EVALUATION
+from frazil.cli.common_options import EVALUATION, FLAKE_LOCK
 from frazil.cli.context import Context
 from frazil.cli.evaluation import with_deep_stack
-from frazil.cli.flake_options import open_trees
+from frazil.cli.flake_options import lock_flags, open_trees
 from frazil.cli.options import Arguments, Command, Option
 from frazil.errors import FrazilError
 
@@ -25,14 +25,15 @@ def new(context: Context, arguments: Arguments) -> None:
 
 
 def _make(context: Context, arguments: Arguments, folder: str) -> None:
-    from frazil.flake.locking import LockFlags
+    from dataclasses import replace
+
     from frazil.flake.outputs import FlakeInstallable
     from frazil.flake.reference import DEFAULT_OUTPUTS, parse_with_fragment
 
     trees = open_trees(context, arguments)
     text = arguments.value("template", "templates") or "templates"
     reference, name = parse_with_fragment(text, os.getcwd(), notice=trees.notice, warn=trees.warn)
-    flags = LockFlags(write_lock_file=False, use_registries=trees.use_registries)
+    flags = replace(lock_flags(context, arguments, trees, apply_config=False), write_lock_file=False)
     installable = FlakeInstallable(trees, reference, name, DEFAULT_OUTPUTS, TEMPLATE_PATHS, TEMPLATE_PREFIXES, flags)
     with_deep_stack(lambda: _copy(context, installable, folder))
 
@@ -76,7 +77,11 @@ def _tell_git(folder: str, paths: list[str]) -> None:
         raise FrazilError(f"program 'git' failed with exit code {done.returncode}: {said}")
 
 
-_TEMPLATE = (Option("--template -t", "The template to use.", "template"),)
+# A template's flake is never written to, but it may have inputs that cannot be had here.
+_TEMPLATE = (
+    Option("--template -t", "The template to use.", "template"),
+    *(option for option in FLAKE_LOCK if option.key == "override-input"),
+)
 
 COMMANDS = {
     "flake init": Command(

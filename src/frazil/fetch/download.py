@@ -41,6 +41,20 @@ class Downloaded:
     immutable_url: str | None
 
 
+def _reason(error: Exception) -> str:
+    """`[Errno -2] Name or service not known` without its number, which says nothing to people."""
+    text = str(error) or type(error).__name__
+    return re.sub(r"^\[Errno -?\d+\] ", "", text)
+
+
+def _unreachable_hint(error: Exception) -> str | None:
+    import httpx
+
+    if not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+        return None
+    return "is there a network? a flake input can be replaced, for example by a folder: --override-input NAME PATH"
+
+
 class _Transient(Exception):
     """A failure that may pass. Carries the DownloadError to raise when it does not."""
 
@@ -174,10 +188,12 @@ class _Transfer:
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.DecodingError) as error:
             raise self._error(str(error)) from error
         except (httpx.TransportError, httpx.StreamError) as error:
-            raise _Transient(self._error(str(error) or type(error).__name__)) from error
+            failure = self._error(_reason(error), hint=_unreachable_hint(error))
+            if "Name or service not known" in failure.message:
+                raise failure from error  # trying again soon finds no name either
+            raise _Transient(failure) from error
 
-    def _error(self, reason: str, status: int | None = None) -> DownloadError:
-        hint = None
+    def _error(self, reason: str, status: int | None = None, hint: str | None = None) -> DownloadError:
         if status in (401, 403):
             hint = "does it ask for a password? see the settings `access-tokens` and `netrc-file`"
         return DownloadError(f"unable to download '{_without_password(self.url)}': {reason}", status=status, hint=hint)
