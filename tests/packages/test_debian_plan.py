@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from frazil.build.debian_plan import BadPlan, parse_plan
+from frazil.build.debian_plan import REVISION, BadPlan, parse_plan
 
-BASE = {"packages": ["/nix/store/x.deb"], "triplet": "x86_64-linux-gnu"}
+BASE = {"revision": REVISION, "packages": ["/nix/store/x.deb"], "triplet": "x86_64-linux-gnu"}
 
 
 def plan_text(**more: object) -> str:
@@ -39,6 +39,7 @@ def test_all_parts() -> None:
         "[]",
         "{}",
         plan_text(unknown=1),
+        plan_text(revision="0"),
         plan_text(links=[]),
         plan_text(links={"a": 1}),
         plan_text(depends="x"),
@@ -47,7 +48,7 @@ def test_all_parts() -> None:
         plan_text(wrappers={"a": {"sett": {}}}),
         plan_text(substitutions=[{"files": ["a"], "old": "", "new": "y"}]),
         plan_text(substitutions=[{"files": ["a"], "old": "xx", "new": "y", "binary": True}]),
-        json.dumps({"packages": [], "triplet": "x"}),
+        plan_text(packages=[]),
     ],
 )
 def test_wrong_plans(text: str) -> None:

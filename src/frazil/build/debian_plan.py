@@ -12,6 +12,11 @@ from typing import Any
 from frazil.errors import FrazilError
 
 
+REVISION = "1"
+"""Of what the builder makes of a plan. It is part of every plan, so that a builder that makes something else gives its
+outputs other store paths: raise it with every change of the output, here and in packages/debian/default.nix."""
+
+
 class BadPlan(FrazilError):
     """The attribute `plan` of a `builtin:debian` derivation is wrong."""
 
@@ -129,8 +134,15 @@ def parse_plan(text: str) -> Plan:
         fields = _map(json.loads(text), "plan")
     except ValueError as error:
         raise BadPlan(f"the attribute 'plan' is not JSON: {error}") from error
+    if fields.get("revision") != REVISION:
+        raise BadPlan(
+            f"the plan is for revision '{fields.get('revision')}' of builtin:debian, this frazil has '{REVISION}'",
+            hint="use the package set of this frazil: frazil flake update",
+        )
     values: dict[str, Any] = {}
     for name, value in fields.items():
+        if name == "revision":
+            continue
         if name in _STRINGS:
             values[name] = _text(value, name)
         elif name in _LISTS:

@@ -176,6 +176,8 @@ let
         preferLocalBuild = true;
         plan = toJSON (
           {
+            # What the builder makes of a plan: REVISION in build/debian_plan.py.
+            revision = "1";
             packages = map fetchPackage names;
             depends = map unitPackage inUnits ++ extraDepends ++ (plan.depends or [ ]);
             inherit (platform) triplet;
