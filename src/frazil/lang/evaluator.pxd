@@ -13,6 +13,7 @@ cdef class Evaluator(State):
     cdef dict resolved
     cdef object builtins_set
     cdef int entered
+    cdef int outer_recursion_limit
     cdef public dict documentation
     cdef public object registered
     cpdef object force(self, object value)

@@ -222,8 +222,7 @@ class Evaluator(State):
         """Start of a call from outside: the collector has nothing to find in values, and would look at all of them."""
         self.entered += 1
         if self.entered == 1:
-            if sys.getrecursionlimit() < RECURSION_LIMIT:
-                sys.setrecursionlimit(RECURSION_LIMIT)
+            self.outer_recursion_limit = raise_recursion_limit()
             if gc.isenabled():
                 gc.disable()
                 return True
@@ -231,6 +230,8 @@ class Evaluator(State):
 
     def leave(self, collect, depth):
         self.entered -= 1
+        if self.entered == 0:
+            sys.setrecursionlimit(self.outer_recursion_limit)
         self.call_depth = depth
         error = sys.exc_info()[1]
         if isinstance(error, EvalBaseError) and error.positions is None:
@@ -504,6 +505,15 @@ def keep_from_collector():
     gc.enable()
 
 
+def raise_recursion_limit():
+    """Gives the limit that was. It must come back after evaluation: other threads' stacks hold no such depth, and C code
+    that relies on the limit (the standard library's JSON reader) would overflow them."""
+    outer = sys.getrecursionlimit()
+    if outer < RECURSION_LIMIT:
+        sys.setrecursionlimit(RECURSION_LIMIT)
+    return outer
+
+
 def run_with_deep_stack(function):
     """Call it in a thread whose stack holds any depth that max-call-depth allows; errors and results pass through."""
     import threading
@@ -521,8 +531,7 @@ def run_with_deep_stack(function):
             if gc_was_on:
                 keep_from_collector()
 
-    if sys.getrecursionlimit() < RECURSION_LIMIT:
-        sys.setrecursionlimit(RECURSION_LIMIT)
+    outer_recursion_limit = raise_recursion_limit()
     previous = threading.stack_size()
     thread = None
     for size in STACK_SIZES:
@@ -539,6 +548,7 @@ def run_with_deep_stack(function):
         run()
     else:
         thread.join()
+    sys.setrecursionlimit(outer_recursion_limit)
     result, error = outcome[0]
     if error is not None:
         raise error
