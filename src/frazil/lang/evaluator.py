@@ -506,8 +506,8 @@ def keep_from_collector():
 
 
 def raise_recursion_limit():
-    """Gives the limit that was. It must come back after evaluation: other threads' stacks hold no such depth, and C code
-    that relies on the limit (the standard library's JSON reader) would overflow them."""
+    """Gives the limit that was. It must come back after evaluation: other threads' stacks hold no such depth, and C
+    code that relies on the limit (the standard library's JSON reader) would overflow them."""
     outer = sys.getrecursionlimit()
     if outer < RECURSION_LIMIT:
         sys.setrecursionlimit(RECURSION_LIMIT)
