@@ -345,6 +345,9 @@ def _write(
     trees: Trees, reference: FlakeReference, flake: Flake, old: LockFile, new: LockFile, flags: LockFlags
 ) -> Flake:
     """Writes the new lock file, or says why not; the flake as it is afterwards."""
+    # The embedded set has no lock file by design: whoever uses it locks its suite.
+    if reference.type == "frazilpkgs":
+        return flake
     changes = print_differences(differences(old, new), trees.color)
     if not flags.write_lock_file:
         trees.warn(f"not writing modified lock file of flake '{reference}':\n{changes.rstrip()}")
