@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CCACHE := $(shell command -v ccache 2>/dev/null)
 export CC := $(if $(CCACHE),$(CCACHE) $(or $(CC),cc),$(CC))
-SOURCES := $(wildcard src/frazil/lang/*.py src/frazil/lang/*.pxd src/frazil/build/*.c) setup.py pyproject.toml
+SOURCES := $(wildcard src/frazil/lang/*.py src/frazil/lang/*.pxd src/frazil/*/*.c) setup.py pyproject.toml
 PYTEST_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: demo test bench lint setup clean
@@ -19,7 +19,7 @@ $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
 	@touch $@
 
 $(VENV)/.lint-installed: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check mypy ruff
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mypy==2.4.*' 'ruff==0.17.*'
 	@touch $@
 
 demo: setup
