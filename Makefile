@@ -16,6 +16,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m compileall -q src/frazil
 	@touch $@
 
 $(VENV)/.lint-installed: $(VENV)/.installed
