@@ -5,9 +5,6 @@ Source: the store path specification in Nix's manual (`store/store-path`) and `n
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +61,8 @@ def new(algorithm: str) -> Any:
         raise DigestError(
             f"unknown hash algorithm '{algorithm}'", hint=f"known algorithms: {', '.join(sorted(ALGORITHMS))}"
         )
+    import hashlib
+
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
@@ -94,7 +93,9 @@ class Hash:
 
     @property
     def base64(self) -> str:
-        return base64.b64encode(self.digest).decode("ascii")
+        from binascii import b2a_base64
+
+        return b2a_base64(self.digest, newline=False).decode("ascii")
 
     @property
     def sri(self) -> str:
@@ -155,10 +156,12 @@ def _decode(text: str, rest: str, algorithm: str, is_sri: bool) -> bytes:
         if is_sri and rest:
             rest += "=" * (-len(rest) % 4)  # the padding may be left out
         if len(rest) == (size + 2) // 3 * 4:
+            import base64
+
             decoded = base64.b64decode(rest, validate=True)
             if len(decoded) == size:
                 return decoded
-    except (ValueError, binascii.Error) as error:
+    except ValueError as error:
         raise DigestError(f"invalid {algorithm} hash '{text}'") from error
     if is_sri:
         raise DigestError(f"invalid SRI hash '{text}'")

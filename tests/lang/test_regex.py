@@ -134,3 +134,9 @@ def test_any_text_is_a_pattern_or_an_error(pattern: str, text: str) -> None:
     compiled.match(text)
     parts = compiled.split(text)
     assert len(parts) % 2 == 1
+
+
+def test_unambiguous_patterns_go_to_the_quick_machine() -> None:
+    assert Regex(r"([a-z]+)-([0-9]+)(\.[0-9]+)*")._pattern is not None
+    assert Regex("(a*)*")._pattern is None
+    assert Regex(r"([0-9]+\.)*x").match("1." * 100_000) is None

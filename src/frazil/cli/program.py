@@ -6,9 +6,9 @@ Exit status: the command's own; 1 for an error (a FrazilError may say otherwise,
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
-import threading
 
 from frazil.cli.commands import ALIASES, DELEGATED, PROGRAMS, TABLE
 from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
@@ -30,7 +30,7 @@ def run(argv: list[str] | None = None) -> int:
         name = "frazil"
     context = Context(name, legacy=legacy)
     status = _guarded(context, words[1:])
-    if status != INTERRUPTED or threading.active_count() == 1:
+    if status != INTERRUPTED or _thread._count() == 0:
         # An interrupted evaluation may still run in its thread; what it has of the store ends with the process.
         context.close()
     return status

@@ -7,7 +7,7 @@ Source: Nix's manual, `command-ref/opt-common` (`--log-format`) and `protocols/j
 from __future__ import annotations
 
 import os
-import threading
+from _thread import RLock
 
 from frazil.activity import ActivityType, ResultType, Verbosity
 from frazil.cli.display import Palette, readable
@@ -48,7 +48,7 @@ class LineReporter:
         self.prefix_logs = prefix_logs
         self.palette = Palette(colours)
         self.write = write
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.names: dict[int, str] = {}
 
     def line(self, text: str) -> None:
@@ -105,7 +105,7 @@ class JsonReporter:
     def __init__(self, verbosity: int = Verbosity.INFO, *, write: Callable[[str], None] = write_stderr) -> None:
         self.verbosity = verbosity
         self.write = write
-        self.lock = threading.RLock()
+        self.lock = RLock()
 
     def emit(self, record: dict[str, object]) -> None:
         import json

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from frazil.instantiate import derivation, fetchers, paths
 from frazil.lang.errors import CALL_SITE, EvalError
 from frazil.lang.registry import BuiltinSpec
 from frazil.lang.runtime import force_string_no_context
@@ -13,6 +12,7 @@ from frazil.store.path import unknown_output_placeholder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from frazil.instantiate.effects import StoreEffects
@@ -95,19 +95,34 @@ def import_derivation(evaluator: Any, path: str) -> Any:
     return evaluator.call(internal_expression(evaluator, "imported-derivation.nix"), evaluator.make_attrs(table))
 
 
+def _later(module: str, name: str) -> Callable[[Any, list[Any]], Any]:
+    """A builtin whose module is imported when it is first called: most evaluations need none of them."""
+    loaded: dict[str, Any] = {}
+
+    def function(evaluator: Any, arguments: list[Any]) -> Any:
+        found = loaded.get(name)
+        if found is None:
+            from importlib import import_module
+
+            found = loaded[name] = getattr(import_module(f"frazil.instantiate.{module}"), name)
+        return found(evaluator, arguments)
+
+    return function
+
+
 BUILTINS: list[BuiltinSpec] = [
     BuiltinSpec("derivation", 0, derivation_function),
-    BuiltinSpec("derivationStrict", 1, derivation.derivation_strict),
-    BuiltinSpec("path", 1, paths.path),
-    BuiltinSpec("filterSource", 2, paths.filter_source),
-    BuiltinSpec("toFile", 2, paths.to_file),
-    BuiltinSpec("storePath", 1, paths.store_path),
-    BuiltinSpec("fetchurl", 1, fetchers.fetchurl),
-    BuiltinSpec("fetchTarball", 1, fetchers.fetch_tarball),
-    BuiltinSpec("fetchGit", 1, fetchers.fetch_git),
-    BuiltinSpec("fetchTree", 1, fetchers.fetch_tree_builtin, experimental="fetch-tree"),
-    BuiltinSpec("fetchFinalTree", 1, fetchers.fetch_final_tree, internal=True),
-    BuiltinSpec("fetchMercurial", 1, fetchers.fetch_mercurial),
-    BuiltinSpec("fetchClosure", 1, fetchers.fetch_closure, experimental="fetch-closure"),
+    BuiltinSpec("derivationStrict", 1, _later("derivation", "derivation_strict")),
+    BuiltinSpec("path", 1, _later("paths", "path")),
+    BuiltinSpec("filterSource", 2, _later("paths", "filter_source")),
+    BuiltinSpec("toFile", 2, _later("paths", "to_file")),
+    BuiltinSpec("storePath", 1, _later("paths", "store_path")),
+    BuiltinSpec("fetchurl", 1, _later("fetchers", "fetchurl")),
+    BuiltinSpec("fetchTarball", 1, _later("fetchers", "fetch_tarball")),
+    BuiltinSpec("fetchGit", 1, _later("fetchers", "fetch_git")),
+    BuiltinSpec("fetchTree", 1, _later("fetchers", "fetch_tree_builtin"), experimental="fetch-tree"),
+    BuiltinSpec("fetchFinalTree", 1, _later("fetchers", "fetch_final_tree"), internal=True),
+    BuiltinSpec("fetchMercurial", 1, _later("fetchers", "fetch_mercurial")),
+    BuiltinSpec("fetchClosure", 1, _later("fetchers", "fetch_closure"), experimental="fetch-closure"),
     BuiltinSpec("outputOf", 2, output_of, experimental="dynamic-derivations"),
 ]

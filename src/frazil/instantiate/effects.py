@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import os
 import stat
-from hashlib import sha256
 
 from frazil.activity import Verbosity
-from frazil.digest import Hash
 from frazil.instantiate.context import parse_built, show_element
-from frazil.instantiate.instantiator import Instantiator
 from frazil.lang.effects import file_kind
 from frazil.lang.errors import (
     CALL_SITE,
@@ -30,9 +27,12 @@ from frazil.store.path import StoreDirectory, StorePath, unknown_output_placehol
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
     from frazil.activity import Reporter
+    from frazil.digest import Hash
     from frazil.fetch.inputs import FetchContext, FetchSettings
+    from frazil.instantiate.instantiator import Instantiator
     from frazil.lang.settings import EvalSettings
     from frazil.store.derivation import Derivation
     from frazil.store.local import LocalStore
@@ -85,7 +85,7 @@ class StoreEffects:
         self._build = build
         self._search_hooks = search_hooks or {}
         self._download_tarball = download_tarball
-        self.instantiator = Instantiator(directory, self._read_stored_derivation)
+        self._instantiator: Instantiator | None = None
         self.sources: dict[str, bytes] = {}
         """Base name of a store path -> where its contents are now."""
         self.pending_sources: dict[str, PendingSource] = {}
@@ -106,6 +106,14 @@ class StoreEffects:
         if self.limited:
             for _, place in settings.search_path:
                 self._resolve_search_entry(place, allow=True)
+
+    @property
+    def instantiator(self) -> Instantiator:
+        if self._instantiator is None:
+            from frazil.instantiate.instantiator import Instantiator
+
+            self._instantiator = Instantiator(self.directory, self._read_stored_derivation)
+        return self._instantiator
 
     # -- the store ---------------------------------------------------------------------------------------------
 
@@ -431,7 +439,7 @@ class StoreEffects:
         """`builtins.toFile`."""
         contents = text.encode("latin-1")
         kind = ":".join(["text", *sorted(references)]) if references else "text"
-        path = self.directory.make_store_path(kind, f"sha256:{sha256(contents).hexdigest()}", name)
+        path = self.directory.make_store_path(kind, f"sha256:{_sha256(contents).hexdigest()}", name)
         self._texts[path.base] = contents
         self.pending_texts.setdefault(path.base, ("text", contents, references))
         shown = self.directory.show(path)
@@ -509,7 +517,7 @@ class StoreEffects:
         """Writes sources, texts and derivations that the store lacks; registers all at once."""
         if self.read_only:
             return
-        if not (self.pending_sources or self.pending_texts or self.instantiator.pending):
+        if not (self.pending_sources or self.pending_texts or (self._instantiator and self._instantiator.pending)):
             return
         from frazil.instantiate.flush import flush
 
@@ -590,17 +598,27 @@ _NAR_CONTENTS = b"\x08\0\0\0\0\0\0\0contents"
 _NAR_END = b"\x01\0\0\0\0\0\0\0)\0\0\0\0\0\0\0"
 
 
+def _sha256(contents: bytes) -> Any:
+    from hashlib import sha256
+
+    return sha256(contents)
+
+
 def _hash_small(contents: bytes, *, executable: bool) -> Hash:
     """The SHA-256 of a single file's NAR, without the detour of a writer."""
     size = len(contents)
-    state = sha256(_NAR_EXECUTABLE if executable else _NAR_REGULAR)
+    state = _sha256(_NAR_EXECUTABLE if executable else _NAR_REGULAR)
     state.update(_NAR_CONTENTS + size.to_bytes(8, "little"))
     state.update(contents)
     state.update(bytes(-size % 8) + _NAR_END)
+    from frazil.digest import Hash
+
     return Hash("sha256", state.digest())
 
 
 def _hash_text(contents: bytes, method: str) -> Hash:
+    from frazil.digest import Hash
+
     return _hash_small(contents, executable=False) if method == "nar" else Hash.of("sha256", contents)
 
 

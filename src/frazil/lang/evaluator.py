@@ -516,9 +516,11 @@ def raise_recursion_limit():
 
 def run_with_deep_stack(function):
     """Call it in a thread whose stack holds any depth that max-call-depth allows; errors and results pass through."""
-    import threading
+    import _thread
 
     outcome = []
+    # What `threading` adds (an import of milliseconds) is not needed to wait for one thread.
+    ended = _thread.allocate_lock()
 
     def run():
         gc_was_on = gc.isenabled()
@@ -530,24 +532,25 @@ def run_with_deep_stack(function):
         finally:
             if gc_was_on:
                 keep_from_collector()
+            ended.release()
 
+    ended.acquire()
     outer_recursion_limit = raise_recursion_limit()
-    previous = threading.stack_size()
-    thread = None
+    previous = _thread.stack_size()
+    started = False
     for size in STACK_SIZES:
         try:
-            threading.stack_size(size)
-            thread = threading.Thread(target=run, name="evaluation")
-            thread.start()
+            _thread.stack_size(size)
+            _thread.start_new_thread(run, ())
+            started = True
             break
         except (RuntimeError, ValueError, MemoryError):
-            thread = None
+            pass
         finally:
-            threading.stack_size(previous)
-    if thread is None:
+            _thread.stack_size(previous)
+    if not started:
         run()
-    else:
-        thread.join()
+    ended.acquire()
     sys.setrecursionlimit(outer_recursion_limit)
     result, error = outcome[0]
     if error is not None:

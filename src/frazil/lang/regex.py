@@ -6,7 +6,8 @@ Out: the groups of a whole match, or the pieces of a split. Source of truth: the
 `std::regex_iterator`, which is neither Perl's nor POSIX's: a repetition keeps its first success, an alternative is
 tried on both sides and the longer overall match wins, the first of equal ones.
 
-Two machines do the matching. Patterns for which both rules give what a backtracking matcher finds first go to `re`.
+Two machines do the matching. Patterns for which both rules give what a backtracking matcher finds first go to `re`; so
+do, for whole matches, those that can read no text in two ways (`_deterministic`).
 All others go to a matcher of our own that remembers what it found for each (branch, position), so that its time is
 bounded by pattern size times text length.
 """
@@ -19,6 +20,7 @@ import cython
 
 STATE_LIMIT = 100_000
 NESTING_LIMIT = 1_000
+DETERMINISM_LIMIT = 500
 MEMORY_LIMIT = 1 << 27
 CACHE_LIMIT = 10_000
 UNLIMITED = -1
@@ -96,6 +98,7 @@ class Fragment:
         self.decided = True  # ... and also the wanted match of a search
         self.varies = False  # it can match in ways of different length
         self.atomic = False  # may be quantified in `source` as it stands
+        self.faithful = True  # `source` says the same as the automaton, and repeats nothing that may be empty
 
 
 class Parser:
@@ -152,6 +155,7 @@ class Parser:
         result.loops = max(left.loops, right.loops)
         result.simple = left.simple and right.simple
         result.varies = left.varies or right.varies
+        result.faithful = left.faithful and right.faithful
         exclusive = not result.nullable and left.first.isdisjoint(right.first)
         result.decided = left.decided and right.decided and exclusive
         return result
@@ -177,6 +181,7 @@ class Parser:
             result.simple = result.simple and part.simple
             result.decided = result.decided and part.decided
             result.varies = result.varies or part.varies
+            result.faithful = result.faithful and part.faithful
         end = self.state(EMPTY)
         if result.begin < 0:
             result.begin = end
@@ -269,6 +274,7 @@ class Parser:
         result.loops = body.loops + (1 if unbounded else 0)
         # How often an empty body is entered is counted differently from `re`.
         result.simple = body.simple and not body.nullable
+        result.faithful = body.faithful and not body.nullable
         if mark != "?":
             # Several ways to go through the body would multiply with every repetition.
             result.simple = result.simple and body.decided and not body.varies
@@ -344,7 +350,9 @@ class Parser:
             mark = f"{{{least},{least + extra}}}"
         exact = not unbounded and extra == 0
         result = self.repeated(body, begin, end, mark, unbounded, body.nullable or least <= 0, exact)
-        result.simple = result.simple and least >= 0 and least + extra < 65536
+        expressible = least >= 0 and least + extra < 65536
+        result.simple = result.simple and expressible
+        result.faithful = result.faithful and expressible
         return result
 
     def chain(self, body: Fragment, end, count):
@@ -705,6 +713,52 @@ def _empty_loops(automaton: Automaton) -> set:
     return result
 
 
+def _closure(parser, start):
+    """The matching states reachable from `start` without reading, or None where one can be reached in two ways."""
+    found = []
+    seen = set()
+    waiting = [start]
+    while waiting:
+        here = waiting.pop()
+        if here in seen:
+            return None
+        seen.add(here)
+        code = parser.codes[here]
+        if code == MATCH:
+            found.append(here)
+        elif code != ACCEPT:
+            waiting.append(parser.next[here])
+            if code in BRANCHING:
+                waiting.append(parser.other[here])
+    return found
+
+
+def _deterministic(parser, start) -> bool:
+    """Whether every character of a text decides alone how a match goes on.
+
+    Then there is at most one way to match a whole text, and all rules about which one is wanted agree. Backtracking
+    cannot take long either: whatever it tries instead fails at the next character.
+    """
+    if len(parser.codes) > DETERMINISM_LIMIT:
+        return False
+    waiting = [start]
+    seen = {start}
+    while waiting:
+        found = _closure(parser, waiting.pop())
+        if found is None:
+            return False
+        taken: set = set()
+        for state in found:
+            if not taken.isdisjoint(parser.data[state]):
+                return False
+            taken |= parser.data[state]
+            after = parser.next[state]
+            if after not in seen:
+                seen.add(after)
+                waiting.append(after)
+    return True
+
+
 class Regex:
     """A compiled pattern. `groups`: how many parentheses it has."""
 
@@ -714,12 +768,14 @@ class Regex:
         self.groups = parser.groups
         self.nullable = body.nullable
         backtracks = body.simple and body.stars <= 1 and body.loops <= 4 and parser.groups <= 90
+        if not backtracks and parser.groups <= 90:
+            backtracks = body.faithful and _deterministic(parser, body.begin)
         self._pattern = None
         if backtracks and len(body.source) < 20_000 and "((((((((((((((((((((" not in body.source:
             import re
 
             self._pattern = re.compile(body.source, re.DOTALL)
-        self._search = self._pattern if body.decided else None
+        self._search = self._pattern if body.simple and body.decided and body.stars <= 1 and body.loops <= 4 else None
         self._automaton = Automaton(parser, body.begin)
 
     def match(self, text: str):

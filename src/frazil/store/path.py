@@ -6,12 +6,10 @@ In: names, digests, references. Out: validated `StorePath`s. Source of truth: th
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
-import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from frazil.digest import BASE32_ALPHABET, Hash
 from frazil.store.errors import BadStorePath, BadStorePathName, StoreError
@@ -22,18 +20,22 @@ MAXIMUM_NAME_LENGTH = 211
 DERIVATION_EXTENSION = ".drv"
 DEFAULT_STORE_DIRECTORY = "/nix/store"
 
-_NAME = re.compile(r"(?!\.(?:-|$|\.(?:-|$)))[0-9a-zA-Z+\-._?=]{1,211}")
-_HASH_PART = re.compile(r"[0-9abcdfghijklmnpqrsvwxyz]{32}")
-_ILLEGAL_IN_NAME = re.compile(r"[^0-9a-zA-Z+\-._?=]", re.S)
-_ILLEGAL_IN_HASH = re.compile(r"[^0-9abcdfghijklmnpqrsvwxyz]", re.S)
+_NAME_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._?="
 _PAIRS = tuple(a + b for a in BASE32_ALPHABET for b in BASE32_ALPHABET)
 _PAIR_SHIFTS = tuple(range(150, -1, -10))
 _MASK_160 = (1 << 160) - 1
 
 
+def _is_name(name: str) -> bool:
+    # Stripping stops at the first other character: regular expressions say no more and take milliseconds to import.
+    if not 0 < len(name) <= MAXIMUM_NAME_LENGTH or name.strip(_NAME_CHARACTERS):
+        return False
+    return name[0] != "." or not (name in (".", "..") or name.startswith((".-", "..-")))
+
+
 def check_name(name: str) -> None:
     """Raises BadStorePathName, in Nix's words, for a name that no store path may have."""
-    if _NAME.fullmatch(name):
+    if _is_name(name):
         return
     if not name:
         raise BadStorePathName("name must not be empty")
@@ -46,7 +48,7 @@ def check_name(name: str) -> None:
             raise BadStorePathName(
                 f"name '{name}' is not valid: first dash-separated component must not be '{component}'"
             )
-    illegal = _ILLEGAL_IN_NAME.search(name)
+    illegal = name.lstrip(_NAME_CHARACTERS)
     raise BadStorePathName(f"name '{name}' contains illegal character '{illegal[0] if illegal else name[0]}'")
 
 
@@ -62,14 +64,14 @@ class StorePath(_Fields):
 
     def __new__(cls, hash_part: str, name: str) -> StorePath:
         base = f"{hash_part}-{name}"
-        if not _HASH_PART.fullmatch(hash_part):
+        if len(hash_part) != HASH_LENGTH or hash_part.strip(BASE32_ALPHABET):
             if len(hash_part) != HASH_LENGTH:
                 raise BadStorePath(f"'{base}' can't name a store path because the hash part is not followed by a '-'")
-            illegal = _ILLEGAL_IN_HASH.search(hash_part)
+            illegal = hash_part.lstrip(BASE32_ALPHABET)
             raise BadStorePath(
                 f"store path '{base}' contains illegal base-32 character '{illegal[0] if illegal else ''}'"
             )
-        if not _NAME.fullmatch(name):
+        if not _is_name(name):
             try:
                 check_name(name)
             except BadStorePathName as error:
@@ -104,6 +106,12 @@ class StorePath(_Fields):
         return self[1][: -len(DERIVATION_EXTENSION)]
 
 
+def _sha256(data: bytes) -> Any:
+    import hashlib
+
+    return hashlib.sha256(data)
+
+
 def fold_digest(digest: bytes) -> str:
     """The hash part for a SHA-256: folded to 160 bits, in base 32."""
     number = int.from_bytes(digest, "little")
@@ -119,15 +127,15 @@ def output_path_name(derivation_name: str, output: str) -> str:
 @lru_cache(maxsize=256)
 def placeholder(output: str) -> str:
     """What stands for an output's path inside its own derivation (`builtins.placeholder`)."""
-    digest = hashlib.sha256(b"nix-output:" + output.encode("latin-1", "backslashreplace")).digest()
+    digest: bytes = _sha256(b"nix-output:" + output.encode("latin-1", "backslashreplace")).digest()
     return "/" + Hash("sha256", digest).base32
 
 
 def _unknown_output_digest(derivation: StorePath, output: str) -> bytes:
     name = output_path_name(derivation.derivation_name, output)
-    return hashlib.sha256(
-        f"nix-upstream-output:{derivation.hash_part}:{name}".encode("latin-1", "backslashreplace")
-    ).digest()
+    text = f"nix-upstream-output:{derivation.hash_part}:{name}"
+    digest: bytes = _sha256(text.encode("latin-1", "backslashreplace")).digest()
+    return digest
 
 
 def unknown_output_placeholder(derivation: StorePath, output: str, *further: str) -> str:
@@ -138,7 +146,7 @@ def unknown_output_placeholder(derivation: StorePath, output: str, *further: str
     digest = _unknown_output_digest(derivation, output)
     for name in further:
         text = f"nix-computed-output:{fold_digest(digest)}:{name}"
-        digest = hashlib.sha256(text.encode("latin-1", "backslashreplace")).digest()
+        digest = _sha256(text.encode("latin-1", "backslashreplace")).digest()
     return "/" + Hash("sha256", digest).base32
 
 
@@ -217,7 +225,7 @@ class StoreDirectory:
     def make_store_path(self, kind: str, digest: str, name: str) -> StorePath:
         """`digest` as `sha256:HEX`. The root of all others."""
         text = f"{kind}:{digest}{self._middle}{name}"
-        return StorePath(fold_digest(hashlib.sha256(text.encode("utf-8", "backslashreplace")).digest()), name)
+        return StorePath(fold_digest(_sha256(text.encode("utf-8", "backslashreplace")).digest()), name)
 
     def _kind_with_references(self, kind: str, references: References) -> str:
         parts = [kind, *(self.show(path) for path in sorted(references.others))]
@@ -255,7 +263,7 @@ class StoreDirectory:
             )
         prefix = {"flat": "", "nar": "r:", "git": "git:"}[method]
         text = f"fixed:out:{prefix}{content_hash.algorithm}:{content_hash.base16}:"
-        digest = hashlib.sha256(text.encode("ascii")).hexdigest()
+        digest = _sha256(text.encode("ascii")).hexdigest()
         return self.make_store_path("output:out", f"sha256:{digest}", name)
 
     def make_output_path(self, output: str, digest: str, derivation_name: str) -> StorePath:
