@@ -192,6 +192,11 @@ def verify(context: Context, arguments: Arguments) -> int:
     """Exit status: 1 corrupt, 2 untrusted, 4 failed, added up."""
     from frazil.store.nar import hash_path
 
+    if arguments.flag("check-contents"):
+        from frazil.cli.legacy_store import verify as verify_store
+
+        return verify_store(context, arguments)
+
     corrupted = untrusted = failed = False
     for path in store_paths(context, arguments):
         shown = context.store.show(path)
@@ -260,6 +265,7 @@ ADDING = (
     Option("--hash-algo --algo", "The hash algorithm.", "hash-algo", key="algo"),
 )
 SKIP = (
+    Option("--check-contents", "Check the whole store: its database against its files, and every path's contents."),
     Option("--no-contents", "Do not check contents."),
     Option("--no-trust", "Do not check signatures."),
     Option("--sigs-needed -n", "Ask for signatures by *n* keys.", "n"),
