@@ -9,9 +9,9 @@ let
     _internalBase = base;
     _internalTree = tree;
     _noEval = throw ''
-      lib.fileset: Directly evaluating a file set is not supported.
-        To turn it into a usable source, use `lib.fileset.toSource`.
-        To pretty-print the contents, use `lib.fileset.trace` or `lib.fileset.traceVal`.'';
+      lib.fileset: a file set was used where an ordinary value is needed; it has none.
+        For a folder in the store, pass it to `lib.fileset.toSource`;
+        to see what it holds, pass it to `lib.fileset.trace` or `lib.fileset.traceVal`.'';
   };
   emptySet = make null null;
   type = path: lib.filesystem.pathType path;
@@ -27,14 +27,14 @@ let
     else if !isPath value then
       if lib.isStringLike value then
         throw ''
-          lib.fileset.${what} ("${toString value}") is a string-like value, but it should be a file set or a path instead.
-              Paths represented as strings are not supported by `lib.fileset`, use `lib.sources` or derivations instead.''
+          lib.fileset.${what}: wanted a file set or a path, got the string "${toString value}".
+              Write the path without quotes; for files that only a string names, see `lib.sources`.''
       else
-        throw "lib.fileset.${what} is of type ${builtins.typeOf value}, but it should be a file set or a path instead."
+        throw "lib.fileset.${what}: wanted a file set or a path, got a value of type ${builtins.typeOf value}."
     else if !builtins.pathExists value then
       throw ''
-        lib.fileset.${what} (${toString value}) is a path that does not exist.
-            To create a file set from a path that may not exist, use `lib.fileset.maybeMissing`.''
+        lib.fileset.${what}: there is nothing at ${toString value}.
+            If that is fine, wrap the path in `lib.fileset.maybeMissing`.''
     else
       singleton value;
   singleton = path: if type path == "directory" then make path "all" else make (dirOf path) { ${baseNameOf path} = "all"; };
@@ -104,7 +104,7 @@ let
           "all";
     in
     if !isPath root then
-      throw "lib.fileset.fromSource: The source origin of the argument is of type ${builtins.typeOf root}, but it should be a path instead."
+      throw "lib.fileset.fromSource: the source was made from a value of type ${builtins.typeOf root}; only sources made from a path can be converted."
     else if type root == "directory" then
       make root (go root "directory")
     else
@@ -165,14 +165,14 @@ in
 rec {
   empty = emptySet;
   isFileset = value: value._type or "" == "fileset" || isPath value;
-  maybeMissing = path: if !isPath path then throw "lib.fileset.maybeMissing: Argument is of type ${builtins.typeOf path}, but it should be a path instead." else if builtins.pathExists path then singleton path else emptySet;
+  maybeMissing = path: if !isPath path then throw "lib.fileset.maybeMissing: wanted a path, got a value of type ${builtins.typeOf path}." else if builtins.pathExists path then singleton path else emptySet;
   union = binary (
     a: b: if a._internalBase == null then b else if b._internalBase == null then a else combine unionTree a b
   ) "union";
   unions =
     list:
     if !builtins.isList list then
-      throw "lib.fileset.unions: Argument is of type ${builtins.typeOf list}, but it should be a list instead."
+      throw "lib.fileset.unions: wanted a list of file sets, got a value of type ${builtins.typeOf list}."
     else
       lib.foldl' union emptySet (lib.imap0 (i: x: coerce "unions: Element ${toString i}" x) list);
   intersection = binary (
@@ -198,9 +198,9 @@ rec {
           null;
     in
     if !lib.isFunction predicate then
-      throw "lib.fileset.fileFilter: First argument is of type ${builtins.typeOf predicate}, but it should be a function instead."
+      throw "lib.fileset.fileFilter: wanted a function of a file first, got a value of type ${builtins.typeOf predicate}."
     else if !isPath path then
-      throw "lib.fileset.fileFilter: Second argument is of type ${builtins.typeOf path}, but it should be a path instead."
+      throw "lib.fileset.fileFilter: wanted a path second, got a value of type ${builtins.typeOf path}."
     else if type path == "directory" then
       make path (go path "directory")
     else
@@ -224,22 +224,22 @@ rec {
     if !isPath root then
       if lib.isStringLike root then
         throw ''
-          lib.fileset.toSource: `root` (${toString root}) is a string-like value, but it should be a path instead.
-              Paths in strings are not supported by `lib.fileset`, use `lib.sources` or derivations instead.''
+          lib.fileset.toSource: `root` must be a path, but is the string "${toString root}".
+              Write it without quotes; for a folder that only a string names, see `lib.sources`.''
       else
-        throw "lib.fileset.toSource: `root` is of type ${builtins.typeOf root}, but it should be a path instead."
+        throw "lib.fileset.toSource: `root` must be a path, but is of type ${builtins.typeOf root}."
     else if !builtins.pathExists root then
-      throw "lib.fileset.toSource: `root` (${toString root}) is a path that does not exist."
+      throw "lib.fileset.toSource: there is nothing at `root`, which is ${toString root}."
     else if type root != "directory" then
       throw ''
-        lib.fileset.toSource: `root` (${toString root}) is a file, but it should be a directory instead. Potential solutions:
-            - If you want to import the file into the store _without_ a containing directory, use string interpolation or `builtins.path` instead of this function.
-            - If you want to import the file into the store _with_ a containing directory, set `root` to the containing directory, such as ${toString (dirOf root)}, and set `fileset` to the file path.''
+        lib.fileset.toSource: `root` must be a folder, but ${toString root} is a single file. You can
+            - have the file in a folder of the store: `root = ${toString (dirOf root)};` with the file as `fileset`;
+            - have the file by itself: no need for file sets, interpolate its path or call `builtins.path`.''
     else if set._internalBase != null && !isEmptyTree set._internalTree && !isAbove root set._internalBase then
       throw ''
-        lib.fileset.toSource: `fileset` could contain files in ${toString set._internalBase}, which is not under the `root` (${toString root}). Potential solutions:
-            - Set `root` to ${toString set._internalBase} or any directory higher up. This changes the layout of the resulting store path.
-            - Set `fileset` to a file set that cannot contain files outside the `root` (${toString root}). This could change the files included in the result.''
+        lib.fileset.toSource: files of `fileset` may lie in ${toString set._internalBase}, outside of the `root`, ${toString root}. You can
+            - move `root` up to ${toString set._internalBase} or above: paths inside the result get longer;
+            - take from `fileset` what is not below `root`: the result may lack those files.''
     else
       lib.sources.cleanSourceWith {
         name = "source";
@@ -263,7 +263,7 @@ rec {
             shallow = true;
           }
         else
-          throw "lib.fileset.gitTracked: Expected the argument (${toString path}) to point to a local working tree of a Git repository, but it's not.";
+          throw "lib.fileset.gitTracked: ${toString path} has no `.git`: only the top of a Git working tree will do.";
       go =
         here: copy:
         mapAttrs (

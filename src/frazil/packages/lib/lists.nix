@@ -45,8 +45,8 @@ rec {
       go = n: if n == -1 then nul else op (go (n - 1)) (elemAt list n);
     in
     go (length list - 1);
-  imap0 = f: list: genList (n: f n (elemAt list n)) (length list);
-  imap1 = f: list: genList (n: f (n + 1) (elemAt list n)) (length list);
+  imap0 = f: xs: genList (at: f at (elemAt xs at)) (length xs);
+  imap1 = f: imap0 (at: f (at + 1));
   ifilter0 =
     predicate: input:
     map (index: elemAt input index) (
@@ -86,13 +86,13 @@ rec {
     let
       index = findFirstIndex predicate null list;
     in
-    if index == null then default else elemAt list index;
+    if index != null then elemAt list index else default;
   flatten = x: if builtins.isList x then builtins.concatMap flatten x else [ x ];
   count = predicate: foldl' (n: x: if predicate x then n + 1 else n) 0;
   optional = condition: x: if condition then [ x ] else [ ];
   optionals = condition: xs: if condition then xs else [ ];
   toList = x: if builtins.isList x then x else [ x ];
-  range = first: last: if first > last then [ ] else genList (n: first + n) (last - first + 1);
+  range = low: high: genList (builtins.add low) (lib.max 0 (high - low + 1));
   replicate = n: x: genList (_: x) n;
   groupBy' =
     op: nul: predicate: list:
@@ -100,7 +100,12 @@ rec {
   zipListsWith =
     f: a: b:
     genList (n: f (elemAt a n) (elemAt b n)) (min (length a) (length b));
-  zipLists = zipListsWith (fst: snd: { inherit fst snd; });
+  zipLists = zipListsWith (
+    one: other: {
+      fst = one;
+      snd = other;
+    }
+  );
   reverseList =
     xs:
     let
@@ -197,28 +202,21 @@ rec {
     );
   take = count: sublist 0 count;
   takeEnd = n: xs: drop (lib.max 0 (length xs - n)) xs;
-  drop = count: list: sublist count (length list) list;
+  drop = n: xs: sublist n (length xs) xs;
   dropEnd = n: xs: take (lib.max 0 (length xs - n)) xs;
   sublist =
     start: count: list:
     let
       len = length list;
     in
-    genList (n: elemAt list (n + start)) (
-      if start >= len then
-        0
-      else if start + count > len then
-        len - start
-      else
-        count
-    );
+    genList (at: elemAt list (start + at)) (if start < len then min count (len - start) else 0);
   hasPrefix = prefix: list: take (length prefix) list == prefix;
   removePrefix =
     prefix: list:
     if hasPrefix prefix list then
       drop (length prefix) list
     else
-      throw "lib.lists.removePrefix: First argument is not a list prefix of the second argument";
+      throw "lib.lists.removePrefix: the list does not begin with the elements to remove";
   commonPrefix =
     a: b:
     let
@@ -228,11 +226,11 @@ rec {
     take firstMismatch a;
   last =
     list:
-    assert lib.assertMsg (list != [ ]) "lists.last: list must not be empty!";
+    assert lib.assertMsg (list != [ ]) "lists.last: an empty list has no last element";
     elemAt list (length list - 1);
   init =
     list:
-    assert lib.assertMsg (list != [ ]) "lists.init: list must not be empty!";
+    assert lib.assertMsg (list != [ ]) "lists.init: an empty list has no last element to leave out";
     genList (elemAt list) (length list - 1);
   crossLists = f: foldl (fs: args: builtins.concatMap (f: map f args) fs) [ f ];
   unique = foldl' (found: x: if builtins.elem x found then found else found ++ [ x ]) [ ];
@@ -244,6 +242,6 @@ rec {
   mutuallyExclusive = a: b: length a == 0 || !(builtins.any (x: builtins.elem x a) b);
   replaceElemAt =
     list: index: value:
-    assert lib.assertMsg (0 <= index && index < length list) "'lists.replaceElemAt' called with index ${toString index} on a list of size ${toString (length list)}";
+    assert lib.assertMsg (0 <= index && index < length list) "lists.replaceElemAt: there is no element ${toString index} (from 0) in a list of ${toString (length list)}";
     genList (i: if i == index then value else elemAt list i) (length list);
 }

@@ -5,6 +5,7 @@ let
     addErrorContext
     attrNames
     concatMap
+    elem
     head
     isAttrs
     isFunction
@@ -24,6 +25,7 @@ let
     unknownModule
     ;
   inherit (lib.options) showDefs;
+  renamed = from: to: "The option `${showOption from}' is now called `${showOption to}'.";
   reserved = [
     "_class"
     "_file"
@@ -56,24 +58,24 @@ rec {
             args = mkOption {
               type = types.lazyAttrsOf types.raw // { name = "lazyAttrsOf"; };
               internal = prefix != [ ];
-              description = "Additional arguments passed to each module in addition to ones like `lib`, `config`, and `pkgs`, `modulesPath`.";
+              description = "What every module function may name among its parameters, besides `config`, `options`, `lib` and the special arguments.";
             };
             check = mkOption {
               type = types.bool;
               internal = true;
               default = check;
-              description = "Whether to check whether all option definitions have matching declarations.";
+              description = "If true, defining what no module declares is an error.";
             };
             freeformType = mkOption {
               type = types.nullOr types.optionType;
               internal = true;
               default = null;
-              description = "If set, merge all definitions that don't have an associated option together using this type.";
+              description = "The type by which definitions without a declaration are merged; null: there may be none.";
             };
             specialArgs = mkOption {
               readOnly = true;
               internal = true;
-              description = "Externally provided module arguments that can't be modified from within a configuration.";
+              description = "Arguments given by the caller of the evaluation; modules can use but not change them.";
             };
           };
           config._module = {
@@ -118,7 +120,7 @@ rec {
           let
             first = head undeclared;
             path = prefix ++ first.prefix;
-            text = "The option `${showOption path}' does not exist. Definition values:${showDefs [ first ]}";
+            text = "`${showOption path}' does not exist: no module declares such an option. It is defined:${showDefs [ first ]}";
             near = builtins.filter (name: lib.strings.levenshteinAtMost 3 name (lib.last first.prefix)) (
               attrNames (lib.attrByPath (lib.init first.prefix) { } (removeAttrs declared [ "_module" ]))
             );
@@ -177,16 +179,16 @@ rec {
           loaded = if builtins.isPath module || builtins.isString module || (isAttrs module && module ? outPath && !(module ? options) && !(module ? config) && !(module ? imports)) then
               unifyModuleSyntax (toString module) (toString module) (applyModuleArgsIfFunction (toString module) (import module) args)
             else if isAttrs module && module._type or "module" != "module" && !(builtins.elem (module._type or "") [ "if" "merge" "override" "order" ]) then
-              throw "Could not load a value as a module, because it is of type ${builtins.toJSON module._type}, in file ${toString file}.${lib.optionalString (module._type == "option") " Options must be put under the `options` attribute."}${lib.optionalString (module._type == "configuration") " If you do intend to import this configuration, please only import the modules that make up the configuration. You may have to create a `let` binding, file or attribute to give yourself access to the relevant modules.\nWhile loading a configuration into the module system is a very sensible idea, it can not be done cleanly in practice."}"
+              throw "No module: a value whose `_type` is ${builtins.toJSON module._type}, imported by ${toString file}.${lib.optionalString (module._type == "option") " An option belongs below the module's `options`."}${lib.optionalString (module._type == "configuration") " This is the result of an evaluation: import the modules it was made from, not the result."}"
             else if builtins.isList module then
               unifyModuleSyntax file key { _file = file; imports = map (inner: { _file = file; imports = [ inner ]; }) module; }
             else if isAttrs module || isFunction module || module ? __functor then
               unifyModuleSyntax file key (applyModuleArgsIfFunction key module args)
             else
-              throw "Expected a module, but found a value of type ${builtins.typeOf module}, while trying to load a module into ${toString file}.";
+              throw "No module: a value of type ${builtins.typeOf module}, imported by ${toString file}. A module is a path, a function or a set of attributes.";
         in
         if class != null && loaded._class != null && loaded._class != class then
-          throw "The module `${loaded._file}` (class: ${builtins.toJSON loaded._class}) cannot be imported into a module evaluation that expects class ${builtins.toJSON class}.\n\nhelp: Ideally, there would be a module that is compatible with both."
+          throw "`${loaded._file}` is a module for configurations of class ${builtins.toJSON loaded._class}; this one is of class ${builtins.toJSON class}."
         else
           loaded;
       tree =
@@ -214,7 +216,7 @@ rec {
         if builtins.isString d && builtins.substring 0 1 d != "/" then
           toString modulesPath + "/" + d
         else if isAttrs d then
-          d.key or (throw "Module `${file}` contains a disabledModules item that is an attribute set, presumably a module, that does not have a `key` attribute. Without that, the module system can't know which module it should disable.")
+          d.key or (throw "`disabledModules` in `${file}` lists a set of attributes without a `key`, so which module it stands for is unknown. Give its path, or give the module a `key`.")
         else
           toString d;
       roots = tree unknownModule "" initial;
@@ -237,41 +239,36 @@ rec {
       addMeta =
         config: if m ? meta then mkMerge [ config { meta = m.meta; } ] else config;
       bad = removeAttrs m reserved;
+      # Of both forms of a module, the short one and that with `config` and `options`.
+      common = {
+        _file = toString m._file or file;
+        key = toString m.key or key;
+        _class = m._class or null;
+        freeformType = m.freeformType or null;
+        disabledModules = m.disabledModules or [ ];
+      };
     in
     if m ? config || m ? options then
       if bad != { } then
-        throw "Module `${key}' has an unsupported attribute `${head (attrNames bad)}'. This is caused by introducing a top-level `config' or `options' attribute. Add configuration attributes immediately on the top level instead, or move all of them (namely: ${toString (attrNames bad)}) into the explicit `config' attribute."
+        throw "Module `${key}' has `config' or `options' and beside them ${lib.concatMapStringsSep ", " (name: "`${name}'") (attrNames bad)}. With those two, a module's definitions all go inside of `config'."
       else
-        {
-          _file = toString m._file or file;
-          _class = m._class or null;
-          key = toString m.key or key;
-          disabledModules = m.disabledModules or [ ];
+        common
+        // {
           imports = m.imports or [ ];
           options = m.options or { };
           config = addMeta (m.config or { });
-          freeformType = m.freeformType or null;
         }
     else if !isAttrs m then
-      throw "module ${file} (${key}) does not look like a module."
+      throw "${file} (${key}) yields a value of type ${builtins.typeOf m}, which is no module."
     else
-      {
-        _file = toString m._file or file;
-        _class = m._class or null;
-        key = toString m.key or key;
-        disabledModules = m.disabledModules or [ ];
-        imports = m.require or [ ] ++ m.imports or [ ];
-        options = { };
-        config = removeAttrs m [
-          "_class"
-          "_file"
-          "key"
-          "disabledModules"
+      common
+      // {
+        imports = concatMap (name: m.${name} or [ ]) [
           "require"
           "imports"
-          "freeformType"
         ];
-        freeformType = m.freeformType or null;
+        options = { };
+        config = removeAttrs m ([ "require" ] ++ builtins.filter (name: !(elem name [ "options" "config" "meta" ])) reserved);
       };
 
   # A module function gets what it names; what is not special comes from `_module.args`, on demand.
@@ -282,7 +279,7 @@ rec {
         others = args.options._module.args.value;
         named = mapAttrs (
           name: _:
-          addErrorContext "while evaluating the module argument `${name}' in \"${key}\":" (args.${name} or others.${name})
+          addErrorContext "while getting the argument `${name}' for the module ${key}:" (args.${name} or others.${name})
         ) (lib.functionArgs f);
       in
       f (args // named)
@@ -293,9 +290,16 @@ rec {
   mergeModules = prefix: modules: mergeModules' prefix modules;
   mergeModules' =
     prefix: modules:
-    mergeTree prefix
-      (map (m: { inherit (m) _file options; }) modules)
-      (concatMap (m: map (config: { file = m._file; inherit config; }) (pushDownProperties m.config)) modules);
+    let
+      declarations = map (builtins.intersectAttrs { _file = null; options = null; }) modules;
+      definitionsOf =
+        { _file, config, ... }:
+        map (part: {
+          file = _file;
+          config = part;
+        }) (pushDownProperties config);
+    in
+    mergeTree prefix declarations (concatMap definitionsOf modules);
 
   # `declarations`: [{ _file, options }]; `definitions`: [{ file, config }], properties pushed down.
   mergeTree =
@@ -314,7 +318,7 @@ rec {
         if isAttrs d.config && !(d.config ? _type && d.config._type == "configuration") then
           d
         else
-          throw "You're trying to define a value of type `${builtins.typeOf d.config}'\nrather than an attribute set for the option\n`${showOption prefix}'!\n\nThis usually happens if `${showOption prefix}' has option\ndefinitions inside that are not matched. Please check how to properly define\nthis option by e.g. referring to `man 5 configuration.nix'!";
+          throw "`${showOption prefix}' holds options, so its definition must be a set of attributes; `${d.file}' gives it a value of type `${builtins.typeOf d.config}'.";
       definedByName = zipAttrsWith (_: values: values) (
         map (
           d:
@@ -329,9 +333,10 @@ rec {
         let
           loc = prefix ++ [ name ];
           defs = definedByName.${name} or [ ];
-          optionDecls = builtins.filter (d: isOption d.options) decls;
+          sorted = builtins.partition (d: isOption d.options) decls;
+          optionDecls = sorted.right;
         in
-        if length optionDecls == length decls then
+        if sorted.wrong == [ ] then
           {
             matched = evalOptionValue loc (mergeOptionDecls loc decls) defs;
             unmatched = [ ];
@@ -339,7 +344,7 @@ rec {
         else if optionDecls != [ ] then
           let
             option = head optionDecls;
-            others = builtins.filter (d: !isOption d.options) decls;
+            others = sorted.wrong;
           in
           # A set of options may extend the submodule that an option of this name holds.
           if builtins.all (d: d.options.type.getSubModules or null != null) optionDecls then
@@ -356,7 +361,7 @@ rec {
               unmatched = [ ];
             }
           else
-            throw "The option `${showOption loc}' in module `${option._file}' would be a parent of the following options, but its type `${option.options.type.description or "<no description>"}' does not support nested options.\n${lib.concatMapStringsSep "\n" (d: "- option(s) with prefix `${showOption (loc ++ [ (head (attrNames d.options)) ])}' in module `${d._file}'") others}"
+            throw "The option `${showOption loc}' in module `${option._file}' cannot have options inside, as its type is `${option.options.type.description or "<no description>"}'. They are declared:\n${lib.concatMapStringsSep "\n" (d: "- at `${showOption (loc ++ [ (head (attrNames d.options)) ])}' by `${d._file}'") others}"
         else
           mergeTree loc decls (
             concatMap (d: map (config: { inherit (d) file; inherit config; }) (pushDownProperties d.value)) defs
@@ -400,7 +405,7 @@ rec {
           conflict = both "default" || both "example" || both "description" || both "apply" || (both "type" && typeResult == null);
         in
         if result.declarations != [ ] && conflict then
-          throw "The option `${showOption loc}' in `${decl._file}' is already declared in ${showFiles result.declarations}."
+          throw "`${decl._file}' declares the option `${showOption loc}', which is already declared by ${showFiles result.declarations}."
         else
           result
           // opt
@@ -435,18 +440,18 @@ rec {
             separate = builtins.filter (d: d.value._type or null != "override" || d.value.priority != 1500) withDefault;
           in
           if length separate > 1 then
-            throw "The option `${showOption loc}' is read-only, but it's set multiple times. Definition values:${showDefs separate}"
+            throw "`${showOption loc}' is read-only: it may be defined once, but is by ${toString (length separate)}:${showDefs separate}"
           else
             mergeDefinitions loc type withDefault
         else
           mergeDefinitions loc type withDefault;
-      value = if opt ? apply then opt.apply result.mergedValue else result.mergedValue;
-      deprecation = lib.warnIf (type.deprecationMessage or null != null) "The type `types.${type.name}' of option `${showOption loc}' defined in ${showFiles opt.declarations} is deprecated. ${type.deprecationMessage or ""}";
+      final = (opt.apply or lib.id) result.mergedValue;
+      deprecation = lib.warnIf (type.deprecationMessage or null != null) "`${showOption loc}', declared by ${showFiles opt.declarations}, has the deprecated type `types.${type.name}'. ${type.deprecationMessage or ""}";
     in
     deprecation opt
     // {
       inherit loc type;
-      value = addErrorContext "while evaluating the option `${showOption loc}':" value;
+      value = addErrorContext "in the value of the option `${showOption loc}':" final;
       inherit (result) isDefined;
       definitions = map (def: def.value) result.defs;
       definitionsWithLocations = result.defs;
@@ -463,7 +468,7 @@ rec {
         map (value: {
           inherit (def) file;
           inherit value;
-        }) (addErrorContext "while evaluating definitions from `${def.file}':" (dischargeProperties def.value))
+        }) (addErrorContext "in a definition by `${def.file}':" (dischargeProperties def.value))
       ) defs;
       filtered = filterOverrides' discharged;
       sorted = if builtins.any (def: def.value._type or "" == "order") filtered.values then sortProperties filtered.values else filtered.values;
@@ -479,10 +484,10 @@ rec {
           if wrong == [ ] then
             type.merge loc sorted
           else
-            throw "A definition for option `${showOption loc}' is not of type `${type.description}'. Definition values:${showDefs wrong}"
+            throw "What `${showOption loc}' is defined as is not of type `${type.description}':${showDefs wrong}"
         else
-          throw "The option `${showOption loc}' was accessed but has no value defined. Try setting the option.";
-      optionalValue = if isDefined then { value = mergedValue; } else { };
+          throw "`${showOption loc}' is needed but has no value defined: no module sets it, and it has no default.";
+      optionalValue = optionalAttrs isDefined { value = mergedValue; };
       highest = highestPrio;
     };
 
@@ -502,21 +507,33 @@ rec {
       concatMap dischargeProperties def.contents
     else if def._type or "" == "if" then
       if builtins.isBool def.condition then
-        if def.condition then dischargeProperties def.content else [ ]
+        optionals def.condition (dischargeProperties def.content)
       else
-        throw "‘mkIf’ called with a non-Boolean condition"
+        throw "mkIf: the condition must be true or false, but is of type ${builtins.typeOf def.condition}"
     else
       [ def ];
-  filterOverrides = defs: (filterOverrides' defs).values;
+  filterOverrides = all: let strongest = filterOverrides' all; in strongest.values;
   filterOverrides' =
     defs:
     let
-      priority = def: if def.value._type or "" == "override" then def.value.priority else defaultOverridePriority;
-      highestPrio = lib.foldl' (best: def: lib.min best (priority def)) 9999 defs;
-      strip = def: if def.value._type or "" == "override" then def // { value = def.value.content; } else def;
+      # The definitions by priority, out of their `mkOverride`.
+      ranked = map (
+        { value, ... }@def:
+        if value._type or "" != "override" then
+          {
+            rank = defaultOverridePriority;
+            bare = def;
+          }
+        else
+          {
+            rank = value.priority;
+            bare = def // { value = value.content; };
+          }
+      ) defs;
+      highestPrio = lib.foldl' (best: { rank, ... }: lib.min best rank) 9999 ranked;
     in
     {
-      values = concatMap (def: if priority def == highestPrio then [ (strip def) ] else [ ]) defs;
+      values = concatMap ({ rank, bare }: optional (rank == highestPrio) bare) ranked;
       inherit highestPrio;
     };
   sortProperties =
@@ -525,11 +542,7 @@ rec {
       prepared = map (
         def:
         if def.value._type or "" == "order" then
-          def
-          // {
-            value = def.value.content;
-            inherit (def.value) priority;
-          }
+          def // { inherit (def.value) priority; value = def.value.content; }
         else
           def
       ) defs;
@@ -542,7 +555,7 @@ rec {
     _type = "if";
     inherit condition content;
   };
-  mkAssert = assertion: message: content: mkIf (if assertion then true else throw "\nFailed assertion: ${message}") content;
+  mkAssert = assertion: message: content: mkIf (if assertion then true else throw "An assertion does not hold: ${message}") content;
   mkMerge = contents: {
     _type = "merge";
     inherit contents;
@@ -576,7 +589,12 @@ rec {
     in
     mkAliasIfDef option (wrap (mkMerge (map (mkOverride priority) option.definitions)));
   mkAliasIfDef = option: mkIf (isOption option && option.isDefined);
-  mkDerivedConfig = opt: f: mkOverride (opt.highestPrio or defaultOverridePriority) (f opt.value);
+  mkDerivedConfig =
+    source: derive:
+    let
+      priority = source.highestPrio or defaultOverridePriority;
+    in
+    mkOverride priority (derive source.value);
 
   # Modules about options that moved.
   mkRemovedOptionModule =
@@ -585,7 +603,7 @@ rec {
     {
       options = lib.setAttrByPath path (mkOption {
         visible = false;
-        apply = _: throw "The option `${showOption path}' can no longer be used since it's been removed. ${replacement}";
+        apply = _: throw "`${showOption path}' was removed and has no value any more. ${replacement}";
       });
       config = optionalAttrs (options ? assertions) {
         assertions =
@@ -595,18 +613,21 @@ rec {
           [
             {
               assertion = !opt.isDefined;
-              message = "The option definition `${showOption path}' in ${showFiles opt.files} no longer has any effect; please remove it.\n${replacement}";
+              message = "`${showOption path}', set by ${showFiles opt.files}, was removed: setting it does nothing.\n${replacement}";
             }
           ];
       };
     };
   mkRenamedOptionModule =
     from: to:
+    let
+      announce = builtins.trace (renamed from to);
+    in
     doRename {
       inherit from to;
       visible = false;
       warn = true;
-      use = builtins.trace "Obsolete option `${showOption from}' is used. It was renamed to `${showOption to}'.";
+      use = announce;
     };
   mkRenamedOptionModuleWith =
     { from, to, sinceRelease }:
@@ -614,7 +635,7 @@ rec {
       inherit from to;
       visible = false;
       warn = lib.trivial.oldestSupportedReleaseIsAtLeast sinceRelease;
-      use = lib.warnIf (lib.trivial.oldestSupportedReleaseIsAtLeast sinceRelease) "Obsolete option `${showOption from}' is used. It was renamed to `${showOption to}'.";
+      use = lib.warnIf (lib.trivial.oldestSupportedReleaseIsAtLeast sinceRelease) (renamed from to);
     };
   mkChangedOptionModule =
     from: to: change:
@@ -641,7 +662,8 @@ rec {
       warn = false;
       use = lib.id;
     };
-  mkAliasOptionModuleMD = mkAliasOptionModule;
+  # From when descriptions were not Markdown yet.
+  mkAliasOptionModuleMD = from: to: mkAliasOptionModule from to;
   doRename =
     {
       from,
@@ -655,21 +677,21 @@ rec {
     { config, options, ... }:
     let
       fromOpt = lib.getAttrFromPath from options;
-      toOf = lib.attrByPath to (abort "Renaming error: option `${showOption to}' does not exist.");
+      toOf = lib.attrByPath to (abort "`${showOption from}' stands for `${showOption to}', but no module declares that.");
       toType = (lib.attrByPath to { } options).type or (types.submodule { });
     in
     {
       options = lib.setAttrByPath from (
         mkOption {
           inherit visible;
-          description = "Alias of {option}`${showOption to}`.";
+          description = "Another name of {option}`${showOption to}`.";
           apply = _: use (toOf config);
         }
         // optionalAttrs (toType != null) { type = toType; }
       );
       config = mkIf condition (mkMerge [
         (optionalAttrs (options ? warnings) {
-          warnings = optional (warn && fromOpt.isDefined) "The option `${showOption from}' defined in ${showFiles fromOpt.files} has been renamed to `${showOption to}'.";
+          warnings = optional (warn && fromOpt.isDefined) "${renamed from to} It is set by ${showFiles fromOpt.files}.";
         })
         (if withPriority then mkAliasAndWrapDefsWithPriority (lib.setAttrByPath to) fromOpt else mkAliasAndWrapDefinitions (lib.setAttrByPath to) fromOpt)
       ]);
@@ -679,16 +701,18 @@ rec {
   mapDefinitionValue =
     f: def:
     let
-      type = def._type or "";
+      inside = mapDefinitionValue f;
+      single = field: { ${field} = inside def.${field}; };
+      changes = {
+        merge.contents = map inside def.contents;
+        "if" = single "content";
+        override = single "content";
+        order = single "content";
+        definition = single "value";
+      };
+      kind = def._type or "";
     in
-    if type == "merge" then
-      def // { contents = map (mapDefinitionValue f) def.contents; }
-    else if type == "if" || type == "override" || type == "order" then
-      def // { content = mapDefinitionValue f def.content; }
-    else if type == "definition" then
-      def // { value = mapDefinitionValue f def.value; }
-    else
-      f def;
+    if changes ? ${kind} then def // changes.${kind} else f def;
   importApply = path: arguments: setDefaultModuleLocation path (import path arguments);
   importJSON = file: {
     _file = file;

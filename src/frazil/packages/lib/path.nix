@@ -4,13 +4,13 @@ let
   subpathError =
     value:
     if !builtins.isString value then
-      "The given value is of type ${builtins.typeOf value}, but a string was expected"
+      "it is no string, but of type ${builtins.typeOf value}"
     else if value == "" then
-      "The given string is empty"
+      "it is empty"
     else if builtins.substring 0 1 value == "/" then
-      "The given string \"${value}\" starts with a `/`, representing an absolute path"
+      "\"${value}\" is absolute: a subpath has no leading `/`"
     else if builtins.match "(.*/)?\\.\\.(/.*)?" value != null then
-      "The given string \"${value}\" contains a `..` component, which is not allowed in subpaths"
+      "\"${value}\" has `..` among its parts, so it could lead out of the folder"
     else
       null;
   components = text: builtins.filter (part: part != "" && part != ".") (lib.splitString "/" text);
@@ -25,8 +25,8 @@ in
 rec {
   append =
     path: text:
-    assert lib.assertMsg (builtins.isPath path) "lib.path.append: The first argument is of type ${builtins.typeOf path}, but a path was expected";
-    assert lib.assertMsg (subpath.isValid text) "lib.path.append: Second argument is not a valid subpath string:\n    ${subpathError text}";
+    assert lib.assertMsg (builtins.isPath path) "lib.path.append: cannot append to a value of type ${builtins.typeOf path}; it takes a path";
+    assert lib.assertMsg (subpath.isValid text) "lib.path.append: what should be appended is not a subpath:\n    ${subpathError text}";
     path + ("/" + text);
   splitRoot =
     path:
@@ -49,7 +49,7 @@ rec {
     if lib.lists.hasPrefix want have then
       joinComponents (lib.drop (builtins.length want) have)
     else
-      throw "lib.path.removePrefix: The first path argument \"${toString prefix}\" is not a component-wise prefix of the second path argument \"${toString path}\"";
+      throw "lib.path.removePrefix: ${toString path} is not at or below ${toString prefix}";
   hasStorePathPrefix =
     path:
     let
@@ -69,17 +69,17 @@ rec {
             if subpathError text == null then
               components text
             else
-              throw "lib.path.subpath.join: Element at index ${toString i} is not a valid subpath string:\n    ${subpathError text}"
+              throw "lib.path.subpath.join: no. ${toString i} of the list (from 0) is not a subpath:\n    ${subpathError text}"
           ) texts
         )
       );
     components =
       text:
-      assert lib.assertMsg (subpathError text == null) "lib.path.subpath.components: Argument is not a valid subpath string:\n    ${subpathError text}";
+      assert lib.assertMsg (subpathError text == null) "lib.path.subpath.components: not a subpath:\n    ${subpathError text}";
       components text;
     normalise =
       text:
-      assert lib.assertMsg (subpathError text == null) "lib.path.subpath.normalise: Argument is not a valid subpath string:\n    ${subpathError text}";
+      assert lib.assertMsg (subpathError text == null) "lib.path.subpath.normalise: not a subpath:\n    ${subpathError text}";
       joinComponents (components text);
   };
 }
