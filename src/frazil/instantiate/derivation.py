@@ -122,7 +122,9 @@ def derivation_strict(evaluator: Any, arguments: list[Any]) -> Any:
 def _where(evaluator: Any, name: str, attrs: Attrs) -> str:
     position = evaluator.positions.position(attrs.position("name"))
     place = "«none»" if position is None else str(position)
-    return f"while evaluating derivation '{name}'\n  whose name attribute is located at {place}"
+    # Names are byte strings, and so are messages of the language.
+    shown = place.encode("utf-8", "surrogateescape").decode("latin-1")
+    return f"while evaluating derivation '{name}'\n  whose name attribute is located at {shown}"
 
 
 def _as_eval_error(error: FrazilError) -> EvalError:
