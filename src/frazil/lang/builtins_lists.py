@@ -28,6 +28,7 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     State,
     attrs_from_dict,
+    new_env,
     stack_is_low,
     stack_overflow,
 )
@@ -63,7 +64,12 @@ def call_two(state: State, function: object, left: object, right: object) -> obj
         raise stack_overflow(state, 0)
     state.call_depth += 1
     called: Lambda = cython.cast(Lambda, function)
-    inner: object = called.expr.apply(called.env, left, 0)
+    inner: object
+    if called.expr.inner is not None:
+        inner = called.expr.inner.apply(new_env(called.env, left), right, 0)
+        state.call_depth -= 1
+        return inner
+    inner = called.expr.apply(called.env, left, 0)
     state.call_depth -= 1
     return call_one(state, inner, right)
 

@@ -35,6 +35,8 @@ def builtin_to_string(state: State, arguments: list):
     value = force(arguments[0])
     if type(value) is str or type(value) is ContextString:
         return value
+    if type(value) is int:
+        return str(value)
     context: set = set()
     text = coerce_to_string(
         state, value, context, "while evaluating the first argument passed to builtins.toString", True, False
@@ -72,18 +74,22 @@ def builtin_substring(state: State, arguments: list):
             return ""
         if type(value) is ContextString:
             return ContextString("", cython.cast(ContextString, value).context)
+    size: cython.longlong
+    end: cython.longlong
+    if type(value) is str:
+        size = len(cython.cast(str, value))
+        if start >= size:
+            return ""
+        end = size if count < 0 or count > size - start else start + count
+        return cython.cast(str, value)[start:end]
     context: set = set()
-    text: str = (
-        cython.cast(str, value)
-        if type(value) is str
-        else coerce_to_string(
-            state, value, context, "while evaluating the third argument (the string) passed to builtins.substring"
-        )
+    text: str = coerce_to_string(
+        state, value, context, "while evaluating the third argument (the string) passed to builtins.substring"
     )
-    size: cython.longlong = len(text)
+    size = len(text)
     if start >= size:
         return with_context("", context)
-    end: cython.longlong = size if count < 0 or count > size - start else start + count
+    end = size if count < 0 or count > size - start else start + count
     return with_context(text[start:end], context)
 
 

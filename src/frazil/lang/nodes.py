@@ -851,6 +851,8 @@ class SimpleLambda(LambdaExpr):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
         self.body = self.body.bind(Scope(scope, None, self.argument))
+        if isinstance(self.body, LambdaExpr):
+            self.inner = cython.cast(LambdaExpr, self.body)
         return self
 
     def eval(self, env):
@@ -1123,14 +1125,8 @@ class Call2(CallNode):
         check_depth(state, self.pos)
         if type(current) is Lambda:
             function: LambdaExpr = cython.cast(Lambda, current).expr
-            body: object = None
-            if type(function) is SimpleLambda:
-                body = cython.cast(SimpleLambda, function).body
-            # A function that only returns a function needs no function value in between.
-            if type(body) is SimpleLambda or type(body) is FormalsLambda:
-                current = cython.cast(LambdaExpr, body).apply(
-                    new_env(cython.cast(Lambda, current).env, first), second, self.pos
-                )
+            if function.inner is not None:
+                current = function.inner.apply(new_env(cython.cast(Lambda, current).env, first), second, self.pos)
                 state.call_depth -= 1
                 return current
             current = function.apply(cython.cast(Lambda, current).env, first, self.pos)
@@ -1171,12 +1167,9 @@ class CallMany(CallNode):
         last: cython.Py_ssize_t = count - 1
         i = 0
         while True:
-            while i < last and type(function) is SimpleLambda:
-                body: Expr = cython.cast(SimpleLambda, function).body
-                if type(body) is not SimpleLambda and type(body) is not FormalsLambda:
-                    break
+            while i < last and function.inner is not None:
                 up = new_env(up, arguments[i])
-                function = cython.cast(LambdaExpr, body)
+                function = function.inner
                 i += 1
             current = function.apply(up, arguments[i], self.pos)
             i += 1
@@ -2018,6 +2011,7 @@ def is_literal(value):
 if not cython.compiled:
     # What C-level attributes start as.
     for _kind, _names in (
+        (LambdaExpr, "inner"),
         (Update, "left_shape right_shape merged plan"),
         (FormalsLambda, "cached cached_map names defaults"),
         (AttrsExpr, "shape exprs kinds plain"),

@@ -15,12 +15,14 @@ from cython.cimports.frazil.lang.values import (
     ContextString,
     Expr,
     Lambda,
+    LambdaExpr,
     PathValue,
     Primop,
     PrimopApplication,
     Thunk,
     get_slot,
     new_attrs,
+    new_env,
     new_slots,
     new_thunk,
     run_thunk,
@@ -50,9 +52,13 @@ class CallExpr(Expr):
         if state.call_depth > state.max_call_depth or stack_is_low():
             raise stack_overflow(state, self.pos)
         state.call_depth += 1
-        value: object = cython.cast(Lambda, function).expr.apply(
-            cython.cast(Lambda, function).env, self.argument, self.pos
-        )
+        expr: LambdaExpr = cython.cast(Lambda, function).expr
+        value: object
+        if self.argument2 is not MISSING and expr.inner is not None:
+            value = expr.inner.apply(new_env(cython.cast(Lambda, function).env, self.argument), self.argument2, 0)
+            state.call_depth -= 1
+            return value
+        value = expr.apply(cython.cast(Lambda, function).env, self.argument, self.pos)
         if self.argument2 is not MISSING:
             if type(value) is Lambda:
                 value = cython.cast(Lambda, value).expr.apply(cython.cast(Lambda, value).env, self.argument2, 0)
@@ -233,7 +239,13 @@ def call2(state, function, argument1, argument2):
     if state.call_depth > state.max_call_depth or stack_is_low():
         raise stack_overflow(state, 0)
     state.call_depth += 1
-    value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument1, 0)
+    expr: LambdaExpr = cython.cast(Lambda, function).expr
+    value: object
+    if expr.inner is not None:
+        value = expr.inner.apply(new_env(cython.cast(Lambda, function).env, argument1), argument2, 0)
+        state.call_depth -= 1
+        return value
+    value = expr.apply(cython.cast(Lambda, function).env, argument1, 0)
     if type(value) is not Lambda:
         state.call_depth -= 1
         return call_value(state, value, [argument2], 0)

@@ -23,6 +23,9 @@ from frazil.lang.errors import EvalBaseError, InfiniteRecursion, StackOverflow
 
 if not cython.compiled:
 
+    def use_large_pages():
+        return None
+
     def stack_is_low():
         return False
 
@@ -46,6 +49,9 @@ if not cython.compiled:
 
     def set_slot(slots, i, value):
         slots[i] = value
+
+
+use_large_pages()
 
 
 @cython.no_gc
@@ -113,7 +119,11 @@ MISSING = _Missing()
 @cython.no_gc
 @cython.cclass
 class LambdaExpr(Expr):
-    """A function's expression; `name` is what errors call it, or None."""
+    """A function's expression; `name` is what errors call it, or None.
+
+    `inner`: the function that is all the body consists of (`a: b: …`), or None. Who has both arguments applies that in
+    an environment made for the first one: no function value is needed in between.
+    """
 
     def apply(self, up, argument, call_pos):
         """The body's value for an argument (value or thunk)."""
