@@ -93,7 +93,10 @@ cdef extern from *:
     }
     static void frazil_use_large_pages(void) {
         PyObjectArenaAllocator ours = {NULL, frazil_new_arena, frazil_free_arena};
-        PyObject_GetArenaAllocator(&frazil_old_arenas);
+        PyObjectArenaAllocator now;
+        PyObject_GetArenaAllocator(&now);
+        if (now.alloc == frazil_new_arena) return;
+        frazil_old_arenas = now;
         PyObject_SetArenaAllocator(&ours);
     }
     #else
