@@ -1,4 +1,16 @@
 { lib }:
+let
+  # An option and its value: two words, or one if there is a separator.
+  pair =
+    separator: option: text:
+    if separator != null then
+      [ (option + separator + text) ]
+    else
+      [
+        option
+        text
+      ];
+in
 rec {
   # `--name value` pairs in GNU's manner.
   toGNUCommandLine =
@@ -10,28 +22,20 @@ rec {
         name: value:
         if value == null then
           [ ]
-        else if optionValueSeparator == null then
-          [
-            (mkOptionName name)
-            (lib.generators.mkValueStringDefault { } value)
-          ]
         else
-          [ "${mkOptionName name}${optionValueSeparator}${lib.generators.mkValueStringDefault { } value}" ]
+          pair optionValueSeparator (mkOptionName name) (lib.generators.mkValueStringDefault { } value)
       ),
       optionValueSeparator ? null,
     }:
     options:
     let
-      render =
-        name: value:
-        if builtins.isBool value then
-          mkBool name value
-        else if builtins.isList value then
-          mkList name value
-        else
-          mkOption name value;
+      by = {
+        bool = mkBool;
+        list = mkList;
+      };
+      words = name: (by.${builtins.typeOf options.${name}} or mkOption) name options.${name};
     in
-    builtins.concatLists (lib.mapAttrsToList render options);
+    builtins.concatMap words (builtins.attrNames options);
   toGNUCommandLineShell = options: attrs: lib.escapeShellArgs (toGNUCommandLine options attrs);
 
   # The form before it, told how each option looks by a function of its name.
@@ -45,13 +49,7 @@ rec {
           text = format.formatArg or (lib.generators.mkValueStringDefault { });
           one =
             x:
-            if format.sep or null == null then
-              [
-                format.option
-                (text x)
-              ]
-            else
-              [ "${format.option}${format.sep}${text x}" ];
+            pair (format.sep or null) format.option (text x);
         in
         if value == null then
           [ ]
@@ -68,7 +66,7 @@ rec {
     {
       isLong ? (name: builtins.stringLength name > 1),
       explicitBool ? false,
-      formatArg ? lib.generators.mkValueStringDefault { },
+      formatArg ? (value: lib.generators.mkValueStringDefault { } value),
     }:
     toCommandLine (name: {
       option = if isLong name then "--${name}" else "-${name}";

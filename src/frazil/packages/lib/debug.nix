@@ -4,7 +4,7 @@ rec {
   traceIf = condition: text: x: if condition then trace text x else x;
   traceValFn = f: x: trace (f x) x;
   traceVal = traceValFn lib.id;
-  traceSeq = x: y: trace (builtins.deepSeq x x) y;
+  traceSeq = shown: builtins.deepSeq shown (trace shown);
   traceSeqN =
     depth: x: y:
     let

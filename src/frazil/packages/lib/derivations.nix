@@ -10,11 +10,12 @@
     }:
     let
       checked =
-        lib.throwIfNot (derivation.type or null == "derivation") "lazyDerivation: input must be a derivation." derivation;
+        lib.throwIfNot (derivation.type or null == "derivation") "lazyDerivation: `derivation` is of type ${builtins.typeOf derivation} and no derivation." derivation;
     in
     {
       type = "derivation";
-      inherit (checked) outPath outputName drvPath name system;
+      inherit (checked) name system;
+      inherit (checked) drvPath outPath outputName;
       inherit outputs;
       meta = if meta != null then meta else checked.meta;
     }

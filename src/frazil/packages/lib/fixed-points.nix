@@ -33,7 +33,7 @@ rec {
     in
     first // g final (prev // first);
   composeManyExtensions = lib.foldr composeExtensions (_: _: { });
-  makeExtensible = makeExtensibleWithCustomName "extend";
+  makeExtensible = f: makeExtensibleWithCustomName "extend" f;
   makeExtensibleWithCustomName =
     name: f:
     fix' (

@@ -1,12 +1,16 @@
 { lib }:
 let
   inherit (lib.strings) escape concatStringsSep concatStrings;
-  indentBy = n: concatStrings (lib.genList (_: " ") n);
+  # A section's name as INI files have it.
+  sectionName = escape [ "[" "]" ];
+  plistId = "-//Apple Computer//DTD PLIST 1.0//EN";
 in
 rec {
   mkValueStringDefault =
-    _:
-    value:
+    _: value:
+    let
+      unsupported = what: throw "generators.mkValueStringDefault: ${what} has no default text: ${toPretty { } value}";
+    in
     if builtins.isInt value then
       toString value
     else if lib.isDerivation value then
@@ -20,19 +24,19 @@ rec {
     else if value == null then
       "null"
     else if builtins.isList value then
-      throw "generators.mkValueStringDefault: lists not supported: ${toPretty { } value}"
+      unsupported "a list"
     else if builtins.isAttrs value then
-      throw "generators.mkValueStringDefault: attrsets not supported: ${toPretty { } value}"
+      unsupported "a set of attributes"
     else if builtins.isFunction value then
-      throw "generators.mkValueStringDefault: functions not supported: ${toPretty { } value}"
+      unsupported "a function"
     else if builtins.isFloat value then
       lib.strings.floatToString value
     else
-      throw "generators.mkValueStringDefault: this value is not supported: ${toPretty { } value}";
+      unsupported "a ${builtins.typeOf value}";
 
   mkKeyValueDefault =
     {
-      mkValueString ? mkValueStringDefault { },
+      mkValueString ? (value: mkValueStringDefault { } value),
     }:
     separator: key: value:
     "${escape [ separator ] key}${separator}${mkValueString value}";
@@ -51,7 +55,7 @@ rec {
 
   toINI =
     {
-      mkSectionName ? (name: escape [ "[" "]" ] name),
+      mkSectionName ? sectionName,
       mkKeyValue ? mkKeyValueDefault { } "=",
       listsAsDuplicateKeys ? false,
     }:
@@ -64,7 +68,7 @@ rec {
 
   toINIWithGlobalSection =
     {
-      mkSectionName ? (name: escape [ "[" "]" ] name),
+      mkSectionName ? sectionName,
       mkKeyValue ? mkKeyValueDefault { } "=",
       listsAsDuplicateKeys ? false,
     }@options:
@@ -123,7 +127,11 @@ rec {
       mkKeyValue = keyValue;
     } (flatten [ ] attrs);
 
-  toDconfINI = toINI { mkKeyValue = mkDconfKeyValue; };
+  toDconfINI =
+    sections:
+    toINI {
+      mkKeyValue = mkDconfKeyValue;
+    } sections;
   mkDconfKeyValue = mkKeyValueDefault { mkValueString = value: toPretty { } value; } "=";
 
   withRecursion =
@@ -141,7 +149,7 @@ rec {
       ];
       cut =
         if throwOnDepthLimit then
-          throw "Exceeded maximum eval-depth limit of ${toString depthLimit} while trying to evaluate with `generators.withRecursion'!"
+          throw "generators.withRecursion: the value is nested deeper than the ${toString depthLimit} levels allowed"
         else
           "<unevaluated>";
       child = depth: x: if depthLimit != null && depth > depthLimit then cut else go depth x;
@@ -213,7 +221,7 @@ rec {
             + close
             + "}"
         else
-          abort "generators.toPretty: should never happen (v = ${toString value})";
+          abort "generators.toPretty: a value of the unknown type ${builtins.typeOf value}";
       prettyString =
         indent: text:
         let
@@ -270,11 +278,11 @@ rec {
             "${indent}</dict>"
           ]
         else
-          abort "generators.toPlist: should never happen";
+          abort "generators.toPlist: a property list holds no ${builtins.typeOf x}";
     in
     ''
       <?xml version="1.0" encoding="UTF-8"?>
-      <!DOCTYPE plist PUBLIC "-//Apple Computer//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+      <!DOCTYPE plist PUBLIC "${plistId}" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
       <plist version="1.0">
       ${go "" value}
       </plist>'';
@@ -294,9 +302,9 @@ rec {
         else if builtins.isBool x then
           if x then "True" else "False"
         else if builtins.isFunction x then
-          abort "generators.toDhall: cannot convert a function to Dhall"
+          abort "generators.toDhall: functions have no Dhall form here"
         else if x == null then
-          abort "generators.toDhall: cannot convert a null to Dhall"
+          abort "generators.toDhall: null has no type in Dhall"
         else
           builtins.toJSON x;
     in
@@ -324,7 +332,7 @@ rec {
       binding =
         name: x:
         if builtins.match "[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*" name == null then
-          throw "attribute ${builtins.toJSON name} is not a valid Lua identifier"
+          throw "generators.toLua: ${builtins.toJSON name} cannot be a Lua variable's name"
         else
           "${indent}${name} = ${toLua (options // { asBindings = false; }) x}\n";
     in
@@ -343,5 +351,5 @@ rec {
     else if builtins.isAttrs value then
       (if value == { } then "{}" else "{${open}${items (lib.mapAttrsToList item value)}${close}}")
     else
-      abort "generators.toLua: type ${builtins.typeOf value} is unsupported";
+      abort "generators.toLua: Lua has no form for a ${builtins.typeOf value}";
 }

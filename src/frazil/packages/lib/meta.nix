@@ -1,7 +1,7 @@
 { lib }:
 rec {
   addMetaAttrs = new: drv: if drv ? overrideAttrs then drv.overrideAttrs (old: { meta = (old.meta or { }) // new; }) else drv // { meta = (drv.meta or { }) // new; };
-  setName = name: drv: drv // { inherit name; };
+  setName = name: updateName (_: name);
   updateName = f: drv: drv // { name = f drv.name; };
   appendToName =
     suffix:
@@ -14,7 +14,7 @@ rec {
     );
   mapDerivationAttrset = f: builtins.mapAttrs (_: pkg: if lib.isDerivation pkg then f pkg else pkg);
   defaultPriority = 5;
-  setPrio = priority: addMetaAttrs { inherit priority; };
+  setPrio = number: addMetaAttrs { priority = number; };
   lowPrio = setPrio 10;
   hiPrio = setPrio (-10);
   lowPrioSet = mapDerivationAttrset lowPrio;
@@ -41,14 +41,14 @@ rec {
     x:
     getExe' x (
       x.meta.mainProgram or (lib.warn
-        "getExe: Package ${lib.strings.escapeNixIdentifier x.meta.name or x.pname or x.name} does not have the meta.mainProgram attribute. We'll assume that the main program has the same name for now, but this behavior is deprecated, because it leads to surprising errors when the assumption does not hold. If the package has a main program, please set `meta.mainProgram` in its definition to make this warning go away. Otherwise, if the package does not have a main program, or if you don't control its definition, use getExe' to specify the name to the program, such as lib.getExe' foo \"bar\"."
+        "getExe: ${x.meta.name or x.pname or x.name} has no `meta.mainProgram`, so the program is taken to be called `${lib.getName x}'. That may be wrong: set `meta.mainProgram` in the package, or name the program with lib.getExe'."
         lib.getName x
       )
     );
   getExe' =
     x: name:
-    assert lib.assertMsg (lib.isDerivation x) "lib.meta.getExe': The first argument is of type ${builtins.typeOf x}, but it should be a derivation instead.";
-    assert lib.assertMsg (lib.isString name) "lib.meta.getExe': The second argument is of type ${builtins.typeOf name}, but it should be a string instead.";
-    assert lib.assertMsg (builtins.length (lib.splitString "/" name) == 1) "lib.meta.getExe': The second argument \"${name}\" is a nested path with a \"/\" character, but it should just be the name of the executable instead.";
+    assert lib.assertMsg (lib.isDerivation x) "lib.meta.getExe': wanted a package first, got a value of type ${builtins.typeOf x}";
+    assert lib.assertMsg (lib.isString name) "lib.meta.getExe': wanted a program's name second, got a value of type ${builtins.typeOf name}";
+    assert lib.assertMsg (builtins.length (lib.splitString "/" name) == 1) "lib.meta.getExe': a program's name has no slash, but \"${name}\" was given";
     "${lib.getBin x}/bin/${name}";
 }

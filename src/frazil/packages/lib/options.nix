@@ -2,6 +2,7 @@
 { lib }:
 let
   inherit (lib) concatMapStringsSep concatStringsSep;
+  byPriority = "\nOnly one can hold: write `lib.mkForce` before it, or `lib.mkDefault` before those that should yield.";
 in
 rec {
   isOption = lib.isType "option";
@@ -11,7 +12,7 @@ rec {
     mkOption {
       default = false;
       example = true;
-      description = "Whether to enable ${name}.";
+      description = "Whether ${name} is to be enabled.";
       type = lib.types.bool;
     };
   mkPackageOption =
@@ -50,13 +51,13 @@ rec {
         internal = true;
         visible = false;
         default = false;
-        description = "Sink for option definitions.";
+        description = "Takes definitions of options that nothing declares.";
         type = lib.mkOptionType {
           name = "sink";
           check = _: true;
           merge = _: _: false;
         };
-        apply = _: throw "Option value is not readable because the option is not declared.";
+        apply = _: throw "This option only swallows definitions; it has no value to read.";
       }
       // attrs
     );
@@ -84,8 +85,10 @@ rec {
     else if builtins.all builtins.isInt values && builtins.all (x: x == builtins.head values) values then
       builtins.head values
     else
-      throw "Cannot merge definitions of `${showOption loc}'. Definition values:${showDefs defs}";
-  mergeOneOption = mergeUniqueOption { message = ""; };
+      throw "The definitions of `${showOption loc}' do not combine:${showDefs defs}";
+  mergeOneOption =
+    loc: defs:
+    mergeUniqueOption { message = ""; } loc defs;
   mergeUniqueOption =
     {
       message,
@@ -95,32 +98,32 @@ rec {
     if builtins.length defs == 1 then
       if merge == null then (builtins.head defs).value else merge loc defs
     else
-      throw "The option `${showOption loc}' is defined multiple times while it's expected to be unique.\n${message}\nDefinition values:${showDefs defs}\nUse `lib.mkForce value` or `lib.mkDefault value` to change the priority on any of these definitions.";
+      throw "`${showOption loc}' takes a single definition, but has ${toString (builtins.length defs)}.\n${message}${showDefs defs}${byPriority}";
   mergeEqualOption =
     loc: defs:
     if defs == [ ] then
-      abort "This case should never happen."
+      abort "mergeEqualOption: ${showOption loc} has no definition to merge"
     else if builtins.length defs == 1 then
       (builtins.head defs).value
     else
-      (lib.foldl' (
-        first: def:
-        if def.value != first.value then
-          throw "The option `${showOption loc}' has conflicting definition values:${
-            showDefs [
-              first
-              def
-            ]
-          }\nUse `lib.mkForce value` or `lib.mkDefault value` to change the priority on any of these definitions."
-        else
-          first
-      ) (builtins.head defs) (builtins.tail defs)).value;
+      let
+        reference = builtins.head defs;
+        others = builtins.filter (def: def.value != reference.value) (builtins.tail defs);
+        clash = showDefs [
+          reference
+          (builtins.head others)
+        ];
+      in
+      if others == [ ] then
+        reference.value
+      else
+        throw "Definitions of `${showOption loc}' contradict each other:${clash}${byPriority}";
 
   # Documentation.
   literalExpression =
     text:
     if !builtins.isString text then
-      throw "literalExpression expects a string."
+      throw "literalExpression: wanted a string, got a value of type ${builtins.typeOf text}"
     else
       {
         _type = "literalExpression";
@@ -136,7 +139,7 @@ rec {
   literalMD =
     text:
     if !builtins.isString text then
-      throw "literalMD expects a string."
+      throw "literalMD: wanted a string, got a value of type ${builtins.typeOf text}"
     else
       {
         _type = "literalMD";
@@ -159,7 +162,7 @@ rec {
       x;
   renderOptionValue =
     value: if value ? _type && value ? text then value else literalExpression (lib.generators.toPretty { multiline = true; allowPrettyValues = true; } value);
-  optionAttrSetToDocList = optionAttrSetToDocList' [ ];
+  optionAttrSetToDocList = options: optionAttrSetToDocList' [ ] options;
   optionAttrSetToDocList' =
     _: options:
     builtins.concatMap (
@@ -175,7 +178,7 @@ rec {
           internal = opt.internal or false;
           visible = if builtins.isBool visible then visible else visible == "shallow";
           readOnly = opt.readOnly or false;
-          type = opt.type.description or "unspecified";
+          type = if opt.type ? description then opt.type.description else "unspecified";
         }
         // lib.optionalAttrs (opt ? example) { example = renderOptionValue opt.example; }
         // lib.optionalAttrs (opt ? defaultText || opt ? default) {
@@ -197,7 +200,7 @@ rec {
       show = part: if plain part then part else lib.strings.escapeNixIdentifier part;
     in
     concatMapStringsSep "." show parts;
-  showFiles = files: concatStringsSep " and " (map (f: "`${f}'") files);
+  showFiles = concatMapStringsSep " and " (file: "`${file}'");
   showDefs =
     defs:
     lib.concatMapStrings (
@@ -210,9 +213,8 @@ rec {
       in
       "\n- In `${def.file}'" + lib.optionalString tried.success ": ${concatStringsSep "\n    " shown}"
     ) defs;
-  showOptionWithDefLocs = opt: ''
-    ${showOption opt.loc}, with values defined in:
-    ${concatMapStringsSep "\n" (file: "  - ${file}") opt.files}
-  '';
+  showOptionWithDefLocs =
+    { loc, files, ... }:
+    lib.concatLines ([ "${showOption loc}, set by" ] ++ map (file: "  - ${file}") files);
   unknownModule = "<unknown-file>";
 }

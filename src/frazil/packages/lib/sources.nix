@@ -13,7 +13,7 @@ let
 in
 rec {
   inherit (lib.filesystem) pathType pathIsDirectory pathIsRegularFile;
-  canCleanSource = src: src ? _isLibCleanSourceWith || !(pathHasContext (toString src));
+  canCleanSource = src: if src ? _isLibCleanSourceWith then true else !pathHasContext "${toString src}";
   pathHasContext = builtins.hasContext or (lib.hasPrefix builtins.storeDir);
 
   # What version control, editors and Nix leave behind is no source.
@@ -27,7 +27,7 @@ rec {
       result = type == "symlink" && lib.hasPrefix "result" base;
     in
     !(vcs || backup || object || result || type == "unknown");
-  cleanSource = src: cleanSourceWith { filter = cleanSourceFilter; inherit src; };
+  cleanSource = filterSource cleanSourceFilter;
   cleanSourceWith =
     {
       filter ? (_: _: true),

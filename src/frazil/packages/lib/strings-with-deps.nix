@@ -4,12 +4,15 @@ rec {
     inherit text;
     deps = [ ];
   };
-  fullDepEntry = text: deps: { inherit text deps; };
+  # The same but for the order of their arguments.
+  fullDepEntry = lib.flip stringAfter;
   packEntry = deps: {
     inherit deps;
     text = "";
   };
-  stringAfter = deps: text: { inherit text deps; };
+  stringAfter = deps: text: {
+    inherit deps text;
+  };
   # The texts of the named entries and of all they depend on, each once, dependencies first.
   textClosureList =
     predefined: names:

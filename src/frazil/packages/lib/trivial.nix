@@ -11,14 +11,14 @@ rec {
   and = x: y: x && y;
   xor = x: y: (!x) != (!y);
   bitNot = builtins.sub (-1);
-  boolToString = b: if b then "true" else "false";
-  boolToYesNo = b: if b then "yes" else "no";
+  boolToString = flag: if flag then "true" else "false";
+  boolToYesNo = flag: if flag then "yes" else "no";
   mergeAttrs = x: y: x // y;
   flip =
     f: a: b:
     f b a;
   defaultTo = default: value: if value == null then default else value;
-  mapNullable = f: a: if a == null then a else f a;
+  mapNullable = f: value: if value != null then f value else null;
 
   inherit (builtins)
     pathExists
@@ -50,7 +50,7 @@ rec {
   oldestSupportedReleaseIsAtLeast = wanted: wanted <= oldestSupportedRelease;
   isInOldestRelease = oldestSupportedReleaseIsAtLeast;
   revisionWithDefault = default: default;
-  inNixShell = builtins.getEnv "IN_NIX_SHELL" != "";
+  inNixShell = "" != builtins.getEnv "IN_NIX_SHELL";
   inPureEvalMode = !(builtins ? currentSystem);
 
   min = x: y: if x < y then x else y;
@@ -88,10 +88,10 @@ rec {
   checkListOfEnum =
     text: valid: given:
     let
-      unexpected = lib.subtractLists valid given;
+      listed = lib.concatMapStringsSep ", " toString;
+      wrong = builtins.filter (x: !builtins.elem x valid) given;
     in
-    throwIfNot (unexpected == [ ])
-      "${text}: ${lib.concatStringsSep ", " (map toString unexpected)} unexpected; valid ones: ${lib.concatStringsSep ", " (map toString valid)}";
+    throwIf (wrong != [ ]) "${text}: not among ${listed valid}: ${listed wrong}";
   info = text: value: builtins.trace "INFO: ${text}" value;
   showWarnings = warnings: result: lib.foldr warn result warnings;
 
