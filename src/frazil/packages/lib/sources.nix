@@ -13,7 +13,7 @@ let
 in
 rec {
   inherit (lib.filesystem) pathType pathIsDirectory pathIsRegularFile;
-  canCleanSource = src: if src ? _isLibCleanSourceWith then true else !pathHasContext "${toString src}";
+  canCleanSource = src: if src ? _isLibCleanSourceWith then true else !pathHasContext (toString src);
   pathHasContext = builtins.hasContext or (lib.hasPrefix builtins.storeDir);
 
   # What version control, editors and Nix leave behind is no source.

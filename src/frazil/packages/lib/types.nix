@@ -35,6 +35,15 @@ let
   parens = phrase [ "noun" "composite" ];
   nounOf = phrase [ "noun" ];
 
+  # Types without types in them; the second kind takes several definitions that are equal.
+  leaf = name: description: more: types.mkOptionType ({ descriptionClass = "noun"; inherit name description; } // more);
+  equalLeaf = name: description: check: leaf name description { merge = mergeEqualOption; inherit check; };
+  # What a type made of another hands on: the options below a part of its value, and itself around changed submodules.
+  optionsBelow = elemType: part: prefix: elemType.getSubOptions (prefix ++ [ part ]);
+  around = make: elemType: m: make (elemType.substSubModules m);
+  # Equal payloads only.
+  samePayload = a: b: if a != b then null else a;
+
   types = rec {
     isType = type: x: x._type or null == type;
     setType = typeName: value: value // { _type = typeName; };
@@ -98,7 +107,7 @@ let
           deprecationMessage
           nestedTypes
           ;
-        description = if description == null then name else description;
+        description = lib.defaultTo name description;
       };
     mergeTypes =
       a: b:
@@ -109,10 +118,7 @@ let
     optionDescriptionPhrase = unparenthesize: t: if unparenthesize (t.descriptionClass or null) then t.description else "(${t.description})";
     noCheckForDocsModule = { _module.check = lib.mkForce false; };
 
-    raw = mkOptionType {
-      name = "raw";
-      description = "raw value";
-      descriptionClass = "noun";
+    raw = leaf "raw" "raw value" {
       merge = mergeOneOption;
     };
     anything = mkOptionType {
@@ -127,54 +133,36 @@ let
           common = if builtins.length kinds == 1 then head kinds else null;
           merges = {
             set = (lazyAttrsOf anything).merge;
-            list = loc: defs: if builtins.length defs > 1 then throw "The option `${showOption loc}' has conflicting definitions, in ${lib.showFiles (lib.getFiles defs)}" else (head defs).value;
+            list = loc: defs: if builtins.length defs > 1 then throw "`${showOption loc}' is defined as different lists by ${lib.showFiles (lib.getFiles defs)}" else (head defs).value;
             lambda = loc: defs: x: anything.merge (loc ++ [ "<function body>" ]) (map (def: { inherit (def) file; value = def.value x; }) defs);
             stringCoercibleSet = mergeOneOption;
           };
         in
         if common == null then
-          throw "The option `${showOption loc}' has conflicting option types in ${lib.showFiles (lib.getFiles defs)}"
+          throw "`${showOption loc}' is defined as values of different types by ${lib.showFiles (lib.getFiles defs)}"
         else
           (merges.${common} or mergeEqualOption) loc defs;
     };
-    unspecified = mkOptionType {
-      name = "unspecified";
-      description = "unspecified value";
-      descriptionClass = "noun";
-    };
-    bool = mkOptionType {
-      name = "bool";
-      description = "boolean";
-      descriptionClass = "noun";
-      check = isBool;
-      merge = mergeEqualOption;
-    };
-    boolByOr = mkOptionType {
-      name = "boolByOr";
-      description = "boolean (merged using or)";
-      descriptionClass = "noun";
+    unspecified = leaf "unspecified" "unspecified value" { };
+    bool = equalLeaf "bool" "boolean" isBool;
+    boolByOr = leaf "boolByOr" "boolean (merged using or)" {
       check = isBool;
       merge = _: defs: builtins.any (def: def.value) defs;
     };
-    int = mkOptionType {
-      name = "int";
-      description = "signed integer";
-      descriptionClass = "noun";
-      check = isInt;
-      merge = mergeEqualOption;
-    };
+    int = equalLeaf "int" "signed integer" isInt;
     ints =
       let
+        within = low: high: x: low <= x && x <= high;
         between =
           lowest: highest:
-          assert lib.assertMsg (lowest <= highest) "ints.between: lowest must be smaller than highest";
-          addCheck int (x: x >= lowest && x <= highest)
+          lib.throwIf (highest < lowest) "ints.between: no integer is both at least ${toString lowest} and at most ${toString highest}"
+          addCheck int (within lowest highest)
           // {
             name = "intBetween";
             description = "integer between ${toString lowest} and ${toString highest} (both inclusive)";
           };
         sign = name: bits: low: high: {
-          ${name} = addCheck int (x: x >= low && x <= high) // {
+          ${name} = addCheck int (within low high) // {
             inherit name;
             description = "${toString bits} bit ${if low < 0 then "signed" else "unsigned"} integer; between ${toString low} and ${toString high} (both inclusive)";
           };
@@ -189,37 +177,19 @@ let
         sign "u8" 8 0 255 // sign "u16" 16 0 65535 // sign "u32" 32 0 4294967295 // sign "s8" 8 (-128) 127 // sign "s16" 16 (-32768) 32767 // sign "s32" 32 (-2147483648) 2147483647
       );
     port = ints.u16;
-    float = mkOptionType {
-      name = "float";
-      description = "floating point number";
-      descriptionClass = "noun";
-      check = isFloat;
-      merge = mergeEqualOption;
-    };
+    float = equalLeaf "float" "floating point number" isFloat;
     number = either int float;
     numbers = {
       between = low: high: addCheck number (x: x >= low && x <= high) // { name = "numberBetween"; description = "integer or floating point number between ${toString low} and ${toString high} (both inclusive)"; };
       nonnegative = addCheck number (x: x >= 0) // { name = "numberNonnegative"; description = "nonnegative integer or floating point number, meaning >=0"; };
       positive = addCheck number (x: x > 0) // { name = "numberPositive"; description = "positive integer or floating point number, meaning >0"; };
     };
-    str = mkOptionType {
-      name = "str";
-      description = "string";
-      descriptionClass = "noun";
-      check = isString;
-      merge = mergeEqualOption;
-    };
-    nonEmptyStr = mkOptionType {
-      name = "nonEmptyStr";
-      description = "non-empty string";
-      descriptionClass = "noun";
+    str = equalLeaf "str" "string" isString;
+    nonEmptyStr = leaf "nonEmptyStr" "non-empty string" {
       check = x: isString x && builtins.match "[ \t\n]*" x == null;
       inherit (str) merge;
     };
-    singleLineStr = mkOptionType {
-      name = "singleLineStr";
-      description = "(optionally newline-terminated) single-line string";
-      descriptionClass = "noun";
+    singleLineStr = leaf "singleLineStr" "(optionally newline-terminated) single-line string" {
       check = x: isString x && builtins.match "[^\n\r]*\n?" x != null;
       merge = loc: defs: lib.removeSuffix "\n" (mergeEqualOption loc defs);
     };
@@ -227,14 +197,14 @@ let
       pattern:
       mkOptionType {
         name = "strMatching ${lib.strings.escapeNixString pattern}";
-        description = "string matching the pattern ${pattern}";
+        description = "string matching the pattern " + pattern;
         descriptionClass = "noun";
         check = x: isString x && builtins.match pattern x != null;
         inherit (str) merge;
-        functor = defaultFunctor "strMatching" // {
-          type = payload: strMatching payload.pattern;
-          payload = { inherit pattern; };
-          binOp = a: b: if a == b then a else null;
+        functor = (defaultFunctor "strMatching") // {
+          payload.pattern = pattern;
+          type = same: strMatching same.pattern;
+          binOp = samePayload;
         };
       };
     separatedString =
@@ -254,7 +224,7 @@ let
     lines = separatedString "\n" // { description = "strings concatenated with \"\\n\""; };
     commas = separatedString ",";
     envVar = separatedString ":";
-    string = lib.warn "The type `types.string` is deprecated. See https://github.com/NixOS/nixpkgs/pull/66346 for better alternative types." (separatedString "" // { name = "string"; });
+    string = lib.warn "`types.string` is deprecated: it glues definitions together. Write `types.str`, or `types.lines` where several are wanted." (separatedString "" // { name = "string"; });
     passwdEntry = entry: addCheck entry (x: !(lib.hasInfix ":" x) && !(lib.hasInfix "\n" x)) // {
       name = "passwdEntry ${entry.name}";
       description = "${nounOf entry}, not containing newlines or colons";
@@ -280,7 +250,7 @@ let
     shellPackage = package // {
       check = x: lib.isDerivation x && lib.hasAttr "shellPath" x;
     };
-    pkgs = addCheck (unique { message = "A Nixpkgs pkgs set can not be merged with another pkgs set."; } attrs // {
+    pkgs = addCheck (unique { message = "Two package sets cannot be merged; keep one definition."; } attrs // {
       name = "pkgs";
       descriptionClass = "noun";
       description = "Nixpkgs package set";
@@ -295,7 +265,11 @@ let
       }:
       mkOptionType {
         name = "path";
-        description = (if absolute == null then "" else if absolute then "absolute " else "relative ") + "path" + (if inStore == null then "" else if inStore then " in the Nix store" else " not in the Nix store");
+        description = concatStringsSep " " (
+          lib.optional (absolute != null) (if absolute then "absolute" else "relative")
+          ++ [ "path" ]
+          ++ lib.optional (inStore != null) (lib.optionalString (!inStore) "not " + "in the Nix store")
+        );
         descriptionClass = "noun";
         check =
           x:
@@ -309,13 +283,10 @@ let
         functor = defaultFunctor "path" // {
           type = pathWith;
           payload = { inherit inStore absolute; };
-          binOp = a: b: if a == b then a else null;
+          binOp = samePayload;
         };
       };
-    fileset = mkOptionType {
-      name = "fileset";
-      description = "fileset";
-      descriptionClass = "noun";
+    fileset = leaf "fileset" "fileset" {
       check = lib.fileset.isFileset;
       merge = _: defs: lib.fileset.unions (map (x: x.value) defs);
       emptyValue.value = lib.fileset.empty;
@@ -349,9 +320,9 @@ let
             )
           );
         emptyValue.value = [ ];
-        getSubOptions = prefix: elemType.getSubOptions (prefix ++ [ "*" ]);
-        getSubModules = elemType.getSubModules;
-        substSubModules = m: listOf (elemType.substSubModules m);
+        inherit (elemType) getSubModules;
+        getSubOptions = optionsBelow elemType "*";
+        substSubModules = around listOf elemType;
         functor = elementFunctor name listOf elemType;
         nestedTypes.elemType = elemType;
       };
@@ -361,9 +332,9 @@ let
       binOp =
         a: b:
         let
-          merged = a.elemType.typeMerge b.elemType.functor;
+          common = a.elemType.typeMerge b.elemType.functor;
         in
-        if merged == null then null else { elemType = merged; };
+        lib.mapNullable (elemType: { inherit elemType; }) common;
     };
     nonEmptyListOf =
       elemType:
@@ -371,9 +342,14 @@ let
       // {
         description = "non-empty ${(listOf elemType).description}";
         emptyValue = { };
-        substSubModules = m: nonEmptyListOf (elemType.substSubModules m);
+        substSubModules = around nonEmptyListOf elemType;
       };
-    attrsOf = elemType: attrsWith { inherit elemType; };
+    attrsOf =
+      elemType:
+      attrsWith {
+        lazy = false;
+        inherit elemType;
+      };
     lazyAttrsOf =
       elemType:
       attrsWith {
@@ -387,8 +363,8 @@ let
         placeholder ? "name",
       }:
       mkOptionType {
-        name = if lazy then "lazyAttrsOf" else "attrsOf";
-        description = (if lazy then "lazy attribute set" else "attribute set") + " of ${parens elemType}";
+        name = if !lazy then "attrsOf" else "lazyAttrsOf";
+        description = "${lib.optionalString lazy "lazy "}attribute set of ${parens elemType}";
         descriptionClass = "composite";
         check = isAttrs;
         merge =
@@ -412,22 +388,22 @@ let
               lib.filterAttrs (_: x: x ? value) (mapAttrs (name: values: elementValue (loc ++ [ name ]) elemType values) byName)
             );
         emptyValue.value = { };
-        getSubOptions = prefix: elemType.getSubOptions (prefix ++ [ "<${placeholder}>" ]);
-        getSubModules = elemType.getSubModules;
-        substSubModules = m: attrsWith { elemType = elemType.substSubModules m; inherit lazy placeholder; };
+        inherit (elemType) getSubModules;
+        getSubOptions = optionsBelow elemType "<${placeholder}>";
+        substSubModules = around (changed: attrsWith { inherit lazy placeholder; elemType = changed; }) elemType;
         functor = defaultFunctor "attrsWith" // {
           type = attrsWith;
           payload = { inherit elemType lazy placeholder; };
           binOp =
             a: b:
             let
-              merged = a.elemType.typeMerge b.elemType.functor;
+              elements = a.elemType.typeMerge b.elemType.functor;
             in
-            if merged == null || a.lazy != b.lazy then
+            if a.lazy != b.lazy || elements == null then
               null
             else
               {
-                elemType = merged;
+                elemType = elements;
                 inherit (a) lazy;
                 placeholder = if a.placeholder == "name" then b.placeholder else a.placeholder;
               };
@@ -457,7 +433,7 @@ let
               ${choice} = (lib.modules.evalOptionValue (loc ++ [ choice ]) options.${choice} (map (def: { inherit (def) file; value = def.value.${choice}; }) defs)).value;
             }
           else
-            throw "The option `${showOption loc}' is defined with conflicting tags: ${concatStringsSep ", " choices}.${showDefs defs}";
+            throw "`${showOption loc}' is one of several things, and its definitions differ in which: ${concatStringsSep ", " choices}.${showDefs defs}";
         getSubOptions = prefix: mapAttrs (name: opt: opt // { loc = prefix ++ [ name ]; }) options;
         functor = defaultFunctor "attrTag" // {
           type = payload: attrTag payload.tags;
@@ -483,7 +459,7 @@ let
           inherit message;
           inherit (type) merge;
         };
-        substSubModules = m: unique { inherit message; } (type.substSubModules m);
+        substSubModules = around (unique { inherit message; }) type;
         functor = elementFunctor "unique" (unique { inherit message; }) type;
         nestedTypes.elemType = type;
       };
@@ -493,7 +469,7 @@ let
         name = "nullOr";
         description = "null or ${phrase [ "noun" "conjunction" ] elemType}";
         descriptionClass = "conjunction";
-        check = x: x == null || elemType.check x;
+        check = x: if x != null then elemType.check x else true;
         merge =
           loc: defs:
           let
@@ -502,12 +478,12 @@ let
           if nulls == builtins.length defs then
             null
           else if nulls != 0 then
-            throw "The option `${showOption loc}` is defined both null and not null, in ${lib.showFiles (lib.getFiles defs)}."
+            throw "`${showOption loc}' is null by some of its definitions and not by others: ${lib.showFiles (lib.getFiles defs)}."
           else
             elemType.merge loc defs;
         emptyValue.value = null;
         inherit (elemType) getSubOptions getSubModules;
-        substSubModules = m: nullOr (elemType.substSubModules m);
+        substSubModules = around nullOr elemType;
         functor = elementFunctor "nullOr" nullOr elemType;
         nestedTypes.elemType = elemType;
       };
@@ -525,9 +501,9 @@ let
             names = lib.mergeAttrsList (map (def: lib.functionArgs def.value) defs);
           in
           if names == { } then x: (merged x).mergedValue else lib.setFunctionArgs (x: (merged x).mergedValue) names;
-        getSubOptions = prefix: elemType.getSubOptions (prefix ++ [ "<function body>" ]);
         inherit (elemType) getSubModules;
-        substSubModules = m: functionTo (elemType.substSubModules m);
+        getSubOptions = optionsBelow elemType "<function body>";
+        substSubModules = around functionTo elemType;
         functor = elementFunctor "functionTo" functionTo elemType;
         nestedTypes.elemType = elemType;
       };
@@ -545,16 +521,24 @@ let
         description = "module";
         descriptionClass = "noun";
         check = x: isAttrs x || lib.isFunction x || path.check x;
-        merge = loc: defs: {
-          imports = staticModules ++ map (def: lib.setDefaultModuleLocation "${def.file}, via option ${showOption loc}" def.value) defs;
-        };
+        merge =
+          loc: defs:
+          let
+            located = { file, value, ... }: lib.setDefaultModuleLocation "${file}, via option ${showOption loc}" value;
+          in
+          {
+            imports = builtins.concatLists [
+              staticModules
+              (map located defs)
+            ];
+          };
         getSubOptions = (submoduleWith { modules = staticModules; }).getSubOptions;
         getSubModules = staticModules;
         substSubModules = m: deferredModuleWith { staticModules = m; };
-        functor = defaultFunctor "deferredModuleWith" // {
+        functor = (defaultFunctor "deferredModuleWith") // {
           type = deferredModuleWith;
-          payload = { inherit staticModules; };
-          binOp = a: b: { staticModules = a.staticModules ++ b.staticModules; };
+          payload.staticModules = staticModules;
+          binOp = one: other: { staticModules = one.staticModules ++ other.staticModules; };
         };
       };
     optionType = mkOptionType {
@@ -570,12 +554,9 @@ let
           let
             merged = lib.foldl' (type: def: if type == null then null else type.typeMerge def.value.functor) (head defs).value (builtins.tail defs);
           in
-          if merged == null then throw "The option `${showOption loc}' has types that cannot be merged, in ${lib.showFiles (lib.getFiles defs)}." else merged;
+          if merged == null then throw "The types given by `${showOption loc}' have no common one; they are from ${lib.showFiles (lib.getFiles defs)}." else merged;
     };
-    optionDeclaration = mkOptionType {
-      name = "optionDeclaration";
-      description = "option declaration";
-      descriptionClass = "noun";
+    optionDeclaration = leaf "optionDeclaration" "option declaration" {
       check = isOption;
       merge = mergeOneOption;
     };
@@ -592,16 +573,7 @@ let
           defs:
           map (
             { value, file }:
-            if isAttrs value && shorthandOnlyDefinesConfig then
-              {
-                _file = file;
-                config = value;
-              }
-            else
-              {
-                _file = file;
-                imports = [ value ];
-              }
+            { _file = file; } // (if shorthandOnlyDefinesConfig && isAttrs value then { config = value; } else { imports = [ value ]; })
           ) defs;
         base = lib.evalModules {
           inherit class specialArgs;
@@ -613,7 +585,7 @@ let
           ]
           ++ modules;
         };
-        freeformType = base._module.freeformType;
+        inherit (base._module) freeformType;
       in
       mkOptionType {
         name = "submodule";
@@ -646,23 +618,30 @@ let
               shared = builtins.intersectAttrs a.specialArgs b.specialArgs;
             in
             {
-              class = if a.class == null then b.class else if b.class == null || a.class == b.class then a.class else throw "A submoduleWith option is declared multiple times with conflicting class values \"${toString a.class}\" and \"${toString b.class}\".";
+              class = if a.class == null then b.class else if b.class == null || a.class == b.class then a.class else throw "submoduleWith: two declarations of an option differ in their class, ${a.class} and ${b.class}.";
               modules = a.modules ++ b.modules;
-              specialArgs = if shared == { } then a.specialArgs // b.specialArgs else throw "A submoduleWith option is declared multiple times with the same specialArgs \"${toString (attrNames shared)}\"";
+              specialArgs = if shared == { } then a.specialArgs // b.specialArgs else throw "submoduleWith: two declarations of an option both give specialArgs ${toString (attrNames shared)}";
               shorthandOnlyDefinesConfig = if a.shorthandOnlyDefinesConfig == b.shorthandOnlyDefinesConfig then a.shorthandOnlyDefinesConfig else a.shorthandOnlyDefinesConfig && b.shorthandOnlyDefinesConfig;
-              description = if a.description == null then b.description else if b.description == null || a.description == b.description then a.description else throw "A submoduleWith option is declared multiple times with conflicting descriptions";
+              description = if a.description == null then b.description else if b.description == null || a.description == b.description then a.description else throw "submoduleWith: two declarations of an option differ in their description";
             };
         };
       };
     enum =
       values:
       let
+        several = builtins.length values > 1;
         show = v: if isString v then ''"${v}"'' else if isInt v then toString v else if isBool v then lib.boolToString v else ''<${builtins.typeOf v}>'';
       in
       mkOptionType {
         name = "enum";
-        description = if builtins.length values == 0 then "impossible (empty enum)" else if builtins.length values == 1 then "value ${show (head values)} (singular enum)" else "one of ${concatMapStringsSep ", " show values}";
-        descriptionClass = if builtins.length values < 2 then "noun" else "conjunction";
+        description =
+          if several then
+            "one of " + concatMapStringsSep ", " show values
+          else if values != [ ] then
+            "value ${show (head values)} (singular enum)"
+          else
+            "impossible (empty enum)";
+        descriptionClass = if several then "conjunction" else "noun";
         check = x: elem x values;
         merge = mergeEqualOption;
         functor = defaultFunctor "enum" // {
@@ -673,15 +652,15 @@ let
       };
     either =
       t1: t2:
+      let
+        # "…, meaning >0" needs a comma after it.
+        clause = t1.descriptionClass or "" == "nonRestrictiveClause";
+      in
       mkOptionType {
         name = "either";
         description =
-          (
-            if t1.descriptionClass or null == "nonRestrictiveClause" then
-              "${t1.description}, or "
-            else
-              "${phrase [ "noun" "conjunction" ] t1} or "
-          )
+          (if clause then t1.description + "," else phrase [ "noun" "conjunction" ] t1)
+          + " or "
           + phrase [ "noun" "conjunction" "composite" ] t2;
         descriptionClass = "conjunction";
         check = x: t1.check x || t2.check x;
@@ -717,10 +696,10 @@ let
       };
     oneOf =
       list:
-      if list == [ ] then throw "oneOf needs to get at least one type in its argument" else lib.foldl' either (head list) (builtins.tail list);
+      if list == [ ] then throw "oneOf: the list of types is empty" else lib.foldl' either (head list) (builtins.tail list);
     coercedTo =
       coercedType: coerce: finalType:
-      assert lib.assertMsg (coercedType.getSubModules == null) "coercedTo: coercedType must not have submodules (it’s a ${coercedType.description})";
+      assert lib.assertMsg (coercedType.getSubModules == null) "coercedTo: values cannot be converted from a type with submodules, as ${coercedType.description} is";
       mkOptionType {
         name = "coercedTo";
         description = "${nounOf finalType} or ${nounOf coercedType} convertible to it";
@@ -739,15 +718,17 @@ let
           inherit coercedType finalType;
         };
       };
-    addCheck = elemType: check: elemType // { check = x: elemType.check x && check x; };
-    luaInline = mkOptionType {
-      name = "luaInline";
-      description = "inline lua";
-      descriptionClass = "noun";
-      check = x: x._type or null == "lua-inline";
+    addCheck =
+      base: further:
+      base
+      // {
+        check = x: if base.check x then further x else false;
+      };
+    luaInline = leaf "luaInline" "inline lua" {
+      check = isType "lua-inline";
       merge = mergeOneOption;
     };
-    json = serializableValueWith { typeName = "JSON"; };
+    json = serializableValueWith { typeName = "JSON"; nullable = true; };
     toml = serializableValueWith { typeName = "TOML"; nullable = false; };
     serializableValueWith =
       {
