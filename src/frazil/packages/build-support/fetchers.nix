@@ -6,6 +6,9 @@
 }:
 let
   inherit (lib.fetchers) normalizeHash;
+  # What a fetch may know of the machine it runs on, and whom it trusts.
+  impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+  authorities = pkgs.cacert + "/etc/ssl/certs/ca-bundle.crt";
   hashTypes = [
     "sha256"
     "sha512"
@@ -115,7 +118,7 @@ rec {
             outputHashMode = mode;
             inherit executable preferLocalBuild;
             unpack = false;
-            impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+            inherit impureEnvVars;
           }
         )
       )
@@ -136,8 +139,8 @@ rec {
             ;
           passthru = passthru // { inherit url; };
           curlOpts = "${curlOpts} ${lib.escapeShellArgs curlOptsList}";
-          SSL_CERT_FILE = "${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt";
-          impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+          SSL_CERT_FILE = authorities;
+          inherit impureEnvVars;
           buildCommand = ''
             downloadedFile=$out
             if [ -n "$downloadToTemp" ]; then downloadedFile=$TMPDIR/file; fi
@@ -194,8 +197,8 @@ rec {
         ]
         ++ nativeBuildInputs;
         passthru = passthru // { inherit url; };
-        SSL_CERT_FILE = "${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt";
-        impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+        SSL_CERT_FILE = authorities;
+        inherit impureEnvVars;
         inherit postFetch extraPostFetch;
         preferLocalBuild = true;
         buildCommand = ''
@@ -218,8 +221,8 @@ rec {
                 shopt -s dotglob
                 entries=(*)
                 if [ "''${#entries[@]}" != 1 ]; then
-                  echo "error: zip file must contain a single file or directory." >&2
-                  echo "hint: Pass stripRoot=false; to fetchzip to assume flat list of files." >&2
+                  echo "fetchzip: the archive has ''${#entries[@]} entries at its top, so there is no single folder to take;" >&2
+                  echo "set stripRoot = false to have them all" >&2
                   exit 1
                 fi
                 mv "''${entries[0]}" "$out"
@@ -326,8 +329,8 @@ rec {
         outputHashMode = "recursive";
         nativeBuildInputs = [ pkgs.git ];
         passthru = passthru // { gitRepoUrl = url; };
-        GIT_SSL_CAINFO = "${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt";
-        impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [ "GIT_PROXY_COMMAND" "SOCKS_SERVER" ];
+        GIT_SSL_CAINFO = authorities;
+        impureEnvVars = impureEnvVars ++ [ "GIT_PROXY_COMMAND" "SOCKS_SERVER" ];
         preferLocalBuild = true;
         buildCommand = ''
           export HOME=$TMPDIR

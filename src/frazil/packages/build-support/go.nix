@@ -21,9 +21,9 @@ lib.extendMkDerivation {
       passthru ? { },
       vendorHash ? throw (
         if args ? vendorSha256 then
-          "buildGoModule: Expect vendorHash instead of vendorSha256"
+          "buildGoModule: vendorSha256 is not known any more; give the hash as vendorHash"
         else
-          "buildGoModule: vendorHash is missing"
+          "buildGoModule: give vendorHash, the hash of the modules that are needed, or null if they are in the source"
       ),
       deleteVendor ? false,
       proxyVendor ? false,
@@ -64,12 +64,13 @@ lib.extendMkDerivation {
             preBuild = finalAttrs.preBuild or "";
             sourceRoot = finalAttrs.sourceRoot or "";
             env = finalAttrs.env or { };
-            impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [
+            impureEnvVars = [
+              "GOPROXY"
               "GIT_PROXY_COMMAND"
               "SOCKS_SERVER"
-              "GOPROXY"
-            ];
-            SSL_CERT_FILE = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+            ]
+            ++ lib.fetchers.proxyImpureEnvVars;
+            SSL_CERT_FILE = cacert + "/etc/ssl/certs/ca-bundle.crt";
             configurePhase = ''
               runHook preConfigure
               export GOCACHE=$TMPDIR/go-cache GOPATH=$TMPDIR/go
@@ -79,11 +80,11 @@ lib.extendMkDerivation {
             buildPhase = ''
               runHook preBuild
               ${lib.optionalString (finalAttrs.deleteVendor or false) ''
-                if [ ! -d vendor ]; then echo "vendor folder does not exist, 'deleteVendor' is not needed"; exit 10; fi
+                if [ ! -d vendor ]; then echo "deleteVendor is set, but the source has no folder vendor" >&2; exit 10; fi
                 rm -rf vendor
               ''}
               if [ -d vendor ]; then
-                echo "vendor folder exists, please set 'vendorHash = null;' in your expression" >&2
+                echo "the source has its modules in the folder vendor: set vendorHash = null" >&2
                 exit 10
               fi
               ${
@@ -97,17 +98,12 @@ lib.extendMkDerivation {
             '';
             installPhase = ''
               runHook preInstall
-              ${
-                if proxyVendor then
-                  ''
-                    rm -rf "$GOPATH/pkg/mod/cache/download/sumdb"
-                    cp -r --reflink=auto "$GOPATH/pkg/mod/cache/download" "$out"
-                  ''
-                else
-                  ''cp -r --reflink=auto vendor "$out"''
-              }
-              if ! [ "$(ls -A "$out")" ]; then
-                echo "vendor folder is empty, please set 'vendorHash = null;' in your expression" >&2
+              modules_=${if proxyVendor then "$GOPATH/pkg/mod/cache/download" else "vendor"}
+              # Sums of the public log, if any, are no module's files.
+              rm -rf "$GOPATH/pkg/mod/cache/download/sumdb"
+              cp -r --reflink=auto "$modules_" "$out"
+              if [ -z "$(find "$out" -mindepth 1 -print -quit)" ]; then
+                echo "the program needs no modules of others: set vendorHash = null" >&2
                 exit 10
               fi
               runHook postInstall
@@ -129,7 +125,7 @@ lib.extendMkDerivation {
         ldflags
         ;
       goModules = modules;
-      nativeBuildInputs = [ go ] ++ nativeBuildInputs;
+      nativeBuildInputs = lib.singleton go ++ nativeBuildInputs;
       subPackages = lib.toList subPackages;
       excludedPackages = lib.toList excludedPackages;
       inherit buildFlags checkFlags;
@@ -140,7 +136,7 @@ lib.extendMkDerivation {
           CGO_ENABLED = toString (if CGO_ENABLED != null then CGO_ENABLED else go.CGO_ENABLED);
           GOFLAGS = toString (
             GOFLAGS
-            ++ lib.optional (!proxyVendor) "-mod=vendor"
+            ++ (if proxyVendor then [ ] else [ "-mod=vendor" ])
             ++ lib.optional (!allowGoReference) "-trimpath"
           );
         }
@@ -227,7 +223,7 @@ lib.extendMkDerivation {
           runHook postInstall
         '';
       strictDeps = true;
-      disallowedReferences = lib.optional (!allowGoReference) go;
+      disallowedReferences = if allowGoReference then [ ] else [ go ];
       passthru = passthru // {
         inherit go;
         goModules = modules;

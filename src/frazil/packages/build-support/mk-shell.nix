@@ -41,15 +41,15 @@ lib.makeOverridable (
       propagatedNativeBuildInputs = merged "propagatedNativeBuildInputs";
       # Hooks of what the shell is for come first, the shell's own last.
       shellHook = lib.concatStringsSep "\n" (
-        lib.catAttrs "shellHook" (lib.reverseList inputsFrom ++ [ attrs ])
+        map (shell: shell.shellHook) (
+          builtins.filter (shell: shell ? shellHook) (lib.reverseList inputsFrom ++ lib.singleton attrs)
+        )
       );
       phases = [ "buildPhase" ];
       buildPhase = ''
         {
-          echo "------------------------------------------------------------"
-          echo " WARNING: the existence of this path is not guaranteed."
-          echo " It is an internal implementation detail for pkgs.mkShell."
-          echo "------------------------------------------------------------"
+          echo "# The environment of a shell; made by mkShell so that what it needs can be built and kept."
+          echo "# What is written here may change at any time."
           echo
           # Every store path that the environment names stays a reference.
           export

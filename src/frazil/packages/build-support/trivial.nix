@@ -196,7 +196,7 @@ rec {
       preferLocalBuild = false;
       text = ''
         #!${runtimeShell}
-        ${lib.concatMapStringsSep "\n" (option: "set -o ${option}") bashOptions}
+        ${lib.concatStringsSep "\n" (map (name: "set -o " + name) bashOptions)}
       ''
       + optionalString (runtimeEnv != null) (
         lib.concatStrings (
@@ -266,7 +266,12 @@ rec {
         if [ -n "$executable" ]; then chmod +x "$file"; fi
         eval "$checkPhase"
       '';
-  concatText = name: files: concatTextFile { inherit name files; };
+  concatText =
+    name: files:
+    concatTextFile {
+      executable = false;
+      inherit files name;
+    };
   concatScript =
     name: files:
     concatTextFile {
@@ -360,7 +365,7 @@ rec {
       (
         args
         // {
-          inherit preferLocalBuild allowSubstitutes;
+          inherit allowSubstitutes preferLocalBuild;
           chosen = lib.concatMapStringsSep "\n" (path: "${path}${stripPrefix}:5") (
             builtins.filter (x: x != null) (lib.flatten paths)
           );
@@ -402,10 +407,12 @@ rec {
         ${lib.concatStrings commands}
       '';
   linkFarmFromDrvs = name: drvs: linkFarm name (map (drv: { inherit (drv) name; path = drv; }) drvs);
-  onlyBin = drv: runCommand "${drv.name}-only-bin" { } ''
-    mkdir -p "$out"
-    ln -s ${lib.getBin drv}/bin "$out/bin"
-  '';
+  onlyBin =
+    package:
+    runCommand "${package.name}-only-bin" { programs = "${lib.getBin package}/bin"; } ''
+      mkdir "$out"
+      ln -s "$programs" "$out"/bin
+    '';
   emptyFile = runCommand "empty-file" { } "touch $out";
   emptyDirectory = runCommand "empty-directory" { } "mkdir $out";
   copyPathToStore = path: builtins.path { inherit path; };
@@ -429,8 +436,12 @@ rec {
           ;
         preferLocalBuild = true;
         allowSubstitutes = false;
-        phases = "unpackPhase patchPhase installPhase";
-        installPhase = "cp -R ./ $out";
+        phases = [
+          "unpackPhase"
+          "patchPhase"
+          "installPhase"
+        ];
+        installPhase = ''cp -r . "$out"'';
       }
       // removeAttrs args [
         "src"
@@ -513,7 +524,7 @@ rec {
       ${optionalString (args.isExecutable or false) "chmod +x \"$target\""}
     '';
   writeClosure = paths: runCommand "runtime-deps" { __structuredAttrs = true; exportReferencesGraph.graph = paths; nativeBuildInputs = [ pkgs.jq ]; } ''
-    jq -r ".graph | map(.path) | sort | .[]" "$NIX_ATTRS_JSON_FILE" > "$out"
+    jq --raw-output '[.graph[].path] | sort[]' "$NIX_ATTRS_JSON_FILE" >"$out"
   '';
   runtimeShellPackage = bash;
   srcOnly =

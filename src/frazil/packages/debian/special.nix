@@ -31,8 +31,10 @@ let
       }) names
     );
   };
+  # The certificate authorities to trust, in one file.
+  authorities = cacert + "/etc/ssl/certs/ca-bundle.crt";
   certificates = {
-    SSL_CERT_FILE = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+    SSL_CERT_FILE = authorities;
   };
 in
 {
@@ -82,7 +84,7 @@ in
         GIT_EXEC_PATH = "@out@/lib/git-core";
         GIT_TEMPLATE_DIR = "@out@/share/git-core/templates";
         GITPERLLIB = "@out@/share/perl5";
-        GIT_SSL_CAINFO = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+        GIT_SSL_CAINFO = authorities;
       };
       suffix.PATH = builtins.concatStringsSep ":" (
         map (name: "${package name}/bin") [
@@ -199,7 +201,7 @@ in
     {
       files = [ "lib/python3/dist-packages/certifi/*.py" ];
       old = "/etc/ssl/certs/ca-certificates.crt";
-      new = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+      new = authorities;
     }
   ];
   # Chosen among several by maintainer scripts.

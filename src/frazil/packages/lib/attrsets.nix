@@ -10,6 +10,7 @@ let
     listToAttrs
     mapAttrs
     ;
+  setRecursion = recurseForDerivations: set: set // { inherit recurseForDerivations; };
 in
 rec {
   inherit (builtins)
@@ -68,7 +69,7 @@ rec {
     in
     go 0;
   getAttrFromPath =
-    path: set: attrByPath path (abort ("cannot find attribute '" + lib.concatStringsSep "." path + "'")) set;
+    path: set: attrByPath path (abort "getAttrFromPath: there is no ${lib.concatStringsSep "." path}") set;
   showAttrPath =
     path: if path == [ ] then "<root attribute path>" else lib.concatMapStringsSep "." lib.strings.escapeNixIdentifier path;
   concatMapAttrs = f: v: foldlAttrs (acc: name: value: acc // f name value) { } v;
@@ -94,7 +95,7 @@ rec {
                 ) below;
               }
             else
-              throw "updateManyAttrsByPath: Path '${showAttrPath (lib.take level (head updates).path)}' needs to be updated, but path is not an attribute set";
+              throw "updateManyAttrsByPath: an update is for something inside of ${showAttrPath (lib.take level (head updates).path)}, which is no attribute set";
         in
         if here == [ ] then
           (if nested.hasValue then nested.value else throw "updateManyAttrsByPath: nothing to update")
@@ -103,12 +104,12 @@ rec {
             if nested.hasValue then
               nested.value
             else
-              throw "updateManyAttrsByPath: Path '${showAttrPath (head here).path}' is not given in the first attribute set"
+              throw "updateManyAttrsByPath: ${showAttrPath (head here).path} is to be updated, but the set has no such attribute"
           ) here;
     in
     if updates == [ ] then set else go 0 true set updates;
   attrVals = names: set: map (name: set.${name}) names;
-  getAttrs = names: attrs: genAttrs names (name: attrs.${name});
+  getAttrs = names: set: genAttrs names (wanted: set.${wanted});
   filterAttrs =
     predicate: set: builtins.removeAttrs set (builtins.filter (name: !(predicate name set.${name})) (attrNames set));
   filterAttrsRecursive =
@@ -147,10 +148,12 @@ rec {
       rows: name: builtins.concatMap (row: map (value: row // { ${name} = value; }) sets.${name}) rows
     ) [ { } ] (attrNames sets);
   mapCartesianProduct = f: sets: map f (cartesianProduct sets);
-  nameValuePair = name: value: { inherit name value; };
+  nameValuePair = name: value: {
+    inherit value name;
+  };
   mapAttrs' = f: set: listToAttrs (map (name: f name set.${name}) (attrNames set));
-  mapAttrsToList = f: attrs: attrValues (mapAttrs f attrs);
-  attrsToList = mapAttrsToList nameValuePair;
+  mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
+  attrsToList = set: mapAttrsToList nameValuePair set;
   mapAttrsRecursive = f: set: mapAttrsRecursiveCond (_: true) f set;
   mapAttrsRecursiveCond =
     condition: f: set:
@@ -163,7 +166,7 @@ rec {
         );
     in
     go [ ] set;
-  mapAttrsToListRecursive = mapAttrsToListRecursiveCond (_: _: true);
+  mapAttrsToListRecursive = f: mapAttrsToListRecursiveCond (_path: _set: true) f;
   mapAttrsToListRecursiveCond =
     condition: f: set:
     let
@@ -176,8 +179,8 @@ rec {
     in
     go [ ] set;
   genAttrs = names: f: genAttrs' names (name: nameValuePair name (f name));
-  genAttrs' = xs: f: listToAttrs (map f xs);
-  isDerivation = value: value.type or null == "derivation";
+  genAttrs' = items: toPair: listToAttrs (map toPair items);
+  isDerivation = x: x ? type && x.type == "derivation";
   toDerivation =
     path:
     let
@@ -246,8 +249,8 @@ rec {
         if builtins.isAttrs want then builtins.isAttrs have && matchAttrs want have else want == have
       )
     ) (attrNames pattern);
-  overrideExisting = old: new: mapAttrs (name: value: new.${name} or value) old;
-  getOutput = output: pkg: if !(pkg ? outputSpecified) || !pkg.outputSpecified then pkg.${output} or pkg.out or pkg else pkg;
+  overrideExisting = old: new: old // builtins.intersectAttrs old new;
+  getOutput = output: pkg: if pkg.outputSpecified or false then pkg else pkg.${output} or pkg.out or pkg;
   getFirstOutput =
     candidates: pkg:
     let
@@ -276,8 +279,9 @@ rec {
     "out"
   ];
   chooseDevOutputs = map getDev;
-  recurseIntoAttrs = attrs: attrs // { recurseForDerivations = true; };
-  dontRecurseIntoAttrs = attrs: attrs // { recurseForDerivations = false; };
+  # Whether those who look for packages are to look inside.
+  recurseIntoAttrs = setRecursion true;
+  dontRecurseIntoAttrs = setRecursion false;
   unionOfDisjoint =
     a: b:
     let

@@ -7,6 +7,16 @@ let
     mapAttrs
     removeAttrs
     ;
+  # A package's function, given by itself or by its file.
+  loaded = package: (if isFunction package then lib.id else import) package;
+  crossPairs = {
+    buildBuild = "BuildBuild";
+    buildHost = "BuildHost";
+    buildTarget = "BuildTarget";
+    hostHost = "HostHost";
+    hostTarget = "HostTarget";
+    targetTarget = "TargetTarget";
+  };
 in
 rec {
   overrideDerivation =
@@ -59,7 +69,7 @@ rec {
   callPackageWith =
     scope: fn: args:
     let
-      f = if isFunction fn then fn else import fn;
+      f = loaded fn;
       wanted = functionArgs f;
       found = intersectAttrs wanted scope // args;
       missing = builtins.filter (name: !(found ? ${name}) && !wanted.${name}) (attrNames wanted);
@@ -90,19 +100,19 @@ rec {
     if missing == [ ] then
       makeOverridable f found
     else
-      abort "lib.customisation.callPackageWith: Function called without required argument \"${builtins.head missing}\" at ${place}${suggestion (builtins.head missing)}";
+      abort "callPackage: nothing is called \"${builtins.head missing}\", which the function needs, at ${place}${suggestion (builtins.head missing)}";
 
   callPackagesWith =
     scope: fn: args:
     let
-      f = if isFunction fn then fn else import fn;
+      f = loaded fn;
       auto = intersectAttrs (functionArgs f) scope;
       origin = auto // args;
       pkgs = f origin;
       one = name: _: (makeOverridable (mirrorFunctionArgs f (new: (f new).${name})) origin);
     in
     if lib.isDerivation pkgs then
-      throw "function `callPackages` was called on a *single* derivation \"${pkgs.name or "<unknown-name>"}\"; did you mean to use `callPackage` instead?"
+      throw "callPackages: the function yields the one package ${pkgs.name or "without a name"}, not a set of them; callPackage is for that."
     else
       mapAttrs one pkgs;
 
@@ -167,7 +177,7 @@ rec {
     newScope: f:
     let
       self = {
-        newScope = scope: newScope (self // scope);
+        newScope = more: newScope (self // more);
         callPackage = self.newScope { };
       }
       // f self
@@ -218,21 +228,13 @@ rec {
         ) excludeFunctionArgNames
       );
 
-  renameCrossIndexFrom = prefix: x: {
-    buildBuild = x."${prefix}BuildBuild";
-    buildHost = x."${prefix}BuildHost";
-    buildTarget = x."${prefix}BuildTarget";
-    hostHost = x."${prefix}HostHost";
-    hostTarget = x."${prefix}HostTarget";
-    targetTarget = x."${prefix}TargetTarget";
-  };
-  renameCrossIndexTo = prefix: x: {
-    "${prefix}BuildBuild" = x.buildBuild;
-    "${prefix}BuildHost" = x.buildHost;
-    "${prefix}BuildTarget" = x.buildTarget;
-    "${prefix}HostHost" = x.hostHost;
-    "${prefix}HostTarget" = x.hostTarget;
-    "${prefix}TargetTarget" = x.targetTarget;
-  };
+  # For each pair of platforms, its name alone and after a prefix, as in `pkgsBuildHost`.
+  renameCrossIndexFrom = prefix: prefixed: mapAttrs (_: suffix: prefixed.${prefix + suffix}) crossPairs;
+  renameCrossIndexTo =
+    prefix: plain:
+    lib.mapAttrs' (pair: suffix: {
+      name = prefix + suffix;
+      value = plain.${pair};
+    }) crossPairs;
   mapCrossIndex = f: mapAttrs (_: f);
 }

@@ -10,6 +10,7 @@ let
     lib:
     let
       part = file: import file { inherit lib; };
+      zeros = digit: count: parts.strings.replicate count digit;
       parts = {
         trivial = part ./trivial.nix;
         fixedPoints = part ./fixed-points.nix;
@@ -170,9 +171,10 @@ let
           isSource = false;
         };
       };
-      fakeHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-      fakeSha256 = "0000000000000000000000000000000000000000000000000000000000000000";
-      fakeSha512 = "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000";
+      # Well-formed hashes that nothing has: to be told the right one.
+      fakeHash = "sha256-${zeros "A" 43}=";
+      fakeSha256 = zeros "0" 64;
+      fakeSha512 = zeros "0" 128;
       inherit (parts.attrsets) zipAttrsWith;
       # Of names that two subjects have, the one that is meant.
       inherit (parts.lists) replicate;

@@ -27,12 +27,10 @@ rec {
         let
           matches = builtins.filter (x: x != null) (map (builtins.match pattern) (builtins.attrNames (builtins.readDir path)));
         in
-        if matches != [ ] then
-          { inherit path matches; }
-        else if path == /. then
-          null
+        if matches == [ ] then
+          (if path != /. then go (dirOf path) else null)
         else
-          go (dirOf path);
+          { inherit path matches; };
       parent = dirOf file;
       type = (builtins.readDir parent).${baseNameOf file} or null;
     in

@@ -22,6 +22,7 @@ let
       "\n" = 10;
       "\r" = 13;
     };
+  regexSpecials = stringToCharacters ".*+?|()[{^$\\";
   lowerLetters = stringToCharacters "abcdefghijklmnopqrstuvwxyz";
   upperLetters = stringToCharacters "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
   stringToCharacters = s: builtins.genList (p: substring p 1 s) (stringLength s);
@@ -58,7 +59,7 @@ rec {
 
   join = concatStringsSep;
   concatStrings = concatStringsSep "";
-  concatMapStrings = f: list: concatStrings (map f list);
+  concatMapStrings = concatMapStringsSep "";
   concatImapStrings = f: list: concatStrings (imap1 f list);
   intersperse =
     separator: list:
@@ -80,8 +81,8 @@ rec {
   concatMapAttrsStringSep =
     separator: f: attrs:
     concatStringsSep separator (lib.attrValues (builtins.mapAttrs f attrs));
-  concatLines = concatMapStrings (s: s + "\n");
-  replicate = n: s: concatStrings (lib.lists.replicate n s);
+  concatLines = lines: concatMapStrings (line: "${line}\n") lines;
+  replicate = count: piece: concatStrings (builtins.genList (_: piece) count);
   trim = trimWith {
     start = true;
     end = true;
@@ -112,9 +113,9 @@ rec {
   makeSearchPathOutput =
     output: folder: packages:
     makeSearchPath folder (map (lib.getOutput output) packages);
-  makeLibraryPath = makeSearchPathOutput "lib" "lib";
-  makeIncludePath = makeSearchPathOutput "dev" "include";
-  makeBinPath = makeSearchPathOutput "bin" "bin";
+  makeBinPath = packages: makeSearchPathOutput "bin" "bin" packages;
+  makeIncludePath = packages: makeSearchPathOutput "dev" "include" packages;
+  makeLibraryPath = packages: makeSearchPathOutput "lib" "lib" packages;
   normalizePath =
     s:
     builtins.foldl' (
@@ -123,7 +124,7 @@ rec {
   optionalString = condition: s: if condition then s else "";
   hasPrefix =
     prefix: s:
-    lib.warnIf (builtins.isPath prefix) "lib.strings.hasPrefix: The first argument (${toString prefix}) is a path value, but only strings are supported." (
+    lib.warnIf (builtins.isPath prefix) "lib.strings.hasPrefix: ${toString prefix} is given as a path, which is no prefix of a string; see lib.path.hasPrefix" (
       substring 0 (stringLength prefix) s == prefix
     );
   hasSuffix =
@@ -136,8 +137,8 @@ rec {
   hasInfix =
     infix: s:
     builtins.match ".*${escapeRegex "${infix}"}.*" "${s}" != null;
-  charToInt = c: asciiCodes.${c} or (throw "charToInt: '${c}' is not a printable ASCII character");
-  escape = list: replaceStrings list (map (c: "\\${c}") list);
+  charToInt = c: asciiCodes.${c} or (throw "charToInt: no number is known for '${c}', which is not in ASCII");
+  escape = specials: replaceStrings specials (map (special: "\\" + special) specials);
   escapeC =
     list:
     replaceStrings list (
@@ -157,21 +158,26 @@ rec {
       s = toString arg;
     in
     if builtins.match "[[:alnum:],._+:@%/-]+" s == null then "'${replaceStrings [ "'" ] [ "'\\''" ] s}'" else s;
-  escapeShellArgs = concatMapStringsSep " " escapeShellArg;
+  escapeShellArgs = words: concatMapStringsSep " " escapeShellArg words;
   isValidPosixName = name: builtins.match "[a-zA-Z_][a-zA-Z0-9_]*" name != null;
   toShellVar =
     name: value:
-    lib.throwIfNot (isValidPosixName name) "toShellVar: ${name} is not a valid shell variable name" (
-      if builtins.isAttrs value && !isStringLike value then
-        "declare -A ${name}=(${concatStringsSep " " (lib.mapAttrsToList (n: v: "[${escapeShellArg n}]=${escapeShellArg v}") value)})"
-      else if builtins.isList value then
-        "declare -a ${name}=(${escapeShellArgs value})"
-      else
-        "${name}=${escapeShellArg value}"
-    );
-  toShellVars = vars: concatStringsSep "\n" (lib.mapAttrsToList toShellVar vars);
+    let
+      item = key: "[${escapeShellArg key}]=${escapeShellArg value.${key}}";
+      array = option: items: "declare ${option} ${name}=(${items})";
+      text =
+        if builtins.isList value then
+          array "-a" (escapeShellArgs value)
+        else if isStringLike value || !builtins.isAttrs value then
+          name + "=" + escapeShellArg value
+        else
+          array "-A" (concatMapStringsSep " " item (builtins.attrNames value));
+    in
+    lib.throwIf (!isValidPosixName name) "toShellVar: no shell variable can be called ${escapeNixString name}" text;
+  toShellVars = variables: concatMapStringsSep "\n" (name: toShellVar name variables.${name}) (builtins.attrNames variables);
   escapeNixString = s: escape [ "$" ] (builtins.toJSON s);
-  escapeRegex = escape (stringToCharacters "\\[{()^$?*+|.");
+  # What means something in a POSIX extended expression.
+  escapeRegex = escape regexSpecials;
   escapeNixIdentifier =
     s:
     if builtins.match "[a-zA-Z_][a-zA-Z0-9_'-]*" s != null && !(builtins.elem s keywords) then
@@ -197,7 +203,7 @@ rec {
   toUpper = replaceStrings lowerLetters upperLetters;
   toSentenceCase =
     s:
-    lib.throwIfNot (isString s) "toSentenceCase does only accepts string values, but got ${builtins.typeOf s}" (
+    lib.throwIfNot (isString s) "toSentenceCase: wanted a string, got a value of type ${builtins.typeOf s}" (
       toUpper (substring 0 1 s) + toLower (substring 1 (stringLength s) s)
     );
   toCamelCase =
@@ -212,7 +218,7 @@ rec {
       lowerFirst = w: toLower (substring 0 1 w) + substring 1 (stringLength w) w;
       upperFirst = w: toUpper (substring 0 1 w) + substring 1 (stringLength w) w;
     in
-    lib.throwIfNot (isString s) "toCamelCase does only accepts string values, but got ${builtins.typeOf s}" (
+    lib.throwIfNot (isString s) "toCamelCase: wanted a string, got a value of type ${builtins.typeOf s}" (
       if pieces == [ ] then "" else concatStrings ([ (lowerFirst first) ] ++ map upperFirst rest)
     );
   addContextFrom = source: target: substring 0 0 source + target;
@@ -262,7 +268,7 @@ rec {
       have = stringLength s;
     in
     if want <= have && suffix == substring (have - want) want s then substring 0 (have - want) s else s;
-  replaceString = from: to: replaceStrings [ from ] [ to ];
+  replaceString = old: new: replaceStrings [ old ] [ new ];
   stringAsChars = f: s: concatStrings (map f (stringToCharacters s));
   versionOlder = a: b: builtins.compareVersions b a == 1;
   versionAtLeast = a: b: !(versionOlder a b);
@@ -304,7 +310,7 @@ rec {
       missing = width - have;
       fill = stringLength filler;
     in
-    lib.throwIf (missing < 0) "fixedWidthString: requested string length (${toString width}) must not be shorter than actual length (${toString have})" (
+    lib.throwIf (missing < 0) "fixedWidthString: the string has ${toString have} characters, more than the width of ${toString width}" (
       if missing == 0 then
         s
       else
@@ -313,14 +319,19 @@ rec {
         in
         substring 0 missing pad + s
     );
-  fixedWidthNumber = width: n: fixedWidthString width "0" (toString n);
+  fixedWidthNumber =
+    width: number:
+    lib.pipe number [
+      toString
+      (fixedWidthString width "0")
+    ];
   floatToString =
     float:
     let
       text = toString float;
       exact = float == builtins.fromJSON text;
     in
-    lib.warnIf (!exact) "Imprecise conversion from float to string ${text}" text;
+    lib.warnIf (!exact) "floatToString: ${text} is not quite the number that was given" text;
   isConvertibleWithToString =
     let
       simple = [
@@ -350,13 +361,13 @@ rec {
       parsed = builtins.fromJSON number;
     in
     if found == null then
-      throw "toInt: Could not convert ${escapeNixString s} to int."
+      throw "toInt: ${escapeNixString s} is no integer that Nix can hold."
     else if builtins.match "-?0[0-9]+" number != null then
-      throw "toInt: Ambiguity in interpretation of ${escapeNixString s} between octal and zero padded integer."
+      throw "toInt: ${escapeNixString s} may mean an octal number or a padded decimal one; see toIntBase10."
     else if builtins.isInt parsed then
       parsed
     else
-      throw "toInt: Could not convert ${escapeNixString s} to int.";
+      throw "toInt: ${escapeNixString s} is no integer that Nix can hold.";
   toIntBase10 =
     s:
     let
@@ -364,13 +375,13 @@ rec {
       parsed = builtins.fromJSON (builtins.head found);
     in
     if found == null then
-      throw "toIntBase10: Could not convert ${escapeNixString s} to int."
+      throw "toIntBase10: ${escapeNixString s} is no integer that Nix can hold."
     else if builtins.match "[[:space:]]*0+[[:space:]]*" s != null then
       0
     else if builtins.isInt parsed then
       parsed
     else
-      throw "toIntBase10: Could not convert ${escapeNixString s} to int.";
+      throw "toIntBase10: ${escapeNixString s} is no integer that Nix can hold.";
   fileContents = file: removeSuffix "\n" (builtins.readFile file);
   sanitizeDerivationName =
     let

@@ -246,12 +246,12 @@ in
     in
     plain a == plain b;
   systemToAttrs = x: if builtins.isAttrs x then x else { system = x; };
-  examples = {
-    gnu64 = { config = "x86_64-unknown-linux-gnu"; };
-    gnu32 = { config = "i686-unknown-linux-gnu"; };
-    aarch64-multiplatform = { config = "aarch64-unknown-linux-gnu"; };
-    riscv64 = { config = "riscv64-unknown-linux-gnu"; };
-    musl64 = { config = "x86_64-unknown-linux-musl"; };
+  examples = builtins.mapAttrs (_: config: { inherit config; }) {
+    aarch64-multiplatform = "aarch64-unknown-linux-gnu";
+    gnu32 = "i686-unknown-linux-gnu";
+    gnu64 = "x86_64-unknown-linux-gnu";
+    musl64 = "x86_64-unknown-linux-musl";
+    riscv64 = "riscv64-unknown-linux-gnu";
   };
   architectures = { features = { }; inferiors = { }; };
 }

@@ -291,7 +291,7 @@ programs
   } gccUnit;
   binutils-unwrapped = fromUnit "binutils" {
     debian = "binutils";
-    description = "Tools for manipulating binaries (linker, assembler, etc.)";
+    description = "GNU's linker, assembler and tools for object files";
     license = lib.licenses.gpl3Plus;
     mainProgram = "ld";
   };

@@ -41,8 +41,8 @@ let
   python3Packages = builtins.mapAttrs module modules // {
     inherit python;
     inherit (self) callPackage;
-    pythonOlder = lib.versionOlder pythonVersion;
-    pythonAtLeast = lib.versionAtLeast pythonVersion;
+    pythonAtLeast = wanted: lib.versionAtLeast pythonVersion wanted;
+    pythonOlder = wanted: lib.versionOlder pythonVersion wanted;
     pythonImportsCheckHook = null;
   };
   # Python with modules: the same programs, told where the modules are.

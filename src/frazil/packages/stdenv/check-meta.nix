@@ -13,28 +13,24 @@ let
   permittedInsecure = config.permittedInsecurePackages or [ ];
   insecurePredicate = config.allowInsecurePredicate or (attrs: builtins.elem (nameOf attrs) permittedInsecure);
   unfreePredicate = config.allowUnfreePredicate or (_: false);
-  nameOf = attrs: attrs.name or "${attrs.pname or "«name-missing»"}-${attrs.version or "«version-missing»"}";
+  nameOf = attrs: attrs.name or "${attrs.pname or "«no pname»"}-${attrs.version or "«no version»"}";
   licenses = attrs: lib.toList (attrs.meta.license or [ ]);
   isFree = license: license.free or true;
   isUnfree = attrs: builtins.any (license: !(isFree license)) (licenses attrs);
   blocked = builtins.any (license: builtins.elem license (config.blocklistedLicenses or [ ]));
-  place = attrs: attrs.meta.position or "«unknown-file»";
+  place = attrs: attrs.meta.position or "«unknown place»";
   refuse =
     attrs: reason: variable: option:
     throw ''
-      Package ‘${nameOf attrs}’ in ${place attrs} ${reason}, refusing to evaluate.
+      The package ‘${nameOf attrs}’ of ${place attrs} ${reason}, refusing to evaluate it.
 
-      a) To temporarily allow it, you can use an environment variable
-         for a single invocation of the nix tools.
+      To allow it
 
-           $ export ${variable}=1
-
-         Note: When using `nix shell`, `nix build`, `nix develop`, etc with a flake,
-               then pass `--impure` in order to allow use of environment variables.
-
-      b) For `import nixpkgs { config = …; }` you can set
-
-           { ${option} }
+      - where the package set is imported, give it this configuration:
+           config = { ${option} };
+      - for one command, set a variable in its environment:
+           export ${variable}=1
+        Flakes are evaluated without the environment, so give --impure as well there.
     '';
   problem =
     attrs:
@@ -48,7 +44,7 @@ let
     else if meta.broken or false && !allowBroken then
       refuse attrs "is marked as broken" "NIXPKGS_ALLOW_BROKEN" "allowBroken = true;"
     else if !allowUnsupported && !(lib.meta.availableOn hostPlatform attrs) then
-      refuse attrs "is not available on the requested hostPlatform ‘${hostPlatform.system}’" "NIXPKGS_ALLOW_UNSUPPORTED_SYSTEM" "allowUnsupportedSystem = true;"
+      refuse attrs "is not for the platform ‘${hostPlatform.system}’" "NIXPKGS_ALLOW_UNSUPPORTED_SYSTEM" "allowUnsupportedSystem = true;"
     else if meta.knownVulnerabilities or [ ] != [ ] && !allowInsecure && !(insecurePredicate attrs) then
       refuse attrs "is marked as insecure" "NIXPKGS_ALLOW_INSECURE" "permittedInsecurePackages = [ \"${nameOf attrs}\" ];"
     else

@@ -68,7 +68,7 @@ patchShebangs() {
     if [[ "$interpreter" == */bin/env ]]; then
       if [[ "${rest[0]:-}" == -S ]]; then rest=("${rest[@]:1}"); fi
       if [[ -z "${rest[0]:-}" || "${rest[0]}" == -* || "${rest[0]}" == *=* ]]; then
-        echo "$file: unsupported interpreter directive \"#!$line\" (set dontPatchShebangs=1 and handle shebang patching yourself)" >&2
+        echo "$file: the first line, #!$line, gives env options or variables; set dontPatchShebangs and change it by hand" >&2
         exit 1
       fi
       name=${rest[0]}
@@ -78,11 +78,11 @@ patchShebangs() {
     fi
     found=$(PATH=$search type -P "$name" || true)
     if [[ -z "$found" || "$found" != "$NIX_STORE"/* ]]; then continue; fi
-    echo "$file: interpreter directive changed from \"#!$line\" to \"$found${rest[*]:+ ${rest[*]}}\""
+    echo "$file: #!$line is now #!$found${rest[*]:+ ${rest[*]}}"
     stamp=$(stat --printf '%y' "$file")
     sed -i -e "1 s|.*|#\!${found//|/\\|}${rest[*]:+ ${rest[*]//|/\\|}}|" "$file"
     touch --date "$stamp" "$file"
-  done < <(find "$@" -type f -perm -0100 -print0)
+  done < <(find "$@" -perm -u=x -type f -print0)
 }
 
 _patchShebangsOutput() {

@@ -96,11 +96,12 @@ let
       env = attrs.env or { };
       badEnv = lib.filterAttrs (_: v: !(lib.isString v || lib.isBool v || lib.isInt v || lib.isDerivation v || lib.isStringLike v)) env;
       overlap = builtins.attrNames (builtins.intersectAttrs (removeAttrs attrs ownNames) env);
+      userHook = (config.stdenv or { }).userHook or null;
       checkedEnv =
         if overlap != [ ] then
-          throw "The ‘env’ attribute set cannot contain any attributes passed to derivation. The following attributes are overlapping: ${toString overlap}"
+          throw "mkDerivation: given both in ‘env’ and beside it: ${toString overlap}"
         else if badEnv != { } then
-          throw "The ‘env’ attribute set can only contain derivation, string, boolean or integer attributes. The ‘${builtins.head (builtins.attrNames badEnv)}’ attribute is of type ${builtins.typeOf (builtins.head (builtins.attrValues badEnv))}."
+          throw "mkDerivation: ‘env.${builtins.head (builtins.attrNames badEnv)}’ is of type ${builtins.typeOf (builtins.head (builtins.attrValues badEnv))}; what is in ‘env’ must be a string, a path, an integer, a boolean or a package."
         else
           env;
       flag = value: if value then true else null;
@@ -113,7 +114,7 @@ let
           name = lib.strings.sanitizeDerivationName name;
           inherit stdenv;
           inherit (stdenv.buildPlatform) system;
-          builder = attrs.realBuilder or stdenv.shell;
+          builder = if attrs ? realBuilder then attrs.realBuilder else stdenv.shell;
           args =
             attrs.args or (
               [ "-e" ]
@@ -127,7 +128,7 @@ let
                   [ ./default-builder.sh ]
               )
             );
-          userHook = config.stdenv.userHook or null;
+          inherit userHook;
           __ignoreNulls = true;
           __structuredAttrs = structured;
           strictDeps = attrs.strictDeps or config.strictDepsByDefault or false;
@@ -135,11 +136,10 @@ let
           doCheck = doCheck;
           doInstallCheck = doInstallCheck;
         }
-        // lib.optionalAttrs parallel {
-          enableParallelBuilding = true;
-          enableParallelChecking = attrs.enableParallelChecking or true;
-          enableParallelInstalling = attrs.enableParallelInstalling or true;
-        }
+        // lib.optionalAttrs parallel (
+          { enableParallelBuilding = true; }
+          // lib.genAttrs [ "enableParallelChecking" "enableParallelInstalling" ] (name: attrs.${name} or true)
+        )
         // lib.optionalAttrs (attrs ? disallowedRequisites) { inherit (attrs) disallowedRequisites; };
     in
     # `builder` chosen by the attributes replaces the generic one only as its script.

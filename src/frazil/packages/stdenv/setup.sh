@@ -198,7 +198,7 @@ _findInput() {
   [[ -n "$pkg" && -z "${seenInput_[$role:$pkg]:-}" ]] || return 0
   seenInput_[$role:$pkg]=1
   if [[ ! -e "$pkg" ]]; then
-    echo "build input $pkg does not exist" >&2
+    echo "stdenv: the $role build input $pkg is not there" >&2
     exit 1
   fi
   if [[ $role == native ]]; then allNativeInputs+=("$pkg"); else allHostInputs+=("$pkg"); fi
@@ -229,10 +229,9 @@ _activateInput() {
     addToSearchPath HOST_PATH "$pkg/bin"
   fi
   if [[ -d "$pkg/share" ]]; then addToSearchPath XDG_DATA_DIRS_ "$pkg/share"; fi
-  if [[ -f "$pkg/nix-support/setup-hook" ]]; then
-    # shellcheck disable=SC1091
-    source "$pkg/nix-support/setup-hook"
-  fi
+  local own="$pkg/nix-support/setup-hook"
+  # shellcheck disable=SC1090
+  if [[ -f "$own" ]]; then source "$own"; fi
 }
 
 _PATH=
@@ -288,7 +287,7 @@ unset hook_
 
 consumeEntire() {
   if IFS='' read -r -d '' "$1"; then
-    echo "consumeEntire(): ERROR: Input null bytes, won't process" >&2
+    echo "consumeEntire: the input has null bytes, which no shell variable can hold" >&2
     return 1
   fi
 }
@@ -305,10 +304,10 @@ substituteStream() {
         shift 3
         if [[ "${!var}" != *"$pattern"* ]]; then
           if [[ "$mode" == --replace-fail ]]; then
-            echo "substituteStream() in derivation ${name:-${pname:-}}: ERROR: pattern $(printf '%q' "$pattern") doesn't match anything in $description" >&2
+            echo "substituteStream: $description does not contain $(printf '%q' "$pattern")" >&2
             return 1
           elif [[ "$mode" != --replace-quiet ]]; then
-            echo "substituteStream() in derivation ${name:-${pname:-}}: WARNING: pattern $(printf '%q' "$pattern") doesn't match anything in $description" >&2
+            echo "substituteStream: warning: $description does not contain $(printf '%q' "$pattern")" >&2
           fi
         fi
         printf -v "$var" '%s' "${!var//"$pattern"/"$replacement"}"
@@ -317,7 +316,7 @@ substituteStream() {
         name=$2
         shift 2
         if [[ -z "${!name+set}" ]]; then
-          echo "substituteStream(): ERROR: variable '$name' is not set" >&2
+          echo "substituteStream: there is no variable $name to put in" >&2
           return 1
         fi
         pattern="@$name@"
@@ -329,7 +328,7 @@ substituteStream() {
         printf -v "$var" '%s' "${!var//"$pattern"/"$replacement"}"
         ;;
       *)
-        echo "substituteStream(): ERROR: Invalid command line argument: $1" >&2
+        echo "substituteStream: what is $1? Known are --replace…, --subst-var and --subst-var-by" >&2
         return 1
         ;;
     esac
@@ -341,7 +340,7 @@ substitute() {
   local input=$1 output=$2 contents
   shift 2
   if [[ ! -f "$input" ]]; then
-    echo "substitute(): ERROR: file '$input' does not exist" >&2
+    echo "substitute: no such file: $input" >&2
     return 1
   fi
   consumeEntire contents <"$input" || return 1
@@ -403,8 +402,8 @@ _defaultUnpack() {
   if [[ -d "$file" ]]; then
     destination=$(stripHash "$file")
     if [[ -e "$destination" ]]; then
-      echo "Cannot copy $file to $destination: destination already exists!" >&2
-      echo "Did you specify two \"srcs\" with the same \"name\"?" >&2
+      echo "$file is to be unpacked as $destination, which is there already;" >&2
+      echo "give each of the sources a name of its own" >&2
       return 1
     fi
     cp -r --preserve=timestamps --reflink=auto -- "$file" "$destination"
@@ -426,7 +425,7 @@ unpackFile() {
   if [[ -n "${unpackCmd:-}" ]]; then
     eval "$unpackCmd"
   elif ! runOneHook unpackCmd "$curSrc"; then
-    echo "do not know how to unpack source archive $curSrc" >&2
+    echo "no way is known to unpack $curSrc; set unpackCmd, or add a tool that brings its own" >&2
     exit 1
   fi
 }
@@ -438,7 +437,7 @@ unpackPhase() {
   if ((${#sources[@]} == 0)); then
     if [[ -z "${src:-}" ]]; then
       # shellcheck disable=SC2016
-      echo 'variable $src or $srcs should point to the source' >&2
+      echo 'nothing to unpack: neither $src nor $srcs is set' >&2
       exit 1
     fi
     sources=("$src")
@@ -453,7 +452,7 @@ unpackPhase() {
     for name in *; do
       if [[ -d "$name" && -z "${known[$name]:-}" ]]; then
         if [[ -n "$sourceRoot" ]]; then
-          echo "unpacker produced multiple directories" >&2
+          echo "unpacking made several folders; set sourceRoot to the one to build in" >&2
           exit 1
         fi
         sourceRoot=$name
@@ -461,7 +460,7 @@ unpackPhase() {
     done
   fi
   if [[ -z "$sourceRoot" ]]; then
-    echo "unpacker appears to have produced no directories" >&2
+    echo "unpacking made no folder; set sourceRoot to where the source is" >&2
     exit 1
   fi
   echo "source root is $sourceRoot"
@@ -514,17 +513,20 @@ configurePhase() {
     # shellcheck disable=SC2086
     $configureScript "${flags[@]}"
   else
-    echo "no configure script, doing nothing"
+    _nothingTo configure "there is no script ${configureScript:-configure}"
   fi
   runHook postConfigure
 }
+
+# _nothingTo PHASE [REASON]: says that a phase is empty.
+_nothingTo() { echo "nothing to $1: ${2:-there is no makefile, and ${1}Phase is not set}"; }
 
 _hasMakefile() { [[ -n "${makefile:-}" || -e Makefile || -e makefile || -e GNUmakefile ]]; }
 
 buildPhase() {
   runHook preBuild
   if [[ -z "${makeFlags[*]:-}" ]] && ! _hasMakefile; then
-    echo "no Makefile or custom buildPhase, doing nothing"
+    _nothingTo build
   else
     local flags=("${makefile:+-f$makefile}" SHELL="$SHELL")
     if [[ -z "${flags[0]}" ]]; then flags=("${flags[@]:1}"); fi
@@ -539,7 +541,7 @@ buildPhase() {
 checkPhase() {
   runHook preCheck
   if ! _hasMakefile; then
-    echo "no Makefile or custom checkPhase, doing nothing"
+    _nothingTo check
   else
     local target="${checkTarget:-}" candidate
     if [[ -z "$target" ]]; then
@@ -551,7 +553,7 @@ checkPhase() {
       done
     fi
     if [[ -z "$target" ]]; then
-      echo "no check/test target in ${makefile:-Makefile}, doing nothing"
+      _nothingTo check "the makefile has neither a target check nor one called test"
     else
       local flags=(${makefile:+-f "$makefile"} SHELL="$SHELL")
       if [[ -n "${enableParallelChecking:-${enableParallelBuilding:-}}" ]]; then flags+=("-j${NIX_BUILD_CORES}"); fi
@@ -568,7 +570,7 @@ checkPhase() {
 installPhase() {
   runHook preInstall
   if [[ -z "${makeFlags[*]:-}" ]] && ! _hasMakefile; then
-    echo "no Makefile or custom installPhase, doing nothing"
+    _nothingTo install
     runHook postInstall
     return
   fi
@@ -630,9 +632,9 @@ _recordPropagated() {
 installCheckPhase() {
   runHook preInstallCheck
   if ! _hasMakefile; then
-    echo "no Makefile or custom installCheckPhase, doing nothing"
+    _nothingTo installCheck
   elif [[ -z "${installCheckTarget:-}" ]] && ! make -n ${makefile:+-f "$makefile"} installcheck >/dev/null 2>&1; then
-    echo "no installcheck target in ${makefile:-Makefile}, doing nothing"
+    _nothingTo installCheck "the makefile has no target installcheck"
   else
     local flags=(${makefile:+-f "$makefile"} SHELL="$SHELL")
     concatTo flags makeFlags makeFlagsArray installCheckFlags installCheckFlagsArray installCheckTarget=installcheck
