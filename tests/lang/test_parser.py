@@ -99,7 +99,7 @@ def test_null_bytes() -> None:
         parsed("''a\0b''")
 
 
-@pytest.mark.parametrize("pair", ["()", "[]", ("{a=", ";}"), ("-", ""), ("x: ", ""), ("if 1 then ", " else 2")])
+@pytest.mark.parametrize("pair", ["()", "[]", ("{a=", ";}"), ("- ", ""), ("x: ", ""), ("if 1 then ", " else 2")])
 def test_depth_is_no_crash(pair: str | tuple[str, str]) -> None:
     opening, closing = pair
     text = opening * 200_000 + "1" + closing * 200_000
@@ -237,3 +237,14 @@ def test_positions() -> None:
     assert table.file_line_column(first + 6) == ("one", True, 3, 1)
     assert table.show(second) == "two:1:1"
     assert table.position(0) is None
+
+
+def test_or_as_a_name_warns_where_its_meaning_will_change() -> None:
+    class Listening(FileSystemEffects):
+        def trace(self, text: str) -> None:
+            warnings.append(text)
+
+    warnings: list[str] = []
+    text = "let or = 1; f = x: x; in [ (x: x) or ] == f f or && f (f or) == { a = 2; }.a or f or && f or == 1"
+    Evaluator(Listening(), EvalSettings()).parse_string(text.encode(), "/")
+    assert [w.splitlines()[2].strip() for w in warnings] == ["((x: x) or)", "(f or)", "(f or)"]

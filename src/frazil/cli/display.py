@@ -51,7 +51,7 @@ def show_error(error: FrazilError, *, show_trace: bool = False, colours: bool = 
     suggestions = getattr(error, "suggestions", None)
     if suggestions:
         lines.append(show_suggestions([readable(s) for s in suggestions]))
-    text = _indent("\n".join(lines), prefix)
+    text = terminal_text(_indent("\n".join(lines), prefix), colours)
     if error.hint:
         text += f"\n\n       {palette.green}hint:{palette.normal} " + readable(error.hint).replace(
             "\n", "\n             "
@@ -138,6 +138,33 @@ def _indent(text: str, prefix: str) -> str:
 def readable(text: str) -> str:
     """Text that any terminal takes: what was no UTF-8 becomes replacement characters."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+# A control sequence, an operating system command, or another escape sequence of two characters.
+_ESCAPE = r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|\][^\x1b\x07]*(?:\x1b\\?|\x07)?|[@-_]?)"
+
+
+def terminal_text(text: str, colours: bool) -> str:
+    """Without escape sequences other than colours (those only where wanted), bells and carriage returns; tabulators
+    become spaces up to the next multiple of eight."""
+    if text.isprintable() or not any(c in text for c in "\x1b\t\r\a"):
+        return text
+    import re
+
+    out: list[str] = []
+    width = 0
+    for piece in re.split(rf"({_ESCAPE}|[\t\r\a])", text):
+        if piece.startswith("\x1b"):
+            if colours and piece.endswith("m"):
+                out.append(piece)
+        elif piece == "\t":
+            spaces = 8 - width % 8
+            out.append(" " * spaces)
+            width += spaces
+        elif piece not in ("\r", "\a"):
+            out.append(piece)
+            width += len(piece)
+    return "".join(out)
 
 
 def help_notice(error: FrazilError, program: str) -> str:

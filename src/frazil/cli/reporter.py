@@ -10,7 +10,7 @@ import os
 from _thread import RLock
 
 from frazil.activity import ActivityType, ResultType, Verbosity
-from frazil.cli.display import Palette, readable
+from frazil.cli.display import Palette, readable, terminal_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class LineReporter:
         self.build_logs = build_logs
         self.prefix_logs = prefix_logs
         self.palette = Palette(colours)
+        self.colours = colours
         self.write = write
         self.lock = RLock()
         self.names: dict[int, str] = {}
@@ -62,7 +63,7 @@ class LineReporter:
             text = f"{self.palette.warning}warning:{self.palette.normal} {readable(text.removeprefix('warning: '))}"
         else:
             text = readable(text)
-        self.line(text)
+        self.line(terminal_text(text, self.colours))
 
     def start(
         self,

@@ -26,7 +26,7 @@ def internal_expression(evaluator: Any, name: str) -> Any:
     if name not in cache:
         with open(os.path.join(INTERNAL_FOLDER, name), "rb") as file:
             text = file.read()
-        cache[name] = evaluator.eval_string(text, "/", f"«internal»/{name}".encode().decode("latin-1"))
+        cache[name] = evaluator.eval_string(text, "/", f"«nix-internal»/{name}".encode().decode("latin-1"))
     return cache[name]
 
 

@@ -9,7 +9,7 @@ from frazil.digest import ALGORITHMS, DigestError, Hash
 from frazil.errors import FrazilError
 from frazil.instantiate.context import parse_built
 from frazil.instantiate.instantiator import Draft
-from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError
+from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string, warning_text
 from frazil.lang.runtime import (
     coerce_to_string,
     force,
@@ -325,7 +325,13 @@ class MissingFeature(EvalBaseError):
 
 
 def _warn_attribute(reading: _Reading, attrs: Attrs, key: str, message: str) -> None:
-    reading.evaluator.effects.warn(message)
+    """A warning laid out as an error with a trace is."""
+    frame = byte_string(f"… while evaluating derivation '{reading.draft.name}'")
+    position = reading.evaluator.positions.position(attrs.position(key))
+    place = warning_text(message, position).split("\n", 1)[1:]
+    margin = " " * len("warning: ")
+    lines = ["warning:", margin + frame, "", f"{margin}warning: {message}", *place]
+    reading.evaluator.effects.trace("\n".join(lines))
 
 
 def _normalised_json(text: str) -> str:

@@ -214,6 +214,8 @@ class StoreEffects:
             with os.scandir(self.real(path)) as entries:
                 listing = {entry.name.decode("latin-1"): _entry_kind(entry) for entry in entries}
         except OSError as error:
+            if isinstance(error, NotADirectoryError) and self.file_type(path) is not None:
+                raise EvalError(f"'{path}' is not a directory", pos=CALL_SITE) from error
             raise self._failure("reading directory", path, error) from error
         if self.limited and not self._is_inside_allowed(path):
             prefix = "/" if path == "/" else path + "/"

@@ -12,6 +12,7 @@ from frazil.errors import FrazilError
 from frazil.instantiate.derivation import parse_hash_allow_empty, require_feature
 from frazil.instantiate.effects import resolve_pseudo_url
 from frazil.instantiate.paths import base_name
+from frazil.lang.error_text import attribute_name
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string
 from frazil.lang.runtime import coerce_to_string, force, force_attrs, force_bool, force_string_no_context, show_type
 from frazil.lang.values import ContextString, PathValue, make_string
@@ -382,7 +383,9 @@ def _mercurial_arguments(evaluator: Any, value: Any) -> tuple[str, str | None, s
         elif key == "name":
             name = force_string_no_context(item, trace)
         else:
-            raise EvalError(f"unsupported argument '{key}' to 'fetchMercurial'", pos=value.position(key))
+            raise EvalError(
+                f"unsupported argument '{attribute_name(key)}' to 'fetchMercurial'", pos=value.position(key)
+            )
     if not url:
         raise EvalError("'url' argument required", pos=CALL_SITE)
     return url, revision, name

@@ -11,6 +11,7 @@ from frazil.digest import Hash
 from frazil.errors import FrazilError
 from frazil.instantiate.context import show_element
 from frazil.instantiate.derivation import parse_hash_allow_empty
+from frazil.lang.error_text import attribute_name
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError
 from frazil.lang.runtime import (
     call2,
@@ -117,7 +118,9 @@ def path(evaluator: Any, arguments: list[Any]) -> Any:
                 text = force_string_no_context(value, "while evaluating the `sha256` attribute passed to builtins.path")
                 expected = parse_hash_allow_empty(text, "sha256", evaluator.effects)
             else:
-                raise EvalError(f"unsupported argument '{key}' to 'builtins.path'", pos=attrs.position(key))
+                raise EvalError(
+                    f"unsupported argument '{attribute_name(key)}' to 'builtins.path'", pos=attrs.position(key)
+                )
         except EvalBaseError as error:
             error.settle_call_site(attrs.position(key))
             raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from frazil.lang.error_text import attribute_name
 from frazil.lang.errors import AssertionFailed, EvalBaseError, StackOverflow
 from frazil.lang.runtime import equal, force, is_derivation, show_type, show_value
 from frazil.lang.values import MISSING, Attrs, ContextString, PathValue
@@ -102,7 +103,9 @@ def explain_sets(state: Any, left: Attrs, right: Attrs, pos: int) -> None:
         fail(f"attribute names of attribute set '{show_value(left)}' differs from attribute set '{show_value(right)}'")
     for name in left.names():
         if not right.has(name):
-            fail(f"attribute name '{name}' is contained in '{show_value(left)}', but not in '{show_value(right)}'")
+            shown = attribute_name(name)
+            one, other = show_value(left), show_value(right)
+            fail(f"attribute name '{shown}' is contained in '{one}', but not in '{other}'")
         explain_attribute(state, left, right, name, pos)
 
 
@@ -114,5 +117,5 @@ def explain_attribute(state: Any, left: Attrs, right: Attrs, name: str, pos: int
             error.add_trace(right.position(name), "where right hand side is")
         if left.position(name):
             error.add_trace(left.position(name), "where left hand side is")
-        error.add_trace(pos, f"while comparing attribute '{name}'")
+        error.add_trace(pos, f"while comparing attribute '{attribute_name(name)}'")
         raise

@@ -48,7 +48,9 @@ def needed(attrs: Attrs, name: str, trace: str) -> object:
     """An attribute that must be there, unevaluated."""
     value = attrs.lookup(name)
     if value is MISSING:
-        error = TypeMismatch(f"attribute '{name}' missing")
+        from frazil.lang.error_text import attribute_name
+
+        error = TypeMismatch(f"attribute '{attribute_name(name)}' missing")
         error.add_trace(0, trace)
         raise error
     return value

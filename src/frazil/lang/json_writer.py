@@ -159,7 +159,9 @@ class JSONWriter:
                 self.out.append(":")
                 self.write(attrs.lookup(name), attrs.position(name), copy)
         except EvalBaseError as error:
-            error.add_trace(attrs.position(name), f"while evaluating attribute '{name}'")
+            from frazil.lang.error_text import attribute_name
+
+            error.add_trace(attrs.position(name), f"while evaluating attribute '{attribute_name(name)}'")
             raise
         self.out.append("}")
 

@@ -722,7 +722,7 @@ class AttrsExpr(Expr):
             if name in table:
                 before = self.state.positions.show(origin[name])
                 raise EvalError(
-                    f"dynamic attribute '{name}' already defined at {before}",
+                    f"dynamic attribute '{show_name(name)}' already defined at {before}",
                     pos=item.pos,
                     positions=self.state.positions,
                 )
@@ -1009,7 +1009,9 @@ class FormalsLambda(LambdaExpr):
     def missing(self, name, call_pos):
         what = self.name if self.name is not None else "anonymous lambda"
         error = TypeMismatch(
-            f"function '{what}' called without required argument '{name}'", pos=self.pos, positions=self.state.positions
+            f"function '{what}' called without required argument '{show_name(name)}'",
+            pos=self.pos,
+            positions=self.state.positions,
         )
         error.add_trace(call_pos, "from call site")
         raise error
@@ -1023,7 +1025,7 @@ class FormalsLambda(LambdaExpr):
         name = others[0]
         what = self.name if self.name is not None else "anonymous lambda"
         error = TypeMismatch(
-            f"function '{what}' called with unexpected argument '{name}'",
+            f"function '{what}' called with unexpected argument '{show_name(name)}'",
             pos=self.pos,
             positions=self.state.positions,
             suggestions=suggestions(name, known),
@@ -1339,7 +1341,7 @@ def missing_attribute(state, attrs, name):
     from frazil.lang.runtime import suggestions
 
     return MissingAttribute(
-        f"attribute '{name}' missing",
+        f"attribute '{show_name(name)}' missing",
         positions=state.positions,
         suggestions=suggestions(name, attrs.names()),
     )

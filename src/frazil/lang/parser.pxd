@@ -22,6 +22,8 @@ cdef class Parser:
     cdef Py_ssize_t doc_start
     cdef Py_ssize_t doc_end
     cdef public dict docs
+    cdef Py_ssize_t or_start
+    cdef Py_ssize_t or_end
 
     cdef str symbol(self, Py_ssize_t start, Py_ssize_t end)
     cdef str text(self, Py_ssize_t start, Py_ssize_t end)
@@ -43,6 +45,8 @@ cdef class Parser:
     cdef Expr binary(self, int tok, Py_ssize_t pos, Expr left, Py_ssize_t left_start, Expr right, Py_ssize_t right_start)
     cdef Expr parse_application(self, Expr first, Py_ssize_t start)
     cdef Expr parse_select(self, Expr first, Py_ssize_t start)
+    cdef Expr parse_operand(self)
+    cdef object warn_of_or(self)
     cdef Expr parse_simple(self)
     cdef Expr parse_integer(self)
     cdef Expr parse_float(self)

@@ -220,11 +220,16 @@ class Parser:
         self.doc_start = -1
         self.doc_end = -1
         self.docs = {}
+        self.or_start = -1
+        self.or_end = -1
 
     def parse(self):
         """The whole text as one expression."""
         self.advance()
-        expr = self.parse_expr()
+        try:
+            expr = self.parse_expr()
+        except RecursionError:
+            raise stack_overflow(self.state, self.base + self.start) from None
         if self.tok != EOF:
             self.fail()
         return expr
@@ -727,7 +732,7 @@ class Parser:
             or tok == REC
             or tok == LET
         ):
-            argument: Expr = self.parse_select(None, self.start)
+            argument: Expr = self.parse_operand()
             if fresh:
                 function = CallNode(self.state, self.base + start, function, [argument])
                 fresh = False
@@ -748,13 +753,34 @@ class Parser:
             default: Expr = None
             if self.tok == OR_KW:
                 self.advance()
-                default = self.parse_select(None, self.start)
+                default = self.parse_operand()
             return Select(state, self.base + start, subject, path, default)
         if self.tok == OR_KW:
             word = Var(state, self.base + start, self.symbol(self.start, self.end))
+            self.or_start = start
+            self.or_end = self.end
             self.advance()
             return CallNode(state, self.base + start, subject, [word])
         return subject
+
+    def parse_operand(self):
+        """Rule `expr_select` where `x or` will mean something else once `or` is an ordinary name."""
+        start: cython.Py_ssize_t = self.start
+        expr: Expr = self.parse_select(None, start)
+        if self.or_start == start:
+            self.warn_of_or()
+        return expr
+
+    def warn_of_or(self):
+        position = self.state.positions.position(self.base + self.or_start)
+        text = self.text(self.or_start, self.or_end).replace("\r\n", "\n").replace("\r", "\n")
+        self.state.effects.trace(
+            f"warning: at {byte_string(str(position))}: This expression uses `or` as an identifier in a way that will"
+            " change in a future Nix release.\n"
+            "Wrap this entire expression in parentheses to preserve its current meaning:\n"
+            f"    ({text})\n"
+            "Give feedback at https://github.com/NixOS/nix/pull/11121"
+        )
 
     def name_expr(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> Expr:
         name: str = self.symbol(start, end)
@@ -824,7 +850,7 @@ class Parser:
         elements: list = []
         self.advance()
         while self.tok != 93:
-            elements.append(self.parse_select(None, self.start))
+            elements.append(self.parse_operand())
         self.advance()
         return ListExpr(self.state, elements)
 

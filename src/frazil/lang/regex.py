@@ -764,7 +764,10 @@ class Regex:
 
     def __init__(self, pattern: str) -> None:
         parser = Parser(pattern)
-        body = parser.parse()
+        try:
+            body = parser.parse()
+        except RecursionError:
+            raise RegexError(too_large=True) from None
         self.groups = parser.groups
         self.nullable = body.nullable
         backtracks = body.simple and body.stars <= 1 and body.loops <= 4 and parser.groups <= 90

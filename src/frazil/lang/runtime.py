@@ -210,7 +210,9 @@ def deepen(state, value, seen):
             if type(value) is Attrs:
                 if name is not None:
                     position = cython.cast(Attrs, value).position(name)
-                    add_trace(state, position, f"while evaluating the attribute '{name}'")
+                    from frazil.lang.error_text import attribute_name
+
+                    add_trace(state, position, f"while evaluating the attribute '{attribute_name(name)}'")
             else:
                 add_trace(state, 0, f"while evaluating list element at index {index}")
     state.call_depth -= 1

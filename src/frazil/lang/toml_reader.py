@@ -60,7 +60,11 @@ class _TableArray(list):  # type: ignore[type-arg]
 
 def parse_toml(text: str) -> Any:
     """Raises TOMLError."""
-    return _Reader(text).document()
+    reader = _Reader(text)
+    try:
+        return reader.document()
+    except RecursionError:
+        raise reader.fail("toml::parse_value: too deeply nested") from None
 
 
 class _Reader:
