@@ -5,9 +5,9 @@
   pkgs,
 }:
 let
-  inherit (lib.fetchers) normalizeHash;
+  inherit (lib.fetchers) normalizeHash proxyImpureEnvVars;
   # What a fetch may know of the machine it runs on, and whom it trusts.
-  impureEnvVars = lib.fetchers.proxyImpureEnvVars;
+  impureEnvVars = proxyImpureEnvVars;
   authorities = pkgs.cacert + "/etc/ssl/certs/ca-bundle.crt";
   hashTypes = [
     "sha256"

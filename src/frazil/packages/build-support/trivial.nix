@@ -10,6 +10,12 @@
 }:
 let
   inherit (lib) optionalAttrs optionalString;
+  # Of what is a changed source and nothing else.
+  sourcePhases = map (step: step + "Phase") [
+    "unpack"
+    "patch"
+    "install"
+  ];
 in
 rec {
   runCommandWith =
@@ -436,11 +442,7 @@ rec {
           ;
         preferLocalBuild = true;
         allowSubstitutes = false;
-        phases = [
-          "unpackPhase"
-          "patchPhase"
-          "installPhase"
-        ];
+        phases = sourcePhases;
         installPhase = ''cp -r . "$out"'';
       }
       // removeAttrs args [
@@ -536,8 +538,8 @@ rec {
       name = "${args.name or "${args.pname}-${args.version}"}-source";
       inherit (args) src;
       patches = args.patches or [ ];
-      phases = "unpackPhase patchPhase installPhase";
-      installPhase = "cp -r . $out";
+      phases = sourcePhases;
+      installPhase = ''cp -r . "$out"'';
     };
   testers = {
     testEqualContents =
@@ -547,9 +549,9 @@ rec {
         actual,
       }:
       runCommand "equal-contents-${lib.strings.toLower assertion}" { inherit assertion expected actual; } ''
-        echo "Checking: $assertion"
+        echo "$assertion?"
         if ! diff -U5 -r "$expected" "$actual" --color=never; then
-          echo "Contents must be equal, but were not!" >&2
+          echo "$actual is not as $expected: see above" >&2
           exit 1
         fi
         touch $out

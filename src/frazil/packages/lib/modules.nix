@@ -245,7 +245,7 @@ rec {
         key = toString m.key or key;
         _class = m._class or null;
         freeformType = m.freeformType or null;
-        disabledModules = m.disabledModules or [ ];
+        disabledModules = if m ? disabledModules then m.disabledModules else [ ];
       };
     in
     if m ? config || m ? options then
@@ -504,7 +504,7 @@ rec {
   dischargeProperties =
     def:
     if def._type or "" == "merge" then
-      concatMap dischargeProperties def.contents
+      builtins.concatLists (map dischargeProperties def.contents)
     else if def._type or "" == "if" then
       if builtins.isBool def.condition then
         optionals def.condition (dischargeProperties def.content)
