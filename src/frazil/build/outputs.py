@@ -209,6 +209,7 @@ class Registration:
             return info
         self._move(tree, info)
         info = replace(info, deriver=self.drv_path, ultimate=True, registration_time=int(time.time()))
+        info = self.store.sign(info)
         self._finish(tree.name, info.path)
         if info.content_address is not None:
             # Also when the hash turns out wrong: whoever corrects the wanted one need not build again.

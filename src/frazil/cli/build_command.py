@@ -52,12 +52,22 @@ def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "
     if context.settings.boolean("print-missing"):
         print_missing(context, paths, Verbosity.INFO)
     try:
-        realise(context.store, list(paths), context.build_settings, context.reporter, mode=mode)
+        results = realise(context.store, list(paths), context.build_settings, context.reporter, mode=mode)
     except BuildFailed as error:
         # 100 and above are told apart by nix-build and nix-store only.
         if not context.legacy:
             error.exit_status = 1
         raise
+    for result in results:
+        if result.path.outputs is not None and not result.path.through:
+            context.built.setdefault(result.path.base, {}).update(result.outputs)
+
+
+def known_outputs(context: Context, derivation: StorePath) -> dict[str, StorePath | None]:
+    """By name, None where the path of an output is not known."""
+    built = context.built.get(derivation, {})
+    known = context.store.query_derivation_outputs(derivation)
+    return {name: path or built.get(name) for name, path in known.items()}
 
 
 def print_missing(context: Context, paths: Sequence[DerivedPath], level: Verbosity) -> None:
@@ -89,7 +99,7 @@ def outputs_of(context: Context, path: DerivedPath) -> list[tuple[str, StorePath
         if inner is None:
             raise FrazilError(f"derivation '{context.store.show(base)}' does not have a built output '{name}'")
         base = inner
-    known = context.store.query_derivation_outputs(base)
+    known = known_outputs(context, base)
     found = []
     for name in path.outputs.choose(known):
         output = known[name]
@@ -130,7 +140,7 @@ def print_json(context: Context, arguments: Arguments, paths: Sequence[DerivedPa
             records.append(context.store.show(path.base))
             continue
         outputs: dict[str, str | None] = {}
-        known = context.store.query_derivation_outputs(path.base) if not path.through else {}
+        known = known_outputs(context, path.base) if not path.through else {}
         for name in path.outputs.choose(known):
             output = known[name]
             outputs[name] = context.store.show(output) if output else None

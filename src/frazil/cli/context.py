@@ -17,8 +17,19 @@ if TYPE_CHECKING:
     from frazil.instantiate.session import Session
     from frazil.store.config import StoreConfig
     from frazil.store.local import LocalStore
+    from frazil.store.path import StorePath
 
 TREE_TTL_FOREVER = str((1 << 32) - 1)
+
+
+def require_feature(context: Context, name: str) -> None:
+    """Raises UsageError where an experimental feature is off."""
+    if name not in context.settings.features:
+        from frazil.errors import UsageError
+
+        raise UsageError(
+            f"experimental Nix feature '{name}' is disabled; add '--extra-experimental-features {name}' to enable it"
+        )
 
 
 class Context:
@@ -43,6 +54,8 @@ class Context:
         self._store: LocalStore | None = None
         self._session: Session | None = None
         self._kept: list[object] = []
+        self.built: dict[StorePath, dict[str, StorePath]] = {}
+        """Derivation -> the outputs of its build: those of an impure one are recorded nowhere else."""
 
     # -- messages ----------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import os
 import sys
 from functools import partial
 
+from frazil.cli.base_directory import base_directory
 from frazil.errors import UsageError
 
 TYPE_CHECKING = False
@@ -28,7 +29,8 @@ def byte_string(text: str) -> str:
 
 
 def working_directory() -> str:
-    return os.getcwdb().decode("latin-1")
+    """Where relative names begin, a path of the language."""
+    return os.fsencode(base_directory()).decode("latin-1")
 
 
 def make_session(context: Context, arguments: Arguments, *, pure: bool, read_only: bool) -> Session:
@@ -130,7 +132,7 @@ def file_argument(session: Session, text: str) -> str:
         return found
     if len(name) > 2 and name.startswith("<") and name.endswith(">"):
         return find_file(session, name[1:-1])
-    path = os.path.normpath(os.path.join(os.getcwdb(), os.fsencode(text)))
+    path = os.path.normpath(os.path.join(os.fsencode(base_directory()), os.fsencode(text)))
     return path.decode("latin-1")
 
 

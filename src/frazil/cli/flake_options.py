@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from frazil.cli.base_directory import base_directory
 from frazil.errors import UsageError
 
 TYPE_CHECKING = False
@@ -56,7 +57,9 @@ def parse_reference(context: Context, trees: Trees, text: str, *, allow_missing:
     """A reference of the command line: relative to the current folder."""
     from frazil.flake.reference import FlakeReference
 
-    return FlakeReference.parse(text, os.getcwd(), allow_missing=allow_missing, notice=trees.notice, warn=trees.warn)
+    return FlakeReference.parse(
+        text, base_directory(), allow_missing=allow_missing, notice=trees.notice, warn=trees.warn
+    )
 
 
 def input_path(text: str, option: str) -> InputPath:

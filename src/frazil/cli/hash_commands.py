@@ -5,7 +5,7 @@ Source: Nix's manual, `command-ref/new-cli/nix3-hash-*`.
 
 from __future__ import annotations
 
-from frazil.cli.context import Context
+from frazil.cli.context import Context, require_feature
 from frazil.cli.options import Arguments, Command, Option
 from frazil.digest import ALGORITHMS, Hash
 from frazil.errors import UsageError
@@ -25,7 +25,7 @@ TYPE = (Option("--type --algo", "md5, sha1, sha256 or sha512.", "hash-algo", key
 PATHS = (
     *OUTPUT,
     *TYPE,
-    Option("--mode", "How the path is serialised: nar or flat.", "mode"),
+    Option("--mode", "How the path is serialised: nar, flat or git.", "mode"),
     Option("--format", "base16, nix32, base64 or sri.", "hash-format"),
 )
 
@@ -57,6 +57,10 @@ def hash_of_path(context: Context, path: str, algorithm: str, mode: str) -> Hash
 
     if mode == "nar":
         return nar.hash_path(path, algorithm, case_hack=context.settings.boolean("use-case-hack"))[0]
+    if mode == "git":
+        from frazil.store.git_hash import hash_tree
+
+        return hash_tree(path, algorithm, None)
     return hash_file(path, algorithm)
 
 
@@ -74,8 +78,10 @@ def run_paths(mode: str) -> Callable[[Context, Arguments], None]:
     def run(context: Context, arguments: Arguments) -> None:
         algorithm = algorithm_of(arguments, "sha256") or "sha256"
         chosen = arguments.value("mode", mode) or mode
-        if chosen not in {"nar", "flat"}:
-            raise UsageError(f"unknown content address method '{chosen}', expect 'flat' or 'nar'")
+        if chosen not in {"nar", "flat", "git"}:
+            raise UsageError(f"unknown content address method '{chosen}', expect 'flat', 'nar' or 'git'")
+        if chosen == "git":
+            require_feature(context, "git-hashing")
         form = chosen_format(arguments)
         for path in arguments.positional:
             context.print(hash_of_path(context, path, algorithm, chosen).render(form, prefix=False))

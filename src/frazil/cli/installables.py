@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from frazil.cli.base_directory import base_directory
 from frazil.cli.evaluation import auto_arguments, read_input, root_value
 from frazil.errors import UsageError
 
@@ -67,7 +68,7 @@ class Opened:
 
             self._source = Source(
                 self.trees,
-                os.getcwd(),
+                base_directory(),
                 self.session.settings.system,
                 self.flags,
                 self.command,

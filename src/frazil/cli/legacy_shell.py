@@ -9,10 +9,11 @@ import os
 import re
 import tempfile
 
-from frazil.cli.build_command import build_paths
+from frazil.cli.base_directory import set_base_directory
+from frazil.cli.build_command import build_paths, known_outputs
 from frazil.cli.common_options import EVALUATION
 from frazil.cli.context import Context
-from frazil.cli.evaluation import auto_arguments, file_argument, make_session, with_deep_stack
+from frazil.cli.evaluation import auto_arguments, file_argument, make_session, with_deep_stack, working_directory
 from frazil.cli.legacy_build import stored_derivation
 from frazil.cli.legacy_instantiate import derivations_of, select_path
 from frazil.cli.options import APPEND, Arguments, Command, Option
@@ -78,13 +79,33 @@ def read_script(words: list[str]) -> Script | None:
 
 
 def shell_words(text: str) -> list[str]:
-    """Words with quotes and backslashes, as a shell splits them. Raises UsageError."""
-    import shlex
+    """Words with quotes and backslashes, as Perl's `shellwords` splits them. Raises UsageError.
 
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise UsageError("unterminated quote in shebang line") from error
+    Other than in a shell a backslash takes away the meaning of any character in double quotes, too.
+    """
+    words: list[str] = []
+    word, quote, at = "", "", 0
+    while at < len(text):
+        character = text[at]
+        if character == "\\" and quote != "'":
+            at += 1
+            word += text[at : at + 1]
+        elif character == quote:
+            quote = ""
+        elif not quote and character in "'\"":
+            quote = character
+        elif not quote and character.isspace():
+            rest = text[at:].lstrip()
+            words.append(word)
+            if not rest:
+                return words
+            word, at = "", len(text) - len(rest) - 1
+        else:
+            word += character
+        at += 1
+    if quote:
+        raise UsageError("unterminated quote in shebang line")
+    return [*words, word]
 
 
 # -- the derivation ------------------------------------------------------------------------------------------------
@@ -92,6 +113,8 @@ def shell_words(text: str) -> list[str]:
 
 def run_shell(context: Context, arguments: Arguments) -> int:
     script = _script.pop() if _script else None
+    if script is not None and context.settings.boolean("nix-shell-shebang-arguments-relative-to-script"):
+        set_base_directory(script.folder)
     if arguments.flag("packages") and arguments.flag("expr"):
         raise UsageError("'-p' and '-E' are mutually exclusive")
     pure = arguments.flag("pure") and not _later(arguments, "impure", "pure")
@@ -99,6 +122,7 @@ def run_shell(context: Context, arguments: Arguments) -> int:
     derivation, bash = with_deep_stack(lambda: _evaluate(context, arguments, script))
     drv = context.store.read_derivation(derivation)
     _build_inputs(context, arguments, drv)
+    drv = _resolved(context, derivation, drv)
     shell = _bash(context, bash)
     from frazil.cli.run_commands import exec_program
 
@@ -121,7 +145,7 @@ def _evaluate(context: Context, arguments: Arguments, script: Script | None) -> 
     with make_session(context, arguments, pure=False, read_only=False) as session:
         given = auto_arguments(session, arguments)
         found = [item for name in arguments.positional for item in stored_derivation(context, name)]
-        for root in [] if found else _roots(session, arguments, script):
+        for root in [] if found else _roots(context, session, arguments, script):
             shell_given = {"inNixShell": True, **given} if _takes_in_nix_shell(session, root) else given
             for text in arguments.all("attr") or [""]:
                 value = select_path(session, root, text, shell_given)
@@ -143,11 +167,11 @@ def _takes_in_nix_shell(session: Session, value: Any) -> bool:
     return bool(formals.has("inNixShell"))
 
 
-def _roots(session: Session, arguments: Arguments, script: Script | None) -> list[Any]:
+def _roots(context: Context, session: Session, arguments: Arguments, script: Script | None) -> list[Any]:
     evaluator = session.evaluator
     names = arguments.positional
     base = os.getcwd() if script is None else script.folder
-    base_text = os.fsencode(base).decode("latin-1")
+    base_text = working_directory()
     if arguments.flag("packages"):
         joined = " ".join(f"({name})" for name in names)
         text = (
@@ -160,7 +184,7 @@ def _roots(session: Session, arguments: Arguments, script: Script | None) -> lis
     roots = []
     for name in names or [_default_file()]:
         path = os.path.join(base, name) if script is not None and not name.startswith("<") else name
-        roots.append(evaluator.eval_file(_shell_file(file_argument(session, path))))
+        roots.append(evaluator.eval_file(_shell_file(context, file_argument(session, path))))
     return roots
 
 
@@ -172,14 +196,22 @@ def _default_file() -> str:
     return "."
 
 
-def _shell_file(path: str) -> str:
+def _shell_file(context: Context, path: str) -> str:
     """In a folder `shell.nix` comes before `default.nix`."""
     real = path.encode("latin-1")
     if not os.path.isdir(real):
         return path
+    setting = "nix-shell-always-looks-for-shell-nix"
     for name in ("shell.nix", "default.nix"):
-        if os.path.exists(os.path.join(real, name.encode())):
-            return f"{path}/{name}"
+        if not os.path.exists(os.path.join(real, name.encode())):
+            continue
+        if name == "shell.nix" and not context.settings.boolean(setting):
+            context.warn(
+                f"Skipping '{os.fsdecode(real)}/{name}', because the setting '{setting}' is disabled. "
+                f"This is a deprecated behavior. Consider enabling '{setting}'."
+            )
+            continue
+        return f"{path}/{name}"
     raise FrazilError(f"neither 'shell.nix' nor 'default.nix' found in '{os.fsdecode(real)}'")
 
 
@@ -207,6 +239,23 @@ def _build_inputs(context: Context, arguments: Arguments, drv: Derivation) -> No
         if not any(pattern.search(shown) for pattern in excluded):
             wanted.append(DerivedPath(path, OutputsSpec(outputs)))
     build_paths(context, wanted)
+
+
+def _resolved(context: Context, path: StorePath, drv: Derivation) -> Derivation:
+    """With the inputs' real paths for placeholders. Raises FrazilError where an input was not built."""
+    from frazil.build.resolution import Chain, input_chains, needs_resolution, resolve
+
+    if not needs_resolution(drv, "ca-derivations" in context.settings.features):
+        return drv
+    found: dict[Chain, StorePath] = {}
+    for base, names in input_chains(drv):
+        place: StorePath | None = base
+        for name in names:
+            place = None if place is None else known_outputs(context, place).get(name)
+        if place is None:
+            raise FrazilError(f"failed to resolve derivation '{context.store.show(path)}'")
+        found[base, names] = place
+    return resolve(context.store, drv, found)
 
 
 def _bash(context: Context, derivation: StorePath | None) -> str:

@@ -356,6 +356,20 @@ def query(context: Context, arguments: Arguments) -> None:
     run_query(context, arguments)
 
 
+def generate_key(context: Context, arguments: Arguments) -> None:
+    from frazil.store.signatures import SecretKey
+
+    if len(arguments.positional) != 3:
+        raise UsageError("three arguments expected")
+    name, secret_file, public_file = arguments.positional
+    key = SecretKey.generate(name)
+    for path, text, mode in ((public_file, str(key.public), 0o666), (secret_file, str(key), 0o600)):
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "w") as file:
+            if mode == 0o600:
+                os.fchmod(file.fileno(), mode)
+            file.write(text)
+
+
 COMMON = frozenset({"add-root", "indirect", "stdin", "no-output"}) | {o.key for o in (*GLOBAL, *LEGACY_GLOBAL)}
 _QUERY_FLAGS = """
 outputs requisites references referrers referrers-closure deriver valid-derivers binding hash size tree
@@ -381,6 +395,7 @@ OPERATIONS: dict[str, tuple[Callable[[Context, Arguments], int | None], frozense
     "export": (export, frozenset()),
     "import": (import_archives, frozenset()),
     "init": (init, frozenset()),
+    "generate-binary-cache-key": (generate_key, frozenset()),
     "verify": (verify, frozenset({"check-contents", "repair"})),
     "verify-path": (verify_path, frozenset()),
     "repair-path": (repair_path, frozenset()),
@@ -405,6 +420,7 @@ OPTIONS = (
     Option("--restore", "Unpack an archive from standard input."),
     Option("--export", "Write paths with their metadata to standard output."),
     Option("--import", "Add what --export wrote."),
+    Option("--generate-binary-cache-key", "Make a key pair: NAME SECRET-KEY-FILE PUBLIC-KEY-FILE."),
     Option("--init", "Create the store's database."),
     Option("--verify", "Check the database."),
     Option("--verify-path", "Check the contents of paths."),

@@ -10,7 +10,7 @@ import sys
 
 from frazil.activity import Verbosity
 from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
-from frazil.cli.context import Context
+from frazil.cli.context import Context, require_feature
 from frazil.cli.options import Arguments, Command, Option
 from frazil.cli.store_paths import STORE_PATHS, derived_paths, paths_meant, store_paths
 from frazil.errors import FrazilError, UsageError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
 
+    from frazil.store.derivation import Derivation
     from frazil.store.path import StorePath
     from frazil.store.path_info import PathInfo
 
@@ -259,12 +260,23 @@ def derivation_add(context: Context, arguments: Arguments) -> None:
 
     text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     store = context.store
-    derivation = fill_in_output_paths(parse_text(text), store.directory, store.modulo)
+    parsed = parse_text(text)
+    for feature in features_of(parsed):
+        require_feature(context, feature)
+    derivation = fill_in_output_paths(parsed, store.directory, store.modulo)
     if arguments.flag("dry-run"):
         path = derivation.store_path(store.directory)
     else:
         path = store.write_derivation(derivation)
     context.print(store.show(path))
+
+
+def features_of(derivation: Derivation) -> list[str]:
+    """The experimental features that a derivation's outputs need."""
+    from frazil.store.derivation import Floating, Impure
+
+    kinds = {type(output) for output in derivation.outputs.values()}
+    return [name for kind, name in ((Floating, "ca-derivations"), (Impure, "impure-derivations")) if kind in kinds]
 
 
 # -- archives ------------------------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ import _thread
 import os
 import sys
 
+from frazil.cli.base_directory import set_base_directory
 from frazil.cli.commands import ALIASES, DELEGATED, PROGRAMS, TABLE
 from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
-from frazil.cli.context import Context
+from frazil.cli.context import Context, require_feature
 from frazil.cli.options import Arguments, Command, OptionParser
 from frazil.cli.settings import kind_of
 from frazil.errors import FrazilBug, FrazilError, UsageError
@@ -38,6 +39,7 @@ def run(argv: list[str] | None = None) -> int:
 
 def _guarded(context: Context, words: list[str]) -> int:
     try:
+        set_base_directory(None)
         context.settings.load()
         status = run_program(context, words) if context.legacy else run_command(context, words)
         context.flush()
@@ -109,6 +111,11 @@ def _bug(context: Context, error: BaseException) -> int:
 
 
 def run_command(context: Context, words: list[str]) -> int:
+    if words and "/" in words[0]:
+        from frazil.cli.shebang import expand_script
+
+        words, folder = expand_script(words)
+        set_base_directory(folder)
     leading, rest = _parser(context, [GLOBAL]).parse(words, stop_at_positional=True)
     if not rest:
         if leading.flag("version"):
@@ -190,11 +197,8 @@ def _run_found(context: Context, name: str, command: Command, leading: Arguments
     if leading.flag("version"):
         return print_version(context, leading)
     context.apply_globals(leading)
-    if command.experimental and command.experimental not in context.settings.features:
-        raise UsageError(
-            f"experimental Nix feature '{command.experimental}' is disabled; "
-            f"add '--extra-experimental-features {command.experimental}' to enable it"
-        )
+    if command.experimental:
+        require_feature(context, command.experimental)
     check_positional(command, arguments)
     return command.run(context, arguments) or 0
 

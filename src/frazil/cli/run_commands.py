@@ -97,8 +97,29 @@ def _environment(arguments: Arguments) -> dict[str, str]:
         if arguments.flag("ignore-env"):
             raise UsageError("--unset-env-var does not make sense with --ignore-env")
         environment.pop(name, None)
-    environment.update(arguments.all("set-env-var"))
+    environment.update(_set_variables(arguments))
     return environment
+
+
+def _set_variables(arguments: Arguments) -> dict[str, str]:
+    """What --set-env-var says. Raises UsageError where the options contradict each other."""
+    found: dict[str, str] = {}
+    unset: set[str] = set()
+    for key, value in arguments.order:
+        if key == "unset-env-var":
+            if value in found:
+                raise UsageError(f"Cannot unset environment variable '{value}' that is set with '--set-env-var'")
+            unset.add(value)
+        elif key == "set-env-var":
+            name, text = value
+            if name in unset:
+                raise UsageError(f"Cannot set environment variable '{name}' that is unset with '--unset-env-var'")
+            if name in found:
+                raise UsageError(
+                    f"Duplicate definition of environment variable '{name}' with '--set-env-var' is ambiguous"
+                )
+            found[name] = text
+    return found
 
 
 def environment_of(arguments: Arguments) -> dict[str, str]:

@@ -226,7 +226,7 @@ def _is_trusted(context: Context, arguments: Arguments, path: StorePath) -> bool
 
     known = context.store.query_info(path)
     needed = parse_integer("sigs-needed", arguments.value("sigs-needed", "0") or "0")
-    if not needed and (known.ultimate or known.is_content_addressed(context.store.directory)):
+    if known.is_content_addressed(context.store.directory) or (not needed and known.ultimate):
         return True
     keys = context.settings.words("trusted-public-keys")
     return count_good_signatures(known, context.store.directory, keys) >= max(1, needed)

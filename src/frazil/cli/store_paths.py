@@ -41,7 +41,7 @@ def derived_paths(context: Context, arguments: Arguments, texts: list[str] | Non
 
 
 def _stored(context: Context, text: str) -> DerivedPath | None:
-    from frazil.store.derived_path import DerivedPath, OutputsSpec
+    from frazil.store.derived_path import DerivedPath
     from frazil.store.errors import BadStorePath
 
     if "/" not in text or "#" in text or "?" in text:
@@ -51,7 +51,7 @@ def _stored(context: Context, text: str) -> DerivedPath | None:
         path = context.store.follow_links_to_store_path(prefix)
     except BadStorePath:
         return None
-    return DerivedPath(path, OutputsSpec.parse(outputs) if mark else None)
+    return DerivedPath.parse(context.store.show(path) + mark + outputs, context.store.directory)
 
 
 def store_paths(context: Context, arguments: Arguments, *, build: bool = False) -> list[StorePath]:

@@ -232,7 +232,7 @@ def find_flake_directory(path: str, allow_missing: bool, notice: Notice, warn: N
         raise FlakeNotFound(f"getting status of '{path}': {error.strerror}") from error
     if not os.path.isdir(path):
         if os.path.basename(path) != "flake.nix":
-            raise FlakeNotFound(f"path '{path}' is not a flake (because it's not a directory)")
+            raise FlakeNotFound(f'path "{path}" is not a flake (because it\'s not a directory)')
         parent = os.path.dirname(path)
         warn(
             f"Path '{path}' should point at the directory containing the 'flake.nix' file, not the file itself. "
@@ -248,7 +248,7 @@ def find_flake_directory(path: str, allow_missing: bool, notice: Notice, warn: N
             return path
         if os.path.lexists(os.path.join(path, ".git")):
             raise FlakeNotFound(
-                f"path '{path}' is not part of a flake (neither it nor its parent directories contain a "
+                f'path "{path}" is not part of a flake (neither it nor its parent directories contain a '
                 "'flake.nix' file)",
                 hint=hint,
             )

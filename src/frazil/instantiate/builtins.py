@@ -49,7 +49,11 @@ def output_of(evaluator: Any, arguments: list[Any]) -> Any:
     (element,) = context
     effects: StoreEffects = evaluator.effects
     if element.startswith("="):
-        element = element[1:]
+        raise EvalError(
+            f"string '{text}' has a context which refers to a complete source and binary closure. "
+            "This is not supported at this time",
+            pos=CALL_SITE,
+        )
     if element.startswith("!"):
         return _output_of_output(effects, text, element, output)
     return _output_of_path(effects, text, element, output)

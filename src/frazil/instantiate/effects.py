@@ -22,7 +22,7 @@ from frazil.lang.errors import (
     byte_string,
     display,
 )
-from frazil.store.path import StoreDirectory, StorePath, unknown_output_placeholder
+from frazil.store.path import References, StoreDirectory, StorePath, unknown_output_placeholder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,11 +45,17 @@ MAX_LINKS = 100
 class PendingSource:
     """A source that is hashed and not yet copied. `filter` decides again while copying."""
 
-    __slots__ = ("filter", "method", "name", "real_path")
+    __slots__ = ("filter", "method", "name", "real_path", "references")
 
     def __init__(
-        self, name: str, real_path: bytes, method: str = "nar", filter: Callable[[str, str], bool] | None = None
+        self,
+        name: str,
+        real_path: bytes,
+        method: str = "nar",
+        filter: Callable[[str, str], bool] | None = None,
+        references: frozenset[StorePath] = frozenset(),
     ) -> None:
+        self.references = references
         self.name = name
         self.real_path = real_path
         self.method = method
@@ -172,7 +178,13 @@ class StoreEffects:
     def _write_source(self, base: str) -> None:
         """A filtered source is nowhere but in the store: write it now."""
         source = self.pending_sources.pop(base)
-        self.store.add_path(source.name, os.fsdecode(source.real_path), method=source.method, filter=source.filter)
+        self.store.add_path(
+            source.name,
+            os.fsdecode(source.real_path),
+            method=source.method,
+            filter=source.filter,
+            references=source.references,
+        )
 
     def _text_at(self, path: str) -> bytes | None:
         """Contents of a file that exists in memory only."""
@@ -397,7 +409,13 @@ class StoreEffects:
         return known
 
     def add_source(
-        self, name: str, path: str, *, method: str = "nar", filter: Callable[[str, str], bool] | None = None
+        self,
+        name: str,
+        path: str,
+        *,
+        method: str = "nar",
+        filter: Callable[[str, str], bool] | None = None,
+        references: frozenset[StorePath] = frozenset(),
     ) -> str:
         """Hashes a path and remembers that it has to be copied. -> its store path."""
         if self.limited:
@@ -408,14 +426,15 @@ class StoreEffects:
             digest = _hash_text(text, method)
         else:
             digest = self._hash_source(path, real, method, filter)
-        store_path = self.directory.make_fixed_output_path(method, digest, name)
+        store_path = self.directory.make_fixed_output_path(method, digest, name, References(references))
         shown = self.directory.show(store_path)
         base = store_path.base
         if text is not None:
             self._texts[base] = text
+        if text is not None and not references:
             self.pending_texts.setdefault(base, (method, text, frozenset()))
         elif base not in self.sources and base not in self.pending_sources:
-            self.pending_sources[base] = PendingSource(name, real, method, filter)
+            self.pending_sources[base] = PendingSource(name, real, method, filter, references)
             if filter is None:
                 self.sources[base] = real
         self.allow_path(shown)
@@ -480,7 +499,18 @@ class StoreEffects:
         text = self.pending_texts.get(base)
         if text is not None:
             return text[2]
-        return frozenset() if base in self.pending_sources or base in self.sources else None
+        source = self.pending_sources.get(base)
+        if source is not None:
+            return frozenset(map(self.directory.show, source.references))
+        return frozenset() if base in self.sources else None
+
+    def references_of_source(self, path: str) -> frozenset[StorePath]:
+        """What the store object refers to that a path inside the store is part of: a copy refers to the same."""
+        own, _ = self.directory.split(path)
+        if self._text_at(path) is not None or self._references_in_memory(self.directory.show(own)):
+            self.flush()
+        info = self.store.query_info_or_none(own)
+        return frozenset() if info is None else info.references
 
     def ensure_path(self, path: str) -> None:
         """Raises InvalidStorePath where the store lacks a path (there is nowhere to fetch it from)."""

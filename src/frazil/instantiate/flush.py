@@ -36,7 +36,13 @@ def _write_sources(effects: StoreEffects) -> None:
         path = paths[base]
         if path in valid:
             continue
-        added = store.add_path(source.name, os.fsdecode(source.real_path), method=source.method, filter=source.filter)
+        added = store.add_path(
+            source.name,
+            os.fsdecode(source.real_path),
+            method=source.method,
+            filter=source.filter,
+            references=source.references,
+        )
         if added != path:
             raise EvalError(
                 f"path '{os.fsdecode(source.real_path)}' changed while it was copied to the store",

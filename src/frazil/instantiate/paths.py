@@ -25,7 +25,7 @@ from frazil.lang.runtime import (
 )
 from frazil.lang.values import make_string
 from frazil.store.errors import BadStorePath
-from frazil.store.path import check_name
+from frazil.store.path import References, check_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from frazil.instantiate.effects import StoreEffects
+    from frazil.store.path import StorePath
 
 
 def base_name(path: str) -> str:
@@ -141,11 +142,13 @@ def add_path(
     """Copies a (perhaps filtered) path; -> its store path as a string with context."""
     effects: StoreEffects = evaluator.effects
     checked_name(name)
+    references: frozenset[StorePath] = frozenset()
     try:
         if context and effects.directory.is_inside(source):
             source = _rewrite(source, effects.realise_context(frozenset(context)))
+            references = effects.references_of_source(source)
         if expected is not None:
-            wanted = effects.directory.make_fixed_output_path(method, expected, name)
+            wanted = effects.directory.make_fixed_output_path(method, expected, name, References(references))
             shown = effects.directory.show(wanted)
             if effects.is_known(shown):
                 effects.allow_path(shown)
@@ -153,7 +156,7 @@ def add_path(
         effects.check_path(source)
         resolved = effects.resolve_symlinks(source)
         filter = None if function is None else _path_filter(evaluator, function, resolved, source)
-        found = effects.add_source(name, resolved, method=method, filter=filter)
+        found = effects.add_source(name, resolved, method=method, filter=filter, references=references)
         if expected is not None and found != shown:
             raise EvalError(f"store path mismatch in (possibly filtered) path added from '{source}'", pos=CALL_SITE)
     except EvalBaseError as error:

@@ -54,6 +54,8 @@ class StoreSettings:
     build_users_group: str = ""
     require_signatures: bool = True
     trusted_public_keys: tuple[str, ...] = ()
+    secret_key_files: tuple[str, ...] = ()
+    """Keys that sign what is built here."""
     ignored_acls: frozenset[str] = frozenset(("security.csm", "security.selinux", "system.nfs4_acl"))
     use_content_addressed_derivations: bool = False
 

@@ -450,6 +450,16 @@ class LocalStore:
         database.retry(lambda: database.register(infos, self._outputs_for_registration))
         self._known_valid.update(by_path)
 
+    def sign(self, info: PathInfo) -> PathInfo:
+        """The info with a signature by each key of the setting `secret-key-files`. Raises StoreError, FormatError."""
+        if not self.settings.secret_key_files:
+            return info
+        from frazil.store.signatures import read_secret_key, sign_info
+
+        for file in self.settings.secret_key_files:
+            info = sign_info(info, self.directory, read_secret_key(file))
+        return info
+
     def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
         from dataclasses import replace
 

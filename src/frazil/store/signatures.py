@@ -122,6 +122,15 @@ class SecretKey:
         return Signature(self.name, Ed25519PrivateKey.from_private_bytes(self.data[:32]).sign(message))
 
 
+def read_secret_key(path: str) -> SecretKey:
+    """From a file. Raises StoreError, FormatError."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return SecretKey.parse(file.read(_MAXIMUM_TEXT))
+    except OSError as error:
+        raise StoreError(f"cannot read the secret key file '{path}': {error.strerror}") from error
+
+
 def sign_info(info: PathInfo, directory: StoreDirectory, key: SecretKey) -> PathInfo:
     """The info with one more signature."""
     signature = key.sign(info.fingerprint(directory).encode("utf-8"))
