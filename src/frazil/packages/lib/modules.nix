@@ -25,6 +25,8 @@ let
     unknownModule
     ;
   inherit (lib.options) showDefs;
+  # A value together with what is to be done with it.
+  property = _type: how: content: how // { inherit _type content; };
   renamed = from: to: "The option `${showOption from}' is now called `${showOption to}'.";
   reserved = [
     "_class"
@@ -434,15 +436,11 @@ rec {
           value = mkOptionDefault opt.default;
         }
         ++ defs;
+      bare = def: if def.value._type or "" == "override" then def // { value = def.value.content; } else def;
       result =
         if opt.readOnly or false && length withDefault > 1 then
-          let
-            separate = builtins.filter (d: d.value._type or null != "override" || d.value.priority != 1500) withDefault;
-          in
-          if length separate > 1 then
-            throw "`${showOption loc}' is read-only: it may be defined once, but is by ${toString (length separate)}:${showDefs separate}"
-          else
-            mergeDefinitions loc type withDefault
+          # The default counts: what has one cannot be set.
+          throw "`${showOption loc}' is read-only: one definition is all it may have, but there are ${toString (length withDefault)}:${showDefs (map bare withDefault)}"
         else
           mergeDefinitions loc type withDefault;
       final = (opt.apply or lib.id) result.mergedValue;
@@ -551,19 +549,13 @@ rec {
     map (def: removeAttrs def [ "priority" ]) (builtins.sort (a: b: of a < of b) prepared);
 
   # Properties.
-  mkIf = condition: content: {
-    _type = "if";
-    inherit condition content;
-  };
+  mkIf = condition: property "if" { inherit condition; };
   mkAssert = assertion: message: content: mkIf (if assertion then true else throw "An assertion does not hold: ${message}") content;
-  mkMerge = contents: {
+  mkMerge = several: {
+    contents = several;
     _type = "merge";
-    inherit contents;
   };
-  mkOverride = priority: content: {
-    _type = "override";
-    inherit priority content;
-  };
+  mkOverride = priority: property "override" { inherit priority; };
   mkOptionDefault = mkOverride 1500;
   mkDefault = mkOverride 1000;
   defaultOverridePriority = 100;
@@ -571,10 +563,7 @@ rec {
   mkForce = mkOverride 50;
   mkVMOverride = mkOverride 10;
   mkFixStrictness = lib.id;
-  mkOrder = priority: content: {
-    _type = "order";
-    inherit priority content;
-  };
+  mkOrder = priority: property "order" { inherit priority; };
   mkBefore = mkOrder 500;
   defaultOrderPriority = 1000;
   mkAfter = mkOrder 1500;
@@ -685,15 +674,15 @@ rec {
         mkOption {
           inherit visible;
           description = "Another name of {option}`${showOption to}`.";
-          apply = _: use (toOf config);
+          type = toType;
+          apply = _given: use (toOf config);
         }
-        // optionalAttrs (toType != null) { type = toType; }
       );
       config = mkIf condition (mkMerge [
         (optionalAttrs (options ? warnings) {
           warnings = optional (warn && fromOpt.isDefined) "${renamed from to} It is set by ${showFiles fromOpt.files}.";
         })
-        (if withPriority then mkAliasAndWrapDefsWithPriority (lib.setAttrByPath to) fromOpt else mkAliasAndWrapDefinitions (lib.setAttrByPath to) fromOpt)
+        ((if withPriority then mkAliasAndWrapDefsWithPriority else mkAliasAndWrapDefinitions) (lib.setAttrByPath to) fromOpt)
       ]);
     };
 

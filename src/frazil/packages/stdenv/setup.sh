@@ -169,9 +169,18 @@ runOneHook() {
   return 1
 }
 
-definePhases() { if [[ -z "${phases[*]:-}" ]]; then
-  phases="${prePhases[*]:-} unpackPhase patchPhase ${preConfigurePhases[*]:-} configurePhase ${preBuildPhases[*]:-} buildPhase checkPhase ${preInstallPhases[*]:-} installPhase ${preFixupPhases[*]:-} fixupPhase installCheckPhase ${preDistPhases[*]:-} distPhase ${postPhases[*]:-}"
-fi; }
+# The usual phases, among them those that a package adds before one of them.
+definePhases() {
+  [[ -z "${phases[*]:-}" ]] || return 0
+  local step all=()
+  concatTo all prePhases
+  for step in unpack patch configure build check install fixup installCheck dist; do
+    case "$step" in configure | build | install | fixup | dist) concatTo all "pre${step^}Phases" ;; esac
+    all+=("${step}Phase")
+  done
+  concatTo all postPhases
+  phases="${all[*]}"
+}
 
 exitHandler() {
   local status=$?
