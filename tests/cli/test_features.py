@@ -58,3 +58,9 @@ def test_copies_keep_references(run: Run, tmp_path: Path) -> None:
     path = run(*NIX, "eval", "--raw", "--impure", "--expr", text).out
     references = run("nix-store", "-q", "--references", path)
     assert (references.status, references.out.strip()[-2:]) == (0, "-a")
+
+
+def test_commands_that_need_no_feature(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1 + 1\n"))
+    assert "nix-command" not in run("nix", "repl").err
+    assert "nix-command" not in run("nix", "config", "check").err

@@ -120,6 +120,7 @@ class LocalBuild:
         return wanted or self._is_relocated
 
     def _start(self) -> None:
+        self.reporter.log(Verbosity.CHATTY, f"executing builder '{self.drv.builder}'")
         self.directory = BuildDirectory(self._build_directory_parent(), self._owner)
         rewrites = self._choose_scratch()
         environment = builder_environment(

@@ -116,5 +116,5 @@ COMMANDS = {
         at_most=1,
         examples=[("Show all settings", "frazil config show"), ("Show one", "frazil config show max-jobs")],
     ),
-    "config check": Command(check, "check this machine for what frazil needs"),
+    "config check": Command(check, "check this machine for what frazil needs", experimental=None),
 }

@@ -389,6 +389,7 @@ COMMANDS = {
         INSTALLABLES,
         positional="installables…",
         at_most=None,
+        experimental=None,
         examples=[("Evaluate with a flake's outputs in scope", "frazil repl .")],
     )
 }
