@@ -1,6 +1,11 @@
 { lib }:
 rec {
-  addMetaAttrs = new: drv: if drv ? overrideAttrs then drv.overrideAttrs (old: { meta = (old.meta or { }) // new; }) else drv // { meta = (drv.meta or { }) // new; };
+  addMetaAttrs =
+    more: drv:
+    let
+      extended = from: { meta = from.meta or { } // more; };
+    in
+    if drv ? overrideAttrs then drv.overrideAttrs extended else drv // extended drv;
   setName = name: updateName (_: name);
   updateName = f: drv: drv // { name = f drv.name; };
   appendToName =

@@ -123,7 +123,7 @@ rec {
       head
     else
       readRef git (builtins.head symbolic);
-  revOrTag = rev: tag: if tag != null then tag else if rev != null then rev else "HEAD";
+  revOrTag = rev: tag: lib.findFirst (given: given != null) "HEAD" [ tag rev ];
   shortRev = rev: if rev == null then null else builtins.substring 0 (if builtins.match "[0-9a-f]{40,64}" rev != null then 7 else -1) rev;
   urlToName = url: let file = baseNameOf (lib.removeSuffix "/" (lib.last (lib.splitString ":" (toString url)))); found = builtins.match "(.*)\\.(git|tar|zip|tar\\.[a-z0-9]+|tgz)" file; in if found == null then file else builtins.head found;
 }

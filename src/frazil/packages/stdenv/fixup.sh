@@ -55,7 +55,7 @@ patchShebangs() {
     shift
   fi
   if [[ "${1:-}" == --update ]]; then shift; fi
-  echo "patching script interpreter paths in $*"
+  echo "setting the interpreters of scripts, below $*"
   while IFS= read -r -d '' file; do
     isScript "$file" || continue
     IFS= read -r line <"$file" || [[ -n "$line" ]] || continue
@@ -95,7 +95,7 @@ stripDirs() {
   local dir
   for dir in "$@"; do if [[ -e "$prefix/$dir" ]]; then paths+=("$prefix/$dir"); fi; done
   ((${#paths[@]})) || return 0
-  echo "stripping (with command $command and flags $flags) in  ${paths[*]}"
+  echo "$command $flags: below ${paths[*]}"
   while IFS= read -r -d '' file; do
     # shellcheck disable=SC2086
     if isELF "$file" || [[ "$file" == *.a ]]; then $command $flags "$file" 2>/dev/null || true; fi
@@ -117,7 +117,7 @@ _shrinkRunpath() {
   [[ -z "${dontPatchELF:-}" && -d "$prefix" ]] || return 0
   type -P patchelf >/dev/null || return 0
   local file path
-  echo "shrinking RPATHs of ELF executables and libraries in $prefix"
+  echo "leaving in RPATHs only what is needed, below $prefix"
   while IFS= read -r -d '' file; do
     isELF "$file" || continue
     path=$(patchelf --print-rpath "$file" 2>/dev/null) || continue
