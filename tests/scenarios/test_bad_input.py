@@ -89,6 +89,8 @@ def test_a_wrong_hash_shows_both(world: World) -> None:
     assert done.status == 102
     assert "specified: sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" in done.error
     assert "got:    sha256-WJG1tSLV3whtD/CxEPvZ0hu0/HFjrzTQgoai6Eb2vgM=" in done.error
+    assert world.frazil("build", "--no-link", "--impure", "--expr", expression).status == 102
+    assert world.run("nix", "build", "--no-link", "--impure", "--expr", expression).status == 1
     world.whole()
 
 

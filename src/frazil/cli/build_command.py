@@ -14,9 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from frazil.build.errors import BuildFailed
     from frazil.store.derived_path import DerivedPath
     from frazil.store.path import StorePath
 
+WRONG_HASH = 102
 PROFILE = (Option("--profile", "Set the profile *path* to the result.", "path"),)
 
 
@@ -54,13 +56,19 @@ def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "
     try:
         results = realise(context.store, list(paths), context.build_settings, context.reporter, mode=mode)
     except BuildFailed as error:
-        # 100 and above are told apart by nix-build and nix-store only.
         if not context.legacy:
-            error.exit_status = 1
+            error.exit_status = _exit_status(context, error)
         raise
     for result in results:
         if result.path.outputs is not None and not result.path.through:
             context.built.setdefault(result.path.base, {}).update(result.outputs)
+
+
+def _exit_status(context: Context, error: BuildFailed) -> int:
+    """1, as `nix build`, which leaves 100 and above to `nix-build`. Under our own name a wrong hash alone gets its 102
+    everywhere: scripts that bring hashes up to date need to tell it from other failures.
+    """
+    return error.exit_status if context.program == "frazil" and error.exit_status == WRONG_HASH else 1
 
 
 def known_outputs(context: Context, derivation: StorePath) -> dict[str, StorePath | None]:
