@@ -44,6 +44,18 @@ def test_vanished_paths(store: LocalStore) -> None:
     assert store.query_all_valid() == set()
 
 
+def test_a_chain_of_vanished_paths_goes_in_one_sweep(store: LocalStore) -> None:
+    """However long: each path is looked at once for each of its referrers."""
+    paths: list[StorePath] = []
+    with store.deferred_registration():
+        for number in range(300):
+            paths.append(store.add_text(f"p{number}", b"%d" % number, paths[-1:]))
+    for path in paths[10:]:
+        os.unlink(store.real_path(path))
+    assert store.verify()
+    assert store.query_all_valid() == set(paths[:10])
+
+
 def test_damaged_links(store: LocalStore) -> None:
     store.open()
     link = Path(store.config.real_store_dir, ".links", "0" * 52)

@@ -168,6 +168,8 @@ class Context:
             from frazil.cli.room_settings import store_settings
             from frazil.store.local import LocalStore
 
+            if self.store_config.read_only and not self.store_config.is_dummy:
+                require_feature(self, "read-only-local-store")
             self._store = LocalStore(self.store_config, store_settings(self.settings), self.reporter)
         return self._store
 

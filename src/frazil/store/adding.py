@@ -89,6 +89,7 @@ def add_text_at(store: LocalStore, path: StorePath, contents: bytes, references:
     store.add_temporary_root(path)
     if store.is_valid(path):
         return
+    store.require_writable()
     _place_file(store, path, contents, executable=False)
     store.register([_text_info(path, contents, references)])
 

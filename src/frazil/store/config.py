@@ -58,6 +58,8 @@ class StoreSettings:
     """Keys that sign what is built here."""
     ignored_acls: frozenset[str] = frozenset(("security.csm", "security.selinux", "system.nfs4_acl"))
     use_content_addressed_derivations: bool = False
+    ignore_gc_delete_failure: bool = False
+    """What a collection cannot delete is a warning. A parameter of store addresses only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,16 @@ class StoreConfig:
     is_user_default: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict)
     unknown_parameters: tuple[str, ...] = ()
+
+    def apply(self, settings: StoreSettings) -> StoreSettings:
+        """The settings with what the address says about this one store."""
+        if not self.parameters:
+            return settings
+        return replace(
+            settings,
+            require_signatures=_flag(self.parameters, "require-sigs", settings.require_signatures),
+            ignore_gc_delete_failure=_flag(self.parameters, "ignore-gc-delete-failure", False),
+        )
 
     @property
     def outside_dir(self) -> str:
@@ -146,6 +158,17 @@ def _parse_query(query: str) -> dict[str, str]:
     return parameters
 
 
+def _flag(parameters: Mapping[str, str], name: str, default: bool) -> bool:
+    value = parameters.get(name)
+    if value is None:
+        return default
+    if value in ("true", "yes", "1"):
+        return True
+    if value in ("false", "no", "0"):
+        return False
+    raise UsageError(f"Boolean setting '{name}' has invalid value '{value}'", hint="say true or false")
+
+
 def _directory(text: str, name: str) -> str:
     if not text.startswith("/"):
         raise UsageError(f"setting '{name}' must be an absolute path, but is '{text}'")
@@ -171,6 +194,11 @@ def _local(
         state = environment.get("NIX_STATE_DIR") or DEFAULT_STATE_DIRECTORY
         log = environment.get("NIX_LOG_DIR") or DEFAULT_LOG_DIRECTORY
     known = _LOCATION_PARAMETERS | _OTHER_PARAMETERS
+    if _flag(parameters, "use-roots-daemon", False):
+        raise UnsupportedStore(
+            f"cannot open the store '{uri}': frazil asks no other program for garbage collector roots",
+            hint="leave `use-roots-daemon` out: a collection looks at running processes by itself",
+        )
     return StoreConfig(
         store_dir=store_dir,
         real_store_dir=_directory(parameters.get("real") or real, "real"),
@@ -178,7 +206,7 @@ def _local(
         log_dir=_directory(parameters.get("log") or log, "log"),
         root=root,
         uri=uri,
-        read_only=parameters.get("read-only") in ("true", "1", "yes") or is_dummy,
+        read_only=_flag(parameters, "read-only", False) or is_dummy,
         is_dummy=is_dummy,
         parameters={key: value for key, value in parameters.items() if key in _OTHER_PARAMETERS},
         unknown_parameters=tuple(sorted(set(parameters) - known)),

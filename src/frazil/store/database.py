@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from frazil.digest import DigestError, Hash
+from frazil.errors import TraceFrame
 from frazil.store import locks
 from frazil.store.config import StoreSettings
 from frazil.store.content_address import ContentAddress
@@ -88,6 +89,9 @@ _LEGACY_UPGRADES = {
     9: ("drop table if exists FailedPaths",),
     10: ("alter table ValidPaths add column ca text",),
 }
+_NOT_OURS = (
+    "This command may have been run as non-root in a single-user Nix installation,\nor the Nix daemon may have crashed."
+)
 _INFO_COLUMNS = "id, hash, registrationTime, deriver, narSize, ultimate, sigs, ca"
 
 
@@ -103,7 +107,7 @@ def translate(error: sqlite3.Error, path: str) -> StoreError:
         return StoreLocked(f"SQLite database '{path}' is busy", hint="another process is writing to it; try again")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return StoreError(
-            f"cannot open SQLite database '{path}': {error}",
+            f"cannot use SQLite database '{path}': {error}",
             hint="check the rights on that folder, or choose another store with `--store`",
         )
     if code == sqlite3.SQLITE_IOERR:
@@ -174,7 +178,12 @@ class Database:
             raise
 
     def _take_big_lock(self) -> None:
-        self._big_lock = locks.open_lock_file(os.path.join(self.folder, "big-lock"))
+        try:
+            self._big_lock = locks.open_lock_file(os.path.join(self.folder, "big-lock"))
+        except StoreError as error:
+            if isinstance(error.__cause__, PermissionError):
+                error.trace.append(TraceFrame(_NOT_OURS, always=True))
+            raise
         if not locks.flock(self._big_lock, fcntl.LOCK_SH, wait=False):
             self._warn("waiting for the big Nix store lock...")
             locks.flock(self._big_lock, fcntl.LOCK_SH)

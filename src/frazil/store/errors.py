@@ -39,6 +39,10 @@ class DiskFull(StoreError):
     """No space, no quota, or no inodes left."""
 
 
+class ReadOnlyStore(StoreError):
+    """Something would have to be written to a store that was opened for reading."""
+
+
 class PathInUse(StoreError):
     """A path that cannot be deleted because others need it."""
 

@@ -239,11 +239,13 @@ class _Graph:
     def without_outside_referrers(self, numbers: set[int]) -> set[int]:
         """The largest part of `numbers` that nothing outside that part refers to."""
         left = set(numbers)
-        while True:
-            kept = {n for n in left if all(other in left for other in self.referrers.get(n, ()))}
-            if kept == left:
-                return left
-            left = kept
+        pending = [n for n in numbers if any(other not in left for other in self.referrers.get(n, ()))]
+        while pending:
+            number = pending.pop()
+            if number in left:
+                left.discard(number)
+                pending += self.references.get(number, ())
+        return left
 
     def referrers_first(self, numbers: set[int]) -> list[StorePath]:
         """An order in which every path comes after all its referrers among `numbers`."""
@@ -292,7 +294,12 @@ class _Collector:
         logical = f"{self.store.config.store_dir}/{base}"
         self.store.inform(f"deleting '{logical}'")
         self.results.paths.append(logical)
-        self.results.bytes_freed += delete_tree(real)
+        try:
+            self.results.bytes_freed += delete_tree(real)
+        except StoreError as error:
+            if not self.store.settings.ignore_gc_delete_failure:
+                raise
+            self.store.warn(f"ignoring failure to delete '{real}': {error.message}")
         limit = self.options.max_freed
         if limit is not None and self.results.bytes_freed > limit:
             self.store.inform(f"deleted more than {limit} bytes; stopping")
@@ -385,6 +392,10 @@ def collect(store: LocalStore, options: Options) -> Results:
     """Raises StoreError; for named paths that are alive, PathInUse."""
     store.flush()
     _ = store.database
+    if store.config.read_only:
+        if options.action == DELETE_DEAD:
+            store.require_writable()
+        return _list_read_only(store, options)
     if options.action == DELETE_DEAD:
         _give_back_reserve(store)
 
@@ -396,6 +407,21 @@ def collect(store: LocalStore, options: Options) -> Results:
         _wait_for_test("_NIX_TEST_GC_SYNC_1")
         with RootServer(store) as server:
             return _collect_locked(store, options, server)
+
+
+def _list_read_only(store: LocalStore, options: Options) -> Results:
+    """What lives or is dead in a store that nobody changes: no lock, and nobody to answer."""
+    collector = _Collector(store, options, RootServer(store))
+    graph, live = collector.find_live()
+    return _listed(store, collector, graph, live)
+
+
+def _listed(store: LocalStore, collector: _Collector, graph: _Graph, live: set[int]) -> Results:
+    if collector.options.action == RETURN_LIVE:
+        collector.results.paths = sorted(store.show(graph.names[number]) for number in live)
+    else:
+        collector.results.paths = _dead_names(store, collector, graph, live)
+    return collector.results
 
 
 def _wait_for_test(variable: str) -> None:
@@ -410,20 +436,17 @@ def _collect_locked(store: LocalStore, options: Options, server: RootServer) -> 
     collector = _Collector(store, options, server)
     graph, live = collector.find_live()
     _wait_for_test("_NIX_TEST_GC_SYNC_2")
-    if options.action == RETURN_LIVE:
-        collector.results.paths = sorted(store.show(graph.names[number]) for number in live)
-    elif options.action == RETURN_DEAD:
-        collector.results.paths = _dead_names(store, collector, graph, live)
-    else:
+    if options.action != DELETE_DEAD:
+        return _listed(store, collector, graph, live)
+    try:
         try:
-            try:
-                _delete_dead(store, collector, graph, live)
-            except _LimitReached:
-                pass
-            if options.max_freed != 0:
-                collector.delete_unused_links()
-        except OSError as error:
-            raise from_os_error(error, "collecting garbage") from error
+            _delete_dead(store, collector, graph, live)
+        except _LimitReached:
+            pass
+        if options.max_freed != 0:
+            collector.delete_unused_links()
+    except OSError as error:
+        raise from_os_error(error, "collecting garbage") from error
     return collector.results
 
 
@@ -512,8 +535,6 @@ def delete(
     wanted = frozenset(paths)
     if not wanted:
         return Results()
-    if store.config.read_only:
-        raise StoreError("cannot delete from a read-only store")
     options = Options(
         ignore_liveness=ignore_liveness, paths=wanted, skip_alive=skip_alive, also_referrers=also_referrers
     )

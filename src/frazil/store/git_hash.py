@@ -42,12 +42,7 @@ def _hash(path: bytes, algorithm: str, filter: nar.Filter | None, depth: int) ->
     if stat.S_ISLNK(status.st_mode):
         return b"120000", hash_blob(os.readlink(path), algorithm).digest
     if stat.S_ISREG(status.st_mode):
-        with open(path, "rb") as file:
-            counter = nar.CountingHash(algorithm)
-            counter.write(b"blob %d\0" % status.st_size)
-            while data := file.read(1 << 18):
-                counter.write(data)
-        return b"100755" if status.st_mode & 0o100 else b"100644", counter.result()[0].digest
+        return b"100755" if status.st_mode & 0o100 else b"100644", _hash_file(path, status.st_size, algorithm)
     if not stat.S_ISDIR(status.st_mode):
         raise StoreError(f"file '{os.fsdecode(path)}' has an unsupported type")
     entries = []
@@ -60,6 +55,17 @@ def _hash(path: bytes, algorithm: str, filter: nar.Filter | None, depth: int) ->
         entries.append((name + b"/" if kind == "directory" else name, mode + b" " + name + b"\0" + digest))
     body = b"".join([text for _, text in sorted(entries)])
     return b"40000", Hash.of(algorithm, b"tree %d\0" % len(body) + body).digest
+
+
+def _hash_file(path: bytes, size: int, algorithm: str) -> bytes:
+    counter = nar.CountingHash(algorithm)
+    counter.write(b"blob %d\0" % size)
+    head = counter.size
+    nar.copy_flat(os.fsdecode(path), counter.write)
+    digest, seen = counter.result()
+    if seen != head + size:
+        raise StoreError(f"file '{os.fsdecode(path)}' changed while it was read")
+    return digest.digest
 
 
 def _kind(path: bytes) -> str:

@@ -19,7 +19,15 @@ from frazil.store import adding, nar
 from frazil.store.config import StoreConfig, StoreSettings
 from frazil.store.derivation import Derivation, ModuloCache, check_invariants
 from frazil.store.derivation import parse as parse_derivation
-from frazil.store.errors import BadStorePath, InvalidPath, PathInUse, ReferenceCycle, StoreError, from_os_error
+from frazil.store.errors import (
+    BadStorePath,
+    InvalidPath,
+    PathInUse,
+    ReadOnlyStore,
+    ReferenceCycle,
+    StoreError,
+    from_os_error,
+)
 from frazil.store.locks import PathLocks
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
@@ -47,7 +55,7 @@ class LocalStore:
         compute_only: bool = False,
     ) -> None:
         self.config = config or StoreConfig.from_environment()
-        self.settings = settings or StoreSettings()
+        self.settings = self.config.apply(settings or StoreSettings())
         self.reporter: Reporter = reporter or SilentReporter()
         self.directory = StoreDirectory(self.config.store_dir)
         self.compute_only = compute_only or self.config.is_dummy
@@ -108,6 +116,17 @@ class LocalStore:
         if self.config.is_dummy:
             return False
         return not self.compute_only or os.path.exists(self.config.state_dir + "/db/db.sqlite")
+
+    def require_writable(self) -> None:
+        """Raises ReadOnlyStore, in SQLite's and the kernel's words, before anything is touched."""
+        if not self.config.read_only:
+            return
+        may_write = os.access(self.config.real_store_dir, os.W_OK)
+        raise ReadOnlyStore(
+            f"cannot write to the store '{self.config.real_store_dir}', which is read-only: "
+            + ("attempt to write a readonly database" if may_write else "Permission denied"),
+            hint="choose another one with `--store`, or leave `read-only=true` out of its address",
+        )
 
     def open(self) -> LocalStore:
         if self.has_database:
@@ -436,6 +455,7 @@ class LocalStore:
         self._register_now(infos)
 
     def _register_now(self, infos: Sequence[PathInfo]) -> None:
+        self.require_writable()
         by_path = {info.path: info for info in infos}
         for info in infos:
             if info.content_address is not None and not info.is_content_addressed(self.directory):
@@ -463,12 +483,14 @@ class LocalStore:
     def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
         from dataclasses import replace
 
+        self.require_writable()
         with self.database.transaction():
             info = self.query_info(path)
             self.database.update(replace(info, signatures=info.signatures | frozenset(signatures)))
 
     def invalidate(self, path: StorePath) -> None:
         """Takes a path from the database. Raises PathInUse where others refer to it."""
+        self.require_writable()
         self.flush()
         with self.database.transaction():
             referrers = sorted(self.database.referrers(path) - {path})
@@ -485,6 +507,7 @@ class LocalStore:
     def register_realisation(
         self, derivation: StorePath, output: str, path: StorePath, signatures: frozenset[str] = frozenset()
     ) -> None:
+        self.require_writable()
         self.flush()
         self.database.register_realisation(derivation, output, path, signatures)
 
@@ -560,12 +583,14 @@ class LocalStore:
         self, paths: Iterable[StorePath], *, wait: bool = True, on_wait: Callable[[], None] | None = None
     ) -> PathLocks:
         """Locks on paths about to be made, as a context manager."""
+        self.require_writable()
         _ = self.database
         root = self.config.real_store_dir
         return PathLocks([f"{root}/{path.base}" for path in paths], wait=wait, on_wait=on_wait)
 
     def working_path(self, name: str) -> str:
         """A fresh physical path inside the store's file system, in a folder that no collector touches."""
+        self.require_writable()
         _ = self.database
         return self._working.path(name)
 
@@ -648,6 +673,7 @@ class LocalStore:
     def optimise(self) -> optimise.Statistics:
         from frazil.store import optimise
 
+        self.require_writable()
         return optimise.optimise_store(self)
 
     def export_paths(self, paths: Iterable[StorePath], write: nar.Write) -> None:

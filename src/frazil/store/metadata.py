@@ -95,13 +95,14 @@ def delete_tree(path: str) -> int:
     except OSError as error:
         raise from_os_error(error, f"deleting '{path}'") from error
     parent, name = os.path.split(raw)
-    directory = os.open(parent or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return _Deletion().run(directory, name, status)
+        directory = os.open(parent or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return _Deletion().run(directory, name, status)
+        finally:
+            os.close(directory)
     except OSError as error:
         raise from_os_error(error, f"deleting '{path}'") from error
-    finally:
-        os.close(directory)
 
 
 def _freed(status: os.stat_result) -> int:

@@ -50,6 +50,7 @@ def make_symlink(link: str, target: str) -> None:
 
 def add_indirect_root(store: LocalStore, link: str) -> None:
     """`gcroots/auto/HASH` → `link`, which points into the store."""
+    store.require_writable()
     link = os.path.abspath(link)
     digest = hashlib.sha1(os.fsencode(link), usedforsecurity=False).digest()
     _ = store.database
@@ -73,6 +74,7 @@ def add_permanent_root(store: LocalStore, path: StorePath, link: str, target: st
             f"creating a garbage collector root ('{link}') in the Nix store is forbidden "
             "(are you running nix-build inside the store?)"
         )
+    store.require_writable()
     store.add_temporary_root(path)
     try:
         foreign = not store.directory.is_inside(logical_target(store, os.readlink(link)))
@@ -153,7 +155,7 @@ class _Search:
         try:
             mode = os.lstat(target).st_mode
         except (FileNotFoundError, NotADirectoryError):
-            if path.startswith(self.automatic):
+            if path.startswith(self.automatic) and not self.store.config.read_only:
                 self.store.inform(f"removing stale link from '{path}' to '{target}'")
                 try:
                     os.unlink(path)
@@ -197,14 +199,17 @@ def find_temporary_roots(store: LocalStore, *, censor: bool = False) -> Roots:
 
 
 def _read_temporary(store: LocalStore, path: str) -> bytes:
+    read_only = store.config.read_only
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return b""
     except OSError as error:
         raise from_os_error(error, f"opening temporary roots file '{path}'") from error
-    with open(descriptor, "r+b", buffering=0) as file:
+    with open(descriptor, "rb" if read_only else "r+b", buffering=0) as file:
         if locks.flock(descriptor, fcntl.LOCK_EX, wait=False):
+            if read_only:
+                return b""
             store.inform(f"removing stale temporary roots file '{path}'")
             try:
                 os.unlink(path)

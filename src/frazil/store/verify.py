@@ -40,12 +40,12 @@ def verify_store(
     def waiting() -> None:
         store.inform("waiting for the big garbage collector lock...")
 
-    with locks.FileLock(store.config.state_dir + "/gc.lock", exclusive=False, on_wait=waiting):
-        check = _Check(store, repair)
-        check.existence()
-        if check_contents:
-            check.links()
-            check.contents()
+    check = _Check(store, repair)
+    if store.config.read_only:  # nothing changes it, so no lock is needed
+        check.run(check_contents)
+    else:
+        with locks.FileLock(store.config.state_dir + "/gc.lock", exclusive=False, on_wait=waiting):
+            check.run(check_contents)
     for path in check.damaged:
         if repair and repair_path is not None:
             try:
@@ -72,6 +72,12 @@ class _Check:
         else:
             self.damaged.append(damaged)
 
+    def run(self, check_contents: bool) -> None:
+        self.existence()
+        if check_contents:
+            self.links()
+            self.contents()
+
     def existence(self) -> None:
         present = set()
         for name in os.listdir(self.store.config.real_store_dir):
@@ -83,24 +89,37 @@ class _Check:
         registered = self.store.query_all_valid()
         self.valid = registered & present
         missing = registered - present
-        # Referrers go first, so that a whole vanished part of the store can be dropped.
-        dropped = True
-        while dropped:
-            dropped = False
+        if self.store.config.read_only:
             for path in sorted(missing):
-                referrers = self.store.query_referrers(path) - {path}
-                if not referrers:
-                    self.store.inform(f"path '{self.store.show(path)}' disappeared, removing from database...")
-                    self.store.invalidate(path)
-                    missing.discard(path)
-                    dropped = True
-        for path in sorted(missing):
+                self._error(f"path '{self.store.show(path)}' disappeared", path)
+            return
+        for path in sorted(missing - self._drop(missing)):
             self._error(f"path '{self.store.show(path)}' disappeared, but it still has valid referrers!", path)
+
+    def _drop(self, missing: set[StorePath]) -> set[StorePath]:
+        """Takes vanished paths from the database that nothing present refers to; referrers go first."""
+        left = {path: self.store.query_referrers(path) - {path} for path in missing}
+        references: dict[StorePath, list[StorePath]] = {}
+        for path, referrers in left.items():
+            for referrer in referrers:
+                references.setdefault(referrer, []).append(path)
+        ready = sorted([path for path in missing if not left[path]], reverse=True)
+        dropped = set()
+        while ready:
+            path = ready.pop()
+            self.store.inform(f"path '{self.store.show(path)}' disappeared, removing from database...")
+            self.store.invalidate(path)
+            dropped.add(path)
+            for reference in references.get(path, ()):
+                left[reference].discard(path)
+                if not left[reference]:
+                    ready.append(reference)
+        return dropped
 
     def links(self) -> None:
         self.store.inform("checking link hashes...")
         folder = self.store.config.real_store_dir + "/.links"
-        for name in sorted(os.listdir(folder)):
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
             link = f"{folder}/{name}"
             try:
                 digest = nar.hash_path(link)[0].base32
@@ -111,7 +130,7 @@ class _Check:
             if digest == name:
                 continue
             self.store.inform(f"link '{link}' was modified! expected hash {name}, got '{digest}'", Verbosity.ERROR)
-            if self.repair:
+            if self.repair and not self.store.config.read_only:
                 os.unlink(link)
                 self.store.inform(f"removed link '{link}'")
             else:
@@ -137,7 +156,7 @@ class _Check:
         known = info.nar_hash.digest != _UNKNOWN
         if known and digest != info.nar_hash:
             self._error(f"path '{shown}' was modified! expected hash '{info.nar_hash}', got '{digest}'", path)
-        elif not known or info.nar_size == 0:
+        elif (not known or info.nar_size == 0) and not self.store.config.read_only:
             what = f"updating size field on '{shown}' to {size}" if known else f"fixing missing hash on '{shown}'"
             self.store.inform(what)
             self.store.database.update(replace(info, nar_hash=digest, nar_size=info.nar_size or size))
