@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from frazil.lang.runtime import force
+from frazil.lang.sets import is_literal
 from frazil.lang.values import Lambda, Thunk
 
 
@@ -16,9 +16,6 @@ def is_thunk(value: Any) -> bool:
 
 def force_literal(value: Any) -> Any:
     """A set, list or function that is written out becomes its value; any other thunk stays."""
-    from frazil.lang import nodes
-
-    is_literal: Callable[[Any], bool] = nodes.is_literal
     return force(value) if is_literal(value) else value
 
 

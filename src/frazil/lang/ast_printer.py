@@ -4,37 +4,13 @@ In: an expression, resolved or not. Out: a byte string.
 """
 
 import cython
-from cython.cimports.frazil.lang.nodes import (
-    And,
-    Arithmetic,
-    Assert,
-    AttrDef,
-    AttrsExpr,
-    Binary,
-    CallNode,
-    ConcatLists,
-    ConcatStrings,
-    CurrentPosition,
-    DynamicDef,
-    Equals,
-    Formal,
-    FormalsLambda,
-    HasAttr,
-    If,
-    Implies,
-    InheritFrom,
-    LetExpr,
-    ListExpr,
-    Literal,
-    Not,
-    Or,
-    Select,
-    SimpleLambda,
-    Update,
-    Var,
-    With,
-)
+from cython.cimports.frazil.lang.concatenation import ConcatLists, ConcatStrings
+from cython.cimports.frazil.lang.functions import CallNode, Formal, FormalsLambda, SimpleLambda
+from cython.cimports.frazil.lang.operators import And, Arithmetic, Assert, Binary, Equals, If, Implies, Not, Or, Update
+from cython.cimports.frazil.lang.selection import HasAttr, Select
+from cython.cimports.frazil.lang.sets import AttrDef, AttrsExpr, DynamicDef, LetExpr, ListExpr
 from cython.cimports.frazil.lang.values import PathValue, stack_is_low, stack_overflow
+from cython.cimports.frazil.lang.variables import CurrentPosition, InheritFrom, Literal, Var, With
 
 from frazil.lang.error_text import attribute_name, format_float, quote
 

@@ -1,11 +1,13 @@
 """Definitions in a set literal: nested paths, merging of literals, duplicates. Nix's `addAttr` in `parser-state.hh`."""
 
 import cython
-from cython.cimports.frazil.lang.nodes import AttrDef, AttrsExpr, DynamicDef, InheritFrom, Select, Var
+from cython.cimports.frazil.lang.functions import set_name
+from cython.cimports.frazil.lang.selection import Select
+from cython.cimports.frazil.lang.sets import AttrDef, AttrsExpr, DynamicDef
 from cython.cimports.frazil.lang.values import Expr, LambdaExpr, State
+from cython.cimports.frazil.lang.variables import InheritFrom, Var
 
 from frazil.lang.errors import ParseError
-from frazil.lang.nodes import set_name
 
 
 def duplicate_error(state, path, pos, previous):

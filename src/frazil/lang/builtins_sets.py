@@ -13,7 +13,6 @@ from cython.cimports.frazil.lang.runtime import (
     force_function,
     force_list,
     force_string_no_context,
-    lazy,
     map_shaped,
 )
 from cython.cimports.frazil.lang.values import (
@@ -31,6 +30,7 @@ from cython.cimports.frazil.lang.values import (
 
 from frazil.lang.errors import EvalBaseError, TypeMismatch
 from frazil.lang.registry import BuiltinSpec
+from frazil.lang.runtime import position_value
 
 
 def builtin_attr_names(state: State, arguments: list):
@@ -80,21 +80,6 @@ def builtin_unsafe_get_attr_pos(state: State, arguments: list):
     if not attrs.has(name):
         return None
     return position_value(state, attrs.position(name))
-
-
-def position_value(state, pos):
-    """`{ column; file; line; }` of a place in a file, null for anywhere else; computed when looked at."""
-    found = state.positions.locate(pos)
-    if found is None or not found[1]:
-        return None
-    table = state.positions
-    return attrs_from_dict(
-        {
-            "file": found[0],
-            "line": lazy(lambda: table.file_line_column(pos)[2]),
-            "column": lazy(lambda: table.file_line_column(pos)[3]),
-        }
-    )
 
 
 def builtin_remove_attrs(state: State, arguments: list):

@@ -9,7 +9,7 @@ import gc
 import sys
 
 import cython
-from cython.cimports.frazil.lang.nodes import AttrsExpr, Formal, FormalsLambda, ListExpr, Literal, SimpleLambda
+from cython.cimports.frazil.lang.functions import Formal, FormalsLambda, SimpleLambda
 from cython.cimports.frazil.lang.parser import Parser
 from cython.cimports.frazil.lang.runtime import (
     add_trace,
@@ -22,6 +22,7 @@ from cython.cimports.frazil.lang.runtime import (
     show_type,
     type_name,
 )
+from cython.cimports.frazil.lang.sets import AttrsExpr
 from cython.cimports.frazil.lang.values import (
     MISSING,
     Attrs,
@@ -41,7 +42,8 @@ from cython.cimports.frazil.lang.values import (
 from frazil.lang.errors import EvalBaseError, EvalError, MissingArgument, MissingAttribute, TypeMismatch, byte_string
 from frazil.lang.positions import PositionTable
 from frazil.lang.registry import BuiltinSpec
-from frazil.lang.runtime import canonical_path, suggestions
+from frazil.lang.runtime import canonical_path, position_value, suggestions
+from frazil.lang.sets import is_literal
 from frazil.lang.settings import EvalSettings
 
 GLOBAL_NAMES = frozenset(
@@ -417,13 +419,8 @@ class Evaluator(State):
         return type_name(value)
 
     def is_literal(self, value):
-        """Whether a thunk is a set, list, number, string or function that is written out."""
-        if type(value) is not Thunk:
-            return True
-        expr = cython.cast(Thunk, value).expr
-        if expr is None:
-            return True
-        return isinstance(expr, (AttrsExpr, ListExpr, Literal, SimpleLambda, FormalsLambda))
+        """Whether a value is written out: a set, list, number, string or function."""
+        return is_literal(value)
 
     def argument_name(self, function):
         """The name in `name: …` or `{ … } @ name:`, otherwise None."""
@@ -446,8 +443,6 @@ class Evaluator(State):
 
     def position_value(self, pos):
         """`{ file, line, column }` of a position, or null where it is in no file."""
-        from frazil.lang.nodes import position_value
-
         return position_value(self, pos)
 
 

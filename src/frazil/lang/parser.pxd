@@ -1,6 +1,6 @@
 cimport cython
 
-from frazil.lang.nodes cimport AttrDef, AttrsExpr
+from frazil.lang.sets cimport AttrDef, AttrsExpr
 from frazil.lang.values cimport Expr, State
 
 

@@ -6,40 +6,17 @@ Source of truth: Nix's `lexer.l` and `parser.y`. Only well-formed text is unders
 """
 
 import cython
-from cython.cimports.frazil.lang.nodes import (
-    And,
-    Arithmetic,
-    Assert,
-    AttrDef,
-    AttrsExpr,
-    CallNode,
-    ConcatLists,
-    ConcatStrings,
-    CurrentPosition,
-    Equals,
-    Formal,
-    FormalsLambda,
-    HasAttr,
-    If,
-    Implies,
-    LetExpr,
-    ListExpr,
-    Literal,
-    Not,
-    Or,
-    PathLiteral,
-    Select,
-    SimpleLambda,
-    Update,
-    Var,
-    With,
-)
+from cython.cimports.frazil.lang.concatenation import ConcatLists, ConcatStrings
+from cython.cimports.frazil.lang.functions import CallNode, Formal, FormalsLambda, SimpleLambda, set_name
+from cython.cimports.frazil.lang.operators import And, Arithmetic, Assert, Equals, If, Implies, Not, Or, Update
+from cython.cimports.frazil.lang.selection import HasAttr, Select
+from cython.cimports.frazil.lang.sets import AttrDef, AttrsExpr, LetExpr, ListExpr
 from cython.cimports.frazil.lang.values import Expr, LambdaExpr, PathValue, State, stack_is_low, stack_overflow
+from cython.cimports.frazil.lang.variables import CurrentPosition, Literal, PathLiteral, Var, With
 
 from frazil.lang.attribute_merge import add_attribute, add_inherited
 from frazil.lang.errors import ParseError, byte_string, warning_text
 from frazil.lang.indentation import strip_indentation
-from frazil.lang.nodes import set_name
 from frazil.lang.runtime import canonical_path
 
 # Tokens. Single characters stand for themselves.

@@ -77,3 +77,19 @@ cdef str coerce_inner(
     State state, object value, set context, str trace, Py_ssize_t pos, bint coerce_more, bint copy_to_store, bint to_path)
 cdef str path_text(State state, object value, set context, str trace)
 cpdef str show_value(object value)
+cdef bint eval_bool(Expr expr, Env env, object text) except -1
+cdef Attrs eval_attrs(Expr expr, Env env, object text)
+cpdef str show_name(str name)
+
+
+cdef inline object traced_eval(Expr expr, Env env, object text):
+    """Evaluate; a failure is annotated with the position of the expression."""
+    cdef bint done = False
+    cdef object value = None
+    try:
+        value = expr.eval(env)
+        done = True
+    finally:
+        if not done:
+            add_trace(expr.state, expr.pos, text)
+    return value

@@ -20,6 +20,7 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     PrimopApplication,
     Thunk,
+    attrs_from_dict,
     get_slot,
     new_attrs,
     new_env,
@@ -85,6 +86,40 @@ def add_trace(state, pos, text):
         if error.positions is None and state is not None:
             error.positions = state.positions
         error.add_trace(pos, text)
+
+
+def eval_bool(expr, env, text):
+    done: cython.bint = False
+    value: object = None
+    try:
+        value = expr.eval(env)
+        if value is not True and value is not False:
+            raise TypeMismatch(
+                f"expected a Boolean but found {show_type(value)}: {show_value(value)}",
+                pos=expr.pos,
+                positions=expr.state.positions,
+            )
+        done = True
+    finally:
+        if not done:
+            add_trace(expr.state, expr.pos, text)
+    return value is True
+
+
+def eval_attrs(expr, env, text):
+    done: cython.bint = False
+    value: object = None
+    try:
+        value = expr.eval(env)
+        if type(value) is not Attrs:
+            raise TypeMismatch(
+                f"expected a set but found {show_type(value)}: {show_value(value)}", positions=expr.state.positions
+            )
+        done = True
+    finally:
+        if not done:
+            add_trace(expr.state, expr.pos, text)
+    return cython.cast(Attrs, value)
 
 
 def force(value):
@@ -217,6 +252,13 @@ def deepen(state, value, seen):
                 add_trace(state, 0, f"while evaluating list element at index {index}")
     state.call_depth -= 1
     return None
+
+
+def show_name(name):
+    """An attribute name in messages; a computed one that could not be computed is shown as it is written."""
+    from frazil.lang.error_text import attribute_name
+
+    return name if name.startswith('"${') else attribute_name(name)
 
 
 # --- calls
@@ -900,3 +942,24 @@ def suggestions(name, names):
 
     near = sorted((edit_distance(name, other), other) for other in names)
     return [other for distance, other in near[:5] if distance <= 2]
+
+
+def position_value(state, pos):
+    """`{ column; file; line; }` of a place in a file, null for anywhere else; computed when looked at."""
+    table = state.positions
+    found = table.locate(pos)
+    if found is None or not found[1]:
+        return None
+    line = lazy(lambda: table.file_line_column(pos)[2])
+    column = lazy(lambda: table.file_line_column(pos)[3])
+    return attrs_from_dict({"file": found[0], "line": line, "column": column})
+
+
+if not cython.compiled:
+
+    def traced_eval(expr, env, text):
+        try:
+            return expr.eval(env)
+        except BaseException:
+            add_trace(expr.state, expr.pos, text)
+            raise

@@ -302,10 +302,6 @@ cdef Attrs EMPTY_ATTRS
 cdef Expr BLACKHOLE
 cdef Shape EMPTY_SHAPE
 
-cdef Thunk new_thunk(Expr expr, object slot)
-cdef Env new_env(Env up, object payload)
-cdef Lambda new_lambda(LambdaExpr expr, Env env)
-cdef Attrs new_attrs(Shape shape, object values, Py_ssize_t pos)
 cdef object new_cell(object value)
 cdef object run_thunk(Thunk thunk, Py_ssize_t pos)
 cdef object restore_thunk(Thunk thunk, Expr expr, object env)
@@ -317,3 +313,44 @@ cpdef Attrs without_names(Attrs attrs, object names)
 cdef object kept_positions(object origin, dict table)
 cpdef bint has_origin(object origin, str name) except -1
 cpdef Py_ssize_t origin_position(object origin, str name) except -1
+
+
+cdef inline Thunk new_thunk(object expr, object slot):
+    return <Thunk> new_pair(Thunk, expr, slot)
+
+
+cdef inline Env new_env(object up, object payload):
+    return <Env> new_pair(Env, up, payload)
+
+
+cdef inline Lambda new_lambda(object expr, object env):
+    return <Lambda> new_pair(Lambda, expr, env)
+
+
+cdef inline Attrs new_attrs(Shape shape, object values, Py_ssize_t pos):
+    return <Attrs> new_shaped(EMPTY_ATTRS, shape, values, pos)
+
+
+cdef inline object finished(object value, Py_ssize_t pos):
+    """The value of a value or thunk."""
+    if type(value) is Thunk:
+        if (<Thunk> value).expr is None:
+            return (<Thunk> value).slot
+        return run_thunk(<Thunk> value, pos)
+    return value
+
+
+cdef inline object glance(object value):
+    """The value if it is there already, otherwise MISSING."""
+    if type(value) is Thunk:
+        if (<Thunk> value).expr is None:
+            return (<Thunk> value).slot
+        return MISSING
+    return value
+
+
+cdef inline object cell(object value):
+    """What to put in a new cell for something in another cell: itself, but the value of a finished thunk."""
+    if type(value) is Thunk and (<Thunk> value).expr is None:
+        return (<Thunk> value).slot
+    return value

@@ -50,6 +50,31 @@ if not cython.compiled:
     def set_slot(slots, i, value):
         slots[i] = value
 
+    def new_thunk(expr, slot):
+        return Thunk(expr, slot)
+
+    def new_env(up, payload):
+        return Env(up, payload)
+
+    def new_lambda(expr, env):
+        return Lambda(expr, env)
+
+    def new_attrs(shape, values, pos):
+        return new_shaped(EMPTY_ATTRS, shape, values, pos)
+
+    def finished(value, pos):
+        if type(value) is Thunk:
+            return value.slot if value.expr is None else run_thunk(value, pos)
+        return value
+
+    def glance(value):
+        if type(value) is Thunk:
+            return value.slot if value.expr is None else MISSING
+        return value
+
+    def cell(value):
+        return value.slot if type(value) is Thunk and value.expr is None else value
+
 
 use_large_pages()
 
@@ -323,10 +348,6 @@ def first_attrs():
 EMPTY_ATTRS = first_attrs()
 
 
-def new_attrs(shape, values, pos):
-    return cython.cast(Attrs, new_shaped(EMPTY_ATTRS, shape, values, pos))
-
-
 def attrs_from_dict(table, positions=None, pos=0):
     """A set from a dict (given up by the caller). `positions`: dict from name to position, or another's origins()."""
     attrs = cython.cast(Attrs, Attrs.__new__(Attrs))
@@ -441,24 +462,12 @@ def make_string(text, context):
     return ContextString(text, frozenset(context)) if context else text
 
 
-def new_thunk(expr, slot):
-    return cython.cast(Thunk, new_pair(Thunk, expr, slot))
-
-
 def thunk_state(thunk):
     """("pending" | "running" | "done", value)."""
     inner = cython.cast(Thunk, thunk)
     if inner.expr is None:
         return "done", inner.slot
     return ("running" if inner.expr is BLACKHOLE else "pending"), None
-
-
-def new_env(up, payload):
-    return cython.cast(Env, new_pair(Env, up, payload))
-
-
-def new_lambda(expr, env):
-    return cython.cast(Lambda, new_pair(Lambda, expr, env))
 
 
 def new_cell(value):
@@ -570,3 +579,8 @@ def restore_thunk(thunk, expr, env):
 # C-level names of the compiled module, made visible to Python callers.
 for _name, _value in (("MISSING", MISSING), ("EMPTY_ATTRS", EMPTY_ATTRS), ("EMPTY_SHAPE", EMPTY_SHAPE)):
     setattr(sys.modules[__name__], _name, _value)
+
+
+if not cython.compiled:
+    # What C-level attributes start as.
+    LambdaExpr.inner = None

@@ -1,0 +1,18 @@
+cimport cython
+
+from frazil.lang.operators cimport Binary
+from frazil.lang.values cimport Env, Expr
+
+
+@cython.final
+cdef class ConcatLists(Binary):
+    pass
+
+
+@cython.final
+cdef class ConcatStrings(Expr):
+    cdef readonly bint force_string
+    cdef readonly list parts
+    cdef readonly list part_positions
+    cdef object add_numbers(self, Env env, object total)
+    cdef object concatenate(self, Env env, object first, object second)

@@ -1,0 +1,168 @@
+# cython: boundscheck=False, wraparound=False
+"""`++`, `+` and strings with interpolations.
+
+Source of truth: `ExprOpConcatLists` and `ExprConcatStrings` in Nix's `eval.cc`; messages included.
+"""
+
+import cython
+from cython.cimports.frazil.lang.operators import Binary
+from cython.cimports.frazil.lang.runtime import coerce, show_type, show_value, traced_eval
+from cython.cimports.frazil.lang.values import (
+    MISSING,
+    ContextString,
+    Env,
+    Expr,
+    PathValue,
+    stack_is_low,
+    stack_overflow,
+)
+
+from frazil.lang.errors import EvalError, TypeMismatch
+
+INT_MIN = cython.declare(object, -(2**63))
+INT_MAX = cython.declare(object, 2**63 - 1)
+INT_MIN = -(2**63)
+INT_MAX = 2**63 - 1
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class ConcatLists(Binary):
+    """`++`."""
+
+    def eval(self, env):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        left: object = traced_eval(self.left, env, "in the left operand of '++'")
+        right: object = traced_eval(self.right, env, "in the right operand of '++'")
+        if type(left) is not list:
+            raise not_a_list(self.state, left, self.pos)
+        if type(right) is not list:
+            raise not_a_list(self.state, right, self.pos)
+        if len(cython.cast(list, left)) == 0:
+            return right
+        if len(cython.cast(list, right)) == 0:
+            return left
+        return cython.cast(list, left) + cython.cast(list, right)
+
+
+def not_a_list(state, value, pos):
+    error = TypeMismatch(
+        f"expected a list but found {show_type(value)}: {show_value(value)}", positions=state.positions
+    )
+    error.add_trace(pos, "while evaluating one of the elements to concatenate")
+    return error
+
+
+@cython.cfunc
+def eval_operand(expr: Expr, env: Env) -> object:
+    return traced_eval(expr, env, "in an operand of '+'")
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class ConcatStrings(Expr):
+    """`a + b`, `"…${a}…"` (`force_string`) and `./a${b}`."""
+
+    def __init__(self, state, pos, force_string, parts, part_positions):
+        self.state = state
+        self.pos = pos
+        self.force_string = force_string
+        self.parts = parts
+        self.part_positions = part_positions
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        self.parts = [cython.cast(Expr, part).bind(scope) for part in self.parts]
+        return self
+
+    def eval(self, env):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        parts = self.parts
+        first: object = eval_operand(cython.cast(Expr, parts[0]), env)
+        if not self.force_string:
+            if type(first) is int or type(first) is float:
+                return self.add_numbers(env, first)
+            if type(first) is str and len(parts) == 2:
+                second: object = eval_operand(cython.cast(Expr, parts[1]), env)
+                if type(second) is str:
+                    return cython.cast(str, first) + cython.cast(str, second)
+                return self.concatenate(env, first, second)
+        return self.concatenate(env, first, MISSING)
+
+    def add_numbers(self, env, total):
+        kind = type(total)
+        for i in range(1, len(self.parts)):
+            value: object = eval_operand(cython.cast(Expr, self.parts[i]), env)
+            pos = self.part_positions[i]
+            if type(value) is int and kind is int:
+                added: object = total + value
+                if added > INT_MAX or added < INT_MIN:
+                    raise EvalError(
+                        f"integer overflow in adding {total} + {value}", pos=pos, positions=self.state.positions
+                    )
+                total = added
+            elif type(value) is int or type(value) is float:
+                total = float(total) + float(value)
+                kind = float
+            else:
+                what = "an integer" if kind is int else "a float"
+                raise EvalError(f"cannot add {show_type(value)} to {what}", pos=pos, positions=self.state.positions)
+        return total
+
+    def concatenate(self, env, first, second):
+        """The general case; `second` is MISSING where it is not evaluated yet."""
+        state = self.state
+        parts = self.parts
+        count: cython.Py_ssize_t = len(parts)
+        texts: list = [None] * count
+        context: object = None
+        gathered: set = None
+        as_string: cython.bint = self.force_string or type(first) is str or type(first) is ContextString
+        is_path: cython.bint = not self.force_string and type(first) is PathValue
+        value: object = first
+        i: cython.Py_ssize_t
+        for i in range(count):
+            if i > 0:
+                value = second
+                if i > 1 or second is MISSING:
+                    value = eval_operand(cython.cast(Expr, parts[i]), env)
+            if type(value) is str:
+                texts[i] = value
+            elif type(value) is ContextString:
+                texts[i] = cython.cast(ContextString, value).text
+                if context is None:
+                    context = cython.cast(ContextString, value).context
+                elif context is not cython.cast(ContextString, value).context:
+                    context = context | cython.cast(ContextString, value).context
+            else:
+                if gathered is None:
+                    gathered = set()
+                texts[i] = coerce(
+                    state,
+                    value,
+                    gathered,
+                    "while evaluating a path segment",
+                    self.part_positions[i],
+                    False,
+                    as_string,
+                    self.force_string or i > 0,
+                )
+        if gathered:
+            context = frozenset(gathered) if context is None else context | gathered
+        text: str = "".join(texts)
+        if is_path:
+            if context is not None:
+                raise EvalError(
+                    "a string that refers to a store path cannot be appended to a path",
+                    pos=self.pos,
+                    positions=state.positions,
+                )
+            from frazil.lang.runtime import canonical_path
+
+            return PathValue(canonical_path(text))
+        return text if context is None else ContextString(text, context)

@@ -1,0 +1,415 @@
+# cython: boundscheck=False, wraparound=False
+"""Functions and calls.
+
+Source of truth: `ExprLambda` and `ExprCall` in Nix's `nixexpr.cc`, `callFunction` in `eval.cc`; messages included.
+"""
+
+import cython
+from cython.cimports.frazil.lang.runtime import add_trace, call_primop, call_value, show_name, show_type, show_value
+from cython.cimports.frazil.lang.values import (
+    MISSING,
+    Attrs,
+    Env,
+    Expr,
+    Lambda,
+    LambdaExpr,
+    Primop,
+    Scope,
+    Shape,
+    State,
+    cell,
+    finished,
+    get_slot,
+    new_env,
+    new_lambda,
+    new_slots,
+    set_slot,
+    stack_is_low,
+    stack_overflow,
+)
+
+from frazil.lang.errors import TypeMismatch
+
+
+@cython.cfunc
+def call_failed(function: LambdaExpr, call_pos: cython.Py_ssize_t) -> object:
+    state: State = function.state
+    if state.show_trace:
+        what = f"'{function.name}'" if function.name is not None else "anonymous lambda"
+        add_trace(state, function.pos, f"while calling {what}")
+        if call_pos:
+            add_trace(state, call_pos, "from call site")
+    return None
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class SimpleLambda(LambdaExpr):
+    """`x: body`."""
+
+    def __init__(self, state, pos, argument, body):
+        self.state = state
+        self.pos = pos
+        self.argument = argument
+        self.body = body
+        self.name = None
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        self.body = self.body.bind(Scope(scope, None, self.argument))
+        if isinstance(self.body, LambdaExpr):
+            self.inner = cython.cast(LambdaExpr, self.body)
+        return self
+
+    def eval(self, env):
+        return new_lambda(self, env)
+
+    def delay(self, env):
+        return new_lambda(self, env)
+
+    def pattern(self):
+        """(formals as (name, has default, position) or None, has an ellipsis, the argument's name or None)."""
+        return None, False, self.argument
+
+    def apply(self, up, argument, call_pos):
+        done: cython.bint = False
+        value: object = None
+        try:
+            value = self.body.eval(new_env(up, argument))
+            done = True
+        finally:
+            if not done:
+                call_failed(self, call_pos)
+        return value
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Formal:
+    """One named argument."""
+
+    def __init__(self, name, pos, default):
+        self.name = name
+        self.pos = pos
+        self.default = default
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class FormalsLambda(LambdaExpr):
+    """`{ a, b ? c, … } @ args: body`. Slots: the argument if it has a name, then the formals in order."""
+
+    def __init__(self, state, pos, formals, ellipsis, argument, body):
+        self.state = state
+        self.pos = pos
+        self.formals = formals
+        self.ellipsis = ellipsis
+        self.argument = argument
+        self.body = body
+        self.name = None
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        self.names = [cython.cast(Formal, f).name for f in self.formals]
+        self.first = 0 if self.argument is None else 1
+        slots = {name: i + self.first for i, name in enumerate(self.names)}
+        if self.argument is not None:
+            slots[self.argument] = 0
+        inner = Scope(scope, slots, None)
+        self.defaults = []
+        for item in self.formals:
+            formal: Formal = item
+            if formal.default is not None:
+                formal.default = formal.default.bind(inner)
+            self.defaults.append(formal.default)
+        self.body = self.body.bind(inner)
+        return self
+
+    def eval(self, env):
+        return new_lambda(self, env)
+
+    def delay(self, env):
+        return new_lambda(self, env)
+
+    def pattern(self):
+        """(formals as (name, has default, position) or None, has an ellipsis, the argument's name or None)."""
+        formals = []
+        for item in self.formals:
+            formal: Formal = item
+            formals.append((formal.name, formal.default is not None, formal.pos))
+        return formals, bool(self.ellipsis), self.argument
+
+    def use_shape(self, shape):
+        """Note where a set of this shape has each formal (-1: nowhere), and whether it has others."""
+        places = [shape.index.get(name, -1) for name in self.names]
+        if not self.ellipsis:
+            used = sum([1 for place in places if place >= 0])
+            if used != len(shape.names):
+                return None
+        self.cached_map = places
+        self.cached = shape
+        return places
+
+    def bind_argument(self, up, argument, call_pos):
+        """The environment of the body."""
+        done: cython.bint = False
+        value: object = argument
+        try:
+            value = finished(argument, self.pos)
+            if type(value) is not Attrs:
+                error = TypeMismatch(
+                    f"expected a set but found {show_type(value)}: {show_value(value)}", positions=self.state.positions
+                )
+                error.add_trace(self.pos, "while evaluating the value passed for the lambda argument")
+                raise error
+            done = True
+        finally:
+            if not done and call_pos:
+                add_trace(self.state, call_pos, "from call site")
+        attrs: Attrs = cython.cast(Attrs, value)
+        names = self.names
+        count: cython.Py_ssize_t = len(names)
+        k: cython.Py_ssize_t = self.first
+        slots: object = new_slots(count + k, MISSING)
+        env: Env = new_env(up, slots)
+        if k:
+            set_slot(slots, 0, cell(argument))
+        i: cython.Py_ssize_t
+        place: cython.Py_ssize_t
+        item: object
+        shape: Shape = attrs.shape
+        if shape is not None and (shape is self.cached or self.use_shape(shape) is not None):
+            values = attrs.values
+            places = self.cached_map
+            for i in range(count):
+                place = places[i]
+                if place >= 0:
+                    set_slot(slots, k + i, cell(get_slot(values, place)))
+        else:
+            used: cython.Py_ssize_t = 0
+            for i in range(count):
+                item = attrs.lookup(names[i])
+                if item is not MISSING:
+                    set_slot(slots, k + i, cell(item))
+                    used += 1
+            if not self.ellipsis and used != attrs.size():
+                self.require(slots, call_pos)
+                self.unexpected(attrs, call_pos)
+        defaults = self.defaults
+        for i in range(count):
+            if get_slot(slots, k + i) is MISSING:
+                if defaults[i] is None:
+                    self.missing(names[i], call_pos)
+                set_slot(slots, k + i, cython.cast(Expr, defaults[i]).delay(env))
+        return env
+
+    def require(self, slots, call_pos):
+        """Missing arguments are reported before unexpected ones."""
+        for i, name in enumerate(self.names):
+            if get_slot(slots, self.first + i) is MISSING and self.defaults[i] is None:
+                self.missing(name, call_pos)
+
+    def missing(self, name, call_pos):
+        what = self.name if self.name is not None else "anonymous lambda"
+        error = TypeMismatch(
+            f"function '{what}' called without required argument '{show_name(name)}'",
+            pos=self.pos,
+            positions=self.state.positions,
+        )
+        error.add_trace(call_pos, "from call site")
+        raise error
+
+    def unexpected(self, attrs, call_pos):
+        from frazil.lang.runtime import suggestions
+
+        known = set(self.names)
+        others = [name for name in attrs.names() if name not in known]
+        others.sort(key=attrs.position)
+        name = others[0]
+        what = self.name if self.name is not None else "anonymous lambda"
+        error = TypeMismatch(
+            f"function '{what}' called with unexpected argument '{show_name(name)}'",
+            pos=self.pos,
+            positions=self.state.positions,
+            suggestions=suggestions(name, known),
+        )
+        error.add_trace(call_pos, "from call site")
+        raise error
+
+    def apply(self, up, argument, call_pos):
+        env: Env = self.bind_argument(up, argument, call_pos)
+        done: cython.bint = False
+        value: object = None
+        try:
+            value = self.body.eval(env)
+            done = True
+        finally:
+            if not done:
+                call_failed(self, call_pos)
+        return value
+
+
+def set_name(expr, name):
+    """Name a function, and the functions it returns, after what it is bound to."""
+    while isinstance(expr, LambdaExpr):
+        function: LambdaExpr = expr
+        function.name = name
+        if isinstance(expr, SimpleLambda):
+            expr = cython.cast(SimpleLambda, expr).body
+        elif isinstance(expr, FormalsLambda):
+            expr = cython.cast(FormalsLambda, expr).body
+        else:
+            return
+
+
+@cython.no_gc
+@cython.cclass
+class CallNode(Expr):
+    """`f a b`, as the parser makes it."""
+
+    def __init__(self, state, pos, function, arguments):
+        self.state = state
+        self.pos = pos
+        self.function = function
+        self.arguments = arguments
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        function = self.function.bind(scope)
+        arguments = [cython.cast(Expr, a).bind(scope) for a in self.arguments]
+        result: CallNode
+        if len(arguments) == 1:
+            one: Call1 = Call1.__new__(Call1)
+            one.argument = arguments[0]
+            result = one
+        elif len(arguments) == 2:
+            two: Call2 = Call2.__new__(Call2)
+            two.first = arguments[0]
+            two.second = arguments[1]
+            result = two
+        else:
+            result = CallMany.__new__(CallMany)
+        result.state = self.state
+        result.pos = self.pos
+        result.function = function
+        result.arguments = arguments
+        return result
+
+
+@cython.cfunc
+@cython.inline
+def check_depth(state: State, pos: cython.Py_ssize_t) -> cython.bint:
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, pos)
+    state.call_depth += 1
+    return True
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Call1(CallNode):
+    """`f a`."""
+
+    def eval(self, env):
+        state = self.state
+        function: object = self.function.eval(env)
+        argument: object = self.argument.delay(env)
+        check_depth(state, self.pos)
+        value: object
+        if type(function) is Lambda:
+            value = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument, self.pos)
+        elif type(function) is Primop and cython.cast(Primop, function).arity == 1:
+            value = call_primop(state, function, [argument], self.pos)
+        else:
+            state.call_depth -= 1
+            return call_value(state, function, [argument], self.pos)
+        state.call_depth -= 1
+        return value
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Call2(CallNode):
+    """`f a b`."""
+
+    def eval(self, env):
+        state = self.state
+        current: object = self.function.eval(env)
+        first: object = self.first.delay(env)
+        second: object = self.second.delay(env)
+        check_depth(state, self.pos)
+        if type(current) is Lambda:
+            function: LambdaExpr = cython.cast(Lambda, current).expr
+            if function.inner is not None:
+                current = function.inner.apply(new_env(cython.cast(Lambda, current).env, first), second, self.pos)
+                state.call_depth -= 1
+                return current
+            current = function.apply(cython.cast(Lambda, current).env, first, self.pos)
+            if type(current) is Lambda:
+                current = cython.cast(Lambda, current).expr.apply(cython.cast(Lambda, current).env, second, self.pos)
+                state.call_depth -= 1
+                return current
+            state.call_depth -= 1
+            return call_value(state, current, [second], self.pos)
+        if type(current) is Primop and cython.cast(Primop, current).arity == 2:
+            current = call_primop(state, current, [first, second], self.pos)
+            state.call_depth -= 1
+            return current
+        state.call_depth -= 1
+        return call_value(state, current, [first, second], self.pos)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class CallMany(CallNode):
+    """`f a b c …`."""
+
+    def eval(self, env):
+        state = self.state
+        current: object = self.function.eval(env)
+        exprs = self.arguments
+        count: cython.Py_ssize_t = len(exprs)
+        arguments: list = [None] * count
+        i: cython.Py_ssize_t
+        for i in range(count):
+            arguments[i] = cython.cast(Expr, exprs[i]).delay(env)
+        if type(current) is not Lambda:
+            return call_value(state, current, arguments, self.pos)
+        check_depth(state, self.pos)
+        function: LambdaExpr = cython.cast(Lambda, current).expr
+        up: Env = cython.cast(Lambda, current).env
+        last: cython.Py_ssize_t = count - 1
+        i = 0
+        while True:
+            while i < last and function.inner is not None:
+                up = new_env(up, arguments[i])
+                function = function.inner
+                i += 1
+            current = function.apply(up, arguments[i], self.pos)
+            i += 1
+            if i == count:
+                break
+            if type(current) is not Lambda:
+                state.call_depth -= 1
+                return call_value(state, current, arguments[i:], self.pos)
+            function = cython.cast(Lambda, current).expr
+            up = cython.cast(Lambda, current).env
+        state.call_depth -= 1
+        return current
+
+
+if not cython.compiled:
+    # What C-level attributes start as.
+    FormalsLambda.cached = None
+    FormalsLambda.cached_map = None
+    FormalsLambda.names = None
+    FormalsLambda.defaults = None

@@ -1,0 +1,64 @@
+cimport cython
+
+from frazil.lang.values cimport Attrs, Expr, Shape
+
+
+@cython.final
+cdef class Arithmetic(Expr):
+    cdef readonly int operator
+    cdef readonly Expr left
+    cdef readonly Expr right
+
+
+@cython.final
+cdef class If(Expr):
+    cdef readonly Expr condition
+    cdef readonly Expr then
+    cdef readonly Expr otherwise
+
+
+@cython.final
+cdef class Assert(Expr):
+    cdef readonly Expr condition
+    cdef readonly Expr body
+
+
+@cython.final
+cdef class Not(Expr):
+    cdef readonly Expr operand
+
+
+cdef class Binary(Expr):
+    cdef readonly Expr left
+    cdef readonly Expr right
+
+
+@cython.final
+cdef class Equals(Binary):
+    cdef readonly bint negated
+
+
+@cython.final
+cdef class And(Binary):
+    pass
+
+
+@cython.final
+cdef class Or(Binary):
+    pass
+
+
+@cython.final
+cdef class Implies(Binary):
+    pass
+
+
+@cython.final
+cdef class Update(Binary):
+    cdef Shape left_shape
+    cdef Shape right_shape
+    cdef Shape merged
+    cdef list plan
+    cdef int misses
+    cdef object merge(self, Attrs left, Attrs right)
+    cdef object plan_merge(self)

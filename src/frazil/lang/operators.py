@@ -1,0 +1,412 @@
+# cython: boundscheck=False, wraparound=False
+"""Arithmetic, comparison, logic, `//`, `if` and `assert`.
+
+Source of truth: Nix's `eval.cc` and, for arithmetic, `primops.cc`; messages included.
+"""
+
+import cython
+from cython.cimports.frazil.lang.functions import CallNode
+from cython.cimports.frazil.lang.runtime import add_trace, equal_values, eval_attrs, eval_bool, less_than
+from cython.cimports.frazil.lang.values import (
+    MISSING,
+    Attrs,
+    Expr,
+    Shape,
+    cell,
+    get_slot,
+    new_attrs,
+    new_slots,
+    set_slot,
+    stack_is_low,
+    stack_overflow,
+    update_attrs,
+)
+from cython.cimports.frazil.lang.variables import GlobalVar, Var
+
+from frazil.lang.errors import AssertionFailed, EvalError
+
+SUBTRACT = cython.declare(cython.int, 0)
+MULTIPLY = cython.declare(cython.int, 1)
+DIVIDE = cython.declare(cython.int, 2)
+LESS = cython.declare(cython.int, 3)
+SUBTRACT = 0
+MULTIPLY = 1
+DIVIDE = 2
+LESS = 3
+OPERATOR_NAMES = ("__sub", "__mul", "__div", "__lessThan")
+INT_MIN = cython.declare(object, -(2**63))
+INT_MAX = cython.declare(object, 2**63 - 1)
+INT_MIN = -(2**63)
+INT_MAX = 2**63 - 1
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Arithmetic(Expr):
+    """`-`, `*`, `/` and `<`: calls of `__sub` and so on in the language, unless a scope redefines those names."""
+
+    def __init__(self, state, pos, operator, left, right):
+        self.state = state
+        self.pos = pos
+        self.operator = operator
+        self.left = left
+        self.right = right
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        name = OPERATOR_NAMES[self.operator]
+        if name in self.state.symbols:
+            function = Var(self.state, 0, name).bind(scope)
+            if not isinstance(function, GlobalVar):
+                return CallNode(self.state, self.pos, Var(self.state, 0, name), [self.left, self.right]).bind(scope)
+        self.left = self.left.bind(scope)
+        self.right = self.right.bind(scope)
+        return self
+
+    def eval(self, env):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        done: cython.bint = False
+        value: object = None
+        operator: cython.int = self.operator
+        try:
+            left: object = self.left.eval(env)
+            right: object = self.right.eval(env)
+            if operator == LESS:
+                if type(left) is int and type(right) is int:
+                    value = cython.cast(cython.longlong, left) < cython.cast(cython.longlong, right)
+                else:
+                    value = less_than(self.state, left, right, "")
+            elif type(left) is int and type(right) is int:
+                value = integer_operation(operator, left, right)
+            else:
+                value = mixed_operation(operator, left, right)
+            done = True
+        finally:
+            if not done:
+                add_trace(self.state, self.pos, f"while calling the '{OPERATOR_NAMES[operator][2:]}' builtin")
+        return value
+
+
+@cython.cfunc
+def integer_operation(operator: cython.int, left: object, right: object) -> object:
+    value: object
+    if operator == SUBTRACT:
+        value = left - right
+        if INT_MIN <= value <= INT_MAX:
+            return value
+        raise EvalError(f"integer overflow in subtracting {left} - {right}")
+    if operator == MULTIPLY:
+        value = left * right
+        if INT_MIN <= value <= INT_MAX:
+            return value
+        raise EvalError(f"integer overflow in multiplying {left} * {right}")
+    if right == 0:
+        raise EvalError("division by zero")
+    value = abs(left) // abs(right)
+    if (left < 0) != (right < 0):
+        value = -value
+    if value > INT_MAX:
+        raise EvalError(f"integer overflow in dividing {left} / {right}")
+    return value
+
+
+WORDS = (
+    ("first argument of the subtraction", "second argument of the subtraction"),
+    ("first argument of the multiplication", "second argument of the multiplication"),
+    ("first operand of the division", "second operand of the division"),
+)
+
+
+def mixed_operation(operator, left, right):
+    """Floats, and what is no number at all."""
+    from frazil.lang.runtime import force_float, force_int
+
+    first, second = WORDS[operator]
+    first = "while evaluating the " + first
+    second = "while evaluating the " + second
+    if operator == 2:
+        divisor = force_float(right, second)
+        if divisor == 0:
+            raise EvalError("division by zero")
+        if type(left) is float or type(right) is float:
+            return force_float(left, first) / divisor
+    elif type(left) is float or type(right) is float:
+        if operator == 0:
+            return force_float(left, first) - force_float(right, second)
+        if operator == 1 and type(left) is not float and type(left) is not int:
+            first = "while evaluating the first of the multiplication"
+        return force_float(left, first) * force_float(right, second)
+    return integer_operation(operator, force_int(left, first), force_int(right, second))
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class If(Expr):
+    """`if condition then … else …`."""
+
+    def __init__(self, state, pos, condition, then, otherwise):
+        self.state = state
+        self.pos = pos
+        self.condition = condition
+        self.then = then
+        self.otherwise = otherwise
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        self.condition = self.condition.bind(scope)
+        self.then = self.then.bind(scope)
+        self.otherwise = self.otherwise.bind(scope)
+        return self
+
+    def eval(self, env):
+        if eval_bool(self.condition, env, "while evaluating a branch condition"):
+            return self.then.eval(env)
+        return self.otherwise.eval(env)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Assert(Expr):
+    """`assert condition; body`."""
+
+    def __init__(self, state, pos, condition, body):
+        self.state = state
+        self.pos = pos
+        self.condition = condition
+        self.body = body
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        self.condition = self.condition.bind(scope)
+        self.body = self.body.bind(scope)
+        return self
+
+    def eval(self, env):
+        if not eval_bool(self.condition, env, "in the condition of the assert statement"):
+            self.fail(env)
+        return self.body.eval(env)
+
+    def fail(self, env):
+        state = self.state
+        from frazil.lang.ast_printer import show_expr
+
+        text = show_expr(self.condition)
+        if type(self.condition) is Equals and not cython.cast(Equals, self.condition).negated:
+            from frazil.lang.assertion import explain_difference
+
+            condition: Equals = cython.cast(Equals, self.condition)
+            left = condition.left.eval(env)
+            right = condition.right.eval(env)
+            try:
+                explain_difference(state, left, right, condition.pos)
+            except AssertionFailed as error:
+                if error.positions is None:
+                    error.positions = state.positions
+                error.add_trace(self.pos, f"while evaluating the condition of the assertion '{text}'")
+                raise
+        raise AssertionFailed(f"assertion '{text}' failed", pos=self.pos, positions=state.positions)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Not(Expr):
+    """`!e`."""
+
+    def __init__(self, state, operand):
+        self.state = state
+        self.pos = cython.cast(Expr, operand).pos
+        self.operand = operand
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        self.operand = self.operand.bind(scope)
+        return self
+
+    def eval(self, env):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        return not eval_bool(self.operand, env, "in the argument of '!'")
+
+
+@cython.no_gc
+@cython.cclass
+class Binary(Expr):
+    """An operator with two operands; `pos` is the operator's."""
+
+    def __init__(self, state, pos, left, right):
+        self.state = state
+        self.pos = pos
+        self.left = left
+        self.right = right
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        self.left = self.left.bind(scope)
+        self.right = self.right.bind(scope)
+        return self
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Equals(Binary):
+    """`==` and `!=`."""
+
+    def __init__(self, state, pos, left, right, negated):
+        self.state = state
+        self.pos = pos
+        self.left = left
+        self.right = right
+        self.negated = negated
+
+    def eval(self, env):
+        name = "!=" if self.negated else "=="
+        left: object = None
+        stage: cython.int = 0
+        try:
+            left = self.left.eval(env)
+            stage = 1
+            right: object = self.right.eval(env)
+            stage = 2
+        finally:
+            if stage == 0:
+                add_trace(self.state, self.left.pos, f"in the left operand of '{name}'")
+            elif stage == 1:
+                add_trace(self.state, self.right.pos, f"in the right operand of '{name}'")
+        return equal_values(self.state, left, right, self.pos) is not self.negated
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class And(Binary):
+    """`&&`."""
+
+    def eval(self, env):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        return eval_bool(self.left, env, "in the left operand of '&&'") and eval_bool(
+            self.right, env, "in the right operand of '&&'"
+        )
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Or(Binary):
+    """`||`."""
+
+    def eval(self, env):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        return eval_bool(self.left, env, "in the left operand of '||'") or eval_bool(
+            self.right, env, "in the right operand of '||'"
+        )
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Implies(Binary):
+    """`->`."""
+
+    def eval(self, env):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        return (not eval_bool(self.left, env, "in the left operand of '->'")) or eval_bool(
+            self.right, env, "in the right operand of '->'"
+        )
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Update(Binary):
+    """`//`. Remembers the outcome for two shapes that meet here again."""
+
+    def eval(self, env):
+        # The right operand is evaluated first, as in Nix.
+        right: object
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        if type(self.right) is Update:
+            right = self.right.eval(env)
+        else:
+            right = eval_attrs(self.right, env, "in the right operand of '//'")
+        left: object
+        if type(self.left) is Update:
+            left = self.left.eval(env)
+        else:
+            left = eval_attrs(self.left, env, "in the left operand of '//'")
+        return self.merge(cython.cast(Attrs, left), cython.cast(Attrs, right))
+
+    def merge(self, left, right):
+        left_shape: Shape = left.shape
+        right_shape: Shape = right.shape
+        if left_shape is None or right_shape is None:
+            return update_attrs(left, right)
+        if len(left_shape.names) == 0:
+            return right
+        if len(right_shape.names) == 0:
+            return left
+        if left_shape is not self.left_shape or right_shape is not self.right_shape:
+            if self.misses > 3 or len(left_shape.names) > 100:
+                return update_attrs(left, right)
+            self.left_shape = left_shape
+            self.right_shape = right_shape
+            self.merged = None
+            return update_attrs(left, right)
+        if self.merged is None:
+            self.misses += 1
+            self.plan_merge()
+        plan = self.plan
+        values: object = new_slots(len(plan), MISSING)
+        left_values = left.values
+        right_values = right.values
+        place: cython.Py_ssize_t
+        i: cython.Py_ssize_t
+        for i in range(len(plan)):
+            place = plan[i]
+            if place >= 0:
+                set_slot(values, i, cell(get_slot(left_values, place)))
+            else:
+                set_slot(values, i, cell(get_slot(right_values, -place - 1)))
+        return new_attrs(self.merged, values, 0)
+
+    def plan_merge(self):
+        """Where each value of the outcome comes from: left (0, 1, …) or right (-1, -2, …)."""
+        left = self.left_shape
+        right = self.right_shape
+        names = sorted({*left.names, *right.names})
+        plan: list = []
+        positions: list = []
+        for name in names:
+            place = right.index.get(name)
+            if place is not None:
+                plan.append(-place - 1)
+                positions.append(right.positions[place])
+            else:
+                place = left.index[name]
+                plan.append(place)
+                positions.append(left.positions[place])
+        self.plan = plan
+        self.merged = Shape(names, positions)
+
+
+if not cython.compiled:
+    # What C-level attributes start as.
+    Update.left_shape = None
+    Update.right_shape = None
+    Update.merged = None
+    Update.plan = None
+    Update.misses = 0

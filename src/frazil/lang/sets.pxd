@@ -1,0 +1,46 @@
+cimport cython
+
+from frazil.lang.values cimport Env, Expr, Scope, Shape
+
+
+@cython.final
+cdef class AttrDef:
+    cdef public Expr expr
+    cdef public Py_ssize_t pos
+    cdef public int kind
+
+
+@cython.final
+cdef class DynamicDef:
+    cdef public Expr name
+    cdef public Expr expr
+    cdef public Py_ssize_t pos
+
+
+cdef class AttrsExpr(Expr):
+    cdef public bint recursive
+    cdef public dict defs
+    cdef public list dynamic
+    cdef public list inherit_from
+    cdef Shape shape
+    cdef list exprs
+    cdef list kinds
+    cdef bint plain
+    cdef Py_ssize_t overrides
+    cdef object prepare(self)
+    cdef object bind_definitions(self, Scope outer, Scope inner)
+    cdef Env inherit_env(self, Env env)
+    cdef object fill(self, Env env, Env inner, object slots)
+    cdef object eval_overrides(self, Env inner, object slots)
+    cdef object eval_dynamic(self, Env env, object attrs)
+
+
+@cython.final
+cdef class LetExpr(Expr):
+    cdef readonly AttrsExpr attrs
+    cdef readonly Expr body
+
+
+@cython.final
+cdef class ListExpr(Expr):
+    cdef readonly list elements

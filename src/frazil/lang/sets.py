@@ -1,0 +1,317 @@
+# cython: boundscheck=False, wraparound=False
+"""Attribute sets, `let` and lists, as they are written.
+
+Source of truth: `ExprAttrs`, `ExprLet` and `ExprList` in Nix's `eval.cc`; messages included.
+"""
+
+import cython
+from cython.cimports.frazil.lang.functions import set_name
+from cython.cimports.frazil.lang.runtime import force_string_no_context, show_name, show_type, show_value
+from cython.cimports.frazil.lang.values import (
+    EMPTY_ATTRS,
+    MISSING,
+    Attrs,
+    Env,
+    Expr,
+    LambdaExpr,
+    Scope,
+    Shape,
+    State,
+    Thunk,
+    attrs_from_dict,
+    finished,
+    get_slot,
+    new_attrs,
+    new_env,
+    new_slots,
+    new_thunk,
+    origin_position,
+    set_slot,
+    stack_is_low,
+    stack_overflow,
+)
+
+from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
+
+PLAIN = cython.declare(cython.int, 0)
+INHERITED = cython.declare(cython.int, 1)
+INHERITED_FROM = cython.declare(cython.int, 2)
+PLAIN = 0
+INHERITED = 1
+INHERITED_FROM = 2
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class AttrDef:
+    """One definition in a literal; `kind`: plain, inherited, or inherited from a set."""
+
+    def __init__(self, expr, pos, kind=0):
+        self.expr = expr
+        self.pos = pos
+        self.kind = kind
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class DynamicDef:
+    """One definition whose name is computed."""
+
+    def __init__(self, name, expr, pos):
+        self.name = name
+        self.expr = expr
+        self.pos = pos
+
+
+@cython.no_gc
+@cython.cclass
+class AttrsExpr(Expr):
+    """`{ … }` and `rec { … }`."""
+
+    def __init__(self, state, pos):
+        self.state = state
+        self.pos = pos
+        self.recursive = False
+        self.defs = {}
+        self.dynamic = None
+        self.inherit_from = None
+        self.overrides = -1
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        self.prepare()
+        inner: Scope = scope
+        if self.recursive:
+            inner = Scope(scope, self.shape.index, None)
+        self.bind_definitions(scope, inner)
+        if self.dynamic is not None:
+            for definition in self.dynamic:
+                item: DynamicDef = definition
+                item.name = item.name.bind(inner)
+                item.expr = item.expr.bind(inner)
+        return self
+
+    def prepare(self):
+        """Sort the names once."""
+        names = sorted(self.defs)
+        self.shape = Shape(names, [cython.cast(AttrDef, self.defs[name]).pos for name in names])
+        self.exprs = [None] * len(names)
+        self.kinds = [cython.cast(AttrDef, self.defs[name]).kind for name in names]
+        self.plain = not self.recursive and self.dynamic is None and self.inherit_from is None
+        if self.recursive:
+            self.overrides = self.shape.index.get("__overrides", -1)
+
+    def bind_definitions(self, outer_scope, inner):
+        source: Scope = None
+        if self.inherit_from is not None:
+            source = Scope(inner, {}, None)
+            self.inherit_from = [cython.cast(Expr, e).bind(inner) for e in self.inherit_from]
+        i: cython.Py_ssize_t = 0
+        for name in self.shape.names:
+            definition: AttrDef = self.defs[name]
+            if definition.kind == PLAIN:
+                definition.expr = definition.expr.bind(inner)
+            elif definition.kind == INHERITED:
+                definition.expr = definition.expr.bind(outer_scope)
+            else:
+                definition.expr = definition.expr.bind(source)
+            self.exprs[i] = definition.expr
+            i += 1
+
+    def inherit_env(self, env):
+        if self.inherit_from is None:
+            return None
+        sources = self.inherit_from
+        slots: object = new_slots(len(sources), MISSING)
+        for i in range(len(sources)):
+            set_slot(slots, i, cython.cast(Expr, sources[i]).delay(env))
+        return new_env(env, slots)
+
+    def fill(self, env, inner, slots):
+        """Put every definition's value or thunk in its slot."""
+        source: Env = self.inherit_env(inner)
+        exprs = self.exprs
+        kinds = self.kinds
+        kind: cython.int
+        for i in range(len(exprs)):
+            kind = kinds[i]
+            if kind == PLAIN:
+                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(inner))
+            elif kind == INHERITED:
+                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(env))
+            else:
+                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(source))
+        return slots
+
+    def eval(self, env):
+        exprs = self.exprs
+        count: cython.Py_ssize_t = len(exprs)
+        slots: object = new_slots(count, MISSING)
+        i: cython.Py_ssize_t
+        if self.plain:
+            for i in range(count):
+                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(env))
+            return new_attrs(self.shape, slots, self.pos)
+        attrs: object
+        if not self.recursive:
+            self.fill(env, env, slots)
+            attrs = new_attrs(self.shape, slots, self.pos)
+            return attrs if self.dynamic is None else self.eval_dynamic(env, attrs)
+        inner: Env = new_env(env, slots)
+        if self.overrides >= 0:
+            attrs = self.eval_overrides(inner, slots)
+        else:
+            self.fill(env, inner, slots)
+            attrs = new_attrs(self.shape, slots, self.pos)
+        return attrs if self.dynamic is None else self.eval_dynamic(inner, attrs)
+
+    def delay(self, env):
+        if len(self.exprs) == 0 and self.dynamic is None:
+            return new_attrs(self.shape, EMPTY_ATTRS.values, self.pos)
+        return new_thunk(self, env)
+
+    def eval_overrides(self, inner, slots):
+        """`rec { … __overrides = { … }; }`: those attributes replace the ones of the literal."""
+        source: Env = self.inherit_env(inner)
+        for i in range(len(slots)):
+            # Thunks throughout: a value looked up now would miss its replacement.
+            if self.kinds[i] == INHERITED:
+                set_slot(slots, i, cython.cast(Expr, self.exprs[i]).delay(inner.up))
+            else:
+                set_slot(slots, i, new_thunk(self.exprs[i], inner if self.kinds[i] == PLAIN else source))
+        trace = "while evaluating the `__overrides` attribute"
+        over: object = finished(get_slot(slots, self.overrides), self.pos)
+        if type(over) is not Attrs:
+            error = TypeMismatch(
+                f"expected a set but found {show_type(over)}: {show_value(over)}", positions=self.state.positions
+            )
+            error.add_trace(0, trace)
+            raise error
+        replacing: Attrs = cython.cast(Attrs, over)
+        table = dict(zip(self.shape.names, slots))
+        origin = {name: self.shape.positions[i] for i, name in enumerate(self.shape.names)}
+        for name, value in replacing.items():
+            slot = self.shape.index.get(name)
+            if slot is not None:
+                set_slot(slots, slot, value)
+            table[name] = value
+            origin[name] = replacing.position(name)
+        return attrs_from_dict(table, origin, self.pos)
+
+    def eval_dynamic(self, env, attrs):
+        table = cython.cast(Attrs, attrs).copy_table()
+        old_origin = cython.cast(Attrs, attrs).origin
+        origin = {name: origin_position(old_origin, name) for name in table}
+        for definition in self.dynamic:
+            item: DynamicDef = definition
+            value = finished(item.name.eval(env), item.pos)
+            if value is None:
+                continue
+            name = dynamic_name(self.state, value, item.pos)
+            if name in table:
+                before = self.state.positions.show(origin[name])
+                raise EvalError(
+                    f"dynamic attribute '{show_name(name)}' already defined at {before}",
+                    pos=item.pos,
+                    positions=self.state.positions,
+                )
+            if isinstance(item.expr, LambdaExpr):
+                set_name(item.expr, name)
+            table[name] = item.expr.delay(env)
+            origin[name] = item.pos
+        return attrs_from_dict(table, origin, self.pos)
+
+
+def dynamic_name(state, value, pos):
+    """The text of a computed attribute name."""
+    try:
+        return force_string_no_context(value, "")
+    except EvalBaseError as error:
+        error.positions = cython.cast(State, state).positions
+        error.frames = [(pos, "while evaluating the name of a dynamic attribute", None)]
+        if isinstance(error, TypeMismatch):
+            error.pos = pos
+        raise
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class LetExpr(Expr):
+    """`let … in body`."""
+
+    def __init__(self, state, attrs, body):
+        self.state = state
+        self.pos = 0
+        self.attrs = attrs
+        self.body = body
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        attrs = self.attrs
+        attrs.prepare()
+        inner = Scope(scope, attrs.shape.index, None)
+        attrs.bind_definitions(scope, inner)
+        self.body = self.body.bind(inner)
+        return self
+
+    def eval(self, env):
+        attrs = self.attrs
+        slots: object = new_slots(len(attrs.exprs), MISSING)
+        inner: Env = new_env(env, slots)
+        attrs.fill(env, inner, slots)
+        return self.body.eval(inner)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class ListExpr(Expr):
+    """`[ … ]`."""
+
+    def __init__(self, state, elements):
+        self.state = state
+        self.elements = elements
+        self.pos = cython.cast(Expr, elements[0]).pos if elements else 0
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        self.elements = [cython.cast(Expr, e).bind(scope) for e in self.elements]
+        return self
+
+    def eval(self, env):
+        elements = self.elements
+        count: cython.Py_ssize_t = len(elements)
+        values: list = [None] * count
+        i: cython.Py_ssize_t
+        for i in range(count):
+            values[i] = cython.cast(Expr, elements[i]).delay(env)
+        return values
+
+    def delay(self, env):
+        if len(self.elements) == 0:
+            return []
+        return new_thunk(self, env)
+
+
+def is_literal(value):
+    """Whether forcing computes nothing: a value, or a set, list or function that is still as it was written."""
+    if not isinstance(value, Thunk):
+        return True
+    expr = cython.cast(Thunk, value).expr
+    if expr is None or isinstance(expr, (ListExpr, LambdaExpr)):
+        return True
+    return isinstance(expr, AttrsExpr) and cython.cast(AttrsExpr, expr).dynamic is None
+
+
+if not cython.compiled:
+    # What C-level attributes start as.
+    AttrsExpr.shape = None
+    AttrsExpr.exprs = None
+    AttrsExpr.kinds = None
+    AttrsExpr.plain = None

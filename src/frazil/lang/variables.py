@@ -1,0 +1,411 @@
+# cython: boundscheck=False, wraparound=False
+"""Constants and variables: what `bind` makes of a name.
+
+In: a name and the scopes around it. Out: one class a place where it was found. Source of truth: `ExprVar` in Nix's
+`nixexpr.cc` and `eval.cc`.
+"""
+
+import cython
+from cython.cimports.frazil.lang.runtime import show_type, show_value
+from cython.cimports.frazil.lang.values import (
+    MISSING,
+    Attrs,
+    Env,
+    Expr,
+    Scope,
+    Thunk,
+    cell,
+    finished,
+    get_slot,
+    glance,
+    new_env,
+    new_thunk,
+    set_slot,
+    stack_is_low,
+    stack_overflow,
+)
+
+from frazil.lang.errors import TypeMismatch, UndefinedVariable
+from frazil.lang.runtime import position_value
+
+
+@cython.no_gc
+@cython.cclass
+class Literal(Expr):
+    """A number or string."""
+
+    def __init__(self, state, pos, value):
+        self.state = state
+        self.pos = pos
+        self.value = value
+
+    def eval(self, env):
+        return self.value
+
+    def delay(self, env):
+        return self.value
+
+    def peek(self, env):
+        return self.value
+
+
+@cython.no_gc
+@cython.cclass
+class PathLiteral(Literal):
+    """A path; its text may end in a slash where an interpolation follows."""
+
+
+@cython.no_gc
+@cython.cclass
+class Var(Expr):
+    """A name not yet resolved."""
+
+    def __init__(self, state, pos, name):
+        self.state = state
+        self.pos = pos
+        self.name = name
+
+    def bind(self, scope):
+        depth: cython.Py_ssize_t = 0
+        name = self.name
+        withs: list = None
+        current = scope
+        while current is not None:
+            if current.single is not None:
+                if current.single == name:
+                    return argument_var(self, depth)
+            elif current.names is not None:
+                slot = current.names.get(name)
+                if slot is not None:
+                    return slot_var(self, depth, slot)
+            else:
+                if withs is None:
+                    withs = []
+                withs.append((depth, current.pos))
+            depth += 1
+            current = current.up
+        value = self.state.globals.get(name, MISSING)
+        if value is not MISSING:
+            known = cython.cast(GlobalVar, GlobalVar.__new__(GlobalVar))
+            known.state = self.state
+            known.pos = self.pos
+            known.name = name
+            known.value = value
+            return known
+        if withs is None:
+            raise UndefinedVariable(f"undefined variable '{name}'", pos=self.pos, positions=self.state.positions)
+        return with_var(self, withs)
+
+
+def argument_var(var, depth: cython.Py_ssize_t):
+    old: Var = var
+    if depth == 0:
+        result: Var = ArgumentVar0.__new__(ArgumentVar0)
+    elif depth == 1:
+        result = ArgumentVar1.__new__(ArgumentVar1)
+    else:
+        deep: ArgumentVar = ArgumentVar.__new__(ArgumentVar)
+        deep.depth = depth
+        result = deep
+    result.state = old.state
+    result.pos = old.pos
+    result.name = old.name
+    return result
+
+
+def slot_var(var, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t):
+    old: Var = var
+    if depth == 0:
+        v0: SlotVar0 = SlotVar0.__new__(SlotVar0)
+        v0.slot = slot
+        result: Var = v0
+    elif depth == 1:
+        v1: SlotVar1 = SlotVar1.__new__(SlotVar1)
+        v1.slot = slot
+        result = v1
+    elif depth == 2:
+        v2: SlotVar2 = SlotVar2.__new__(SlotVar2)
+        v2.slot = slot
+        result = v2
+    else:
+        deep: SlotVar = SlotVar.__new__(SlotVar)
+        deep.depth = depth
+        deep.slot = slot
+        result = deep
+    result.state = old.state
+    result.pos = old.pos
+    result.name = old.name
+    return result
+
+
+def with_var(var, withs):
+    old: Var = var
+    result: WithVar = WithVar.__new__(WithVar)
+    result.state = old.state
+    result.pos = old.pos
+    result.name = old.name
+    result.depths = [depth for depth, _ in withs]
+    result.positions = [pos for _, pos in withs]
+    return result
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class GlobalVar(Var):
+    """A builtin."""
+
+    def eval(self, env):
+        value = finished(self.value, self.pos)
+        self.value = value
+        return value
+
+    def delay(self, env):
+        return cell(self.value)
+
+    def peek(self, env):
+        return glance(self.value)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class ArgumentVar0(Var):
+    """The argument of the innermost function."""
+
+    def eval(self, env):
+        value = env.payload
+        if type(value) is Thunk:
+            value = finished(value, self.pos)
+            env.payload = value
+        return value
+
+    def delay(self, env):
+        return cell(env.payload)
+
+    def peek(self, env):
+        return glance(env.payload)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class ArgumentVar1(Var):
+    """The argument of the function around the innermost scope."""
+
+    def eval(self, env):
+        env = env.up
+        value = env.payload
+        if type(value) is Thunk:
+            value = finished(value, self.pos)
+            env.payload = value
+        return value
+
+    def delay(self, env):
+        return cell(env.up.payload)
+
+    def peek(self, env):
+        return glance(env.up.payload)
+
+
+@cython.cfunc
+@cython.inline
+def outer(env: Env, depth: cython.Py_ssize_t) -> Env:
+    while depth > 0:
+        env = env.up
+        depth -= 1
+    return env
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class ArgumentVar(Var):
+    """A function's argument, `depth` scopes out."""
+
+    def eval(self, env):
+        env = outer(env, self.depth)
+        value = env.payload
+        if type(value) is Thunk:
+            value = finished(value, self.pos)
+            env.payload = value
+        return value
+
+    def delay(self, env):
+        return cell(outer(env, self.depth).payload)
+
+    def peek(self, env):
+        return glance(outer(env, self.depth).payload)
+
+
+@cython.cfunc
+@cython.inline
+def slot_value(env: Env, slot: cython.Py_ssize_t, pos: cython.Py_ssize_t) -> object:
+    slots: object = env.payload
+    value: object = get_slot(slots, slot)
+    if type(value) is Thunk:
+        value = finished(value, pos)
+        set_slot(slots, slot, value)
+    return value
+
+
+@cython.cfunc
+@cython.inline
+def slot_cell(expr: Expr, at: Env, slot: cython.Py_ssize_t, env: Env) -> object:
+    value: object = get_slot(at.payload, slot)
+    if value is MISSING:
+        return new_thunk(expr, env)
+    return cell(value)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class SlotVar0(Var):
+    """A name of the innermost `let`, `rec` or function with formals."""
+
+    def eval(self, env):
+        return slot_value(env, self.slot, self.pos)
+
+    def delay(self, env):
+        return slot_cell(self, env, self.slot, env)
+
+    def peek(self, env):
+        return glance(get_slot(env.payload, self.slot))
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class SlotVar1(Var):
+    """The same, one scope out."""
+
+    def eval(self, env):
+        return slot_value(env.up, self.slot, self.pos)
+
+    def delay(self, env):
+        return slot_cell(self, env.up, self.slot, env)
+
+    def peek(self, env):
+        return glance(get_slot(env.up.payload, self.slot))
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class SlotVar2(Var):
+    """The same, two scopes out."""
+
+    def eval(self, env):
+        return slot_value(env.up.up, self.slot, self.pos)
+
+    def delay(self, env):
+        return slot_cell(self, env.up.up, self.slot, env)
+
+    def peek(self, env):
+        return glance(get_slot(env.up.up.payload, self.slot))
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class SlotVar(Var):
+    """The same, `depth` scopes out."""
+
+    def eval(self, env):
+        return slot_value(outer(env, self.depth), self.slot, self.pos)
+
+    def delay(self, env):
+        return slot_cell(self, outer(env, self.depth), self.slot, env)
+
+    def peek(self, env):
+        return glance(get_slot(outer(env, self.depth).payload, self.slot))
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class WithVar(Var):
+    """A name that only the sets of enclosing `with`s can have."""
+
+    def eval(self, env):
+        name = self.name
+        for i in range(len(self.depths)):
+            at: Env = outer(env, self.depths[i])
+            attrs = with_attrs(self, at, self.positions[i])
+            value = attrs.lookup(name)
+            if value is not MISSING:
+                return finished(value, self.pos)
+        raise UndefinedVariable(f"undefined variable '{name}'", pos=self.pos, positions=self.state.positions)
+
+
+@cython.cfunc
+def with_attrs(var: WithVar, env: Env, pos: cython.Py_ssize_t) -> Attrs:
+    value: object = finished(env.payload, pos)
+    env.payload = value
+    if type(value) is not Attrs:
+        error = TypeMismatch(
+            f"expected a set but found {show_type(value)}: {show_value(value)}", positions=var.state.positions
+        )
+        error.add_trace(pos, "while evaluating the first subexpression of a with expression")
+        raise error
+    return cython.cast(Attrs, value)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class With(Expr):
+    """`with attrs; body`."""
+
+    def __init__(self, state, pos, attrs, body):
+        self.state = state
+        self.pos = pos
+        self.attrs = attrs
+        self.body = body
+
+    def bind(self, scope):
+        if stack_is_low():
+            raise stack_overflow(self.state, self.pos)
+        self.attrs = self.attrs.bind(scope)
+        self.body = self.body.bind(Scope(scope, None, None, self.pos))
+        return self
+
+    def eval(self, env):
+        return self.body.eval(new_env(env, self.attrs.delay(env)))
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class InheritFrom(Expr):
+    """The set of an `inherit (set) …`: number `index` of the literal's sources."""
+
+    def __init__(self, state, pos, index):
+        self.state = state
+        self.pos = pos
+        self.index = index
+
+    def shift(self, distance):
+        """The literal was merged into another that has sources of its own."""
+        self.index += distance
+
+    def eval(self, env):
+        return slot_value(env, self.index, self.pos)
+
+    def peek(self, env):
+        return glance(get_slot(env.payload, self.index))
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class CurrentPosition(Expr):
+    """`__curPos`."""
+
+    def __init__(self, state, pos):
+        self.state = state
+        self.pos = pos
+
+    def eval(self, env):
+        return position_value(self.state, self.pos)
