@@ -212,3 +212,13 @@ def test_an_interrupt_ends_builders_and_says_so(world: World) -> None:
     assert process.returncode in (1, 130)
     assert "interrupted" in error
     world.whole()
+
+
+def test_an_interrupt_ends_an_evaluation_and_says_so(world: World) -> None:
+    expression = "builtins.foldl' (a: b: builtins.length (map (x: x) [ b ])) 0 (builtins.genList (i: i) 5000000)"
+    process = world.start("nix-instantiate", "--eval", "-E", f"builtins.genList (n: {expression}) 1000", "--strict")
+    time.sleep(1)
+    os.kill(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert error == "error: interrupted by the user\n"

@@ -182,6 +182,10 @@ class StackOverflow(EvalBaseError):
     """Too many nested calls; not catchable."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """`Evaluator.interrupt` was called. No value is spoilt: evaluating again starts where it was left."""
+
+
 class ImportFromDerivationError(EvalBaseError):
     """Import from derivation, where it is switched off."""
 

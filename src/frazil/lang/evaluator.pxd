@@ -13,6 +13,7 @@ cdef class Evaluator(State):
     cdef dict resolved
     cdef object builtins_set
     cdef int entered
+    cdef Py_ssize_t allowed_depth
     cdef int outer_recursion_limit
     cdef public dict documentation
     cdef public object registered

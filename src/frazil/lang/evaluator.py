@@ -95,7 +95,8 @@ class Evaluator(State):
         self.settings = settings
         self.positions = PositionTable()
         self.call_depth = 0
-        self.max_call_depth = settings.max_call_depth
+        self.max_call_depth = self.allowed_depth = settings.max_call_depth
+        self.interrupted = False
         self.show_trace = settings.show_trace
         self.globals = {}
         self.symbols = {}
@@ -234,12 +235,22 @@ class Evaluator(State):
         self.entered -= 1
         if self.entered == 0:
             sys.setrecursionlimit(self.outer_recursion_limit)
+            if self.interrupted:
+                self.interrupted = False
+                self.max_call_depth = self.allowed_depth
         self.call_depth = depth
         error = sys.exc_info()[1]
         if isinstance(error, EvalBaseError) and error.positions is None:
             error.positions = self.positions
         if collect:
             keep_from_collector()
+
+    def interrupt(self):
+        """From another thread: what is being evaluated ends with `Interrupted` at its next call of a function."""
+        if self.entered and not self.interrupted:
+            self.allowed_depth = self.max_call_depth
+            self.interrupted = True
+            self.max_call_depth = -1
 
     def evaluate(self, parsed):
         """Weak head normal form."""
@@ -509,8 +520,12 @@ def raise_recursion_limit():
     return outer
 
 
-def run_with_deep_stack(function):
-    """Call it in a thread whose stack holds any depth that max-call-depth allows; errors and results pass through."""
+def run_with_deep_stack(function, interrupt=None):
+    """Call it in a thread whose stack holds any depth that max-call-depth allows; errors and results pass through.
+
+    `interrupt`: called when the waiting thread is interrupted, to make the other one end soon (`Evaluator.interrupt`);
+    without it a KeyboardInterrupt leaves at once, and the thread goes on until the process ends.
+    """
     import _thread
 
     outcome = []
@@ -545,7 +560,14 @@ def run_with_deep_stack(function):
             _thread.stack_size(previous)
     if not started:
         run()
-    ended.acquire()
+    while True:
+        try:
+            ended.acquire()
+            break
+        except KeyboardInterrupt:
+            if interrupt is None:
+                raise
+            interrupt()
     sys.setrecursionlimit(outer_recursion_limit)
     result, error = outcome[0]
     if error is not None:

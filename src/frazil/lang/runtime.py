@@ -28,11 +28,16 @@ from cython.cimports.frazil.lang.values import (
     new_thunk,
     run_thunk,
     set_slot,
+    spend,
     stack_is_low,
     stack_overflow,
 )
 
 from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
+
+
+PRIMOP_TICKS = cython.declare(cython.uint, 256)
+PRIMOP_TICKS = 256
 
 
 @cython.no_gc
@@ -358,6 +363,8 @@ def call_primop(state, primop, arguments, pos):
     done: cython.bint = False
     result: object = None
     function = cython.cast(Primop, primop).function
+    # One may take long (a sort, a hash) without coming past here again.
+    spend(PRIMOP_TICKS)
     try:
         result = function(state, arguments)
         done = True

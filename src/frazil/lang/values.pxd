@@ -29,10 +29,22 @@ cdef extern from *:
         frazil_stack_limit = low + FRAZIL_STACK_RESERVE;
         return here < frazil_stack_limit;
     }
+    /* Evaluation runs no Python code for long stretches. Without this a signal, or any other thread, would wait for
+       its end. */
+    static unsigned int frazil_ticks = 0;
+    #define FRAZIL_TURN 0x8000
+    static __attribute__((noinline, cold)) void frazil_let_others_run(void) {
+        frazil_ticks = 0;
+        PyEval_RestoreThread(PyEval_SaveThread());
+    }
+    static inline __attribute__((always_inline)) void frazil_spend(unsigned int ticks) {
+        if (__builtin_expect((frazil_ticks += ticks) > FRAZIL_TURN, 0)) frazil_let_others_run();
+    }
     static inline __attribute__((always_inline)) int frazil_stack_is_low(void) {
         char *here = (char *) __builtin_frame_address(0);
         if (__builtin_expect(here < frazil_stack_limit, 0)) return 1;
         if (__builtin_expect(frazil_stack_limit == 0, 0)) return frazil_find_stack(here);
+        frazil_spend(1);
         return 0;
     }
 
@@ -166,7 +178,8 @@ cdef extern from *:
     object get_slot "frazil_get_slot"(object slots, Py_ssize_t i)
     void set_slot "frazil_set_slot"(object slots, Py_ssize_t i, object value)
     void use_large_pages "frazil_use_large_pages"() noexcept
-    bint stack_is_low "frazil_stack_is_low" () noexcept nogil
+    bint stack_is_low "frazil_stack_is_low" () noexcept
+    void spend "frazil_spend" (unsigned int ticks) noexcept
 
 
 cdef class State:
@@ -176,6 +189,7 @@ cdef class State:
     cdef public Py_ssize_t call_depth
     cdef public Py_ssize_t max_call_depth
     cdef public bint show_trace
+    cdef public bint interrupted
     cdef public dict globals
     cdef public dict symbols
     cdef public dict symbol_ranks

@@ -19,7 +19,7 @@ import sys
 
 import cython
 
-from frazil.lang.errors import EvalBaseError, InfiniteRecursion, StackOverflow
+from frazil.lang.errors import EvalBaseError, InfiniteRecursion, Interrupted, StackOverflow
 
 if not cython.compiled:
 
@@ -28,6 +28,9 @@ if not cython.compiled:
 
     def stack_is_low():
         return False
+
+    def spend(ticks):
+        return None
 
     def new_pair(kind, first, second):
         return kind(first, second)
@@ -524,6 +527,9 @@ def copy_error(error):
 
 
 def stack_overflow(state, pos):
+    """The error of too many nested calls, or the end of an evaluation that somebody interrupted."""
+    if state is not None and state.interrupted:
+        return Interrupted()
     return StackOverflow(
         "stack overflow; max-call-depth exceeded", pos=pos, positions=None if state is None else state.positions
     )

@@ -1,0 +1,38 @@
+"""Other threads run while something is evaluated, and can end it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from frazil.lang.effects import FileSystemEffects
+from frazil.lang.errors import Interrupted
+from frazil.lang.evaluator import Evaluator, run_with_deep_stack
+
+ENDLESS = (
+    "let f = n: if n == 0 then 0 else f (n - 1); in builtins.foldl' (a: b: f 100) 0 (builtins.genList (i: i) 3000000)"
+)
+
+
+def interrupted(evaluator: Evaluator, value: object) -> None:
+    timer = threading.Timer(0.2, evaluator.interrupt)
+    timer.start()
+    with pytest.raises(Interrupted):
+        run_with_deep_stack(lambda: evaluator.force(value))
+    timer.join()
+
+
+def test_an_evaluation_ends_when_interrupted_and_can_be_asked_again() -> None:
+    evaluator = Evaluator(FileSystemEffects())
+    attrs = evaluator.eval_string(f"rec {{ endless = {ENDLESS}; other = 1 + 1; }}", "/")
+    interrupted(evaluator, attrs.lookup("endless"))
+    assert evaluator.force(attrs.lookup("other")) == 2
+    assert evaluator.eval_string("let f = n: if n == 0 then 7 else f (n - 1); in f 100", "/") == 7
+    interrupted(evaluator, attrs.lookup("endless"))
+
+
+def test_interrupting_nothing_changes_nothing() -> None:
+    evaluator = Evaluator(FileSystemEffects())
+    evaluator.interrupt()
+    assert evaluator.eval_string("(x: x) 1", "/") == 1
