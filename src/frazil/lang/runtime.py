@@ -35,7 +35,6 @@ from cython.cimports.frazil.lang.values import (
 
 from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
 
-
 PRIMOP_TICKS = cython.declare(cython.uint, 256)
 PRIMOP_TICKS = 256
 
