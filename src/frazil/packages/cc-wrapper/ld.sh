@@ -5,7 +5,7 @@ program=@program@
 loader=@loader@
 libc=@glibc@/lib
 gcc=@gcc@
-declare -a folders=() libraries=() files=() extra=()
+declare -a folders=() libraries=() files=() extra=() shared=()
 static=0 relocatable=0
 previous=
 # shellcheck disable=SC2206
@@ -36,8 +36,40 @@ addFolder() {
 }
 addFile() {
   local real=$1
+  shared+=("$real")
   if [[ -L "$real" || "$real" == *..* ]]; then real=$(@readlink@ -f -- "$real") || return 0; fi
   addFolder "${real%/*}"
+}
+# The linker does not follow a library's RUNPATH out of its sysroot, so it is told where the libraries of libraries are.
+addIndirect() {
+  local line folder name files=("$@") next runpath needed
+  declare -A known=()
+  while ((${#files[@]})); do
+    runpath=() needed=() next=()
+    while IFS= read -r line; do
+      case "$line" in
+        *'(RUNPATH)'* | *'(RPATH)'*)
+          line=${line##*[}
+          IFS=: read -r -a runpath <<<"${line%]*}"
+          for folder in "${runpath[@]}"; do
+            [[ "$folder" == /nix/store/* && "$folder" != "$libc" && -z "${known[$folder]:-}" ]] || continue
+            known[$folder]=1
+            extra+=(-rpath-link "$folder")
+          done
+          ;;
+        *'(NEEDED)'*)
+          line=${line##*[}
+          needed+=("${line%]*}")
+          ;;
+      esac
+    done < <(@binutils@/bin/readelf -W -d "${files[@]}" 2>/dev/null || true)
+    for name in "${needed[@]}"; do
+      [[ -z "${known[=$name]:-}" ]] || continue
+      known[=$name]=1
+      for folder in "${!known[@]}"; do if [[ "$folder" == /* && -f "$folder/$name" ]]; then next+=("$folder/$name"); fi; done
+    done
+    files=("${next[@]}")
+  done
 }
 if ((!static && !relocatable)); then
   for library in "${libraries[@]}"; do
@@ -50,6 +82,7 @@ if ((!static && !relocatable)); then
     done
   done
   for file in "${files[@]}"; do if [[ -e "$file" && "$file" == *.so* ]]; then addFile "$file"; fi; done
+  if ((${#shared[@]})); then addIndirect "${shared[@]}"; fi
   extra+=(-rpath "$libc")
   # Not for libraries: they have no interpreter, and the linker would not add one unasked.
   extra+=(-dynamic-linker "$loader")

@@ -36,8 +36,15 @@ let
         systems = part ./systems.nix;
         fetchers = part ./fetchers.nix;
         licenses = part ./licenses.nix;
+        network = part ./network.nix;
+        flakes = part ./flakes.nix;
+        kernel = part ./kernel.nix;
+        gvariant = part ./gvariant.nix;
+        misc = part ./misc.nix;
       };
       spread = builtins.foldl' (all: name: all // parts.${name}) { } [
+        "misc"
+        "flakes"
         "modules"
         "options"
         "debug"
@@ -107,6 +114,10 @@ let
         "renderOptionValue"
         "resolveDefaultNix"
         "revisionWithDefault"
+        "closePropagationFast"
+        "closePropagationSlow"
+        "sourceByGlobs"
+        "cpeFullVersionWithVendor"
         "sanitizeDerivationName"
         "shortRev"
         "showDefs"
@@ -140,6 +151,8 @@ let
         unsafeGetAttrPos
         addErrorContext
         ;
+      # Since Nix 2.19.
+      convertHash = builtins.convertHash;
       inherit (builtins) toJSON toString;
       inherit (parts.types)
         setType
@@ -150,7 +163,8 @@ let
         defaultFunctor
         ;
       inherit (parts.generators) mkLuaInline;
-      inherit (parts.systems) platforms;
+      inherit (parts.network.ipv6) mkEUI64Suffix;
+      platforms = parts.systems.doubles;
       maintainers = { };
       teams = { };
       sourceTypes = {
@@ -164,6 +178,10 @@ let
         };
         binaryBytecode = {
           shortName = "binaryBytecode";
+          isSource = false;
+        };
+        obfuscatedCode = {
+          shortName = "obfuscatedCode";
           isSource = false;
         };
         binaryFirmware = {

@@ -25,7 +25,6 @@ rec {
       given = builtins.filter (name: args ? ${name} && args.${name} != null && args.${name} != "") names;
       name = builtins.head given;
       empty = builtins.filter (name: args.${name} or null == "") names;
-      fake = { sha256 = lib.fakeHash; sha512 = "sha512-" + lib.concatStrings (lib.genList (_: "A") 86) + "=="; };
       rest = removeAttrs args names;
     in
     if args ? outputHash then
@@ -41,8 +40,8 @@ rec {
     else if empty != [ ] then
       rest
       // {
-        outputHash = if builtins.head empty == "hash" then lib.fakeHash else fake.${builtins.head empty} or lib.fakeHash;
-        outputHashAlgo = null;
+        outputHash = { hash = lib.fakeHash; sha256 = lib.fakeSha256; sha512 = lib.fakeSha512; }.${builtins.head empty} or lib.fakeHash;
+        outputHashAlgo = if builtins.head empty == "hash" then null else builtins.head empty;
       }
     else if required then
       throw "fetcher called without `hash`"

@@ -132,7 +132,7 @@ rec {
     toINI {
       mkKeyValue = mkDconfKeyValue;
     } sections;
-  mkDconfKeyValue = mkKeyValueDefault { mkValueString = value: toPretty { } value; } "=";
+  mkDconfKeyValue = mkKeyValueDefault { mkValueString = value: toString (lib.gvariant.mkValue value); } "=";
 
   withRecursion =
     {

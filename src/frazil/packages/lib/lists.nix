@@ -26,8 +26,9 @@ rec {
     sort
     partition
     groupBy
-    foldl'
     ;
+  # The language's own does not look at the first value.
+  foldl' = op: first: builtins.seq first (builtins.foldl' op first);
   concatAttrValues = attrs: builtins.concatLists (builtins.attrValues attrs);
   singleton = x: [ x ];
   forEach = xs: f: map f xs;

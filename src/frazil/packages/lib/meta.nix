@@ -27,7 +27,11 @@ rec {
   dontDistribute = addMetaAttrs { hydraPlatforms = [ ]; };
   platformMatch =
     platform: wanted:
-    if builtins.isString wanted then platform.system or null == wanted else lib.matchAttrs (wanted.parsed or wanted) (if wanted ? parsed then platform.parsed else platform);
+    if builtins.isString wanted then
+      platform.system or null == wanted
+    else
+      # A pattern is one of a platform's attributes, or of its parsed name alone.
+      lib.matchAttrs (if wanted ? parsed then wanted else { parsed = wanted; }) platform;
   availableOn =
     platform: pkg:
     (!(pkg ? meta.platforms) || builtins.any (platformMatch platform) pkg.meta.platforms)
@@ -35,13 +39,20 @@ rec {
   licensesSpdx = lib.mapAttrs' (_: license: lib.nameValuePair license.spdxId license) (
     lib.filterAttrs (_: license: license ? spdxId) lib.licenses
   );
-  getLicenseFromSpdxId = id: getLicenseFromSpdxIdOr id (throw "lib.meta.getLicenseFromSpdxId: no license matches ${id}");
+  getLicenseFromSpdxId = id: getLicenseFromSpdxIdOr id (
+    lib.warn "getLicenseFromSpdxId: no license matches the identifier ${id}" { shortName = id; spdxId = id; }
+  );
   getLicenseFromSpdxIdOr =
     id: default:
     let
       lower = lib.mapAttrs' (name: lib.nameValuePair (lib.toLower name)) licensesSpdx;
     in
     lower.${lib.toLower id} or default;
+  # Parts of a Common Platform Enumeration name.
+  cpeFullVersionWithVendor = vendor: version: {
+    inherit vendor version;
+    update = "*";
+  };
   getExe =
     x:
     getExe' x (

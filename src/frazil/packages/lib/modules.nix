@@ -97,7 +97,8 @@ rec {
         }
         // specialArgs
       );
-      merged = mergeModules' prefix collected;
+      # Definitions of modules that come later stand first.
+      merged = mergeModules' prefix (lib.reverseList collected);
       declared = merged.matched;
       undeclared = merged.unmatched;
       freeform = freeformOf (concatMap (m: optional (m.freeformType != null) { file = m._file; value = m.freeformType; }) collected);
@@ -159,7 +160,7 @@ rec {
       _type = "configuration";
       options = withCheck options;
       config = withCheck config;
-      _module = withCheck (configuration._module);
+      _module = withCheck (configuration._module // { inherit freeformType; });
       inherit extendModules type class;
       graph = map (m: { inherit (m) key; file = m._file; disabled = false; imports = [ ]; }) collected;
     };
@@ -463,10 +464,20 @@ rec {
     let
       discharged = concatMap (
         def:
-        map (value: {
-          inherit (def) file;
-          inherit value;
-        }) (addErrorContext "in a definition by `${def.file}':" (dischargeProperties def.value))
+        map (
+          value:
+          # `mkDefinition` brings its own file.
+          if value._type or "" == "definition" then
+            {
+              file = value.file or def.file;
+              inherit (value) value;
+            }
+          else
+            {
+              inherit (def) file;
+              inherit value;
+            }
+        ) (addErrorContext "in a definition by `${def.file}':" (dischargeProperties def.value))
       ) defs;
       filtered = filterOverrides' discharged;
       sorted = if builtins.any (def: def.value._type or "" == "order") filtered.values then sortProperties filtered.values else filtered.values;
@@ -628,20 +639,32 @@ rec {
     };
   mkChangedOptionModule =
     from: to: change:
-    { config, ... }:
-    {
-      imports = [ ];
-      options = lib.setAttrByPath from (mkOption { visible = false; default = lib.mkDefault null; });
-      config = lib.setAttrByPath to (mkIf (lib.getAttrFromPath from config != null) (change config));
-    };
+    mkMergedOptionModule [ from ] to change;
   mkMergedOptionModule =
     from: to: merge:
     { config, options, ... }:
     {
-      options = lib.foldl' lib.recursiveUpdate { } (map (path: lib.setAttrByPath path (mkOption { visible = false; default = "_mkMergedOptionModule"; })) from);
-      config = lib.setAttrByPath to (
-        mkIf (builtins.any (path: lib.getAttrFromPath path config != "_mkMergedOptionModule") from) (merge config)
+      options = lib.foldl' lib.recursiveUpdate { } (
+        map (
+          path:
+          lib.setAttrByPath path (mkOption {
+            visible = false;
+            # No value that a user would give.
+            default = "_mkMergedOptionModule";
+          })
+        ) from
       );
+      config =
+        let
+          isSet = path: lib.getAttrFromPath path config != "_mkMergedOptionModule";
+          old = builtins.filter isSet from;
+        in
+        mkMerge [
+          (optionalAttrs (options ? warnings) {
+            warnings = map (path: "`${showOption path}', set by ${showFiles (lib.getAttrFromPath path options).files}, is now part of `${showOption to}'.") old;
+          })
+          (lib.setAttrByPath to (mkIf (old != [ ]) (merge config)))
+        ];
     };
   mkAliasOptionModule =
     from: to:
@@ -721,5 +744,14 @@ rec {
         ) opt.definitionsWithLocations
       );
     in
-    mapAttrs (name: defs: removeAttrs (mergeDefinitions (opt.loc ++ [ name ]) opt.type.nestedTypes.elemType defs) [ "defs" ]) defsByAttr;
+    mapAttrs (
+      name: defs:
+      let
+        merged = mergeDefinitions (opt.loc ++ [ name ]) opt.type.nestedTypes.elemType defs;
+      in
+      {
+        inherit (merged) highestPrio;
+        value = merged.mergedValue;
+      }
+    ) defsByAttr;
 }

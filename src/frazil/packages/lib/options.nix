@@ -12,7 +12,7 @@ rec {
     mkOption {
       default = false;
       example = true;
-      description = "Whether ${name} is to be enabled.";
+      description = "Whether to enable ${name}.";
       type = lib.types.bool;
     };
   mkPackageOption =
@@ -184,13 +184,13 @@ rec {
         // lib.optionalAttrs (opt ? defaultText || opt ? default) {
           default = renderOptionValue (opt.defaultText or opt.default);
         }
-        // lib.optionalAttrs (!(opt ? defaultText || opt ? default) && opt.type.emptyValue or { } ? value) {
+        // lib.optionalAttrs (!(opt ? defaultText || opt ? default) && opt.type.getSubModules or null == null && opt.type.emptyValue or { } ? value) {
           default = renderOptionValue opt.type.emptyValue.value;
         }
         // lib.optionalAttrs (opt ? relatedPackages && opt.relatedPackages != null) { inherit (opt) relatedPackages; };
         nested = opt.type.getSubOptions opt.loc;
       in
-      [ doc ] ++ lib.optionals (nested != { } && visible == true) (optionAttrSetToDocList' opt.loc nested)
+      [ doc ] ++ lib.optionals (nested != { } && (visible == true || visible == "transparent")) (optionAttrSetToDocList' opt.loc nested)
     ) (lib.collect isOption options);
 
   showOption =

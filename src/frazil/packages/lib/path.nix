@@ -39,6 +39,7 @@ rec {
     };
   hasPrefix =
     prefix: path:
+    assert lib.assertMsg (builtins.isPath prefix && builtins.isPath path) "lib.path.hasPrefix: it takes two paths, not values of types ${builtins.typeOf prefix} and ${builtins.typeOf path}";
     lib.lists.hasPrefix (deconstruct prefix).components (deconstruct path).components;
   removePrefix =
     prefix: path:

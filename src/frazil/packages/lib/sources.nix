@@ -123,7 +123,68 @@ rec {
       head
     else
       readRef git (builtins.head symbolic);
+  # Globs: `*` within a folder, `**` across folders.
+  sourceByGlobs =
+    src: globs:
+    let
+      part = x: if builtins.isList x then { "**/" = "(.*/)?"; "**" = ".*"; "*" = "[^/]*"; }.${builtins.head x} else lib.escapeRegex x;
+      regex = glob: lib.concatMapStrings part (builtins.split "([*][*]/|[*][*]|[*])" glob);
+      wanted = map regex globs;
+      # The folders on the way to what is wanted.
+      parents = lib.concatMap (
+        glob: let parts = lib.splitString "/" glob; in map (n: regex (lib.concatStringsSep "/" (lib.take n parts))) (lib.range 1 (builtins.length parts - 1))
+      ) globs;
+      root = toString (asCleanSource src).origSrc;
+    in
+    cleanSourceWith {
+      inherit src;
+      filter =
+        path: type:
+        let
+          relative = lib.removePrefix (root + "/") (toString path);
+          matches = builtins.any (pattern: builtins.match pattern relative != null);
+        in
+        matches wanted || (type == "directory" && matches parents);
+    };
+  # A name for the store: of where a source is from, of its revision, and of a suffix or null.
+  repoRevToName =
+    kind:
+    let
+      full =
+        location: revision: suffix:
+        lib.concatStringsSep "-" (
+          [ (urlToName location) ] ++ lib.optional (revision != null) (shortRev revision) ++ lib.optional (suffix != null) suffix ++ [ "source" ]
+        );
+    in
+    {
+      inherit full;
+      versioned = location: revision: _: full location revision null;
+      source = _: _: _: "source";
+    }.${kind} or (throw "repoRevToName: what is the kind `${kind}'? Known are full, versioned and source");
   revOrTag = rev: tag: lib.findFirst (given: given != null) "HEAD" [ tag rev ];
-  shortRev = rev: if rev == null then null else builtins.substring 0 (if builtins.match "[0-9a-f]{40,64}" rev != null then 7 else -1) rev;
-  urlToName = url: let file = baseNameOf (lib.removeSuffix "/" (lib.last (lib.splitString ":" (toString url)))); found = builtins.match "(.*)\\.(git|tar|zip|tar\\.[a-z0-9]+|tgz)" file; in if found == null then file else builtins.head found;
+  # Of a commit its first digits, of a tag its version.
+  shortRev =
+    revision:
+    let
+      text = baseNameOf (toString revision);
+      version = builtins.match "([[:alpha:]]+[-_. ]?)*v?([0-9.]+.*)" text;
+    in
+    if builtins.match "[0-9a-f]+" text != null then
+      builtins.substring 0 7 text
+    else if version != null then
+      lib.last version
+    else
+      text;
+  # The last part of a location, without what archives and repositories have at their end.
+  urlToName =
+    url:
+    let
+      strip =
+        name:
+        let
+          shorter = builtins.match "(.*)\\.(git|tar|zip|gz|tgz|bz|tbz|bz2|tbz2|lzma|txz|xz|zstd)" name;
+        in
+        if shorter == null then name else strip (builtins.head shorter);
+    in
+    strip (baseNameOf (lib.removeSuffix "/" (lib.last (lib.splitString ":" (toString url)))));
 }

@@ -209,17 +209,13 @@ rec {
   toCamelCase =
     s:
     let
-      words = builtins.filter (x: builtins.isString x && x != "") (builtins.split "[^a-zA-Z0-9]+" s);
-      pieces = builtins.concatMap (
-        word: builtins.concatMap (x: if builtins.isList x then x else [ x ]) [ word ]
-      ) words;
-      first = builtins.head pieces;
-      rest = builtins.tail pieces;
-      lowerFirst = w: toLower (substring 0 1 w) + substring 1 (stringLength w) w;
-      upperFirst = w: toUpper (substring 0 1 w) + substring 1 (stringLength w) w;
+      words = builtins.filter isString (builtins.split "[-_ ]" s);
+      # "fooBar" is two words.
+      inner = word: splitStringBy (before: char: builtins.match "[a-z][A-Z]" (before + char) != null) true word;
+      pieces = builtins.concatMap inner words;
     in
     lib.throwIfNot (isString s) "toCamelCase: wanted a string, got a value of type ${builtins.typeOf s}" (
-      if pieces == [ ] then "" else concatStrings ([ (lowerFirst first) ] ++ map upperFirst rest)
+      addContextFrom s (concatStrings ([ (toLower (builtins.head pieces)) ] ++ map toSentenceCase (builtins.tail pieces)))
     );
   addContextFrom = source: target: substring 0 0 source + target;
   appendContext = builtins.appendContext;

@@ -1,186 +1,430 @@
-# Systems: Linux on the processors that people run. `elaborate` gives what package definitions ask of a platform.
+# Systems. `elaborate` gives what package definitions ask of a platform.
 { lib }:
 let
-  cpus = {
-    x86_64 = { bits = 64; family = "x86"; arch = "x86-64"; linux = "x86_64"; go = "amd64"; node = "x64"; };
-    aarch64 = { bits = 64; family = "arm"; arch = "armv8-a"; linux = "arm64"; go = "arm64"; node = "arm64"; };
-    i686 = { bits = 32; family = "x86"; arch = "i686"; linux = "i386"; go = "386"; node = "ia32"; };
-    armv7l = { bits = 32; family = "arm"; arch = "armv7-a"; linux = "arm"; go = "arm"; node = "arm"; };
-    armv6l = { bits = 32; family = "arm"; arch = "armv6"; linux = "arm"; go = "arm"; node = "arm"; };
-    riscv64 = { bits = 64; family = "riscv"; arch = "rv64gc"; linux = "riscv"; go = "riscv64"; node = "riscv64"; };
-    powerpc64le = { bits = 64; family = "power"; arch = null; linux = "powerpc"; go = "ppc64le"; node = "ppc64"; };
-    s390x = { bits = 64; family = "s390"; arch = null; linux = "s390"; go = "s390x"; node = "s390x"; big = true; };
+  parse = import ./systems-parse.nix { inherit lib; };
+  architectures = import ./systems-architectures.nix { inherit lib; };
+  inherit (parse)
+    abis
+    cpuTypes
+    kernels
+    execFormats
+    significantBytes
+    kernelFamilies
+    ;
+
+  # Parts of a parsed system; a list holds alternatives.
+  family = family: { cpu = { inherit family; }; };
+  familyBits = family: bits: { cpu = { inherit family bits; }; };
+  kernel = name: { kernel = kernels.${name}; };
+  anyAbi = names: map (name: { abi = removeAttrs abis.${name} [ "assertions" ]; }) names;
+  format = name: { kernel.execFormat = execFormats.${name}; };
+  kin = name: { kernel.families.${name} = kernelFamilies.${name}; };
+  patterns = {
+    isi686.cpu = cpuTypes.i686;
+    isx86 = family "x86";
+    isx86_32 = familyBits "x86" 32;
+    isx86_64 = familyBits "x86" 64;
+    isAarch = family "arm";
+    isAarch32 = familyBits "arm" 32;
+    isAarch64 = familyBits "arm" 64;
+    isArmv7 = map (arch: { cpu = { inherit arch; }; }) [ "armv7-a" "armv7" "armv7-m" "armv7-r" ];
+    isAlpha = family "alpha";
+    isArc = family "arc";
+    isAvr = family "avr";
+    isJavaScript.cpu = cpuTypes.javascript;
+    isLoongArch64 = familyBits "loongarch" 64;
+    isM68k = family "m68k";
+    isMicroBlaze = family "microblaze";
+    isMips = family "mips";
+    isMips32 = familyBits "mips" 32;
+    isMips64 = familyBits "mips" 64;
+    isMips64n32 = familyBits "mips" 64 // { abi.abi = "n32"; };
+    isMips64n64 = familyBits "mips" 64 // { abi.abi = "64"; };
+    isMmix = family "mmix";
+    isMsp430 = family "msp430";
+    isOr1k = family "or1k";
+    isPower = family "power";
+    isPower64 = familyBits "power" 64;
+    isRiscV = family "riscv";
+    isRiscV32 = familyBits "riscv" 32;
+    isRiscV64 = familyBits "riscv" 64;
+    isRx = family "rx";
+    isS390 = family "s390";
+    isS390x = familyBits "s390" 64;
+    isSh4 = family "sh";
+    isSparc = family "sparc";
+    isSparc64 = familyBits "sparc" 64;
+    isVc4 = family "vc4";
+    isWasm = family "wasm";
+    is32bit.cpu.bits = 32;
+    is64bit.cpu.bits = 64;
+    isILP32 = [ (familyBits "wasm" 32) ] ++ map (abi: { abi = { inherit abi; }; }) [ "n32" "ilp32" "x32" ];
+    isBigEndian.cpu.significantByte = significantBytes.bigEndian;
+    isLittleEndian.cpu.significantByte = significantBytes.littleEndian;
+    isEfi = map (version: { cpu = { family = "arm"; inherit version; }; }) [ "6" "7" "8" ] ++ map family [ "riscv" "x86" "loongarch" ];
+
+    isBSD = kin "bsd";
+    isDarwin = kin "darwin";
+    isUnix = map kin [ "bsd" "darwin" ] ++ map kernel [ "linux" "solaris" "cygwin" "redox" ];
+    isLinux = kernel "linux";
+    isMacOS = kernel "darwin";
+    isiOS = kernel "ios";
+    isFreeBSD.kernel.name = "freebsd";
+    isNetBSD = kernel "netbsd";
+    isOpenBSD = kernel "openbsd";
+    isSunOS = kernel "solaris";
+    isCygwin = kernel "cygwin";
+    isWindows = kernel "windows";
+    isMinGW = kernel "windows" // builtins.head (anyAbi [ "gnu" ]);
+    isMsvc = kernel "windows" // builtins.head (anyAbi [ "msvc" ]);
+    isGenode = kernel "genode";
+    isGhcjs = kernel "ghcjs";
+    isRedox = kernel "redox";
+    isWasi = kernel "wasi";
+    isUefi = [ (kernel "uefi") ];
+    isNone = kernel "none";
+    isElf = format "elf";
+    isMacho = format "macho";
+    isPE = format "pe";
+
+    isAndroid = anyAbi [ "android" "androideabi" ];
+    isGnu = anyAbi [ "gnuabi64" "gnuabin32" "gnu" "gnueabi" "gnueabihf" "gnuabielfv1" "gnuabielfv2" ];
+    isMusl = anyAbi [ "musl" "musleabi" "musleabihf" "muslabin32" "muslabi64" ];
+    isUClibc = anyAbi [ "uclibc" "uclibceabi" "uclibceabihf" ];
+    isEabi.abi.eabi = true;
+    isAbiElfv1.abi.abi = "elfv1";
+    isAbiElfv2 = [
+      { abi.abi = "elfv2"; }
+      (familyBits "power" 64 // { abi.name = "musl"; })
+    ];
   };
-  aliases = { arm64 = "aarch64"; amd64 = "x86_64"; i386 = "i686"; i586 = "i686"; };
-  kernels = {
-    linux = { families = [ ]; };
-    darwin = { families = [ "bsd" ]; };
-    freebsd = { families = [ "bsd" ]; };
-    none = { families = [ ]; };
-  };
-  # "x86_64-linux", "aarch64-unknown-linux-gnu", …
-  parseText =
-    text:
-    let
-      parts = lib.splitString "-" text;
-      count = builtins.length parts;
-      cpuName = aliases.${builtins.head parts} or (builtins.head parts);
-      second = builtins.elemAt parts 1;
-      isKernel = name: kernels ? ${name};
-      kernelName = if isKernel second then second else if count > 2 then builtins.elemAt parts 2 else second;
-      vendor = if isKernel second then (if second == "darwin" then "apple" else "unknown") else second;
-      abiAt = if isKernel second then 2 else 3;
-      abi =
-        if count > abiAt then
-          builtins.elemAt parts abiAt
-        else if kernelName == "linux" then
-          (if lib.hasPrefix "armv6" cpuName || lib.hasPrefix "armv7" cpuName then "gnueabihf" else "gnu")
-        else
-          "unknown";
-    in
-    if count < 2 || !(cpus ? ${cpuName}) then
-      throw "Unknown CPU type or system: ${text}"
-    else if !(isKernel kernelName) then
-      throw "Unknown kernel in system: ${text}"
-    else
-      {
-        _type = "system";
-        cpu = {
-          _type = "cpu-type";
-          name = cpuName;
-          inherit (cpus.${cpuName}) bits family arch;
-          significantByte.name = if cpus.${cpuName}.big or false then "bigEndian" else "littleEndian";
-        };
-        vendor = { _type = "vendor"; name = vendor; };
-        kernel = { _type = "kernel"; name = kernelName; inherit (kernels.${kernelName}) families; };
-        abi = { _type = "abi"; name = abi; };
-      };
-  double = parsed: "${parsed.cpu.name}-${parsed.kernel.name}";
-  triple =
-    parsed:
-    let
-      suffix = if parsed.abi.name == "unknown" then "" else "-${parsed.abi.name}";
-    in
-    "${parsed.cpu.name}-${parsed.vendor.name}-${parsed.kernel.name}${suffix}";
-  predicates =
-    parsed:
-    let
-      cpu = parsed.cpu;
-      kernel = parsed.kernel.name;
-    in
-    rec {
-      isi686 = cpu.name == "i686";
-      isx86_32 = cpu.family == "x86" && cpu.bits == 32;
-      isx86_64 = cpu.family == "x86" && cpu.bits == 64;
-      isx86 = cpu.family == "x86";
-      isAarch32 = cpu.family == "arm" && cpu.bits == 32;
-      isAarch64 = cpu.family == "arm" && cpu.bits == 64;
-      isAarch = cpu.family == "arm";
-      isArmv7 = cpu.name == "armv7l";
-      isArm = isAarch32;
-      isRiscV = cpu.family == "riscv";
-      isRiscV64 = isRiscV && cpu.bits == 64;
-      isRiscV32 = isRiscV && cpu.bits == 32;
-      isPower = cpu.family == "power";
-      isPower64 = isPower && cpu.bits == 64;
-      isS390 = cpu.family == "s390";
-      isS390x = isS390 && cpu.bits == 64;
-      isMips = false;
-      isMips64 = false;
-      isLoongArch64 = false;
-      isSparc = false;
-      isWasm = false;
-      isAvr = false;
-      is32bit = cpu.bits == 32;
-      is64bit = cpu.bits == 64;
-      isILP32 = false;
-      isBigEndian = cpu.significantByte.name == "bigEndian";
-      isLittleEndian = !isBigEndian;
-      isLinux = kernel == "linux";
-      isDarwin = kernel == "darwin";
-      isMacOS = isDarwin;
-      isiOS = false;
-      isBSD = isDarwin || isFreeBSD;
-      isFreeBSD = kernel == "freebsd";
-      isNetBSD = false;
-      isOpenBSD = false;
-      isSunOS = false;
-      isCygwin = false;
-      isMsvc = false;
-      isWindows = false;
-      isMinGW = false;
-      isWasi = false;
-      isRedox = false;
-      isGenode = false;
-      isJavaScript = false;
-      isUnix = isLinux || isBSD;
-      isNone = kernel == "none";
-      isAndroid = lib.hasPrefix "android" parsed.abi.name;
-      isGnu = lib.hasPrefix "gnu" parsed.abi.name;
-      isMusl = lib.hasPrefix "musl" parsed.abi.name;
-      isUClibc = lib.hasPrefix "uclibc" parsed.abi.name;
-      isElf = isLinux || isFreeBSD || isNone;
-      isMacho = isDarwin;
-      isPE = false;
-      isEfi = isx86 || isAarch || isRiscV;
-      isStatic = false;
+  matchAnyAttrs = alternatives: attrs: builtins.any (pattern: lib.matchAttrs pattern attrs) (lib.toList alternatives);
+  inspect = {
+    inherit patterns matchAnyAttrs;
+    predicates = builtins.mapAttrs (_: matchAnyAttrs) patterns;
+    platformPatterns.isStatic = {
+      parsed = { };
+      isStatic = true;
     };
+    patternLogicalAnd =
+      left: right:
+      let
+        both = a: b: lib.recursiveUpdateUntil (path: x: y: if builtins.isAttrs x && builtins.isAttrs y then false else x == y || throw "patternLogicalAnd: the patterns say two things of ${lib.concatStringsSep "." path}") a b;
+        pairs = lib.concatMap (a: map (b: both a b) (lib.toList right)) (lib.toList left);
+      in
+      if builtins.isList left || builtins.isList right then pairs else builtins.head pairs;
+  };
+
+  # Other programs' names of processors, where they differ from ours.
+  dialects = {
+    linux = { arm = "arm"; aarch = "arm64"; power = "powerpc"; mips = "mips"; riscv = "riscv"; s390 = "s390"; loongarch = "loongarch"; sh = "sh"; microblaze = "microblaze"; };
+    qemu = { powerpc = "ppc"; powerpcle = "ppcle"; powerpc64 = "ppc64"; powerpc64le = "ppc64le"; s390 = null; i386 = "i386"; i486 = "i386"; i586 = "i386"; i686 = "i386"; };
+    go = {
+      x86_64 = "amd64"; i686 = "386"; aarch64 = "arm64"; arm = "arm"; armv5tel = "arm"; armv6l = "arm"; armv7l = "arm"; loongarch64 = "loong64";
+      mips = "mips"; mipsel = "mipsle"; mips64el = "mips64le"; powerpc64 = "ppc64"; powerpc64le = "ppc64le"; riscv64 = "riscv64"; s390x = "s390x"; wasm32 = "wasm";
+    };
+    node = {
+      x86_64 = "x64"; i686 = "ia32"; mips = "mips"; mipsel = "mipsel"; mips64el = "mips64el"; riscv64 = "riscv64"; s390x = "s390x"; loongarch64 = "loong64";
+      powerpc = "ppc"; powerpcle = "ppc"; powerpc64 = "ppc64"; powerpc64le = "ppc64";
+    };
+    rust = { armv7a = "armv7"; armv7l = "armv7"; armv6l = "arm"; armv5tel = "armv5te"; riscv32 = "riscv32gc"; riscv64 = "riscv64gc"; };
+  };
+  firstOf = choices: default: lib.findFirst (choice: choice.when) { value = default; } choices;
+  choose = choices: default: (firstOf (map ({ fst, snd }: { when = fst; value = snd; }) choices) default).value;
+  case = fst: snd: { inherit fst snd; };
+
+  # What GCC is told of a machine that is known by its processor alone.
+  gccOf =
+    final:
+    choose [
+      (case (final.isDarwin && final.isAarch64) {
+        arch = "armv8.3-a+crypto+sha2+aes+crc+fp16+lse+simd+ras+rdm+rcpc";
+        cpu = "apple-a13";
+      })
+      (case (final.parsed.cpu.version or "" == "5") { arch = "armv5te"; })
+      (case (final.parsed.cpu.version or "" == "6") {
+        arch = "armv6kz";
+        fpu = "vfpv2";
+      })
+      (case (final.parsed.cpu.version or "" == "7") {
+        arch = "armv7-a";
+        fpu = "vfpv3-d16";
+      })
+      (case final.isAarch64 { arch = "armv8-a"; })
+      (case final.isLoongArch64 {
+        arch = "la64v1.0";
+        cmodel = "medium";
+        strict-align = false;
+      })
+      (case (final.parsed.cpu.name == "mipsel") {
+        abi = "32";
+        arch = "mips32r2";
+      })
+    ] { };
+  libcOf =
+    final:
+    choose [
+      (case final.isDarwin "libSystem")
+      (case final.isMsvc "ucrt")
+      (case final.isMinGW "msvcrt")
+      (case final.isCygwin "cygwin")
+      (case final.isWasi "wasilibc")
+      (case (final.isWasm || final.isGhcjs) null)
+      (case final.isRedox "relibc")
+      (case final.isMusl "musl")
+      (case final.isUClibc "uclibc")
+      (case final.isAndroid "bionic")
+      (case final.isLinux "glibc")
+      (case final.isFreeBSD "fblibc")
+      (case final.isOpenBSD "oblibc")
+      (case final.isNetBSD "nblibc")
+      (case final.isAvr "avrlibc")
+      (case final.isNone "newlib")
+    ] "native/impure";
+  rustOf =
+    given: final:
+    let
+      inherit (final.parsed) cpu vendor kernel abi;
+      target =
+        if final.isWasi then
+          "${cpu.name}-wasip1"
+        else
+          "${dialects.rust.${cpu.name} or cpu.name}-${vendor.name}-${kernel.name}"
+          + lib.optionalString (abi.name != "unknown") "-${if lib.hasPrefix "gnuabielf" abi.name then "gnu" else abi.name}";
+    in
+    {
+      rustcTarget = target;
+      rustcTargetSpec = target;
+      cargoShortTarget = lib.removeSuffix ".json" (baseNameOf final.rust.rustcTargetSpec);
+      cargoEnvVarTarget = lib.replaceStrings [ "-" "." ] [ "_" "_" ] (lib.toUpper final.rust.cargoShortTarget);
+      isNoStdTarget = final.isNone;
+      platform = {
+        arch = if final.isAarch32 then "arm" else if final.isMips64 then "mips64" else if final.isx86_32 then "x86" else cpu.name;
+        os = if final.isDarwin then "macos" else kernel.name;
+        target-family = lib.optional final.isUnix "unix" ++ lib.optional final.isWindows "windows" ++ lib.optional final.isWasm "wasm";
+        vendor = vendor.name;
+      };
+    }
+    // given;
+  functionNames = [
+    "canExecute"
+    "emulator"
+    "emulatorAvailable"
+    "staticEmulatorAvailable"
+  ];
   elaborate =
     given:
     let
-      attrs = if builtins.isString given then { system = given; } else given;
-      parsed = attrs.parsed or (parseText (attrs.config or attrs.system));
-      cpu = cpus.${parsed.cpu.name};
-      final = {
-        inherit parsed;
-        system = double parsed;
-        config = triple parsed;
-        uname = {
-          system = { linux = "Linux"; darwin = "Darwin"; freebsd = "FreeBSD"; }.${parsed.kernel.name} or null;
-          processor = parsed.cpu.name;
-          release = null;
-        };
-        libc = if final.isDarwin then "libSystem" else if final.isMusl then "musl" else if final.isLinux then "glibc" else "none";
-        libDir = "lib";
-        linuxArch = cpu.linux;
-        linker = if final.isDarwin then "cctools" else "bfd";
-        gcc = attrs.gcc or { };
-        rustc = { };
-        qemuArch = if final.isx86_64 then "x86_64" else if final.isi686 then "i386" else parsed.cpu.name;
-        darwinArch = if final.isAarch64 then "arm64" else parsed.cpu.name;
-        go = {
-          GOARCH = cpu.go;
-          GOOS = parsed.kernel.name;
-          GOARM = if parsed.cpu.name == "armv7l" then "7" else if parsed.cpu.name == "armv6l" then "6" else null;
-        };
-        node = { platform = parsed.kernel.name; arch = cpu.node; };
-        rust = {
-          rustcTarget = "${parsed.cpu.name}-unknown-${parsed.kernel.name}-${parsed.abi.name}";
-          rustcTargetSpec = final.rust.rustcTarget;
-          cargoShortTarget = final.rust.rustcTarget;
-          cargoEnvVarTarget = lib.toUpper (lib.replaceStrings [ "-" ] [ "_" ] final.rust.rustcTarget);
-        };
-        extensions = {
-          executable = "";
-          library = final.extensions.sharedLibrary;
-          sharedLibrary = if final.isDarwin then ".dylib" else ".so";
-          staticLibrary = ".a";
-        };
-        hasSharedLibraries = true;
-        useLLVM = false;
-        isCompatible = _: throw "isCompatible was removed; use canExecute";
+      all = systemToAttrs given;
+      args = removeAttrs all [
+        "parsed"
+        "system"
+        "_withoutFunctions"
+      ];
+      predicates = builtins.mapAttrs (_: holds: holds final.parsed) inspect.predicates;
+      cpu = final.parsed.cpu;
+      emulatorFor =
+        pkgs:
+        if pkgs.stdenv.hostPlatform.canExecute final then
+          lib.getExe (pkgs.writeShellScriptBin "exec" ''exec "$@"'')
+        else
+          null;
+      computed = {
+        _withoutFunctions = removeAttrs final (functionNames ++ [ "_withoutFunctions" ]);
+        parsed = parse.mkSystemFromString (args.config or all.system);
+        system = parse.doubleFromSystem final.parsed;
+        config = parse.tripleFromSystem final.parsed;
         canExecute =
           other:
-          final.parsed.kernel == other.parsed.kernel
-          && (final.parsed.cpu.name == other.parsed.cpu.name || (final.isx86_64 && other.isi686));
-        emulatorAvailable = pkgs: final.canExecute pkgs.stdenv.hostPlatform;
-        emulator = pkgs: if pkgs.stdenv.hostPlatform.canExecute final then "${pkgs.runtimeShell} -c '\"$@\"' --" else throw "no emulator for ${final.config}";
-        linux-kernel = attrs.linux-kernel or { };
-      }
-      // predicates parsed
-      // removeAttrs attrs [ "system" "config" "parsed" ];
+          final.isAndroid == other.isAndroid
+          && final.parsed.kernel == other.parsed.kernel
+          && parse.isCompatible cpu other.parsed.cpu
+          && (
+            cpu != other.parsed.cpu || !(other ? gcc.arch) || (final ? gcc.arch && architectures.canExecute final.gcc.arch other.gcc.arch)
+          );
+        useLLVM = final.isFreeBSD || final.isOpenBSD;
+        useAndroidPrebuilt = false;
+        useiOSPrebuilt = false;
+        libc = libcOf final;
+        linker = if final.useLLVM then "lld" else if final.isDarwin then "cctools" else "bfd";
+        libDir = if !final.isLinux then null else if final.isx86_64 || final.isMips64 || final.isPower64 then "lib64" else "lib";
+        isStatic = final.isWasi || final.isRedox;
+        hasSharedLibraries =
+          !final.isStatic
+          && (final.isUnix && !final.isRedox || final.isAndroid || final.isGnu || final.isMusl || final.isWindows || final.isWasm);
+        extensions =
+          let
+            windows = final.isWindows || final.isCygwin;
+          in
+          {
+            executable = if windows then ".exe" else "";
+            staticLibrary = if final.isWindows then ".lib" else ".a";
+            library = if final.isStatic then final.extensions.staticLibrary else final.extensions.sharedLibrary;
+          }
+          // lib.optionalAttrs final.hasSharedLibraries {
+            sharedLibrary = if final.isDarwin then ".dylib" else if windows then ".dll" else ".so";
+          };
+        uname = {
+          system = {
+            linux = "Linux";
+            darwin = "Darwin";
+            windows = "Windows";
+            cygwin = "CYGWIN_NT";
+            freebsd = "FreeBSD";
+            netbsd = "NetBSD";
+            openbsd = "OpenBSD";
+            wasi = "Wasi";
+            redox = "Redox";
+            genode = "Genode";
+          }.${final.parsed.kernel.name} or null;
+          processor = if final.isPower then final.qemuArch else if final.isMips64 then "mips64" else if final.isDarwin then final.darwinArch else cpu.name;
+          release = null;
+        };
+        gcc = args.gcc or (gccOf final);
+        rustc = args.rustc or { };
+        rust = rustOf (args.rust or args.rustc or { }) final;
+        linuxArch =
+          if final.isAarch64 then "arm64" else if final.isx86_32 then "i386" else dialects.linux.${cpu.family} or cpu.name;
+        qemuArch = if final.isAarch32 then "arm" else if dialects.qemu ? ${cpu.name} then dialects.qemu.${cpu.name} else cpu.name;
+        efiArch = if final.isx86_32 then "ia32" else if final.isx86_64 then "x64" else if final.isAarch32 then "arm" else if final.isAarch64 then "aa64" else cpu.name;
+        ubootArch = if final.isx86_32 then "x86" else if final.isMips64 then "mips64" else if final.isAarch64 then "arm64" else dialects.linux.${cpu.family} or cpu.name;
+        darwinArch = parse.darwinArch cpu;
+        darwinPlatform = if final.isMacOS then "macos" else if final.isiOS then "ios" else null;
+        darwinSdkVersion = "14.4";
+        darwinMinVersion = "14.0";
+        darwinMinVersionVariable = if final.isMacOS then "MACOSX_DEPLOYMENT_TARGET" else if final.isiOS then "IPHONEOS_DEPLOYMENT_TARGET" else null;
+        androidSdkVersion = null;
+        androidNdkVersion = null;
+        go = {
+          GOARCH = dialects.go.${cpu.name} or null;
+          GOOS = if final.isWasi then "wasip1" else final.parsed.kernel.name;
+          GOARM = if final.isAarch32 then cpu.version or "" else "";
+        };
+        node = {
+          arch = if final.isAarch64 then "arm64" else if final.isAarch32 then "arm" else dialects.node.${cpu.name} or null;
+          platform =
+            if final.isAndroid then
+              "android"
+            else
+              {
+                linux = "linux";
+                darwin = "darwin";
+                freebsd = "freebsd";
+                openbsd = "openbsd";
+                windows = "win32";
+                cygwin = "win32";
+                solaris = "sunos";
+              }.${final.parsed.kernel.name} or null;
+        };
+        emulator = pkgs: let found = emulatorFor pkgs; in if found == null then throw "there is no emulator for ${final.config} here" else found;
+        emulatorAvailable = pkgs: emulatorFor pkgs != null;
+        staticEmulatorAvailable = pkgs: emulatorFor pkgs != null;
+        nim = {
+          cpu = { x86_64 = "amd64"; i686 = "i386"; aarch64 = "arm64"; }.${cpu.name} or (if final.isAarch32 then "arm" else cpu.name);
+          os = if final.uname.system == "Darwin" then "MacOSX" else final.uname.system;
+        };
+      };
+      final =
+        computed
+        // predicates
+        // builtins.mapAttrs (_: holds: holds (final.gcc.arch or "default")) architectures.predicates
+        // args
+        // {
+          inherit (computed) rust gcc;
+        };
     in
+    assert given ? _withoutFunctions || lib.isAttrs given || builtins.isString given;
     final;
+  systemToAttrs = x: if builtins.isAttrs x then x else { system = x; };
+
+  every = cpus: kernel: map (cpu: "${cpu}-${kernel}") (lib.splitString " " cpus);
+  doublesAll = lib.concatLists [
+    (every "i686 x86_64" "cygwin")
+    (every "x86_64 aarch64" "darwin")
+    (every "i686 x86_64 aarch64" "freebsd")
+    (every "aarch64 i686 x86_64" "genode")
+    [
+      "x86_64-solaris"
+      "javascript-ghcjs"
+    ]
+    (every "aarch64 arc armv5tel armv6l armv7a armv7l i686 loongarch64 m68k sh4 microblaze microblazeel mips mips64 mips64el mipsel powerpc powerpc64 powerpc64le riscv32 riscv64 s390 s390x x86_64" "linux")
+    [ "mmix-mmixware" ]
+    (every "aarch64 armv6l armv7a armv7l i686 m68k mipsel powerpc riscv32 riscv64 x86_64" "netbsd")
+    (every "aarch64_be aarch64 arm armv6l avr i686 microblaze microblazeel mips mips64 msp430 or1k m68k powerpc powerpcle riscv32 riscv64 rx s390 s390x vc4 x86_64" "none")
+    (every "i686 x86_64" "openbsd")
+    [ "x86_64-redox" ]
+    (every "wasm64 wasm32" "wasi")
+    (every "aarch64 x86_64 i686" "windows")
+    (every "aarch64 x86_64" "uefi")
+  ];
+  # The systems of each kind, by the predicate that is said of them.
+  doublesBy =
+    let
+      parsed = map (system: {
+        inherit system;
+        parts = parse.mkSystemFromString system;
+      }) doublesAll;
+      having = predicate: map (x: x.system) (builtins.filter (x: inspect.predicates.${predicate} x.parts) parsed);
+    in
+    builtins.mapAttrs (_: having) {
+      aarch = "isAarch";
+      aarch64 = "isAarch64";
+      arc = "isArc";
+      arm = "isAarch32";
+      armv7 = "isArmv7";
+      bigEndian = "isBigEndian";
+      cygwin = "isCygwin";
+      darwin = "isDarwin";
+      embedded = "isNone";
+      freebsd = "isFreeBSD";
+      genode = "isGenode";
+      gnu = "isGnu";
+      i686 = "isi686";
+      illumos = "isSunOS";
+      js = "isJavaScript";
+      linux = "isLinux";
+      littleEndian = "isLittleEndian";
+      loongarch64 = "isLoongArch64";
+      m68k = "isM68k";
+      microblaze = "isMicroBlaze";
+      mips = "isMips";
+      mmix = "isMmix";
+      netbsd = "isNetBSD";
+      openbsd = "isOpenBSD";
+      or1k = "isOr1k";
+      power = "isPower";
+      redox = "isRedox";
+      riscv = "isRiscV";
+      riscv32 = "isRiscV32";
+      riscv64 = "isRiscV64";
+      rx = "isRx";
+      s390 = "isS390";
+      s390x = "isS390x";
+      sh4 = "isSh4";
+      uefi = "isUefi";
+      unix = "isUnix";
+      vc4 = "isVc4";
+      wasi = "isWasi";
+      windows = "isWindows";
+      x86 = "isx86";
+      x86_64 = "isx86_64";
+    };
+in
+{
+  inherit
+    architectures
+    elaborate
+    functionNames
+    inspect
+    parse
+    systemToAttrs
+    ;
+  doubles = doublesBy // {
+    all = doublesAll;
+    none = [ ];
+  };
+  platforms.select = platform: lib.optionalAttrs (platform.gcc or { } != { }) { inherit (platform) gcc; };
+  equals = a: b: (a._withoutFunctions or a) == (b._withoutFunctions or b);
   flakeExposed = [
     "x86_64-linux"
     "aarch64-linux"
@@ -193,65 +437,71 @@ let
     "riscv64-linux"
     "x86_64-freebsd"
   ];
-  all = map (cpu: "${cpu}-linux") (builtins.attrNames cpus) ++ [ "x86_64-darwin" "aarch64-darwin" "x86_64-freebsd" "x86_64-none" "aarch64-none" "riscv64-none" ];
-  having = predicate: builtins.filter (system: predicate (predicates (parseText system))) all;
-  groups = {
-    inherit all;
-    none = [ ];
-    linux = having (p: p.isLinux);
-    darwin = having (p: p.isDarwin);
-    unix = having (p: p.isUnix);
-    x86_64 = having (p: p.isx86_64);
-    x86 = having (p: p.isx86);
-    i686 = having (p: p.isi686);
-    aarch64 = having (p: p.isAarch64);
-    aarch = having (p: p.isAarch);
-    arm = having (p: p.isAarch32);
-    armv7 = having (p: p.isArmv7);
-    riscv = having (p: p.isRiscV);
-    riscv64 = having (p: p.isRiscV64);
-    power = having (p: p.isPower);
-    s390x = having (p: p.isS390x);
-    littleEndian = having (p: p.isLittleEndian);
-    bigEndian = having (p: p.isBigEndian);
-    gnu = having (p: p.isGnu);
-    musl = [ ];
-    freebsd = having (p: p.isFreeBSD);
-    netbsd = [ ];
-    openbsd = [ ];
-    illumos = [ ];
-    cygwin = [ ];
-    windows = [ ];
-    wasi = [ ];
-    redox = [ ];
-    embedded = having (p: p.isNone);
-    mesaPlatforms = having (p: p.isLinux);
-  };
-in
-{
-  inherit elaborate flakeExposed;
-  doubles = groups;
-  platforms = groups;
-  parse = {
-    mkSystemFromString = parseText;
-    doubleFromSystem = double;
-    tripleFromSystem = triple;
-    isSystem = x: x._type or null == "system";
-  };
-  inspect = { inherit predicates; };
-  equals =
-    a: b:
+  examples =
     let
-      plain = system: removeAttrs system [ "canExecute" "emulator" "emulatorAvailable" "isCompatible" ];
+      plain = builtins.mapAttrs (_: config: { inherit config; }) {
+        aarch64-multiplatform = "aarch64-unknown-linux-gnu";
+        aarch64-multiplatform-musl = "aarch64-unknown-linux-musl";
+        armv5tel-multiplatform = "armv5tel-unknown-linux-gnueabi";
+        armv7l-hf-multiplatform = "armv7l-unknown-linux-gnueabihf";
+        gnu32 = "i686-unknown-linux-gnu";
+        gnu64 = "x86_64-unknown-linux-gnu";
+        musl32 = "i686-unknown-linux-musl";
+        musl64 = "x86_64-unknown-linux-musl";
+        musl-power = "powerpc64le-unknown-linux-musl";
+        powernv = "powerpc64le-unknown-linux-gnu";
+        m68k = "m68k-unknown-linux-gnu";
+        riscv32 = "riscv32-unknown-linux-gnu";
+        riscv64 = "riscv64-unknown-linux-gnu";
+        riscv64-musl = "riscv64-unknown-linux-musl";
+        s390 = "s390-unknown-linux-gnu";
+        s390x = "s390x-unknown-linux-gnu";
+        sh4 = "sh4-unknown-linux-gnu";
+        arc = "arc-unknown-linux-gnu";
+        avr = "avr";
+        ghcjs = "javascript-unknown-ghcjs";
+        x86_64-netbsd = "x86_64-unknown-netbsd";
+        x86_64-cygwin = "x86_64-pc-cygwin";
+      };
+      embedded = builtins.mapAttrs (_: config: { inherit config; libc = "newlib"; }) {
+        aarch64-embedded = "aarch64-none-elf";
+        arm-embedded = "arm-none-eabi";
+        i686-embedded = "i686-elf";
+        msp430 = "msp430-elf";
+        or1k = "or1k-elf";
+        riscv32-embedded = "riscv32-none-elf";
+        riscv64-embedded = "riscv64-none-elf";
+        x86_64-embedded = "x86_64-elf";
+      };
     in
-    plain a == plain b;
-  systemToAttrs = x: if builtins.isAttrs x then x else { system = x; };
-  examples = builtins.mapAttrs (_: config: { inherit config; }) {
-    aarch64-multiplatform = "aarch64-unknown-linux-gnu";
-    gnu32 = "i686-unknown-linux-gnu";
-    gnu64 = "x86_64-unknown-linux-gnu";
-    musl64 = "x86_64-unknown-linux-musl";
-    riscv64 = "riscv64-unknown-linux-gnu";
-  };
-  architectures = { features = { }; inferiors = { }; };
+    plain
+    // embedded
+    // {
+      raspberryPi = {
+        config = "armv6l-unknown-linux-gnueabihf";
+        gcc = gccOf (elaborate "armv6l-linux");
+      };
+      mingw32 = {
+        config = "i686-w64-mingw32";
+        libc = "msvcrt";
+      };
+      mingwW64 = {
+        config = "x86_64-w64-mingw32";
+        libc = "msvcrt";
+      };
+      ucrt64 = {
+        config = "x86_64-w64-mingw32";
+        libc = "ucrt";
+      };
+      wasi32 = {
+        config = "wasm32-unknown-wasi";
+        useLLVM = true;
+      };
+      x86_64-darwin.config = "x86_64-apple-darwin";
+      aarch64-darwin.config = "arm64-apple-darwin";
+      x86_64-freebsd = {
+        config = "x86_64-unknown-freebsd";
+        useLLVM = true;
+      };
+    };
 }

@@ -120,6 +120,7 @@ rec {
       digits = lib.stringToCharacters (lib.toUpper (lib.removePrefix "0x" text));
       values = builtins.listToAttrs (lib.imap0 (value: name: { inherit name value; }) hexDigits);
     in
+    assert lib.assertMsg (digits != [ ]) "fromHexString: there are no digits in '${text}'";
     builtins.foldl' (
       total: digit: total * 16 + (values.${digit} or (throw "fromHexString: '${text}' is not hexadecimal"))
     ) 0 digits;

@@ -153,6 +153,7 @@ let
     ints =
       let
         within = low: high: x: low <= x && x <= high;
+        kindOf = low: if low < 0 then "signed" else "unsigned";
         between =
           lowest: highest:
           lib.throwIf (highest < lowest) "ints.between: no integer is both at least ${toString lowest} and at most ${toString highest}"
@@ -161,10 +162,10 @@ let
             name = "intBetween";
             description = "integer between ${toString lowest} and ${toString highest} (both inclusive)";
           };
-        sign = name: bits: low: high: {
-          ${name} = addCheck int (within low high) // {
-            inherit name;
-            description = "${toString bits} bit ${if low < 0 then "signed" else "unsigned"} integer; between ${toString low} and ${toString high} (both inclusive)";
+        sign = letter: bits: low: high: {
+          "${letter}${toString bits}" = addCheck int (within low high) // {
+            name = "${kindOf low}Int${toString bits}";
+            description = "${toString bits} bit ${kindOf low} integer; between ${toString low} and ${toString high} (both inclusive)";
           };
         };
       in
@@ -173,14 +174,17 @@ let
         positive = addCheck int (x: x > 0) // { name = "positiveInt"; description = "positive integer, meaning >0"; descriptionClass = "nonRestrictiveClause"; };
         unsigned = addCheck int (x: x >= 0) // { name = "unsignedInt"; description = "unsigned integer, meaning >=0"; descriptionClass = "nonRestrictiveClause"; };
       }
-      // mapAttrs (_: v: v) (
-        sign "u8" 8 0 255 // sign "u16" 16 0 65535 // sign "u32" 32 0 4294967295 // sign "s8" 8 (-128) 127 // sign "s16" 16 (-32768) 32767 // sign "s32" 32 (-2147483648) 2147483647
-      );
+      // sign "u" 8 0 255
+      // sign "u" 16 0 65535
+      // sign "u" 32 0 4294967295
+      // sign "s" 8 (-128) 127
+      // sign "s" 16 (-32768) 32767
+      // sign "s" 32 (-2147483648) 2147483647;
     port = ints.u16;
     float = equalLeaf "float" "floating point number" isFloat;
     number = either int float;
     numbers = {
-      between = low: high: addCheck number (x: x >= low && x <= high) // { name = "numberBetween"; description = "integer or floating point number between ${toString low} and ${toString high} (both inclusive)"; };
+      between = low: high: addCheck number (x: x >= low && x <= high) // { name = "numberBetween"; description = "integer or floating point number between ${builtins.toJSON low} and ${builtins.toJSON high} (both inclusive)"; };
       nonnegative = addCheck number (x: x >= 0) // { name = "numberNonnegative"; description = "nonnegative integer or floating point number, meaning >=0"; };
       positive = addCheck number (x: x > 0) // { name = "numberPositive"; description = "positive integer or floating point number, meaning >0"; };
     };
@@ -211,7 +215,7 @@ let
       sep:
       mkOptionType {
         name = "separatedString";
-        description = if sep == "" then "Concatenated string" else "strings concatenated with ${builtins.toJSON sep}";
+        description = "strings concatenated with ${builtins.toJSON sep}";
         descriptionClass = "noun";
         check = isString;
         merge = _: defs: concatStringsSep sep (lib.getValues defs);
@@ -228,6 +232,7 @@ let
     passwdEntry = entry: addCheck entry (x: !(lib.hasInfix ":" x) && !(lib.hasInfix "\n" x)) // {
       name = "passwdEntry ${entry.name}";
       description = "${nounOf entry}, not containing newlines or colons";
+      descriptionClass = "nonRestrictiveClause";
     };
     attrs = mkOptionType {
       name = "attrs";
@@ -256,8 +261,8 @@ let
       description = "Nixpkgs package set";
     }) (x: (x._type or null) == "pkgs" || x ? callPackage);
     path = pathWith { absolute = true; } // { name = "path"; };
-    pathInStore = pathWith { inStore = true; } // { name = "pathInStore"; };
-    externalPath = pathWith { absolute = true; inStore = false; } // { name = "externalPath"; };
+    pathInStore = pathWith { inStore = true; };
+    externalPath = pathWith { absolute = true; inStore = false; };
     pathWith =
       {
         inStore ? null,
@@ -589,8 +594,7 @@ let
       in
       mkOptionType {
         name = "submodule";
-        description = if description != null then description else if freeformType != null then freeformType.description or "submodule" else "submodule";
-        descriptionClass = "noun";
+        description = if description != null then description else if freeformType != null then "open submodule of ${phrase [ "noun" "composite" ] freeformType}" else "submodule";
         check = x: isAttrs x || lib.isFunction x || path.check x;
         merge =
           loc: defs:
@@ -604,7 +608,7 @@ let
           let
             docs = (base.extendModules { inherit prefix; modules = [ noCheckForDocsModule ]; }).options;
           in
-          removeAttrs docs [ "_module" ]
+          docs
           // lib.optionalAttrs (freeformType != null) { _freeformOptions = freeformType.getSubOptions prefix; };
         getSubModules = modules;
         substSubModules = m: submoduleWith (attrs // { modules = m; });

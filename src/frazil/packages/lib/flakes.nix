@@ -1,0 +1,5 @@
+# What the language says of flakes.
+{ lib }:
+{
+  inherit (builtins) parseFlakeRef flakeRefToString;
+}
