@@ -32,7 +32,7 @@ class Scratch:
         return Session(
             self.config,
             lambda: self.store,
-            EvalSettings(experimental_features=frozenset({"flakes", "ca-derivations"}), **settings),
+            EvalSettings(**{"experimental_features": frozenset({"flakes", "ca-derivations"}), **settings}),
             build_settings=BuildSettings,
             fetch_settings=FetchSettings,
             reporter=SilentReporter(),
@@ -180,3 +180,27 @@ def test_floating_outputs_have_placeholders(scratch: Scratch) -> None:
 def test_files_made_by_evaluation_may_not_reference_derivations(scratch: Scratch) -> None:
     with pytest.raises(EvalError, match="may not reference derivations"):
         scratch.eval(f'builtins.toFile "x" "${{{DRV % "{ }"}}}"')
+
+
+def test_output_of_wants_the_text_that_stands_for_its_context(scratch: Scratch) -> None:
+    drv = 'derivation { name = "x"; system = "s"; builder = "b"; }'
+    features = frozenset({"dynamic-derivations"})
+    text = scratch.eval(f'let d = {drv}; in builtins.outputOf d.outPath "dev"', experimental_features=features)
+    assert text.startswith("/")
+    for text, message in (
+        ("d.drvPath", "complete source and binary closure"),
+        ('(d.outPath + "x")', "is not the right placeholder"),
+        ('"x"', "has 0 entries in its context"),
+    ):
+        with pytest.raises(EvalError, match=message):
+            scratch.eval(f'let d = {drv}; in builtins.outputOf {text} "out"', experimental_features=features)
+
+
+def test_programs_run_only_where_that_is_allowed(scratch: Scratch) -> None:
+    assert scratch.eval("builtins ? exec") is False
+    allowed = {"allow_unsafe_native_code_during_evaluation": True}
+    assert scratch.eval('builtins.exec [ "sh" "-c" "echo 1 + $0" "2" ]', **allowed) == 3
+    with pytest.raises(EvalError, match='program "sh" failed with exit code 3'):
+        scratch.eval('builtins.exec [ "sh" "-c" "exit 3" ]', **allowed)
+    with pytest.raises(EvalError, match="at least one argument"):
+        scratch.eval("builtins.exec [ ]", **allowed)

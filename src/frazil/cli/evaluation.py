@@ -61,9 +61,10 @@ def make_session(context: Context, arguments: Arguments, *, pure: bool, read_onl
 
 
 def flake_builtins(context: Context) -> list[BuiltinSpec]:
-    """`getFlake` and its kin, of a room that the evaluator's own may not know; imported when first called."""
-    if "flakes" not in context.settings.features:
-        return []
+    """`getFlake` and its kin, of a room that the evaluator's own may not know; imported when first called.
+
+    They are attributes of `builtins` whether or not flakes are on, as in Nix.
+    """
     from frazil.lang.registry import BuiltinSpec
 
     def injected(name: str) -> Callable[[Any, list[Any]], Any]:
@@ -76,7 +77,7 @@ def flake_builtins(context: Context) -> list[BuiltinSpec]:
         return call
 
     names = ("getFlake", "parseFlakeRef", "flakeRefToString")
-    return [BuiltinSpec(name, 1, injected(name), experimental="flakes") for name in names]
+    return [BuiltinSpec(name, 1, injected(name)) for name in names]
 
 
 def flake_search_entry(context: Context, arguments: Arguments, session: Session, rest: str) -> str | None:

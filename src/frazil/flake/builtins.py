@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from frazil.errors import FrazilError
 from frazil.flake.reference import Attribute, FlakeReference
+from frazil.instantiate.derivation import require_feature
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string
 from frazil.lang.registry import BuiltinSpec
 from frazil.lang.runtime import force, force_attrs, force_string_no_context, show_type
@@ -76,9 +77,9 @@ def reference_to_string(evaluator: Any, arguments: list[Any]) -> Value:
 
 
 BUILTINS = [
-    BuiltinSpec("getFlake", 1, get_flake, "flakes"),
-    BuiltinSpec("parseFlakeRef", 1, parse_reference, "flakes"),
-    BuiltinSpec("flakeRefToString", 1, reference_to_string, "flakes"),
+    BuiltinSpec("getFlake", 1, get_flake),
+    BuiltinSpec("parseFlakeRef", 1, parse_reference),
+    BuiltinSpec("flakeRefToString", 1, reference_to_string),
 ]
 
 
@@ -92,9 +93,11 @@ def _get_flake(evaluator: Any, arguments: list[Any]) -> Value:
     pure = evaluator.settings.pure
     value = force(arguments[0])
     if isinstance(value, PathValue):
+        require_feature(evaluator, "flakes")
         return _flake_at(trees, _text(value.text), pure)
     text = _text(force_string_no_context(value, "while evaluating the argument passed to builtins.getFlake"))
     reference = FlakeReference.parse(text, allow_missing=True)
+    require_feature(evaluator, "flakes")
     if pure and not is_locked(dict(reference.attributes)):
         raise EvalError(
             byte_string(f"cannot call 'getFlake' on unlocked flake reference '{text}' (use --impure to override)"),

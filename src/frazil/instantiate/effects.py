@@ -214,6 +214,8 @@ class StoreEffects:
             if explained is not None:
                 return EvalError(byte_string(explained[0]), hint=explained[1], pos=CALL_SITE)
             return EvalError(f"path '{path}' does not exist", pos=CALL_SITE)
+        if isinstance(error, IsADirectoryError):
+            return EvalError(f"file '{path}' is not a regular file", pos=CALL_SITE)
         return EvalError(f"{doing} '{path}': {error.strerror}", pos=CALL_SITE)
 
     def read_directory(self, path: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ without an error writes what was instantiated.
 from __future__ import annotations
 
 from frazil.activity import Verbosity
-from frazil.instantiate.builtins import BUILTINS
+from frazil.instantiate.builtins import builtins_for
 from frazil.instantiate.effects import StoreEffects
 from frazil.lang.evaluator import Evaluator
 from frazil.store.path import StoreDirectory
@@ -61,7 +61,7 @@ class Session:
             download_tarball=self.download_tarball,
         )
         self.effects.session = self
-        self.evaluator = Evaluator(self.effects, eval_settings, [*BUILTINS, *extra_builtins])
+        self.evaluator = Evaluator(self.effects, eval_settings, [*builtins_for(eval_settings), *extra_builtins])
 
     @property
     def store(self) -> LocalStore:

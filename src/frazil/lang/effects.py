@@ -86,6 +86,8 @@ class FileSystemEffects:
             return f"path '{path}' does not exist"
         if isinstance(error, NotADirectoryError):
             return f"'{path}' is not a directory"
+        if isinstance(error, IsADirectoryError):
+            return f"file '{path}' is not a regular file"
         return f"{what} '{path}': {error.strerror}"
 
     def file_type(self, path: str) -> str | None:

@@ -71,6 +71,12 @@ class Shortener:
             return self.show_list(value, depth)
         return self.show_plain(value)
 
+    def show_member(self, value: Any, depth: int) -> str:
+        """What a set or list holds. Nix delays a function that is written there; here it is a value from the start."""
+        if type(value) is Lambda:
+            return byte_string("«thunk»")
+        return self.show(value, depth)
+
     def show_plain(self, value: Any) -> str:
         if value is None:
             return "null"
@@ -100,7 +106,7 @@ class Shortener:
             if self.attributes >= MAX_ITEMS:
                 parts.append(elided(len(names) - index, "attribute", "attributes"))
                 break
-            parts.append(f"{attribute_name(name)} = {self.show(attrs.lookup(name), depth + 1)};")
+            parts.append(f"{attribute_name(name)} = {self.show_member(attrs.lookup(name), depth + 1)};")
             self.attributes += 1
         return " ".join(["{", *parts, "}"])
 
@@ -115,7 +121,7 @@ class Shortener:
             if self.items >= MAX_ITEMS:
                 parts.append(elided(len(items) - index, "item", "items"))
                 break
-            parts.append(self.show(item, depth + 1))
+            parts.append(self.show_member(item, depth + 1))
             self.items += 1
         return " ".join(["[", *parts, "]"])
 

@@ -588,13 +588,13 @@ def force_string_no_context(value, trace):
 
 
 def show_context_element(element):
-    """A context element as messages show it (`hash-name.drv^out`)."""
+    """A context element as messages show it (`/nix/store/….drv^out`)."""
     if element.startswith("="):
-        return f"{element[1:].rpartition('/')[2]} (deep)"
+        return f"{element[1:]} (deep)"
     if element.startswith("!"):
-        output, _, path = element[1:].partition("!")
-        return f"{path.rpartition('/')[2]}^{output}"
-    return element.rpartition("/")[2]
+        parts = element[1:].split("!")
+        return "^".join(reversed(parts))
+    return element
 
 
 def is_derivation(value):

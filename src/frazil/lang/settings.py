@@ -16,6 +16,7 @@ class EvalSettings:
     pure: bool = False
     restricted: bool = False
     allow_import_from_derivation: bool = True
+    allow_unsafe_native_code_during_evaluation: bool = False
     trace_import_from_derivation: bool = False
     max_call_depth: int = 10000
     experimental_features: frozenset[str] = field(default_factory=frozenset)
