@@ -28,27 +28,6 @@ CASES = [
     ("lib.generators.toPretty { multiline = false; } { a = [ 1 null ]; }", "{ a = [ 1 null ]; }"),
     ("lib.cli.toGNUCommandLine { } { v = true; name = [ \"a\" \"b\" ]; }", ["--name", "a", "--name", "b", "-v"]),
     ("(lib.systems.elaborate \"aarch64-linux\").config", "aarch64-unknown-linux-gnu"),
-    ("map (s: (lib.systems.elaborate s).config) [ \"aarch64-darwin\" \"armv7l-linux\" \"x86_64-windows\" \"wasm32-wasi\" ]",
-     ["arm64-apple-darwin", "armv7l-unknown-linux-gnueabihf", "x86_64-pc-windows-msvc", "wasm32-unknown-wasi"]),
-    ("map (config: (lib.systems.elaborate { inherit config; }).system) [ \"x86_64-w64-mingw32\" \"aarch64-none-elf\" \"x86_64-unknown-linux-musl\" ]",
-     ["x86_64-windows", "aarch64-none", "x86_64-linux"]),
-    ("let e = lib.systems.elaborate; in [ ((e \"x86_64-linux\").canExecute (e \"i686-linux\")) ((e \"i686-linux\").canExecute (e \"x86_64-linux\")) ]",
-     [True, False]),
-    ("(lib.systems.elaborate { system = \"x86_64-linux\"; gcc.arch = \"haswell\"; }).avx2Support", True),
-    ("builtins.length lib.platforms.all > 70 && builtins.elem \"riscv64-linux\" lib.platforms.linux && lib.platforms.windows != [ ]", True),
-    ("lib.meta.platformMatch (lib.systems.elaborate \"x86_64-linux\") lib.systems.inspect.patterns.isLinux", True),
-    ("with lib.licenses; [ unfreeRedistributable.redistributable unfree.redistributable gpl2.deprecated agpl3Plus.free sspl.free ]",
-     [True, False, True, True, False]),
-    ("lib.network.ipv6.fromString \"2001:DB8::ffff/32\"", {"address": "2001:db8:0:0:0:0:0:ffff", "prefixLength": 32}),
-    ("lib.mkEUI64Suffix \"66:75:63:6B:20:75\"", "6475:63ff:fe6b:2075"),
-    ("with lib.gvariant; toString (mkTuple [ (mkUint32 5) \"a'b\" ])", "@(us) (@u 5,'a\\'b')"),
-    ("lib.generators.toDconfINI { \"org/x\" = { a = [ \"x\" ]; b = true; }; }", "[org/x]\na=@as ['x']\nb=true\n"),
-    ("lib.strings.toCamelCase \"__HTTP server-name\"", "HttpServerName"),
-    ("lib.sources.repoRevToName \"full\" \"git@x:a/b.git\" \"v1.2\" null", "b-1.2-source"),
-    ("(lib.sources.sourceByGlobs /x [ \"*.c\" \"a/**\" ]).filter \"/x/a/b/c\" \"regular\"", True),
-    ("(lib.evalModules { modules = [ { options.a = lib.mkOption { type = lib.types.lines; }; } { a = \"x\"; } { a = \"y\"; } ]; }).config.a", "y\nx"),
-    ("map (t: t.name) (with lib.types.ints; [ u8 s16 ])", ["unsignedInt8", "signedInt16"]),
-    ("(lib.types.submodule { freeformType = lib.types.attrsOf lib.types.int; }).description", "open submodule of attribute set of signed integer"),
     ("lib.licenses.mit.spdxId", "MIT"),
     ("(lib.makeOverridable ({ a }: { r = a + 1; }) { a = 1; }).override { a = 5; }", None),
     ("((lib.makeExtensible (self: { a = 1; b = self.a + 1; })).extend (f: p: { a = p.a + 10; })).b", 12),
@@ -66,6 +45,74 @@ def test_results(evaluate: Evaluate, text: str, expected: object) -> None:
         assert evaluate(f"({text}).r") == 6
     else:
         assert evaluate(text) == expected
+
+
+def test_systems(evaluate: Evaluate) -> None:
+    configs = (
+        'map (s: (lib.systems.elaborate s).config) [ "aarch64-darwin" "armv7l-linux" "x86_64-windows" "wasm32-wasi" ]'
+    )
+    assert evaluate(configs) == [
+        "arm64-apple-darwin",
+        "armv7l-unknown-linux-gnueabihf",
+        "x86_64-pc-windows-msvc",
+        "wasm32-unknown-wasi",
+    ]
+    triples = '[ "x86_64-w64-mingw32" "aarch64-none-elf" "x86_64-unknown-linux-musl" "arm64-apple-darwin20.3.0" ]'
+    assert evaluate(f"map (config: (lib.systems.elaborate {{ inherit config; }}).system) {triples}") == [
+        "x86_64-windows",
+        "aarch64-none",
+        "x86_64-linux",
+        "aarch64-darwin",
+    ]
+    pair = 'map lib.systems.elaborate [ "x86_64-linux" "i686-linux" ]'
+    text = f"let p = {pair}; a = builtins.head p; b = lib.last p; in [ (a.canExecute b) (b.canExecute a) ]"
+    assert evaluate(text) == [True, False]
+    assert evaluate('(lib.systems.elaborate { system = "x86_64-linux"; gcc.arch = "haswell"; }).avx2Support') is True
+    assert evaluate("builtins.length lib.platforms.all > 70 && lib.platforms.windows != [ ]") is True
+    matches = 'lib.meta.platformMatch (lib.systems.elaborate "x86_64-linux")'
+    assert evaluate(f"map ({matches}) (with lib.systems.inspect.patterns; [ isLinux isDarwin ])") == [True, False]
+
+
+def test_licences(evaluate: Evaluate) -> None:
+    names = "[ unfreeRedistributable.redistributable unfree.redistributable gpl2.deprecated agpl3Plus.free sspl.free ]"
+    assert evaluate(f"with lib.licenses; {names}") == [True, False, True, True, False]
+
+
+def test_network(evaluate: Evaluate) -> None:
+    expected = {"address": "2001:db8:0:0:0:0:0:ffff", "prefixLength": 32}
+    assert evaluate('lib.network.ipv6.fromString "2001:DB8::ffff/32"') == expected
+    for bad in ("1:2", "1::2::3", "::/129", "g::", "1:2:3:4:5:6:7:8:9", "::1/1/1"):
+        assert evaluate(f'(builtins.tryEval (lib.network.ipv6.fromString "{bad}").address).success') is False
+    assert evaluate('lib.mkEUI64Suffix "66:75:63:6B:20:75"') == "6475:63ff:fe6b:2075"
+
+
+def test_gvariant(evaluate: Evaluate) -> None:
+    assert evaluate('with lib.gvariant; toString (mkTuple [ (mkUint32 5) "a\'b" ])') == "@(us) (@u 5,'a\\'b')"
+    text = 'lib.generators.toDconfINI { "org/x" = { a = [ "x" ]; b = true; }; }'
+    assert evaluate(text) == "[org/x]\na=@as ['x']\nb=true\n"
+
+
+def test_names_of_sources(evaluate: Evaluate) -> None:
+    assert evaluate('lib.sources.repoRevToName "full" "git@x:a/b.git" "v1.2" null') == "b-1.2-source"
+    filtered = 'lib.sources.sourceByGlobs /x [ "*.c" "a/**" ]'
+    assert evaluate(f'map (p: ({filtered}).filter p "regular") [ "/x/a/b/c" "/x/b/c.c" "/x/c.c" ]') == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_later_definitions_stand_first(evaluate: Evaluate) -> None:
+    declared = "{ options.a = lib.mkOption { type = lib.types.lines; }; }"
+    assert (
+        evaluate(f'(lib.evalModules {{ modules = [ {declared} {{ a = "x"; }} {{ a = "y"; }} ]; }}).config.a') == "y\nx"
+    )
+
+
+def test_type_names(evaluate: Evaluate) -> None:
+    assert evaluate("map (t: t.name) (with lib.types.ints; [ u8 s16 ])") == ["unsignedInt8", "signedInt16"]
+    described = "(lib.types.submodule { freeformType = lib.types.attrsOf lib.types.int; }).description"
+    assert evaluate(described) == "open submodule of attribute set of signed integer"
 
 
 MODULES = """
