@@ -94,8 +94,8 @@ def test_gvariant(evaluate: Evaluate) -> None:
 
 def test_names_of_sources(evaluate: Evaluate) -> None:
     assert evaluate('lib.sources.repoRevToName "full" "git@x:a/b.git" "v1.2" null') == "b-1.2-source"
-    filtered = 'lib.sources.sourceByGlobs /x [ "*.c" "a/**" ]'
-    assert evaluate(f'map (p: ({filtered}).filter p "regular") [ "/x/a/b/c" "/x/b/c.c" "/x/c.c" ]') == [
+    accepts = '(lib.sources.sourceByGlobs /x [ "*.c" "a/**" ]).filter'
+    assert evaluate(f'map (p: {accepts} p "regular") [ "/x/a/b/c" "/x/b/c.c" "/x/c.c" ]') == [
         True,
         False,
         True,
