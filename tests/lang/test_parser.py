@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from golden import cases
 from hypothesis import given, settings
@@ -99,7 +101,7 @@ def test_null_bytes() -> None:
         parsed("''a\0b''")
 
 
-@pytest.mark.parametrize("pair", ["()", "[]", ("{a=", ";}"), ("- ", ""), ("x: ", ""), ("if 1 then ", " else 2")])
+@pytest.mark.parametrize("pair", ["()", "[]", ("{a=", ";}"), ("-", ""), ("x: ", ""), ("if 1 then ", " else 2")])
 def test_depth_is_no_crash(pair: str | tuple[str, str]) -> None:
     opening, closing = pair
     text = opening * 200_000 + "1" + closing * 200_000
@@ -112,6 +114,38 @@ def test_depth_is_no_crash(pair: str | tuple[str, str]) -> None:
 
     work()
     run_with_deep_stack(work)
+
+
+LONG = {
+    "minus": lambda n: "-" * n + "1",
+    "names with dots": lambda n: "a" + ".a" * n,
+    "names with plus": lambda n: "let a = 1; in a" + "+a" * n,
+    "not a path, refused": lambda n: "[ " + "1." * n + " ]",
+    "documentation far away": lambda n: "/** a */" + " " * n + "[ " + "(x: x) " * n + "]",
+    "merged literals": lambda n: (
+        "{ " + "".join(f'a = {{ inherit ({{}}) c{i}; ${{"d{i}" + ""}} = 1; }}; ' for i in range(n)) + "}"
+    ),
+    "lists": lambda n: "builtins.length (" + "[ 1 ] ++ " * n + "[ 1 ])",
+    "sets": lambda n: "builtins.attrNames (" + " // ".join(f"{{ a{i} = 1; }}" for i in range(n)) + ")",
+    "positions": lambda n: "[ " + "__curPos.line\n" * n + "]",
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_time_grows_no_faster_than_the_text(name: str) -> None:
+    def seconds(size: int) -> float:
+        text = LONG[name](size).encode()
+        started = time.process_time()
+        try:
+            subject = evaluator()
+            subject.force_deep(subject.eval_string(text, "/"))
+        except EvalBaseError:
+            pass
+        return time.process_time() - started
+
+    small = min(run_with_deep_stack(lambda: seconds(2000)) for _ in range(3))
+    large = run_with_deep_stack(lambda: seconds(20_000))
+    assert large < 40 * max(small, 0.002)
 
 
 PIECES = st.sampled_from(

@@ -81,9 +81,11 @@ def add_definition(state, attrs, path, name, definition):
             origin.shift(len(target.inherit_from))
         add_definition(state, target, [*path, inner_name], inner_name, item)
     if source.dynamic is not None:
-        target.dynamic = (target.dynamic or []) + source.dynamic
+        if target.dynamic is None:
+            target.dynamic = []
+        target.dynamic.extend(source.dynamic)
     if source.inherit_from is not None:
-        target.inherit_from = target.inherit_from + source.inherit_from
+        target.inherit_from.extend(source.inherit_from)
 
 
 def add_inherited(state, attrs, source, where: cython.Py_ssize_t, names):

@@ -6,7 +6,7 @@ from frazil.lang.values cimport Env, Expr
 
 @cython.final
 cdef class ConcatLists(Binary):
-    pass
+    cdef list eval_chain(self, Env env)
 
 
 @cython.final

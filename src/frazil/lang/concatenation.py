@@ -6,13 +6,22 @@ Source of truth: `ExprOpConcatLists` and `ExprConcatStrings` in Nix's `eval.cc`;
 
 import cython
 from cython.cimports.frazil.lang.operators import Binary
-from cython.cimports.frazil.lang.runtime import coerce, show_type, show_value, traced_eval
+from cython.cimports.frazil.lang.runtime import (
+    add_trace,
+    canonical_path,
+    coerce,
+    is_canonical,
+    show_type,
+    show_value,
+    traced_eval,
+)
 from cython.cimports.frazil.lang.values import (
     MISSING,
     ContextString,
     Env,
     Expr,
     PathValue,
+    State,
     stack_is_low,
     stack_overflow,
 )
@@ -34,6 +43,8 @@ class ConcatLists(Binary):
     def eval(self, env):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
+        if type(self.right) is ConcatLists:
+            return self.eval_chain(env)
         left: object = traced_eval(self.left, env, "in the left operand of '++'")
         right: object = traced_eval(self.right, env, "in the right operand of '++'")
         if type(left) is not list:
@@ -45,6 +56,49 @@ class ConcatLists(Binary):
         if len(cython.cast(list, right)) == 0:
             return left
         return cython.cast(list, left) + cython.cast(list, right)
+
+    def eval_chain(self, env):
+        """`a ++ b ++ c …`, which is `a ++ (b ++ (c …))`: one list in the end, instead of one for each `++`."""
+        nodes: list = [self]
+        node: ConcatLists = self
+        while type(node.right) is ConcatLists:
+            node = cython.cast(ConcatLists, node.right)
+            nodes.append(node)
+        last: cython.Py_ssize_t = len(nodes) - 1
+        values: list = []
+        total: cython.Py_ssize_t = 0
+        i: cython.Py_ssize_t = 0
+        done: cython.bint = False
+        try:
+            for i in range(last + 1):
+                node = cython.cast(ConcatLists, nodes[i])
+                values.append(traced_eval(node.left, env, "in the left operand of '++'"))
+            values.append(traced_eval(node.right, env, "in the right operand of '++'"))
+            for i in range(last, -1, -1):
+                node = cython.cast(ConcatLists, nodes[i])
+                total += list_length(self.state, values[i], node.pos)
+                if i == last:
+                    total += list_length(self.state, values[i + 1], node.pos)
+            done = True
+        finally:
+            if not done:
+                while i > 0:
+                    i -= 1
+                    node = cython.cast(ConcatLists, nodes[i])
+                    add_trace(self.state, node.right.pos, "in the right operand of '++'")
+        joined: list = []
+        for value in values:
+            if len(cython.cast(list, value)) == total:
+                return value
+            joined.extend(cython.cast(list, value))
+        return joined
+
+
+@cython.cfunc
+def list_length(state: State, value: object, pos: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    if type(value) is not list:
+        raise not_a_list(state, value, pos)
+    return len(cython.cast(list, value))
 
 
 def not_a_list(state, value, pos):
@@ -162,7 +216,9 @@ class ConcatStrings(Expr):
                     pos=self.pos,
                     positions=state.positions,
                 )
-            from frazil.lang.runtime import canonical_path
-
+            head: cython.Py_ssize_t = len(cython.cast(str, texts[0])) - 1
+            # What was a path is in order: only what came to it needs a look.
+            if head >= 0 and is_canonical(text[head:]):
+                return PathValue(text)
             return PathValue(canonical_path(text))
         return text if context is None else ContextString(text, context)

@@ -1,6 +1,6 @@
 cimport cython
 
-from frazil.lang.values cimport Attrs, Expr, Shape
+from frazil.lang.values cimport Attrs, Env, Expr, Shape
 
 
 @cython.final
@@ -60,5 +60,7 @@ cdef class Update(Binary):
     cdef Shape merged
     cdef list plan
     cdef int misses
+    cdef int length
+    cdef Attrs eval_chain(self, Env env)
     cdef object merge(self, Attrs left, Attrs right)
     cdef object plan_merge(self)

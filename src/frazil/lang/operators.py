@@ -12,6 +12,7 @@ from cython.cimports.frazil.lang.values import (
     Attrs,
     Expr,
     Shape,
+    attrs_from_dict,
     cell,
     get_slot,
     new_attrs,
@@ -33,6 +34,8 @@ SUBTRACT = 0
 MULTIPLY = 1
 DIVIDE = 2
 LESS = 3
+LONG_CHAIN = cython.declare(cython.int, 8)
+LONG_CHAIN = 8
 OPERATOR_NAMES = ("__sub", "__mul", "__div", "__lessThan")
 INT_MIN = cython.declare(object, -(2**63))
 INT_MAX = cython.declare(object, 2**63 - 1)
@@ -334,11 +337,21 @@ class Implies(Binary):
 class Update(Binary):
     """`//`. Remembers the outcome for two shapes that meet here again."""
 
+    def bind(self, scope):
+        Binary.bind(self, scope)
+        # `a // b // c` is `a // (b // c)`.
+        self.length = 1
+        if type(self.right) is Update:
+            self.length += cython.cast(Update, self.right).length
+        return self
+
     def eval(self, env):
         # The right operand is evaluated first, as in Nix.
         right: object
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
+        if self.length > LONG_CHAIN:
+            return self.eval_chain(env)
         if type(self.right) is Update:
             right = self.right.eval(env)
         else:
@@ -349,6 +362,30 @@ class Update(Binary):
         else:
             left = eval_attrs(self.left, env, "in the left operand of '//'")
         return self.merge(cython.cast(Attrs, left), cython.cast(Attrs, right))
+
+    def eval_chain(self, env):
+        """A long chain: one set in the end, instead of a copy for each `//`."""
+        nodes: list = [self]
+        node: Update = self
+        while type(node.right) is Update:
+            node = cython.cast(Update, node.right)
+            nodes.append(node)
+        values: list = [eval_attrs(node.right, env, "in the right operand of '//'")]
+        while nodes:
+            node = cython.cast(Update, nodes.pop())
+            if type(node.left) is Update:
+                values.append(node.left.eval(env))
+            else:
+                values.append(eval_attrs(node.left, env, "in the left operand of '//'"))
+        table: dict = {}
+        origins: dict = {}
+        attrs: Attrs
+        while values:
+            attrs = cython.cast(Attrs, values.pop())
+            table.update(attrs.table if attrs.table is not None else attrs.copy_table())
+            for name in attrs.names():
+                origins[name] = attrs.position(name)
+        return attrs_from_dict(table, origins)
 
     def merge(self, left, right):
         left_shape: Shape = left.shape

@@ -6,11 +6,15 @@ bytes from 1.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable
 
 from frazil.lang.errors import display
 from frazil.position import Position
+
+LINE_END = re.compile(rb"\r\n|\n|\r")
+ASKED_BEFORE_TABLE = 16
 
 
 class PositionTable:
@@ -20,6 +24,8 @@ class PositionTable:
         self._bases: list[int] = []
         self._origins: list[tuple[str, bool, bytes]] = []
         self._next = 1
+        self._asked: dict[int, int] = {}
+        self._line_starts: dict[int, list[int]] = {}
         self.rename: Callable[[str], str] | None = None
         """What a path is called in messages: byte string to byte string."""
 
@@ -45,7 +51,7 @@ class PositionTable:
         if found is None:
             return None
         name, is_path, text, offset = found
-        line, start = line_of(text, offset)
+        line, start = self._line(pos - offset, text, offset)
         return name, is_path, line, offset - start + 1
 
     def position(self, pos: int) -> Position | None:
@@ -56,13 +62,24 @@ class PositionTable:
         name, is_path, text, offset = found
         if is_path and self.rename is not None:
             name = self.rename(name)
-        line, start = line_of(text, offset)
+        line, start = self._line(pos - offset, text, offset)
         this, following = line_at(text, start)
         after = line_at(text, following)[0] if following <= len(text) else None
         before = None
         if start > 0:
             before = line_at(text, previous_start(text, start))[0]
         return Position(display(name), line, offset - start + 1, this, before, after)
+
+    def _line(self, base: int, text: bytes, offset: int) -> tuple[int, int]:
+        """As `line_of`; a text that is asked about often gets a table of its lines."""
+        starts = self._line_starts.get(base)
+        if starts is None:
+            asked = self._asked[base] = self._asked.get(base, 0) + 1
+            if asked <= ASKED_BEFORE_TABLE:
+                return line_of(text, offset)
+            starts = self._line_starts[base] = [0, *(found.end() for found in LINE_END.finditer(text))]
+        line = bisect_right(starts, offset)
+        return line, starts[line - 1]
 
     def show(self, pos: int) -> str:
         """`file:line:column` as a byte string."""

@@ -51,6 +51,7 @@ cdef str coerce(
     bint canonicalize_path)
 cpdef str coerce_to_path(State state, object value, set context, str trace)
 cpdef str canonical_path(str text)
+cdef bint is_canonical(str text) except -1
 cpdef bint is_derivation(object value) except -1
 cdef object add_trace(object state, Py_ssize_t pos, object text)
 cdef object force_traced(object value, str trace)

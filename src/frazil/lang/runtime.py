@@ -928,9 +928,13 @@ def path_text(state, value, context, trace):
     return canonical_path(text)
 
 
+def is_canonical(text):
+    return "//" not in text and "/." not in text and not (len(text) > 1 and text.endswith("/"))
+
+
 def canonical_path(text):
     """Without `.`, `..`, doubled and trailing slashes; `..` at the root stays there."""
-    if "//" not in text and "/." not in text and not (len(text) > 1 and text.endswith("/")):
+    if is_canonical(text):
         return text
     parts: list = []
     for part in text.split("/"):

@@ -21,6 +21,8 @@ PATH_INTERPOLATED = re.compile(rb"(?:[a-zA-Z0-9._+-]*/|~/)(?=\$\{)")
 HOME_PATH = re.compile(rb"~(?:/[a-zA-Z0-9._+-]+)+/?")
 SEARCH_PATH = re.compile(rb"<[a-zA-Z0-9._+-]+(?:/[a-zA-Z0-9._+-]+)*>")
 URI = re.compile(rb"[a-zA-Z][a-zA-Z0-9+.-]*:[a-zA-Z0-9%/?:@&=+$,_.!~*'-]+")
+PATH_RUN = re.compile(rb"[a-zA-Z0-9._+-]*")
+SCHEME_RUN = re.compile(rb"[a-zA-Z0-9+.-]*")
 PATH_PIECE = re.compile(rb"[a-zA-Z0-9._+-]*(?:/[a-zA-Z0-9._+-]+)+/?|[a-zA-Z0-9._+-]*/|[a-zA-Z0-9._+-]+")
 BLANK = re.compile(rb"(?:[ \t\r\n]+|#[^\r\n]*|/\*(?:[^*]|\*+[^*/])*\*+/)+")
 STRING = re.compile(rb'(?:[^$"\\]|\$[^{"\\]|\\.|\$\\.)+', re.S)
@@ -74,6 +76,7 @@ class Scanner:
         self.text = text
         self.offset = 0
         self.modes = ["initial"]
+        self.runs = {PATH_RUN: (0, 0), SCHEME_RUN: (0, 0)}
 
     def tokens(self) -> Iterator[tuple[str, int]]:
         previous = 0
@@ -133,6 +136,8 @@ class Scanner:
         if opening:
             best, end = "IND_STRING_OPEN", opening.end()
         for pattern, name in PLAIN:
+            if not self._can_be(name):
+                continue
             found = pattern.match(text, start)
             if found and found.end() + (2 if name == "PATH_INTERPOLATED" else 0) > end:
                 best, end = name, found.end()
@@ -141,6 +146,25 @@ class Scanner:
         if best:
             return best, end
         return text[start : start + 1].decode("latin-1"), start + 1
+
+    def _can_be(self, name: str) -> bool:
+        """Whether what follows the run of characters at the offset allows such a token at all. Where runs end is
+        remembered, as `-----1` asks at each character of one."""
+        if name in ("PATH", "PATH_INTERPOLATED"):
+            end = self._run_end(PATH_RUN)
+            return self.text[end : end + 1] == b"/" or self.text[end : end + 1] == b"~"
+        if name == "URI":
+            end = self._run_end(SCHEME_RUN)
+            return self.text[end : end + 1] == b":"
+        return True
+
+    def _run_end(self, pattern: re.Pattern[bytes]) -> int:
+        start, end = self.runs[pattern]
+        if not start <= self.offset <= end:
+            found = pattern.match(self.text, self.offset)
+            end = found.end() if found else self.offset
+            self.runs[pattern] = (self.offset, end)
+        return end
 
     def _string(self) -> tuple[str, int]:
         text, start = self.text, self.offset

@@ -323,6 +323,7 @@ cdef object stack_overflow(State state, Py_ssize_t pos)
 cpdef object copy_error(object error)
 cpdef Attrs attrs_from_dict(dict table, object positions=*, Py_ssize_t pos=*)
 cpdef Attrs update_attrs(Attrs left, Attrs right)
+cdef Attrs merged_attrs(dict table, Attrs left, Attrs right)
 cpdef Attrs without_names(Attrs attrs, object names)
 cdef object kept_positions(object origin, dict table)
 cpdef bint has_origin(object origin, str name) except -1

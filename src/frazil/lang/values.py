@@ -368,6 +368,12 @@ def update_attrs(left, right):
         return right
     if right.size() == 0:
         return left
+    if right.table is not None and left.size() < right.size() >> 2:
+        # Most of the outcome is the right set: a dict is copied faster than filled.
+        table = right.table.copy()
+        for name, value in left.items():
+            table.setdefault(name, value)
+        return merged_attrs(table, left, right)
     table = left.copy_table()
     if right.table is not None:
         table.update(right.table)
@@ -377,6 +383,10 @@ def update_attrs(left, right):
         for name in right.shape.names:
             table[name] = get_slot(values, i)
             i += 1
+    return merged_attrs(table, left, right)
+
+
+def merged_attrs(table, left, right):
     merged = cython.cast(MergedPositions, MergedPositions(left.origin, right.origin))
     origin: object = merged
     if merged.depth > 64:
