@@ -6,90 +6,117 @@ Only `cli` renders.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import IntEnum
-from types import TracebackType
-from typing import Protocol
-
-
-class Verbosity(IntEnum):
-    ERROR = 0
-    WARN = 1
-    NOTICE = 2
-    INFO = 3
-    TALKATIVE = 4
-    CHATTY = 5
-    DEBUG = 6
-    VOMIT = 7
-
-
-class ActivityType(IntEnum):
-    UNKNOWN = 0
-    COPY_PATH = 100
-    FILE_TRANSFER = 101
-    REALISE = 102
-    COPY_PATHS = 103
-    BUILDS = 104
-    BUILD = 105
-    OPTIMISE_STORE = 106
-    VERIFY_PATHS = 107
-    SUBSTITUTE = 108
-    QUERY_PATH_INFO = 109
-    POST_BUILD_HOOK = 110
-    BUILD_WAITING = 111
-    FETCH_TREE = 112
-
-
-class ResultType(IntEnum):
-    FILE_LINKED = 100
-    BUILD_LOG_LINE = 101
-    UNTRUSTED_PATH = 102
-    CORRUPTED_PATH = 103
-    SET_PHASE = 104
-    PROGRESS = 105
-    SET_EXPECTED = 106
-    POST_BUILD_LOG_LINE = 107
-    FETCH_STATUS = 108
-
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Any, ClassVar, Self
 
 Field = int | str
 
 
-class Reporter(Protocol):
-    """Where events go. Identifiers are unique within a process; every start is followed by one stop."""
+class _Numbered(int):
+    """One of a few numbers with names. Raises ValueError for any other number.
 
-    def log(self, level: Verbosity, text: str) -> None: ...
+    No `enum`: importing it takes longer than a small evaluation.
+    """
 
-    def start(
-        self,
-        identifier: int,
-        level: Verbosity,
-        kind: ActivityType,
-        text: str,
-        fields: Sequence[Field],
-        parent: int,
-    ) -> None: ...
+    __slots__ = ()
+    members: ClassVar[dict[int, Any]]
 
-    def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None: ...
+    def __new__(cls, number: int) -> Self:
+        found: Self | None = cls.members.get(number)
+        if found is None:
+            raise ValueError(f"{number} is no {cls.__name__}")
+        return found
 
-    def stop(self, identifier: int) -> None: ...
+    def __init_subclass__(cls) -> None:
+        cls.members = {}
+        for name, number in list(vars(cls).items()):
+            if name.isupper():
+                member = int.__new__(cls, number)
+                cls.members[number] = member
+                setattr(cls, name, member)
 
 
-class SilentReporter:
-    """Drops everything: tests and library use."""
+class Verbosity(_Numbered):
+    __slots__ = ()
+    ERROR: ClassVar[Verbosity] = 0  # type: ignore[assignment]
+    WARN: ClassVar[Verbosity] = 1  # type: ignore[assignment]
+    NOTICE: ClassVar[Verbosity] = 2  # type: ignore[assignment]
+    INFO: ClassVar[Verbosity] = 3  # type: ignore[assignment]
+    TALKATIVE: ClassVar[Verbosity] = 4  # type: ignore[assignment]
+    CHATTY: ClassVar[Verbosity] = 5  # type: ignore[assignment]
+    DEBUG: ClassVar[Verbosity] = 6  # type: ignore[assignment]
+    VOMIT: ClassVar[Verbosity] = 7  # type: ignore[assignment]
+
+
+class ActivityType(_Numbered):
+    __slots__ = ()
+    UNKNOWN: ClassVar[ActivityType] = 0  # type: ignore[assignment]
+    COPY_PATH: ClassVar[ActivityType] = 100  # type: ignore[assignment]
+    FILE_TRANSFER: ClassVar[ActivityType] = 101  # type: ignore[assignment]
+    REALISE: ClassVar[ActivityType] = 102  # type: ignore[assignment]
+    COPY_PATHS: ClassVar[ActivityType] = 103  # type: ignore[assignment]
+    BUILDS: ClassVar[ActivityType] = 104  # type: ignore[assignment]
+    BUILD: ClassVar[ActivityType] = 105  # type: ignore[assignment]
+    OPTIMISE_STORE: ClassVar[ActivityType] = 106  # type: ignore[assignment]
+    VERIFY_PATHS: ClassVar[ActivityType] = 107  # type: ignore[assignment]
+    SUBSTITUTE: ClassVar[ActivityType] = 108  # type: ignore[assignment]
+    QUERY_PATH_INFO: ClassVar[ActivityType] = 109  # type: ignore[assignment]
+    POST_BUILD_HOOK: ClassVar[ActivityType] = 110  # type: ignore[assignment]
+    BUILD_WAITING: ClassVar[ActivityType] = 111  # type: ignore[assignment]
+    FETCH_TREE: ClassVar[ActivityType] = 112  # type: ignore[assignment]
+
+
+class ResultType(_Numbered):
+    __slots__ = ()
+    FILE_LINKED: ClassVar[ResultType] = 100  # type: ignore[assignment]
+    BUILD_LOG_LINE: ClassVar[ResultType] = 101  # type: ignore[assignment]
+    UNTRUSTED_PATH: ClassVar[ResultType] = 102  # type: ignore[assignment]
+    CORRUPTED_PATH: ClassVar[ResultType] = 103  # type: ignore[assignment]
+    SET_PHASE: ClassVar[ResultType] = 104  # type: ignore[assignment]
+    PROGRESS: ClassVar[ResultType] = 105  # type: ignore[assignment]
+    SET_EXPECTED: ClassVar[ResultType] = 106  # type: ignore[assignment]
+    POST_BUILD_LOG_LINE: ClassVar[ResultType] = 107  # type: ignore[assignment]
+    FETCH_STATUS: ClassVar[ResultType] = 108  # type: ignore[assignment]
+
+
+class Started:
+    """An activity as it begins. `parent`: the identifier of the one it is a part of, or 0."""
+
+    __slots__ = ("fields", "identifier", "kind", "level", "parent", "text")
+
+    def __init__(
+        self, identifier: int, level: Verbosity, kind: ActivityType, text: str, fields: tuple[Field, ...], parent: int
+    ) -> None:
+        self.identifier = identifier
+        self.level = level
+        self.kind = kind
+        self.text = text
+        self.fields = fields
+        self.parent = parent
+
+    def record(self) -> dict[str, object]:
+        """As in Nix's internal-json."""
+        record: dict[str, object] = {
+            "action": "start",
+            "id": self.identifier,
+            "level": int(self.level),
+            "type": int(self.kind),
+            "text": self.text,
+            "parent": self.parent,
+        }
+        return {**record, "fields": list(self.fields)} if self.fields else record
+
+
+class Reporter:
+    """Where events go; this one drops them all. Identifiers are unique within a process; every start has one stop."""
 
     def log(self, level: Verbosity, text: str) -> None:
         pass
 
-    def start(
-        self,
-        identifier: int,
-        level: Verbosity,
-        kind: ActivityType,
-        text: str,
-        fields: Sequence[Field],
-        parent: int,
-    ) -> None:
+    def start(self, activity: Started) -> None:
         pass
 
     def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
@@ -97,6 +124,10 @@ class SilentReporter:
 
     def stop(self, identifier: int) -> None:
         pass
+
+
+class SilentReporter(Reporter):
+    """For tests and library use."""
 
 
 _last_identifier = 0
@@ -127,11 +158,10 @@ class Activity:
     ) -> None:
         self.identifier = _next_identifier()
         self.reporter = reporter
-        self._start = (level, kind, text, tuple(fields), parent.identifier if parent else 0)
+        self._start = Started(self.identifier, level, kind, text, tuple(fields), parent.identifier if parent else 0)
 
     def __enter__(self) -> Activity:
-        level, kind, text, fields, parent = self._start
-        self.reporter.start(self.identifier, level, kind, text, fields, parent)
+        self.reporter.start(self._start)
         return self
 
     def __exit__(

@@ -54,7 +54,20 @@ class FrazilError(Exception):
 
 
 class UsageError(FrazilError):
-    """The command line, an environment variable or a configuration file is wrong."""
+    """The command line, an environment variable or a configuration file is wrong.
+
+    `suggestions`: words that may have been meant, best first.
+    """
+
+    suggestions: Sequence[str] = ()
+
+
+class Signalled(KeyboardInterrupt):
+    """A signal asks the process to end. `number`: which one."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class FrazilBug(FrazilError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from frazil.activity import ActivityType, Field, ResultType, Verbosity
+from frazil.activity import ActivityType, Field, Reporter, ResultType, Started, Verbosity
 from frazil.build.result import BuildResult
 from frazil.build.scheduler import realise
 from frazil.build.settings import BuildSettings, current_system
@@ -22,7 +22,7 @@ from frazil.store.local import LocalStore
 from frazil.store.path import StorePath
 
 
-class Events:
+class Events(Reporter):
     """A reporter that remembers."""
 
     def __init__(self) -> None:
@@ -37,13 +37,11 @@ class Events:
     def log(self, level: Verbosity, text: str) -> None:
         self.messages.append((level, text))
 
-    def start(
-        self, identifier: int, level: Verbosity, kind: ActivityType, text: str, fields: Sequence[Field], parent: int
-    ) -> None:
-        self.started.append((kind, text))
-        self.running.add(identifier)
-        if kind is ActivityType.BUILD:
-            self.building.add(identifier)
+    def start(self, activity: Started) -> None:
+        self.started.append((activity.kind, activity.text))
+        self.running.add(activity.identifier)
+        if activity.kind is ActivityType.BUILD:
+            self.building.add(activity.identifier)
             self.most_at_once = max(self.most_at_once, len(self.building))
 
     def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -44,7 +47,7 @@ def test_versions(run: Run) -> None:
 
 def test_mistakes(run: Run) -> None:
     assert run("frazil").status == 1
-    assert "did you mean one of eval" in run("frazil", "evl").err
+    assert "Did you mean one of eval" in run("frazil", "evl").err
     assert "unrecognised flag '--frob'" in run("frazil", "eval", "--frob").err
     assert "unexpected argument 'b'" in run("frazil", "eval", "a", "b").err
     status, _, err = run("frazil", "eval", "--expr", "{ a = 1 }")
@@ -177,3 +180,57 @@ def test_missing_files(run: Run) -> None:
 def test_unsupported_programs(run: Run) -> None:
     assert "does not replace 'nix-daemon'" in run("nix-daemon").err
     assert run("nix-channel", "--list").status == 1
+
+
+def test_commands_that_nix_has_and_frazil_lacks(run: Run) -> None:
+    for words in (["diff-closures"], ["store", "ping"], ["make-content-addressable"]):
+        assert "bug" not in run("nix", *words).err
+    result = run("nix", "make-content-addressable", "x")
+    assert result.status == 1 and "not a recognised command" in result.err
+
+
+def test_a_group_lists_its_commands(run: Run) -> None:
+    assert "nix config requires a sub-command. Available sub-commands:\n\n         · check" in run("nix", "config").err
+
+
+def test_settings_without_effect_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIX_CONFIG", "trusted-users = me\nplugin-files = /x.so")
+    result = run("frazil", "eval", "--expr", "1")
+    assert "plugin-files" in result.err and "trusted-users" not in result.err
+    assert "trusted-users" in run("frazil", "eval", "-v", "--expr", "1").err
+    assert "'builders' has no effect" in run("frazil", "eval", "--builders", "ssh://x", "--expr", "1").err
+
+
+def test_what_is_not_fetched_is_said(run: Run) -> None:
+    text = 'derivation { name = "x"; system = "x86_64-linux"; builder = "/bin/sh"; }'
+    assert "nothing is fetched from" in run("nix-build", "--dry-run", "-E", text).err
+    for quiet in (["--option", "substituters", ""], ["--option", "substitute", "false"]):
+        assert "nothing is fetched" not in run("nix-build", "--dry-run", "-E", text, *quiet).err
+
+
+PROGRAM = [sys.executable, "-c", "import sys; from frazil.cli import main; sys.argv[0] = 'frazil'; sys.exit(main())"]
+LOOP = (
+    "let f = n: if n == 0 then 0 else f (n - 1); "
+    "in builtins.foldl' (a: b: a + f 5000) 0 (builtins.genList (x: x) 9999999)"
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_an_evaluation(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [*PROGRAM, "eval", "--expr", f'builtins.trace "started" ({LOOP})'], stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(number)
+        rest = process.stderr.read()
+        assert process.wait(timeout=20) == 128 + number
+    assert b"interrupted by" in rest and b"Traceback" not in rest
+
+
+def test_closed_standard_streams() -> None:
+    command = " ".join(shlex.quote(word) for word in [*PROGRAM, "eval", "--expr", "1"])
+    for redirection, status in (("<&-", 0), (">&-", 1), ("2>&-", 0), (">/dev/full", 1)):
+        result = subprocess.run(["/bin/sh", "-c", f"{command} {redirection}"], capture_output=True, timeout=60)
+        assert result.returncode == status, redirection
+        assert b"Traceback" not in result.stderr

@@ -9,7 +9,8 @@ import pytest
 from frazil.activity import Activity, ActivityType, Verbosity
 from frazil.cli.bar import BarReporter
 from frazil.cli.reporter import JsonReporter, LineReporter, build_name, make_reporter
-from frazil.errors import UsageError
+from frazil.errors import FrazilError, TraceFrame
+from frazil.position import Position
 
 
 def test_lines_respect_verbosity() -> None:
@@ -56,5 +57,17 @@ def test_the_bar_cleans_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unknown_formats() -> None:
-    with pytest.raises(UsageError, match="log-format"):
+    with pytest.raises(FrazilError, match="log-format"):
         make_reporter("baz", 3, build_logs=False, colours=False)
+
+
+def test_json_errors_say_where() -> None:
+    lines: list[str] = []
+    reporter = JsonReporter(write=lines.append)
+    error = FrazilError("no", position=Position("f.nix", 2, 3), trace=[TraceFrame("while evaluating")])
+    reporter.error("error: no", error, show_trace=True)
+    reporter.log(Verbosity.WARN, "evaluation warning: hm")
+    record, warning = (json.loads(line.removeprefix("@nix ")) for line in lines)
+    assert (record["raw_msg"], record["file"], record["line"], record["column"]) == ("no", "f.nix", 2, 3)
+    assert record["trace"] == [{"raw_msg": "while evaluating", "column": None, "file": None, "line": None}]
+    assert warning["level"] == 1 and warning["msg"] == "\x1b[35;1mevaluation warning:\x1b[0m hm"

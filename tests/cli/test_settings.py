@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from frazil.cli.room_settings import build_settings, eval_settings, parse_nix_path, search_entries, store_settings
 from frazil.cli.settings import Settings, parse_configuration, parse_integer, user_files
-from frazil.cli.settings_table import ALIASES, ROWS
-from frazil.errors import UsageError
+from frazil.cli.settings_table import ALIASES, ROWS, WITHOUT_EFFECT
+from frazil.errors import FrazilError, UsageError
 
 
 def make(environment: dict[str, str] | None = None) -> tuple[Settings, list[str]]:
@@ -42,7 +42,7 @@ def test_includes(tmp_path: Path) -> None:
     main = tmp_path / "nix.conf"
     main.write_text("include more.conf\n!include absent.conf\n")
     assert list(parse_configuration(main.read_text(), str(main))) == [("cores", "7")]
-    with pytest.raises(UsageError, match=r"file '.*/absent.conf' included from '.*' not found"):
+    with pytest.raises(FrazilError, match=r"file '.*/absent.conf' included from '.*' not found"):
         list(parse_configuration("include absent.conf", str(main)))
     main.write_text("include nix.conf\n")
     with pytest.raises(UsageError, match="included more than"):
@@ -62,7 +62,7 @@ def test_bad_lines(line: str) -> None:
         ("cores", "many", "setting 'cores' has invalid value 'many'"),
         ("cores", "-1", "setting 'cores' has invalid value '-1'"),
         ("sandbox", "perhaps", "option 'sandbox' has invalid value 'perhaps'"),
-        ("max-jobs", "all", "setting 'max-jobs' has invalid value 'all'"),
+        ("max-jobs", "all", "configuration setting 'max-jobs' should be 'auto' or an integer"),
     ],
 )
 def test_bad_values(name: str, value: str, message: str) -> None:
@@ -123,3 +123,17 @@ def test_rooms_get_typed_values() -> None:
     evaluation = eval_settings(settings, pure=True, search_path=["x=/y"])
     assert evaluation.pure and evaluation.search_path == ()
     assert "fetch-tree" in evaluation.experimental_features
+
+
+def test_an_option_with_a_bad_value_is_a_warning() -> None:
+    settings, warnings = make()
+    settings.set_option("cores", "many")
+    assert settings.integer("cores") == 0
+    assert warnings == ["setting 'cores' has invalid value 'many'"]
+
+
+def test_what_has_no_effect_is_known_and_exists() -> None:
+    settings, _ = make()
+    assert set(WITHOUT_EFFECT) <= {row[0] for row in ROWS}
+    settings.apply("trusted-users = me\nbuild-hook-kill-timeout = 0", "x")
+    assert settings.changed(WITHOUT_EFFECT) == ["trusted-users"]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from frazil.activity import ActivityType, Field, ResultType, Verbosity
+from frazil.activity import Reporter, Verbosity
 from frazil.store.config import StoreConfig, StoreSettings
 from frazil.store.local import LocalStore
 from frazil.store.metadata import delete_tree
 
 
-class RecordingReporter:
+class RecordingReporter(Reporter):
     """Keeps what was logged."""
 
     def __init__(self) -> None:
@@ -21,17 +21,6 @@ class RecordingReporter:
 
     def log(self, level: Verbosity, text: str) -> None:
         self.lines.append((level, text))
-
-    def start(
-        self, identifier: int, level: Verbosity, kind: ActivityType, text: str, fields: Sequence[Field], parent: int
-    ) -> None:
-        pass
-
-    def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
-        pass
-
-    def stop(self, identifier: int) -> None:
-        pass
 
     @property
     def errors(self) -> list[str]:

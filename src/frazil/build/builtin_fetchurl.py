@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from frazil.activity import ActivityType, Field, ResultType, Verbosity
+from frazil.activity import Field, Reporter, ResultType, Started, Verbosity
 from frazil.build.builtin import BuiltinContext, BuiltinFailed
 from frazil.store.derivation import Fixed
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from frazil.fetch.settings import FetchSettings
 
 
-class LogReporter:
+class LogReporter(Reporter):
     """Writes `@nix {…}` lines to the build log, which the parent turns back into events."""
 
     def _write(self, message: dict[str, object]) -> None:
@@ -32,20 +32,8 @@ class LogReporter:
     def log(self, level: Verbosity, text: str) -> None:
         self._write({"action": "msg", "level": int(level), "msg": text})
 
-    def start(
-        self, identifier: int, level: Verbosity, kind: ActivityType, text: str, fields: Sequence[Field], parent: int
-    ) -> None:
-        self._write(
-            {
-                "action": "start",
-                "id": identifier,
-                "level": int(level),
-                "type": int(kind),
-                "text": text,
-                "fields": list(fields),
-                "parent": parent,
-            }
-        )
+    def start(self, activity: Started) -> None:
+        self._write(activity.record())
 
     def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
         self._write({"action": "result", "id": identifier, "type": int(kind), "fields": list(fields)})

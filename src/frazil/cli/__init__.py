@@ -10,6 +10,8 @@ def main() -> int:
     # Evaluation makes millions of objects that live until the end: looking for cycles among them is wasted.
     gc.disable()
     defer_inspect()
+    open_standard_streams()
+    end_by_signals()
     from frazil.cli.program import run
 
     status = run()
@@ -35,6 +37,40 @@ def defer_inspect() -> None:
 
     if "inspect" not in sys.modules:
         sys.modules["inspect"] = Deferred("inspect")
+
+
+def open_standard_streams() -> None:
+    """Where a standard stream is closed, a file opened later would take its number and get our messages.
+
+    Each becomes /dev/null opened the wrong way: using it fails as using a closed one does.
+    """
+    import os
+    import sys
+
+    for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one, as those below are open.
+            os.open(os.devnull, flags)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def end_by_signals() -> None:
+    """SIGTERM and SIGHUP end the process as an interruption does: builders are stopped, temporary files removed."""
+    import _signal as signal  # type: ignore[import-not-found] # `signal` makes enumerations first
+
+    from frazil.errors import Signalled
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Signalled(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, interrupt)
 
 
 def leave(status: int) -> None:

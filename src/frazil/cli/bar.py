@@ -7,13 +7,13 @@ import time
 
 from frazil.activity import ActivityType, ResultType, Verbosity
 from frazil.cli.display import readable
-from frazil.cli.reporter import LineReporter
+from frazil.cli.reporter import LineReporter, build_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from frazil.activity import Field
+    from frazil.activity import Field, Started
 
 REDRAW_SECONDS = 0.05
 CLEAR = "\r\x1b[K"
@@ -52,20 +52,13 @@ class BarReporter(LineReporter):
             self.drawn = False
             self._draw(force=True)
 
-    def start(
-        self,
-        identifier: int,
-        level: Verbosity,
-        kind: ActivityType,
-        text: str,
-        fields: Sequence[Field],
-        parent: int,
-    ) -> None:
+    def start(self, activity: Started) -> None:
         with self.lock:
-            if kind == ActivityType.BUILD and fields:
-                self.names[identifier] = build = str(fields[0]).rpartition("/")[2][33:].removesuffix(".drv")
+            text = activity.text
+            if activity.kind is ActivityType.BUILD and activity.fields:
+                self.names[activity.identifier] = build = build_name(str(activity.fields[0]))
                 text = f"building {build}"
-            self.running[identifier] = _Running(kind, readable(text))
+            self.running[activity.identifier] = _Running(activity.kind, readable(text))
             self._draw()
 
     def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:

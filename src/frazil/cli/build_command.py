@@ -89,10 +89,23 @@ def print_missing(context: Context, paths: Sequence[DerivedPath], level: Verbosi
         context.note(f"{plural} will be built:", level)
         for text in wanted:
             context.note(f"  {text}", level)
+        _say_nothing_is_fetched(context, level)
     if missing.unknown:
         context.note("don't know how to build these paths:", level)
         for path in missing.unknown:
             context.note(f"  {context.store.show(path)}", level)
+
+
+def _say_nothing_is_fetched(context: Context, level: Verbosity) -> None:
+    """Nix would look for these in binary caches first."""
+    settings = context.settings
+    caches = settings.words("substituters")
+    if settings.boolean("substitute") and caches:
+        asked = settings.from_command_line("substituters")
+        context.note(
+            f"nothing is fetched from {', '.join(caches)}: frazil does not use binary caches",
+            Verbosity.WARN if asked else level,
+        )
 
 
 def outputs_of(context: Context, path: DerivedPath) -> list[tuple[str, StorePath]]:

@@ -9,7 +9,7 @@ from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command
 from frazil.cli.settings import Settings, computed_default, kind_of
 from frazil.cli.settings_table import ALIASES, ROWS, SETTING_FEATURES
-from frazil.errors import UsageError
+from frazil.errors import FrazilError, UsageError
 
 
 def shown_value(settings: Settings, name: str) -> str:
@@ -50,9 +50,11 @@ def known_rows(settings: Settings) -> list[tuple[str, str, str, str]]:
 def show(context: Context, arguments: Arguments) -> None:
     settings = context.settings
     if arguments.positional:
+        if arguments.flag("json"):
+            raise UsageError("'--json' is not supported when specifying a setting name")
         name = ALIASES.get(arguments.positional[0], arguments.positional[0])
         if all(row[0] != name for row in known_rows(settings)):
-            raise UsageError(f"could not find setting '{name}'")
+            raise FrazilError(f"could not find setting '{name}'")
         context.print(shown_value(settings, name))
         return
     if arguments.flag("json"):

@@ -23,11 +23,11 @@ TREE_TTL_FOREVER = str((1 << 32) - 1)
 
 
 def require_feature(context: Context, name: str) -> None:
-    """Raises UsageError where an experimental feature is off."""
+    """Raises FrazilError where an experimental feature is off."""
     if name not in context.settings.features:
-        from frazil.errors import UsageError
+        from frazil.errors import FrazilError
 
-        raise UsageError(
+        raise FrazilError(
             f"experimental Nix feature '{name}' is disabled; add '--extra-experimental-features {name}' to enable it"
         )
 
@@ -117,6 +117,17 @@ class Context:
             self.warn(text)
         self.early_warnings.clear()
         self.settings.warn_unknown()
+        self._say_what_is_ignored()
+
+    def _say_what_is_ignored(self) -> None:
+        """Settings of parts that frazil does not have: a warning where the command line asks for one."""
+        from frazil.cli.settings_table import WITHOUT_EFFECT
+
+        for name in self.settings.changed(WITHOUT_EFFECT):
+            reason, always = WITHOUT_EFFECT[name]
+            level = Verbosity.WARN if always or self.settings.from_command_line(name) else Verbosity.TALKATIVE
+            if level <= self.verbosity:
+                self.note(f"the setting '{name}' has no effect: {reason}", level)
 
     def _default(self, name: str, value: str) -> None:
         if name not in self.settings.overridden:

@@ -89,7 +89,6 @@ COMMANDS = {
             Option("--apply", "Apply the function *expr* to the value first.", "expr"),
             Option("--write-to", "Write a string, or a set of strings, to *path*.", "path"),
             Option("--read-only", "Instantiate nothing.", key="readonly-mode"),
-            Option("--strict", "Evaluate everything (as is always done).", hidden=True),
         ),
         positional="installable",
         at_most=1,

@@ -14,7 +14,7 @@ def run_help(context: Context, arguments: Arguments) -> None:
     words = arguments.positional
     name = " ".join(words)
     if words and name not in table() and name not in GROUP_SUMMARIES:
-        raise UsageError(f"'{name}' is not a recognised command")
+        raise UsageError(f"Nix has no subcommand '{name}'")
     context.print(show_help(context.program, words), end="")
 
 

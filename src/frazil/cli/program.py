@@ -1,7 +1,7 @@
 """Which command was meant, running it, and what the process ends with.
 
 Exit status: the command's own; 1 for an error (a FrazilError may say otherwise, e.g. 100, 102 for failed builds);
-130 when interrupted. Never a traceback.
+128 and the signal's number when interrupted (130 for Ctrl-C). Never a traceback.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
 from frazil.cli.context import Context, require_feature
 from frazil.cli.options import Arguments, Command, OptionParser
 from frazil.cli.settings import kind_of
-from frazil.errors import FrazilBug, FrazilError, UsageError
+from frazil.errors import FrazilBug, FrazilError, Signalled, UsageError
 
 NIX_VERSION = "2.36.0"
-INTERRUPTED = 130
+SIGNALLED = 128
+"""Added to the number of the signal that ended us."""
+INTERRUPTED = SIGNALLED + 2
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -31,7 +33,7 @@ def run(argv: list[str] | None = None) -> int:
         name = "frazil"
     context = Context(name, legacy=legacy)
     status = _guarded(context, words[1:])
-    if status != INTERRUPTED or _thread._count() == 0:
+    if status < SIGNALLED or _thread._count() == 0:
         # An interrupted evaluation may still run in its thread; what it has of the store ends with the process.
         context.close()
     return status
@@ -48,12 +50,14 @@ def _guarded(context: Context, words: list[str]) -> int:
         # Whoever read our output has left; Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+    except Signalled as error:
+        return _failed(context, "error: interrupted by a signal", SIGNALLED + error.number)
     except KeyboardInterrupt:
         return _failed(context, "error: interrupted by the user", INTERRUPTED)
     except FrazilBug as error:
         return _bug(context, error)
     except FrazilError as error:
-        return _failed(context, _error_text(context, error), error.exit_status)
+        return _failed(context, _error_text(context, error), error.exit_status, error)
     except MemoryError:
         return _failed(context, "error: out of memory", 1)
     except OSError as error:
@@ -62,13 +66,13 @@ def _guarded(context: Context, words: list[str]) -> int:
         return _bug(context, error)
 
 
-def _failed(context: Context, text: str, status: int) -> int:
+def _failed(context: Context, text: str, status: int, error: FrazilError | None = None) -> int:
     from frazil.cli.reporter import JsonReporter, LineReporter, TeeReporter, write_stderr
 
     try:
         context.flush()
-    except (BrokenPipeError, ValueError):
-        pass
+    except (OSError, ValueError):
+        pass  # what could not be written is why we are here, or does not matter any more
     reporter: LineReporter | JsonReporter | TeeReporter | None = None
     try:
         reporter = context.reporter
@@ -78,7 +82,7 @@ def _failed(context: Context, text: str, status: int) -> int:
     if isinstance(reporter, TeeReporter):
         reporter = reporter.shown
     if isinstance(reporter, JsonReporter):
-        reporter.emit({"action": "msg", "level": 0, "msg": text, "raw_msg": text.removeprefix("error: ")})
+        reporter.error(text, error, show_trace=context.settings.boolean("show-trace"))
     else:
         write_stderr(text + "\n")
     return status
@@ -88,7 +92,8 @@ def _error_text(context: Context, error: FrazilError) -> str:
     from frazil.cli.display import help_notice, show_error
 
     show_trace = context.settings.boolean("show-trace")
-    return show_error(error, show_trace=show_trace, colours=context.colours) + help_notice(error, context.program)
+    colours = context.colours or context.log_format == "internal-json"
+    return show_error(error, show_trace=show_trace, colours=colours) + help_notice(error, context.program)
 
 
 def _system_error_text(error: OSError) -> str:
@@ -146,7 +151,7 @@ def _find_command(
 
     first, rest = rest[0], rest[1:]
     alias = ALIASES.get(first)
-    if alias is not None:
+    if alias is not None and alias[0] in TABLE:
         words = alias[0].split()
         if alias[1]:
             context.warn(f"'{first}' is a deprecated alias for '{' '.join(words)}'")
@@ -165,16 +170,18 @@ def _find_command(
         target, deprecated = ALIASES[name]
         if deprecated:
             context.warn(f"'{rest[0]}' is a deprecated alias for '{target.partition(' ')[2]}'")
-        name = target
+        name = target if target in known else name
     if name not in known:
         raise _not_a_command(rest[0], [n.partition(" ")[2] for n in known if n.startswith(first + " ")])
     return (name, load_command(name)), rest[1:]
 
 
 def _not_a_command(word: str, known: list[str]) -> UsageError:
-    from frazil.cli.suggest import did_you_mean
+    from frazil.cli.suggest import closest
 
-    return UsageError(f"'{word}' is not a recognised command", hint=did_you_mean(word, known))
+    error = UsageError(f"'{word}' is not a recognised command")
+    error.suggestions = closest(word, known)
+    return error
 
 
 def load_command(name: str) -> Command:
@@ -208,7 +215,7 @@ def check_positional(command: Command, arguments: Arguments) -> None:
     if command.at_most is not None and given > command.at_most:
         raise UsageError(f"unexpected argument '{arguments.positional[command.at_most]}'")
     if given < command.at_least:
-        raise UsageError(f"argument '{command.positional}' is missing")
+        raise UsageError("more arguments are required", hint=f"expected: {command.positional}")
 
 
 def _merge(into: Arguments, more: Arguments, skip: set[str] | None = None) -> None:
@@ -223,7 +230,7 @@ def _merge(into: Arguments, more: Arguments, skip: set[str] | None = None) -> No
 
 def _parser(context: Context, groups: list[tuple[object, ...]]) -> OptionParser:
     settings = context.settings
-    return OptionParser(groups, settings.set_flag, kind_of, context.program, settings.set)  # type: ignore[arg-type]
+    return OptionParser(groups, settings.set_flag, kind_of, context.program, settings.set_option)  # type: ignore[arg-type]
 
 
 def _help(context: Context, words: list[str], *, explicit: bool) -> int:
@@ -232,9 +239,17 @@ def _help(context: Context, words: list[str], *, explicit: bool) -> int:
     if not words and not explicit:
         raise UsageError("no subcommand specified")
     if not explicit:
-        raise UsageError(f"'{context.program} {' '.join(words)}' requires a sub-command.")
+        raise UsageError(_missing_subcommand(words[0]))
     context.print(show_help(context.program, words), end="")
     return 0
+
+
+def _missing_subcommand(group: str) -> str:
+    from frazil.cli.commands import rows
+
+    names = sorted(tail for head, _, tail in (name.partition(" ") for name in rows([group])) if head == group)
+    listed = "".join(f"\n  · {name}" for name in names)
+    return f"nix {group} requires a sub-command. Available sub-commands:\n{listed}"
 
 
 def print_version(context: Context, arguments: Arguments) -> int:

@@ -11,7 +11,7 @@ import sys
 from frazil.cli.commands import PROGRAMS, table
 from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
 from frazil.cli.program import load_command
-from frazil.cli.settings_table import ALIASES, ROWS, SETTING_FEATURES
+from frazil.cli.settings_table import ALIASES, ROWS, SETTING_FEATURES, WITHOUT_EFFECT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def settings_page() -> str:
             lines.append(f"- Also: {', '.join(f'`{alias}`' for alias in old[name])}")
         if name in SETTING_FEATURES:
             lines.append(f"- Needs the feature `{SETTING_FEATURES[name]}`")
+        if name in WITHOUT_EFFECT:
+            lines.append(f"- Accepted without effect: {WITHOUT_EFFECT[name][0]}")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 

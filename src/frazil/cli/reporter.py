@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from _thread import RLock
 
-from frazil.activity import ActivityType, ResultType, Verbosity
+from frazil.activity import ActivityType, Reporter, ResultType, Verbosity
 from frazil.cli.display import Palette, readable, terminal_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from frazil.activity import Field
+    from frazil.activity import Field, Started
+    from frazil.errors import FrazilError
+    from frazil.position import Position
 
 FORMATS = ("raw", "raw-with-logs", "bar", "bar-with-logs", "internal-json", "multiline", "multiline-with-logs")
 
@@ -31,7 +33,16 @@ def write_stderr(text: str) -> None:
             return
 
 
-class LineReporter:
+def with_prefix(text: str, palette: Palette) -> str:
+    """A warning as it is shown; `builtins.warn` brings its own words."""
+    text = readable(text.removeprefix("warning: "))
+    prefix = "evaluation warning:"
+    if text.startswith(prefix):
+        return f"{palette.warning}{prefix}{palette.normal}{text[len(prefix) :]}"
+    return f"{palette.warning}warning:{palette.normal} {text}"
+
+
+class LineReporter(Reporter):
     """One line for each event; no cursor movements."""
 
     def __init__(
@@ -59,25 +70,14 @@ class LineReporter:
     def log(self, level: Verbosity, text: str) -> None:
         if level > self.verbosity:
             return
-        if level == Verbosity.WARN and not text.startswith("evaluation warning:"):
-            text = f"{self.palette.warning}warning:{self.palette.normal} {readable(text.removeprefix('warning: '))}"
-        else:
-            text = readable(text)
-        self.line(terminal_text(text, self.colours))
+        shown = with_prefix(text, self.palette) if level == Verbosity.WARN else readable(text)
+        self.line(terminal_text(shown, self.colours))
 
-    def start(
-        self,
-        identifier: int,
-        level: Verbosity,
-        kind: ActivityType,
-        text: str,
-        fields: Sequence[Field],
-        parent: int,
-    ) -> None:
-        if kind == ActivityType.BUILD and fields:
-            self.names[identifier] = build_name(str(fields[0]))
-        if text and level <= self.verbosity and kind != ActivityType.BUILD_WAITING:
-            self.line(readable(text) + "...")
+    def start(self, activity: Started) -> None:
+        if activity.kind is ActivityType.BUILD and activity.fields:
+            self.names[activity.identifier] = build_name(str(activity.fields[0]))
+        if activity.text and activity.level <= self.verbosity and activity.kind is not ActivityType.BUILD_WAITING:
+            self.line(readable(activity.text) + "...")
 
     def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
         if kind in (ResultType.BUILD_LOG_LINE, ResultType.POST_BUILD_LOG_LINE) and self.build_logs and fields:
@@ -100,7 +100,7 @@ def build_name(path: str) -> str:
     return base.removesuffix(".drv")
 
 
-class JsonReporter:
+class JsonReporter(Reporter):
     """`@nix {…}` lines: Nix's internal-json."""
 
     def __init__(self, verbosity: int = Verbosity.INFO, *, write: Callable[[str], None] = write_stderr) -> None:
@@ -114,33 +114,23 @@ class JsonReporter:
         with self.lock:
             self.write("@nix " + json.dumps(record, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n")
 
+    def error(self, text: str, error: FrazilError | None, *, show_trace: bool) -> None:
+        """What ends the process. `text`: as shown to people."""
+        message = readable(error.message) if error is not None else text.removeprefix("error: ")
+        place = _place(error.position if error is not None else None)
+        record: dict[str, object] = {"action": "msg", "level": 0, "msg": text, "raw_msg": message, **place}
+        if show_trace and error is not None and error.trace:
+            record["trace"] = [{"raw_msg": readable(f.text), **_place(f.position)} for f in error.trace if f.text]
+        self.emit(record)
+
     def log(self, level: Verbosity, text: str) -> None:
         if level > self.verbosity:
             return
-        if level == Verbosity.WARN:
-            text = f"\x1b[35;1mwarning:\x1b[0m {text.removeprefix('warning: ')}"
-        self.emit({"action": "msg", "level": int(level), "msg": readable(text)})
+        shown = with_prefix(text, Palette(True)) if level == Verbosity.WARN else readable(text)
+        self.emit({"action": "msg", "level": int(level), "msg": shown})
 
-    def start(
-        self,
-        identifier: int,
-        level: Verbosity,
-        kind: ActivityType,
-        text: str,
-        fields: Sequence[Field],
-        parent: int,
-    ) -> None:
-        record: dict[str, object] = {
-            "action": "start",
-            "id": identifier,
-            "level": int(level),
-            "type": int(kind),
-            "text": readable(text),
-            "parent": parent,
-        }
-        if fields:
-            record["fields"] = list(fields)
-        self.emit(record)
+    def start(self, activity: Started) -> None:
+        self.emit({**activity.record(), "text": readable(activity.text)})
 
     def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
         self.emit({"action": "result", "id": identifier, "type": int(kind), "fields": list(fields)})
@@ -152,7 +142,13 @@ class JsonReporter:
         pass
 
 
-class TeeReporter:
+def _place(position: Position | None) -> dict[str, object]:
+    if position is None:
+        return {"column": None, "file": None, "line": None}
+    return {"column": position.column, "file": readable(position.file), "line": position.line}
+
+
+class TeeReporter(Reporter):
     """One reporter for people, and all records as JSON lines in a file or unix socket (`json-log-path`)."""
 
     def __init__(self, shown: LineReporter | JsonReporter, path: str) -> None:
@@ -173,17 +169,9 @@ class TeeReporter:
         self.shown.log(level, text)
         self.records.log(level, text)
 
-    def start(
-        self,
-        identifier: int,
-        level: Verbosity,
-        kind: ActivityType,
-        text: str,
-        fields: Sequence[Field],
-        parent: int,
-    ) -> None:
-        self.shown.start(identifier, level, kind, text, fields, parent)
-        self.records.start(identifier, level, kind, text, fields, parent)
+    def start(self, activity: Started) -> None:
+        self.shown.start(activity)
+        self.records.start(activity)
 
     def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
         self.shown.result(identifier, kind, fields)
@@ -217,7 +205,7 @@ def open_log(path: str) -> int:
 def make_reporter(
     log_format: str, verbosity: int, *, build_logs: bool, colours: bool, json_log: str | None = None
 ) -> LineReporter | JsonReporter | TeeReporter:
-    """Raises UsageError for an unknown format."""
+    """Raises FrazilError for an unknown format."""
     reporter = _shown_reporter(log_format, verbosity, build_logs=build_logs, colours=colours)
     return reporter if json_log is None else TeeReporter(reporter, json_log)
 
@@ -236,6 +224,8 @@ def _shown_reporter(log_format: str, verbosity: int, *, build_logs: bool, colour
             return BarReporter(verbosity, build_logs=with_logs, colours=colours)
         return LineReporter(verbosity, build_logs=with_logs, colours=colours)
     from frazil.cli.suggest import did_you_mean
-    from frazil.errors import UsageError
+    from frazil.errors import FrazilError
 
-    raise UsageError(f"option 'log-format' has an invalid value '{log_format}'", hint=did_you_mean(log_format, FORMATS))
+    raise FrazilError(
+        f"option 'log-format' has an invalid value '{log_format}'", hint=did_you_mean(log_format, FORMATS)
+    )

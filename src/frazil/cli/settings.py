@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 
 from frazil.cli.settings_table import ALIASES, APPENDABLE, FEATURES, ROWS, SETTING_FEATURES, STABLE_FEATURES
-from frazil.errors import UsageError
+from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 MAX_INCLUDE_DEPTH = 32
 MAX_FILE_SIZE = 16 * 1024 * 1024
@@ -108,6 +108,17 @@ class Settings:
         elif name == "lint-short-path-literals":
             self._lint_chosen = True
 
+    def set_option(self, name: str, value: str) -> None:
+        """As `set`, for `--option NAME VALUE`: a value that is none is a warning."""
+        try:
+            self.set(name, value)
+        except UsageError as error:
+            self.warn(error.message)
+
+    def changed(self, names: Iterable[str]) -> list[str]:
+        """Those that were given a value other than the default."""
+        return [n for n in names if n in self.values and self.values[n] != default_text(n)]
+
     def set_flag(self, name: str, value: str) -> None:
         """As `set`, for `--NAME VALUE`: a setting of a feature that is off is an error."""
         plain = ALIASES.get(name, name)
@@ -122,7 +133,7 @@ class Settings:
         gated, self._gated = self._gated, []
         for name, value, feature in gated:
             if feature not in self.features:
-                raise UsageError(
+                raise FrazilError(
                     f"experimental Nix feature '{feature}' is disabled; "
                     f"add '--extra-experimental-features {feature}' to enable it"
                 )
@@ -137,8 +148,10 @@ class Settings:
     def _check(self, name: str, kind: str, value: str) -> None:
         if kind == "bool" and value not in _TRUE and value not in _FALSE:
             raise UsageError(f"Boolean setting '{name}' has invalid value '{value}'")
-        if kind == "int" or (kind == "jobs" and value != "auto"):
+        if kind == "int":
             parse_integer(name, value)
+        if kind == "jobs" and value != "auto" and not (value.isascii() and value.isdigit() and len(value) < 10):
+            raise UsageError(f"configuration setting '{name}' should be 'auto' or an integer")
         if kind == "sandbox" and value not in {"true", "false", "relaxed"}:
             raise UsageError(f"option '{name}' has invalid value '{value}'")
         if kind == "path" and value == "":
@@ -254,7 +267,7 @@ def _included(name: str, path: str, may_miss: bool, depth: int) -> Iterator[tupl
     except (FileNotFoundError, NotADirectoryError):
         if may_miss:
             return
-        raise UsageError(f"file '{target}' included from '{path}' not found") from None
+        raise FrazilError(f"file '{target}' included from '{path}' not found") from None
     except OSError:
         return
     yield from parse_configuration(text, target, depth + 1)

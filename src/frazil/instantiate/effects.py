@@ -136,7 +136,8 @@ class StoreEffects:
         self.reporter.log(Verbosity.WARN, display(text))
 
     def trace(self, text: str) -> None:
-        self.reporter.log(Verbosity.ERROR, display(text))
+        level = Verbosity.WARN if text.startswith("evaluation warning:") else Verbosity.ERROR
+        self.reporter.log(level, display(text))
 
     def instantiated(self, name: str, path: str) -> None:
         if getattr(self.reporter, "verbosity", 0) >= Verbosity.CHATTY:
