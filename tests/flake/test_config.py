@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from frazil.flake.config import Trust, print_value, read_trusted_list, trusted_list_path
 from frazil.flake.errors import FlakeError
+
+from .conftest import Run
+
+Make = Callable[[str, str], Path]
 
 
 class Terminal:
@@ -69,3 +75,30 @@ def test_where_decisions_are_kept() -> None:
     assert trusted_list_path({"HOME": "/h"}) == "/h/.local/share/nix/trusted-settings.json"
     assert trusted_list_path({"HOME": "/h", "XDG_DATA_HOME": "/d"}) == "/d/nix/trusted-settings.json"
     assert trusted_list_path({"NIX_DATA_HOME": "/n"}) == "/n/trusted-settings.json"
+
+
+def test_settings_of_a_flake_reach_the_evaluation_that_follows(run: Run, make: Make) -> None:
+    folder = make("c", '{ nixConfig.trace-verbose = true; outputs = _: { x = builtins.traceVerbose "seen" 1; }; }')
+    assert "seen" not in run("eval", f"path:{folder}#x").err
+    assert "trace: seen" in run("eval", "--accept-flake-config", f"path:{folder}#x").err
+
+
+def test_call_depth_of_a_flake(run: Run, make: Make) -> None:
+    folder = make(
+        "d",
+        "{ nixConfig.max-call-depth = 50;"
+        " outputs = _: { x = (let f = n: if n == 0 then 0 else 1 + f (n - 1); in f) 60; }; }",
+    )
+    assert run("eval", f"path:{folder}#x").out == "60\n"
+    assert "max-call-depth" in run("eval", "--accept-flake-config", f"path:{folder}#x", status=1).err
+
+
+def test_the_registry_that_a_flake_names(run: Run, make: Make, tmp_path: Path) -> None:
+    other = make("other", "{ outputs = _: { y = 5; }; }")
+    registry = tmp_path / "registry.json"
+    entry = {"from": {"type": "indirect", "id": "named"}, "to": {"type": "path", "path": str(other)}}
+    registry.write_text(json.dumps({"version": 2, "flakes": [entry]}))
+    folder = make(
+        "r", f'{{ nixConfig.flake-registry = "{registry}"; outputs = {{ self, named }}: {{ x = named.y; }}; }}'
+    )
+    assert run("eval", f"path:{folder}#x").out == "5\n"

@@ -248,3 +248,48 @@ def test_self_knows_its_revision(run: Run, make: Make) -> None:
     (top / "flake.nix").write_text((top / "flake.nix").read_text() + "\n")
     assert run("eval", ".#clean", cwd=top).out.strip() == "null"
     assert run("eval", "--raw", ".#dirty", cwd=top).out == f"{revision}-dirty"
+
+
+def test_an_input_that_changed_since_is_read_as_it_was_locked(run: Run, make: Make) -> None:
+    """Also where its `flake.nix` is needed again: the tree is in the store."""
+    leaf, other = make("leaf", LEAF), make("other", LEAF)
+    (other / "data").write_text("x")
+    mid = make("mid", '{ inputs.leaf.url = "path:ROOT/leaf"; OUTPUTS }')
+    follows = '{ inputs = { other.url = "path:ROOT/other"; mid.url = "path:ROOT/mid"; '
+    top = make("top", follows + 'mid.inputs.leaf.follows = "other"; }; OUTPUTS }')
+    run("flake", "lock", cwd=top)
+    locked = nodes(top)["mid"]["locked"]
+    (mid / "data").write_text("changed")
+    make("top", follows + "}; OUTPUTS }")
+    run("flake", "lock", cwd=top)
+    found = nodes(top)
+    assert found["mid"]["locked"] == locked
+    assert found["leaf"]["original"]["path"] == str(leaf)
+
+
+def test_registries_do_not_replace_what_has_a_url(run: Run, make: Make, tmp_path: Path) -> None:
+    leaf, other = make("leaf", LEAF), make("other", LEAF)
+    entry = {"from": {"type": "path", "path": str(leaf)}, "to": {"type": "path", "path": str(other)}}
+    registry = tmp_path / "registry.json"
+    registry.write_text(json.dumps({"version": 2, "flakes": [entry]}))
+    top = make("top", '{ inputs.leaf.url = "path:ROOT/leaf"; OUTPUTS }')
+    run("flake", "lock", "--option", "flake-registry", str(registry), cwd=top)
+    assert nodes(top)["leaf"]["locked"]["path"] == str(leaf)
+    replaced = f"{leaf}={other}"
+    run("flake", "update", "--option", "input-overrides", replaced, cwd=top)
+    assert nodes(top)["leaf"]["locked"]["path"] == str(other)
+
+
+def test_names_without_registries(run: Run, make: Make) -> None:
+    top = make("top", '{ inputs.leaf.url = "leaf"; OUTPUTS }')
+    said = run("flake", "lock", "--no-registries", cwd=top, status=1).err
+    assert "is an indirect flake reference, but registry lookups are not allowed" in said
+
+
+def test_relative_inputs_that_are_locked_anew_are_listed(run: Run, make: Make) -> None:
+    leaf = make("leaf", LEAF)
+    make("top/sub", LEAF)
+    top = make("top", '{ inputs.sub.url = "path:./sub"; inputs.leaf.url = "path:ROOT/leaf"; OUTPUTS }')
+    run("flake", "lock", cwd=top)
+    (leaf / "data").write_text("x")
+    assert "• Updated input 'sub':\n    'path:./sub'\n  → 'path:./sub'\n" in run("flake", "update", cwd=top).err

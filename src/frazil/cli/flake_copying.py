@@ -71,7 +71,7 @@ class _Archiver:
             directory = self.trees.context.store.directory
             path = directory.make_fixed_output_path("nar", Hash.parse(nar_hash), "source")
         else:
-            path = self.trees.fetch_final(locked.attributes).fetched.store_path
+            path = self.trees.fetch_locked(locked).fetched.store_path
         self.found.add(path)
         return path
 

@@ -106,7 +106,7 @@ def lock_flags(context: Context, arguments: Arguments, trees: Trees, *, apply_co
         output_lock_file=arguments.value("output-lock-file"),
         input_overrides=overrides,
         input_updates=frozenset(input_path(text, "--update-input") for text in updates),
-        apply_config=(lambda flake: apply_flake_config(context, flake)) if apply_config else None,
+        apply_config=(lambda flake: apply_flake_config(context, trees.session, flake)) if apply_config else None,
         default_overrides=default_overrides(context, trees),
     )
 
@@ -117,8 +117,8 @@ def default_overrides(context: Context, trees: Trees) -> dict[str, FlakeReferenc
     return {name: parse_reference(context, trees, text, allow_missing=True) for name, text in table.items()}
 
 
-def apply_flake_config(context: Context, flake: Flake) -> None:
-    """A flake's `nixConfig`, as far as the user trusts it."""
+def apply_flake_config(context: Context, session: Session, flake: Flake) -> None:
+    """A flake's `nixConfig`, as far as the user trusts it: for all that is evaluated, fetched and built from now on."""
     if not flake.config:
         return
     from frazil.activity import Verbosity
@@ -131,8 +131,14 @@ def apply_flake_config(context: Context, flake: Flake) -> None:
         lambda text: context.note(text, Verbosity.INFO),
         context.warn,
     )
-    for name, text in trust.accepted(flake.config).items():
+    accepted = trust.accepted(flake.config)
+    if not accepted:
+        return
+    for name, text in accepted.items():
         context.settings.set(name, text)
+    from frazil.cli.room_settings import eval_settings
+
+    session.change_settings(eval_settings(context.settings, pure=session.settings.pure, search_path=[]))
 
 
 def ask(question: str) -> str | None:

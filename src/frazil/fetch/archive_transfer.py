@@ -18,6 +18,7 @@ from frazil.activity import Activity, ActivityType, Verbosity
 from frazil.fetch.apt import APT_HELPER, apt_directory, proxy_for, read_apt_conf
 from frazil.fetch.download import download
 from frazil.fetch.errors import DownloadError, FetchError, HashMismatch
+from frazil.fetch.prune import mark_used, prune_if_due
 from frazil.fetch.settings import FetchSettings, cache_directory
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def _take_kept(sha256: str, destination: str, settings: FetchSettings) -> bool:
     try:
         _copy(path, destination)
         if _hash_file(destination)[0] == sha256:
+            mark_used(path)
             return True
         os.unlink(path)
     except OSError:
@@ -143,6 +145,7 @@ def _keep(sha256: str, source: str, settings: FetchSettings) -> None:
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+    prune_if_due(settings)
 
 
 def download_verified(

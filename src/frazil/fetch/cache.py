@@ -24,6 +24,7 @@ create table if not exists Entries (
 ) without rowid;
 """
 _MAXIMUM_VALUE = 1 << 20
+_MAXIMUM_SIZE = 64 << 20
 _FILE_NAME = "fetcher-cache-frazil-v1.sqlite"
 
 
@@ -152,6 +153,8 @@ class FetchCache:
             if is_new:
                 connection.execute("pragma journal_mode = truncate")
                 connection.executescript(_SCHEMA)
+            else:
+                _bound(connection)
         except (sqlite3.Error, UnicodeDecodeError):
             connection.close()
             raise
@@ -166,6 +169,19 @@ class FetchCache:
                 pass
             except OSError:
                 self._failed = True
+
+
+def _bound(connection: sqlite3.Connection) -> None:
+    """Of too much the older half goes; the freed pages are used again."""
+    pages, free, size = (
+        int(connection.execute(f"pragma {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    if (pages - free) * size > _MAXIMUM_SIZE:
+        ((middle,),) = connection.execute(
+            "select timestamp from Entries order by timestamp limit 1 offset (select count(*) / 2 from Entries)"
+        ).fetchall() or ((0,),)
+        connection.execute("delete from Entries where timestamp <= ?", (middle,))
 
 
 def _encode_key(key: Any) -> bytes:

@@ -16,6 +16,7 @@ from frazil.fetch.download import download
 from frazil.fetch.errors import FetchError
 from frazil.fetch.git_objects import read_file
 from frazil.fetch.git_repository import Repository
+from frazil.fetch.prune import mark_used, prune_if_due
 from frazil.fetch.scheme import FetchContext
 from frazil.fetch.settings import cache_directory
 from frazil.fetch.tree import write_atomically
@@ -64,6 +65,8 @@ def _read_object(repository: Repository, revision: str, path: str, pointer: Poin
     for place in (os.path.join(repository.common_directory, "lfs/objects", relative), kept):
         data = _read_checked(place, pointer)
         if data is not None:
+            if place == kept:
+                mark_used(kept)
             return data
     try:
         _download_object(_server(repository, revision), pointer, kept, context)
@@ -78,7 +81,7 @@ def _read_object(repository: Repository, revision: str, path: str, pointer: Poin
 def _read_checked(path: str, pointer: Pointer) -> bytes | None:
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            data = file.read(pointer.size + 1)
     except OSError:
         return None
     return data if len(data) == pointer.size and Hash.of("sha256", data).base16 == pointer.oid else None
@@ -122,6 +125,7 @@ def _download_object(server: str, pointer: Pointer, destination: str, context: F
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
+    prune_if_due(context.settings)
 
 
 def _ask_server(server: str, pointer: Pointer, context: FetchContext) -> dict[str, Any]:

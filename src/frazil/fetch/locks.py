@@ -24,18 +24,35 @@ def make_cache_folder(path: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: str, context: FetchContext, what: str = "") -> Iterator[None]:
-    """By the file `PATH.lock`, whose folder exists."""
+def locked(path: str, context: FetchContext, what: str = "", *, delete: bool = False) -> Iterator[None]:
+    """By the file `PATH.lock`, whose folder exists. `delete`: the file goes with the lock."""
     import fcntl
 
-    with open(f"{path}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            shown = what or f"into '{path}'"
-            context.reporter.log(Verbosity.NOTICE, f"waiting for another process to finish fetching {shown}...")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    name = f"{path}.lock"
+    while True:
+        with open(name, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                shown = what or f"into '{path}'"
+                context.reporter.log(Verbosity.NOTICE, f"waiting for another process to finish fetching {shown}...")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_current(file.fileno(), name):
+                continue  # whoever held it has deleted it, and a third process may hold another by now
+            try:
+                yield
+            finally:
+                if delete:
+                    with contextlib.suppress(OSError):
+                        os.unlink(name)
+            return
+
+
+def _is_current(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
@@ -54,5 +71,5 @@ def input_lock(attributes: InputAttributes, context: FetchContext) -> Iterator[N
     if not usable:
         yield
         return
-    with locked(os.path.join(folder, name), context, f"input '{shown}'"):
+    with locked(os.path.join(folder, name), context, f"input '{shown}'", delete=True):
         yield

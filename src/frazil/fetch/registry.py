@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from frazil.errors import FrazilError
 from frazil.fetch import attributes as attr
@@ -29,8 +29,9 @@ from frazil.fetch.tree import write_atomically
 from frazil.fetch.url import parse_url
 
 Kind = Literal["flag", "user", "system", "global", "custom", "built-in"]
-Use = Literal["all", "limited", "no"]
-"""`limited`: only flags, the global and the built-in one, as for the inputs of a flake that is being locked."""
+Use = Literal["all", "limited", "overrides", "no"]
+"""`limited`: only flags, the global and the built-in one, as for the inputs of a flake that is being locked;
+`overrides`: only the setting `input-overrides`, until it leads to a name."""
 
 _MAXIMUM_STEPS = 100
 _MAXIMUM_FILE = 64 << 20
@@ -162,6 +163,8 @@ def registries(
 ) -> Iterator[Registry]:
     """In the order they are asked; the global one is fetched only if it comes to that."""
     yield overrides_registry(context.settings)
+    if use == "overrides":
+        return
     if flags is not None:
         yield flags
     if use == "all":
@@ -215,7 +218,7 @@ def resolve(
     attributes: InputAttributes, context: FetchContext, use: str = "all", flags: Registry | None = None
 ) -> tuple[InputAttributes, str]:
     """As `lookup`, with the target's `dir` (empty where the registry says nothing)."""
-    if use not in ("all", "limited", "no"):
+    if use not in get_args(Use):
         raise FetchError(f"'{use}' is no way to use registries")
     found, extra = lookup(attributes, context, cast("Use", use), flags)
     return found, attr.optional_text(extra, "dir") or ""
@@ -224,6 +227,8 @@ def resolve(
 def _step(
     attributes: InputAttributes, context: FetchContext, use: Use, flags: Registry | None
 ) -> tuple[InputAttributes, InputAttributes] | None:
+    if use == "overrides" and not is_direct(attributes):
+        use = "limited"
     # Names are what the global registry is for: nothing is downloaded for an input that is found already.
     for registry in registries(context, flags, use, download=not is_direct(attributes)):
         for entry in registry.entries:

@@ -19,6 +19,7 @@ from frazil.fetch.attributes import InputAttributes
 from frazil.fetch.errors import FetchError
 from frazil.fetch.scheme import FetchContext, FetchedTree
 from frazil.fetch.settings import cache_directory
+from frazil.store.errors import BadStorePath
 
 if TYPE_CHECKING:
     from frazil.store.path import StorePath
@@ -36,8 +37,12 @@ def find_tree(context: FetchContext, nar_hash: Hash, name: str = "source") -> St
     if store.is_valid(path):
         return path
     kept = _kept_tree(context, path)
-    if store.compute_only and os.path.lexists(kept) and store.add_path(name, kept) == path:
-        return path
+    if store.compute_only and os.path.lexists(kept):
+        from frazil.fetch.prune import mark_used
+
+        mark_used(kept)
+        if store.add_path(name, kept) == path:
+            return path
     return None
 
 
@@ -50,6 +55,7 @@ def _add_kept(
     context: FetchContext, directory: str, name: str, filter: Callable[[str, str], bool] | None
 ) -> tuple[StorePath, Hash]:
     """A store that only computes remembers where contents lie: they are copied to a place that stays."""
+    from frazil.fetch.prune import mark_used, prune_if_due
     from frazil.store import nar
 
     store = context.store
@@ -63,8 +69,10 @@ def _add_kept(
                 nar.dump_path(directory, file.write, filter=filter)
                 file.seek(0)
                 nar.restore(file.read, target)
-            with contextlib.suppress(FileExistsError, OSError):
+            with contextlib.suppress(OSError):  # another process may have been first
                 os.rename(target, kept)
+    mark_used(kept)
+    prune_if_due(context.settings)
     return store.add_path(name, kept), hash_
 
 
@@ -116,7 +124,7 @@ def _stored_source(path: str, context: FetchContext) -> StorePath | None:
         return None
     try:
         store_path = store.directory.parse(path)
-    except Exception:
+    except BadStorePath:
         return None
     store.add_temporary_root(store_path)
     return store_path if store_path.name == "source" and store.is_valid(store_path) else None

@@ -112,7 +112,7 @@ class _Caller:
             info, folder = self.place(parent)
             folder = self.trees.resolve_relative(folder, relative)
         else:
-            tree = self.trees.fetch_final(node.locked.attributes)
+            tree = self.trees.fetch_locked(node.locked)
             info, folder = self.info(tree.path, node.locked.attributes, False), tree.path
         return info, folder_in(folder, node.locked.subdirectory)
 

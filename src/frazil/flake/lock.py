@@ -52,12 +52,14 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class LockedNode(Node):
-    """`parent` is set for an input with a relative path: whose folder the path starts from."""
+    """`parent` is set for an input with a relative path: whose folder the path starts from. `is_new`: such an input
+    was locked just now; differences list it as updated, as Nix does."""
 
     locked: FlakeReference = field(kw_only=True)
     original: FlakeReference = field(kw_only=True)
     is_flake: bool = field(default=True, kw_only=True)
     parent: InputPath | None = field(default=None, kw_only=True)
+    is_new: bool = field(default=False, kw_only=True)
 
 
 Edge = LockedNode | InputPath
@@ -381,7 +383,7 @@ def describe_edge(edge: Edge) -> str:
 
 def _same(old: Edge, new: Edge) -> bool:
     if isinstance(old, Node) and isinstance(new, Node):
-        return old.locked == new.locked
+        return old.locked == new.locked and old.is_new == new.is_new
     return not isinstance(old, Node) and not isinstance(new, Node) and old == new
 
 

@@ -194,9 +194,12 @@ class _Locker:
         return edge if isinstance(edge, LockedNode) else None
 
     def input_flake(
-        self, reference: FlakeReference, named: FlakeReference, folder: str, path: InputPath, registries: Use
+        self, reference: FlakeReference, named: FlakeReference, folder: str, path: InputPath, registries: Use | None
     ) -> Flake:
-        """Reads an input's `flake.nix`; `named` (as written) decides whether it lies relative to `folder`."""
+        """Reads an input's `flake.nix`; `named` (as written) decides whether it lies relative to `folder`.
+
+        `registries` None: `reference` comes from a lock file, and its tree must be the one that was locked.
+        """
         if named.relative_path is not None:
             place = self.trees.resolve_relative(folder, named.relative_path)
             return read_flake(self.trees, (reference, reference, reference), place, named.subdirectory, path)
@@ -214,7 +217,7 @@ class _Locker:
         refetch = bool(later) and len(later[0]) > len(path) and later[0][: len(path)] == path
         inputs = None if refetch else self.inputs_of_lock(job, path, old)
         if inputs is None:
-            flake = self.input_flake(old.locked, reference, folder, path, self.registries)
+            flake = self.input_flake(old.locked, reference, folder, path, None)
             self.remember(child, flake.folder)
             self.compute(_Job(flake.inputs, child, path, old, job.follows_prefix, flake.folder, False))
         else:
@@ -256,13 +259,13 @@ class _Locker:
         original = declared.reference if declared.reference is not None and by_flag else reference
         if not is_flake:
             locked, place = self.fetch_plain(reference, folder)
-            child = LockedNode(locked=locked, original=original, is_flake=False, parent=parent)
+            child = LockedNode(locked=locked, original=original, is_flake=False, parent=parent, is_new=relative)
             self.remember(child, place)
             job.node.inputs[name] = child
             return
         registries: Use = "all" if by_flag and self.flags.use_registries else self.registries
         flake = self.input_flake(reference, reference, folder, path, registries)
-        child = LockedNode(locked=flake.locked, original=original, is_flake=True, parent=parent)
+        child = LockedNode(locked=flake.locked, original=original, is_flake=True, parent=parent, is_new=relative)
         job.node.inputs[name] = child
         if reference in self.parents:
             raise FlakeError(f"found circular import of flake '{reference}'")
@@ -281,9 +284,12 @@ class _Locker:
         return FlakeReference(tree.locked.attributes, reference.subdirectory), tree.path
 
 
-def get_flake(trees: Trees, reference: FlakeReference, registries: Use, path: InputPath = ()) -> Flake:
-    """Fetches a flake and reads its `flake.nix`; again where `inputs.self` asks for another kind of fetch."""
-    tree = trees.fetch(reference, registries)
+def get_flake(trees: Trees, reference: FlakeReference, registries: Use | None, path: InputPath = ()) -> Flake:
+    """Fetches a flake and reads its `flake.nix`; again where `inputs.self` asks for another kind of fetch.
+
+    `registries` None: the reference comes from a lock file.
+    """
+    tree = trees.fetch_locked(reference) if registries is None else trees.fetch(reference, registries)
     references = (reference, tree.resolved, tree.locked)
     flake = read_flake(trees, references, tree.path, tree.resolved.subdirectory, path)
     wanted = dict(tree.fetched.attributes)  # without the lazy ones: a shallow clone cannot count its revisions

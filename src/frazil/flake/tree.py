@@ -140,10 +140,23 @@ class Trees:
         key = _key(reference, registries)
         tree = self._fetched.get(key)
         if tree is None:
-            resolved = self.resolve(reference, registries)
+            resolved = self._resolve_name(reference, registries)
             tree = self._enter(fetch_tree(dict(resolved.attributes), self.context), resolved)
             self._fetched[key] = tree
         return tree
+
+    def _resolve_name(self, reference: FlakeReference, registries: Use) -> FlakeReference:
+        """What is fetched: registries are asked for names only, the setting `input-overrides` for everything."""
+        from frazil.fetch.inputs import is_direct
+
+        if is_direct(dict(reference.attributes)):
+            return self.resolve(reference, "overrides")
+        if registries == "no":
+            raise FlakeError(
+                f"'{reference}' is an indirect flake reference, but registry lookups are not allowed",
+                hint="write a URL in its place, or --option use-registries true",
+            )
+        return self.resolve(reference, registries)
 
     def resolve(self, reference: FlakeReference, registries: Use) -> FlakeReference:
         """What registries put in place of a reference."""
@@ -173,16 +186,16 @@ class Trees:
                 target = FlakeReference(entry.target, directory if isinstance(directory, str) else "")
                 yield registry.kind, FlakeReference(entry.source), target
 
-    def fetch_final(self, attributes: Mapping[str, Attribute]) -> Tree:
-        """An entry of a lock file: the attributes stay as they are, and the tree must match them."""
+    def fetch_locked(self, reference: FlakeReference) -> Tree:
+        """An entry of a lock file: the attributes stay as they are, and the tree must match them. A tree that is in
+        the store already is not looked for at its source, which may have changed since."""
         from frazil.fetch.inputs import fetch_tree
 
-        final = {**attributes, "__final": True}
-        key = _key(FlakeReference(final), "final")
+        final = {**reference.attributes, "__final": True}
+        key = _key(FlakeReference(final, reference.subdirectory), "final")
         tree = self._fetched.get(key)
         if tree is None:
-            fetched = fetch_tree(final, self.context)
-            tree = self._fetched[key] = self._enter(fetched, FlakeReference(attributes))
+            tree = self._fetched[key] = self._enter(fetch_tree(final, self.context), reference)
         return tree
 
     def _enter(self, fetched: FetchedTree, resolved: FlakeReference) -> Tree:
