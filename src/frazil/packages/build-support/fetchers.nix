@@ -347,20 +347,71 @@ rec {
     )
   );
 
+  # A patch without what may change between two downloads of it: its headers, and how its parts are ordered.
   fetchpatch =
     {
-      url,
-      name ? baseNameOf url,
-      hash ? "",
-      sha256 ? "",
+      name ? "",
       stripLen ? 0,
       extraPrefix ? null,
       revert ? false,
       includes ? [ ],
       excludes ? [ ],
+      decode ? "cat",
+      nativeBuildInputs ? [ ],
       postFetch ? "",
       ...
-    }:
-    fetchurl { inherit url name hash sha256 postFetch; };
+    }@args:
+    let
+      repeated = flag: map (value: "${flag}=${value}");
+      # What is added before a path counts for the patterns too.
+      strip = "--strip=${toString stripLen}";
+      prefix = lib.optionals (extraPrefix != null) [
+        "--addoldprefix=a/${extraPrefix}"
+        "--addnewprefix=b/${extraPrefix}"
+      ];
+      select = lib.escapeShellArgs (repeated "-x" excludes ++ repeated "-i" includes);
+      # `--include` and `--exclude` look at paths without their first part.
+      filtered = "filterdiff -p1 ${select}";
+    in
+    if includes != [ ] && excludes != [ ] then
+      throw "fetchpatch: give includes or excludes, not both"
+    else
+      fetchurl (
+        removeAttrs args [
+          "stripLen"
+          "extraPrefix"
+          "revert"
+          "includes"
+          "excludes"
+          "decode"
+        ]
+        // {
+          name = if name != "" then name else baseNameOf (args.url or (builtins.head args.urls));
+          nativeBuildInputs = [ pkgs.patchutils ] ++ nativeBuildInputs;
+          postFetch = ''
+            patch_=$TMPDIR/patch
+            ${decode} <"$out" >"$patch_"
+            if [ ! -s "$patch_" ]; then
+              echo "fetchpatch: what was downloaded from $urls is empty" >&2
+              exit 1
+            fi
+            # Each file once, in the order of their names.
+            lsdiff "$patch_" | sort -u | sed -e 's/[][*?\\]/\\&/g' >"$patch_.names"
+            while IFS= read -r file_; do
+              filterdiff --include="$file_" --clean ${
+                lib.optionalString (stripLen != 0 || extraPrefix != null) (
+                  lib.escapeShellArgs (lib.optional (stripLen != 0) strip ++ lib.optional (stripLen != 0 && extraPrefix == null) "--addoldprefix=a/" ++ lib.optional (stripLen != 0 && extraPrefix == null) "--addnewprefix=b/" ++ prefix)
+                )
+              } "$patch_"
+            done <"$patch_.names" | ${filtered} >"$patch_.clean"
+            if [ ! -s "$patch_.clean" ]; then
+              echo "fetchpatch: nothing is left of the patch; is it one, and do includes and excludes leave a file?" >&2
+              exit 1
+            fi
+            ${if revert then "interdiff \"$patch_.clean\" /dev/null >\"$out\"" else "cp \"$patch_.clean\" \"$out\""}
+            ${postFetch}
+          '';
+        }
+      );
   fetchpatch2 = fetchpatch;
 }

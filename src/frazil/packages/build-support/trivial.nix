@@ -289,7 +289,6 @@ rec {
   buildEnv =
     lib.makeOverridable (
       {
-        name,
         paths,
         manifest ? "",
         extraOutputsToInstall ? [ ],
@@ -305,6 +304,11 @@ rec {
         meta ? { },
         pname ? null,
         version ? null,
+        name ?
+          if pname == null || version == null then
+            throw "buildEnv: give a `name`, or `pname` and `version`"
+          else
+            "${pname}-${version}",
       }:
       let
         flatten =
@@ -316,9 +320,8 @@ rec {
           else
             [ drv ];
         priority = path: toString (path.meta.priority or lib.meta.defaultPriority);
-        chosen = lib.concatMap (
-          path: map (output: "${output}:${priority path}") (flatten path)
-        ) (builtins.filter (x: x != null) (lib.flatten paths));
+        given = builtins.filter (x: x != null) (lib.flatten paths);
+        chosen = lib.concatMap (path: map (output: "${output}:${priority path}") (flatten path)) given;
       in
       runCommand name
         {
@@ -341,6 +344,12 @@ rec {
           linker = ./build-env.sh;
         }
         ''
+          ${optionalString includeClosures ''
+            # All that the paths need comes too, and yields to them.
+            while IFS= read -r path_; do
+              if [ -d "$path_" ]; then printf '\n%s:1000' "$path_" >>"$chosenPath"; fi
+            done <${pkgs.writeClosure given}
+          ''}
           source "$linker"
           eval "$postBuild"
         ''
@@ -469,7 +478,13 @@ rec {
         substitutions
         // {
           strictDeps = true;
-          inherit propagatedBuildInputs propagatedNativeBuildInputs meta passthru;
+          inherit
+            propagatedBuildInputs
+            propagatedNativeBuildInputs
+            depsTargetTargetPropagated
+            meta
+            passthru
+            ;
         }
       )
       ''
@@ -502,7 +517,7 @@ rec {
       words = lib.concatMap (key: if replacements.${key} == null then [ ] else [
         "--replace-fail"
         "@${key}@"
-        (lib.strings.escape [ ] (toString replacements.${key}))
+        (toString replacements.${key})
       ]) (builtins.attrNames replacements);
       except = lib.concatMapStringsSep "|" lib.escapeRegex kept;
     in

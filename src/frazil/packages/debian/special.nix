@@ -31,6 +31,9 @@ let
       }) names
     );
   };
+  # Programs in Python: where their own modules and those of others are.
+  modules = names: builtins.concatStringsSep ":" (map (place: "${place}/lib/python3/dist-packages") ([ "@out@" ] ++ map package names));
+  inPython = program: names: { plan.wrappers."bin/${program}".suffix.PYTHONPATH = modules names; };
   # The certificate authorities to trust, in one file.
   authorities = cacert + "/etc/ssl/certs/ca-bundle.crt";
   certificates = {
@@ -60,6 +63,37 @@ in
   fd-find = {
     pname = "fd";
     plan.links."bin/fd" = "fdfind";
+  };
+  bat.plan.links."bin/bat" = "batcat";
+  stow.plan.wrappers."bin/stow".suffix.PERL5LIB = "@out@/share/perl5";
+  figlet.plan.links."bin/figlet" = "figlet-figlet";
+  meson = inPython "meson" [ ];
+  mypy = inPython "mypy" (map (name: "python3-${name}") [ "mypy" "mypy-extensions" "typing-extensions" "psutil" ]);
+  yq = inPython "yq" (map (name: "python3-${name}") [ "argcomplete" "tomlkit" "xmltodict" "yaml" ]);
+  autoconf.plan.substitutions = [
+    {
+      files = [ "bin/*" "share/autoconf/*.cfg" ];
+      old = "/usr/share/autoconf";
+      new = "@out@/share/autoconf";
+    }
+    {
+      files = [ "bin/*" ];
+      old = "/usr/bin/m4";
+      new = "${package "m4"}/bin/m4";
+    }
+  ];
+  automake.plan = {
+    links = {
+      "bin/automake" = "automake-${majorMinor (version "automake")}";
+      "bin/aclocal" = "aclocal-${majorMinor (version "automake")}";
+    };
+    substitutions = [
+      {
+        files = [ "bin/*" "share/automake-*/*" ];
+        old = "/usr/share/a";
+        new = "@out@/share/a";
+      }
+    ];
   };
   m4.pname = "gnum4";
   ninja-build.pname = "ninja";
@@ -197,6 +231,13 @@ in
   };
   flex.plan.wrappers."bin/flex".default.M4 = "${package "m4"}/bin/m4";
   "lua5.4".plan.links."bin/lua" = "lua5.4";
+  python3-pip.plan.substitutions = [
+    {
+      files = [ "lib/python3/dist-packages/pip/_vendor/certifi/core.py" ];
+      old = "/etc/ssl/certs/ca-certificates.crt";
+      new = authorities;
+    }
+  ];
   python3-certifi.plan.substitutions = [
     {
       files = [ "lib/python3/dist-packages/certifi/*.py" ];

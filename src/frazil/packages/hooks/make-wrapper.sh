@@ -27,7 +27,7 @@ _wrapperPathLine() {
 
 makeWrapper() { makeShellWrapper "$@"; }
 makeShellWrapper() {
-  local original=$1 wrapper=$2 argv0= flagsBefore= flagsAfter= word value
+  local original=$1 wrapper=$2 argv0= resolve= flagsBefore= flagsAfter= word value
   shift 2
   assertExecutable "$original"
   mkdir -p "$(dirname "$wrapper")"
@@ -111,7 +111,8 @@ makeShellWrapper() {
         shift
         ;;
       --resolve-argv0)
-        body+='if [[ "$0" != */* ]]; then set -- "$@"; fi'$'\n'
+        # A program that looks for its files beside argv[0] is told its whole path.
+        resolve=1
         shift
         ;;
       *)
@@ -125,6 +126,9 @@ makeShellWrapper() {
     printf '%s' "$body"
     if [[ -n "$argv0" ]]; then
       printf 'exec -a %q %q%s "$@"%s\n' "$argv0" "$original" "$flagsBefore" "$flagsAfter"
+    elif [[ -n "$resolve" ]]; then
+      printf 'case "$0" in */*) argv0_=$0 ;; *) argv0_=$(type -P "$0" || echo "$0") ;; esac\n'
+      printf 'exec -a "$argv0_" %q%s "$@"%s\n' "$original" "$flagsBefore" "$flagsAfter"
     else
       printf 'exec -a "$0" %q%s "$@"%s\n' "$original" "$flagsBefore" "$flagsAfter"
     fi

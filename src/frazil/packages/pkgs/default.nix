@@ -123,13 +123,19 @@ let
       license,
       mainProgram ? null,
       plan ? { },
+      propagates ? [ ],
     }:
     let
+      inputs = map (name: self.${name}) propagates;
+      fullPlan = lib.recursiveUpdate plan (
+        lib.optionalAttrs (inputs != [ ]) { files."nix-support/propagated-build-inputs" = "${toString inputs}\n"; }
+      );
       present = builtins.filter (name: debianSet.index.find name != null) names;
       version = debianSet.upstreamVersion (builtins.head names);
       drv = debianSet.makePrefix {
         pname = attribute;
-        inherit version plan;
+        inherit version;
+        plan = fullPlan;
         names = present;
         units = present;
       };
@@ -140,10 +146,11 @@ let
         made = decorate {
           pname = attribute;
           inherit version;
+          passthru.propagatedBuildInputs = inputs;
           meta = {
             inherit description license;
-            mainProgram = if mainProgram == null then attribute else mainProgram;
-          };
+          }
+          // lib.optionalAttrs (mainProgram != null) { inherit mainProgram; };
         } drv;
       in
       # One output holds all; the names of the others lead to it.
@@ -202,11 +209,16 @@ let
     pkgs = self;
   };
   gccUnit = unit "gcc";
+  texts = import ../build-support/formats.nix {
+    inherit lib;
+    pkgs = self;
+  };
 in
 programs
 // libraries
 // removeAttrs trivial [ "runtimeShellPackage" ]
 // removeAttrs fetchers [ "forge" ]
+// texts
 // (import ./languages.nix {
   inherit
     lib
@@ -258,6 +270,9 @@ programs
   curlMinimal = self.curl;
   curlFull = self.curl;
   gnum4 = self.m4;
+  boost183 = self.boost;
+  catch2 = self.catch2_3;
+  libjpeg_turbo = self.libjpeg;
   lua = self.lua5_4;
   vim-full = self.vim;
   sqlite-interactive = self.sqlite;
@@ -283,6 +298,15 @@ programs
   gcc-unwrapped = decorate {
     pname = "gcc";
     inherit (gccUnit) version;
+    # What compiled programs load: libstdc++, libgcc_s.
+    passthru.lib = decorate {
+      pname = "gcc-lib";
+      inherit (gccUnit) version;
+      meta = {
+        description = "Run-time libraries of GCC";
+        license = lib.licenses.gpl3Plus;
+      };
+    } (unit "libstdc++6");
     meta = {
       description = "GNU Compiler Collection";
       license = lib.licenses.gpl3Plus;

@@ -9,7 +9,16 @@
 }:
 let
   pythonVersion = lib.versions.majorMinor (unit "python3").version;
-  sitePackages = "lib/python${pythonVersion}/site-packages";
+  support = import ../build-support/python.nix {
+    inherit
+      lib
+      debianSet
+      python
+      pythonVersion
+      ;
+    pkgs = self;
+  };
+  inherit (support) sitePackages;
   python = fromUnit "python3" {
     debian = "python3";
     description = "High-level dynamically-typed programming language";
@@ -23,7 +32,9 @@ let
       implementation = "cpython";
       isPy3 = true;
       isPy3k = true;
-      inherit withPackages;
+      inherit (support) withPackages buildEnv;
+      pythonAtLeast = lib.versionAtLeast pythonVersion;
+      pythonOlder = lib.versionOlder pythonVersion;
       pkgs = self.python3Packages;
     };
   };
@@ -38,51 +49,24 @@ let
       license = lib.licenses.free;
       passthru.debianName = debian;
     };
-  python3Packages = builtins.mapAttrs module modules // {
-    inherit python;
-    inherit (self) callPackage;
-    pythonAtLeast = wanted: lib.versionAtLeast pythonVersion wanted;
-    pythonOlder = wanted: lib.versionOlder pythonVersion wanted;
-    pythonImportsCheckHook = null;
-  };
-  # Python with modules: the same programs, told where the modules are.
-  withPackages =
-    choose:
-    let
-      chosen = lib.flatten (lib.toList (choose self.python3Packages));
-      debianNames = lib.concatMap (package: lib.optional (package ? debianName) package.debianName) chosen;
-      units = lib.unique (lib.concatMap (name: [ name ] ++ builtins.attrNames (debianSet.reachable name)) debianNames);
-      folders =
-        map (name: "${debianSet.package name}/lib/python3/dist-packages") (
-          builtins.filter (name: lib.hasPrefix "python3-" name) units
-        )
-        ++ map (package: "${package}/${sitePackages}") (builtins.filter (package: !(package ? debianName)) chosen);
-    in
-    self.runCommand "python3-${python.version}-env"
-      {
-        preferLocalBuild = true;
-        allowSubstitutes = false;
-        packages = chosen;
-        pythonPath = lib.concatStringsSep ":" folders;
-        passthru = {
-          inherit pythonVersion sitePackages python;
-          interpreter = "${python}/bin/python3";
-        };
-        meta = python.meta;
-      }
-      ''
-        mkdir -p $out/bin
-        for package in $packages ${python}; do
-          for program in $package/bin/*; do
-            [ -e "$out/bin/''${program##*/}" ] && continue
-            if [ -x "$program" ]; then
-              printf '#! %s -e\nexport PYTHONPATH=%s''${PYTHONPATH:+:$PYTHONPATH}\nexec %s "$@"\n' \
-                ${self.runtimeShell} "$pythonPath" "$program" >"$out/bin/''${program##*/}"
-              chmod +x "$out/bin/''${program##*/}"
-            fi
-          done
-        done
-      '';
+  python3Packages = lib.makeScope (extra: lib.callPackageWith (self // extra)) (
+    _:
+    builtins.mapAttrs module modules
+    // {
+      inherit python pythonVersion;
+      inherit (support)
+        buildPythonApplication
+        buildPythonPackage
+        pytestCheckHook
+        toPythonModule
+        ;
+      pythonAtLeast = lib.versionAtLeast pythonVersion;
+      pythonOlder = lib.versionOlder pythonVersion;
+      # What it checks is said by the attribute of nearly the same name.
+      pythonImportsCheckHook = null;
+    }
+  );
+  short = lib.replaceStrings [ "." ] [ "" ] pythonVersion;
 in
 {
   inherit python3Packages;
@@ -93,6 +77,8 @@ in
     passthru.libPrefix = "lib/perl5/site_perl";
   };
   python3 = python;
+  "python${short}" = python;
+  "python${short}Packages" = python3Packages;
   go = fromUnit "go" {
     debian = "golang-go";
     description = "Go programming language";
@@ -104,6 +90,8 @@ in
     };
   };
   buildGoModule = self.callPackage ../build-support/go.nix { };
+  "nodejs_${lib.versions.major (unit "nodejs").version}" = self.nodejs;
+  nodejs-slim = self.nodejs;
   nodejs = fromUnit "nodejs" {
     debian = "nodejs";
     description = "Event-driven I/O framework for the V8 JavaScript engine";
