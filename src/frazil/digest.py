@@ -5,10 +5,12 @@ Source: the store path specification in Nix's manual (`store/store-path`) and `n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from frazil.errors import FrazilError
+from frazil.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ALGORITHMS = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
 """Digest sizes in bytes."""
@@ -66,22 +68,29 @@ def new(algorithm: str) -> Any:
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Hash:
+class Hash(Record):
     """A digest and what made it. `str()` gives `sha256:<base 32>`."""
 
     algorithm: str
     digest: bytes
 
-    def __post_init__(self) -> None:
-        size = ALGORITHMS.get(self.algorithm)
+    def __init__(self, algorithm: str, digest: bytes) -> None:
+        size = ALGORITHMS.get(algorithm)
         if size is None:
             raise DigestError(
-                f"unknown hash algorithm '{self.algorithm}'",
+                f"unknown hash algorithm '{algorithm}'",
                 hint=f"known algorithms: {', '.join(sorted(ALGORITHMS))}",
             )
-        if len(self.digest) != size:
-            raise DigestError(f"a {self.algorithm} hash has {size} bytes, not {len(self.digest)}")
+        if len(digest) != size:
+            raise DigestError(f"a {algorithm} hash has {size} bytes, not {len(digest)}")
+        object.__setattr__(self, "algorithm", algorithm)
+        object.__setattr__(self, "digest", digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hash) and self.digest == other.digest and self.algorithm == other.algorithm
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     @property
     def base16(self) -> str:

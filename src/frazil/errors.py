@@ -5,14 +5,15 @@ Each room derives one family from `FrazilError`. Only `cli` prints them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from frazil.position import Position
+from frazil.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class TraceFrame:
+class TraceFrame(Record):
     """One step of how an error was reached, innermost last: "while evaluating the attribute 'x'".
 
     `always`: shown even where the trace is cut short.

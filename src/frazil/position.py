@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from frazil.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Record):
     """`file` is a path or an origin such as `«string»`; `line` and `column` count from 1; column in bytes.
 
     `source_line` is the text of that line where it is known (decoded for display).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 
 from frazil.cli.base_directory import base_directory
 from frazil.errors import UsageError
@@ -97,7 +96,7 @@ def auto_arguments(session: Session, arguments: Arguments) -> dict[str, Any]:
     for key, value in arguments.order:
         if key == "arg":
             name, text = byte_string(value[0]), os.fsencode(value[1])
-            found[name] = evaluator.lazy(partial(evaluator.eval_string, text, working_directory()))
+            found[name] = _later(evaluator, text)
         elif key == "argstr":
             found[byte_string(value[0])] = byte_string(value[1])
         elif key == "arg-from-file":
@@ -105,6 +104,12 @@ def auto_arguments(session: Session, arguments: Arguments) -> dict[str, Any]:
         elif key == "arg-from-stdin":
             found[byte_string(value)] = read_input("-").decode("latin-1")
     return found
+
+
+def _later(evaluator: Any, text: bytes) -> Any:
+    """An expression of the command line: its syntax is checked now, its value is found when looked at."""
+    parsed = evaluator.parse_string(text, working_directory())
+    return evaluator.lazy(lambda: evaluator.evaluate(parsed))
 
 
 def read_input(path: str) -> bytes:

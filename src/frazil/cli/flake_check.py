@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from frazil.activity import Verbosity
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK
 from frazil.cli.context import Context
@@ -59,7 +57,7 @@ def _checker(context: Context, arguments: Arguments, trees: Trees) -> Checker:
     def allow_imports(allowed: bool) -> None:
         if "allow-import-from-derivation" not in settings.overridden and not arguments.flag("no-build"):
             effects = trees.effects
-            effects.settings = replace(effects.settings, allow_import_from_derivation=allowed)
+            effects.settings = effects.settings.with_(allow_import_from_derivation=allowed)
 
     directory = trees.context.store.directory
 

@@ -83,6 +83,7 @@ class Opened:
         if len(texts) != 1:
             raise UsageError("exactly one installable is expected here")
         if self.from_expression and texts[0] in {"", "."} and not self.arguments.has("attr"):
+            auto_arguments(self.session, self.arguments)  # for what is wrong in them: a value alone takes none
             evaluator = self.session.evaluator
             return evaluator.force(root_value(self.session, self.arguments))
         from frazil.flake.outputs import ValueInstallable

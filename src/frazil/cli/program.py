@@ -18,6 +18,10 @@ from frazil.cli.options import Arguments, Command, OptionParser
 from frazil.cli.settings import kind_of
 from frazil.errors import FrazilBug, FrazilError, Signalled, UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 NIX_VERSION = "2.36.0"
 SIGNALLED = 128
 """Added to the number of the signal that ended us."""
@@ -184,12 +188,16 @@ def _not_a_command(word: str, known: list[str]) -> UsageError:
     return error
 
 
-def load_command(name: str) -> Command:
-    from importlib import import_module
+def _module(name: str) -> Any:
+    """`importlib` would import `warnings`."""
+    __import__(f"frazil.cli.{name}")
+    return sys.modules[f"frazil.cli.{name}"]
 
+
+def load_command(name: str) -> Command:
     from frazil.cli.commands import rows
 
-    module = import_module(f"frazil.cli.{rows(name.split())[name][0]}")
+    module = _module(rows(name.split())[name][0])
     command: Command = module.COMMANDS[name]
     return command
 
@@ -280,9 +288,7 @@ def print_version(context: Context, arguments: Arguments) -> int:
 
 
 def run_program(context: Context, words: list[str]) -> int:
-    from importlib import import_module
-
-    module = import_module(f"frazil.cli.{PROGRAMS[context.program][0]}")
+    module = _module(PROGRAMS[context.program][0])
     command: Command = module.PROGRAMS[context.program]
     prepare = getattr(module, "prepare", None)
     if prepare is not None:

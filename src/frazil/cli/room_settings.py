@@ -44,7 +44,7 @@ def typed(settings: Settings, name: str) -> Any:
 def fields_of(kind: Any, settings: Settings, names: dict[str, str]) -> dict[str, Any]:
     """The fields of a dataclass that the user set. `names`: field -> setting, where they differ."""
     found = {}
-    for field in kind.__dataclass_fields__:
+    for field in getattr(kind, "field_defaults", None) or kind.__dataclass_fields__:
         name = names.get(field, field.replace("_", "-"))
         if name in settings.values and kind_of(name) is not None:
             found[field] = typed(settings, name)

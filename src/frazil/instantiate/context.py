@@ -5,10 +5,10 @@ An output of a derivation that is itself an output (dynamic derivations) is writ
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from frazil.record import Record
 
 
-class Built(NamedTuple):
+class Built(Record):
     """`through`: outputs of derivations that are derivations in turn, from the inside out; usually empty."""
 
     derivation: str

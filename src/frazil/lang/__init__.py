@@ -41,9 +41,9 @@ class _PureFinder:
 
 def _compiled_modules_exist() -> bool:
     folder = os.path.dirname(__file__)
-    from importlib.machinery import EXTENSION_SUFFIXES
+    from _imp import extension_suffixes
 
-    return any(os.path.exists(os.path.join(folder, "values" + suffix)) for suffix in EXTENSION_SUFFIXES)
+    return any(os.path.exists(os.path.join(folder, "values" + suffix)) for suffix in extension_suffixes())
 
 
 def _prepare_pure_mode() -> None:

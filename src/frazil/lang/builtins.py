@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import sys
 
 from frazil.lang.registry import BuiltinSpec
 
@@ -22,5 +22,6 @@ def all_builtins() -> list[BuiltinSpec]:
     """In the order of the modules; a later one replaces an earlier one of the same name."""
     specs: list[BuiltinSpec] = []
     for name in MODULES:
-        specs += importlib.import_module(f"frazil.lang.{name}").BUILTINS
+        __import__(f"frazil.lang.{name}")  # `importlib` would import `warnings`
+        specs += sys.modules[f"frazil.lang.{name}"].BUILTINS
     return specs

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
-from typing import Protocol
 
 from frazil.lang.errors import EvalError, ThrownError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class Effects(Protocol):

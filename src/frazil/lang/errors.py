@@ -11,9 +11,6 @@ the call. `pos=CALL_SITE` means the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
-
 from frazil.errors import FrazilError, TraceFrame
 from frazil.position import Position
 
@@ -21,8 +18,13 @@ CALL_SITE = -1
 """A position meaning "where the running builtin was called from"."""
 
 
-class Positions(Protocol):
-    def position(self, pos: int) -> Position | None: ...
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
+
+    class Positions(Protocol):
+        def position(self, pos: int) -> Position | None: ...
 
 
 def display(text: str) -> str:

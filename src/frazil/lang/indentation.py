@@ -6,9 +6,11 @@ Out: [(position, text or expression)] without empty texts.
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-Part = tuple[int, bool, Any]
+    Part = tuple[int, bool, Any]
 
 
 def minimum_indentation(parts: list[Part]) -> int:

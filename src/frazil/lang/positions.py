@@ -6,14 +6,15 @@ bytes from 1.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
-from collections.abc import Callable
 
 from frazil.lang.errors import display
 from frazil.position import Position
 
-LINE_END = re.compile(rb"\r\n|\n|\r")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ASKED_BEFORE_TABLE = 16
 
 
@@ -77,7 +78,10 @@ class PositionTable:
             asked = self._asked[base] = self._asked.get(base, 0) + 1
             if asked <= ASKED_BEFORE_TABLE:
                 return line_of(text, offset)
-            starts = self._line_starts[base] = [0, *(found.end() for found in LINE_END.finditer(text))]
+            import re
+
+            ends = re.finditer(rb"\r\n|\n|\r", text)
+            starts = self._line_starts[base] = [0, *(found.end() for found in ends)]
         line = bisect_right(starts, offset)
         return line, starts[line - 1]
 

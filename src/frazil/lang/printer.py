@@ -6,8 +6,6 @@ shown as «repeated» where that is asked for; what counts as the same list is t
 of truth: Nix's `print.cc`, `print-ambiguous.cc`, `print-options.hh`.
 """
 
-import re
-
 import cython
 from cython.cimports.frazil.lang.runtime import coerce_to_string, determine_pos, force_placed, is_derivation
 from cython.cimports.frazil.lang.values import (
@@ -32,7 +30,7 @@ from frazil.lang.xml_writer import to_xml_text
 
 UNLIMITED = 1 << 62
 KEYWORDS = frozenset(("if", "then", "else", "assert", "with", "let", "in", "rec", "inherit"))
-STORE_OBJECT = re.compile(r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9a-zA-Z+\-._?=]{1,211}\Z")
+STORE_OBJECT = r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9a-zA-Z+\-._?=]{1,211}"
 
 NORMAL = "\x1b[0m"
 FAINT = "\x1b[2m"
@@ -299,25 +297,29 @@ def store_path(state, value, trace):
     """The text of something that is a store object's path."""
     text = coerce_to_string(state, value, set(), trace, False, False)
     prefix = state.settings.store_dir + "/"
-    if text.startswith(prefix) and STORE_OBJECT.match(text, len(prefix)):
-        return text
+    if text.startswith(prefix):
+        import re
+
+        if re.fullmatch(STORE_OBJECT, text[len(prefix) :]):
+            return text
     error = EvalError(f"path '{text}' is not in the Nix store")
     error.add_trace(0, trace)
     raise error
 
 
-ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|\].*?(?:\x07|\x1b\\)|.)?", re.DOTALL)
+ESCAPE_SEQUENCE = r"(?s)\x1b(?:\[[0-?]*[ -/]*[@-~]?|\].*?(?:\x07|\x1b\\)|.)?"
 
 
 def printable(text, keep_colors=False):
     """Without terminal control sequences."""
     if "\x1b" not in text and "\r" not in text and "\a" not in text:
         return text
+    import re
 
     def replaced(match):
         return match.group() if keep_colors and match.group().endswith("m") else ""
 
-    return ESCAPE_SEQUENCE.sub(replaced, text).replace("\r", "").replace("\a", "")
+    return re.sub(ESCAPE_SEQUENCE, replaced, text).replace("\r", "").replace("\a", "")
 
 
 def print_value(

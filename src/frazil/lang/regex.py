@@ -14,7 +14,6 @@ bounded by pattern size times text length.
 
 from __future__ import annotations
 
-import array
 
 import cython
 
@@ -541,6 +540,8 @@ class Automaton:
         self.text = text
         self.length = len(text)
         self.exact = exact
+        import array
+
         self.memory = array.array("i", bytes(4 * size))
         self.odd_memory = {}
 

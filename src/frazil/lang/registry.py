@@ -23,11 +23,15 @@ Inside:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from frazil.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
-class BuiltinSpec(NamedTuple):
+class BuiltinSpec(Record):
     """One builtin. `experimental`: the feature that must be on; `internal`: not an attribute of `builtins`.
 
     `add_trace`: whether errors say "while calling the 'NAME' builtin". `impure`: absent from pure evaluation.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from frazil.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class EvalSettings:
+class EvalSettings(Record):
     """Names and meanings are those of Nix's settings (`conf-file.md`), with `-` written `_`.
 
     `search_path`: entries of NIX_PATH and -I, first wins; a prefix may be empty. All text is byte strings.
@@ -19,7 +18,7 @@ class EvalSettings:
     allow_unsafe_native_code_during_evaluation: bool = False
     trace_import_from_derivation: bool = False
     max_call_depth: int = 10000
-    experimental_features: frozenset[str] = field(default_factory=frozenset)
+    experimental_features: frozenset[str] = frozenset()
     system: str = "x86_64-linux"
     store_dir: str = "/nix/store"
     search_path: tuple[tuple[str, str], ...] = ()

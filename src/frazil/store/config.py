@@ -7,12 +7,15 @@ ones (where the bytes lie) differ wherever a store lives below another root.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from frazil.errors import UsageError
+from frazil.record import Record
 from frazil.store.errors import StoreError, UnsupportedStore
 from frazil.store.path import DEFAULT_STORE_DIRECTORY, canonical_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_STATE_DIRECTORY = "/nix/var/nix"
 DEFAULT_LOG_DIRECTORY = "/nix/var/log/nix"
@@ -34,8 +37,7 @@ _OTHER_PARAMETERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
+class StoreSettings(Record):
     """What the user may tune about a local store; names as in `nix.conf`."""
 
     fsync_metadata: bool = True
@@ -62,8 +64,10 @@ class StoreSettings:
     """What a collection cannot delete is a warning. A parameter of store addresses only."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoreConfig:
+NO_PARAMETERS: Mapping[str, str] = {}
+
+
+class StoreConfig(Record):
     """Where a local store is. All directories absolute and normalised.
 
     `store_dir` is the logical store directory, `real_store_dir` where its contents lie. `parameters`: the address's
@@ -79,15 +83,14 @@ class StoreConfig:
     read_only: bool = False
     is_dummy: bool = False
     is_user_default: bool = False
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = NO_PARAMETERS
     unknown_parameters: tuple[str, ...] = ()
 
     def apply(self, settings: StoreSettings) -> StoreSettings:
         """The settings with what the address says about this one store."""
         if not self.parameters:
             return settings
-        return replace(
-            settings,
+        return settings.with_(
             require_signatures=_flag(self.parameters, "require-sigs", settings.require_signatures),
             ignore_gc_delete_failure=_flag(self.parameters, "ignore-gc-delete-failure", False),
         )
@@ -220,7 +223,7 @@ def _automatic(parameters: Mapping[str, str], environment: Mapping[str, str]) ->
     if _may_write(config.state_dir) and _may_write(config.real_store_dir):
         return config
     root = user_store_root(environment)
-    return replace(_local({"root": root}, environment, "local?root=" + root), is_user_default=True)
+    return _local({"root": root}, environment, "local?root=" + root).with_(is_user_default=True)
 
 
 def user_store_root(environment: Mapping[str, str]) -> str:

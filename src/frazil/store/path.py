@@ -7,16 +7,21 @@ In: names, digests, references. Out: validated `StorePath`s. Source of truth: th
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any, NamedTuple
 
 from frazil.digest import BASE32_ALPHABET, Hash
+from frazil.record import Record
 from frazil.store.errors import BadStorePath, BadStorePathName, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, NamedTuple
 
 HASH_LENGTH = 32
 """Characters of the hash part: 160 bits in base 32."""
 MAXIMUM_NAME_LENGTH = 211
+MOST_PLACEHOLDERS = 256
+"""How many are remembered: few names of outputs are in use."""
 DERIVATION_EXTENSION = ".drv"
 DEFAULT_STORE_DIRECTORY = "/nix/store"
 
@@ -52,9 +57,27 @@ def check_name(name: str) -> None:
     raise BadStorePathName(f"name '{name}' contains illegal character '{illegal[0] if illegal else name[0]}'")
 
 
-class _Fields(NamedTuple):
-    hash_part: str
-    name: str
+if TYPE_CHECKING:
+
+    class _Fields(NamedTuple):
+        hash_part: str
+        name: str
+
+else:
+    from _collections import _tuplegetter
+
+    class _Fields(tuple):
+        """What `NamedTuple` makes: importing that takes longer than all of this module."""
+
+        __slots__ = ()
+        hash_part = _tuplegetter(0, "the 32 characters before the name")
+        name = _tuplegetter(1, "what follows the hash part")
+
+        def __repr__(self) -> str:
+            return f"{type(self).__name__}({self[0]!r}, {self[1]!r})"
+
+        def __getnewargs__(self) -> tuple[str, str]:
+            return tuple(self)
 
 
 class StorePath(_Fields):
@@ -124,11 +147,18 @@ def output_path_name(derivation_name: str, output: str) -> str:
     return derivation_name if output == "out" else f"{derivation_name}-{output}"
 
 
-@lru_cache(maxsize=256)
+_placeholders: dict[str, str] = {}
+
+
 def placeholder(output: str) -> str:
     """What stands for an output's path inside its own derivation (`builtins.placeholder`)."""
-    digest: bytes = _sha256(b"nix-output:" + output.encode("latin-1", "backslashreplace")).digest()
-    return "/" + Hash("sha256", digest).base32
+    found = _placeholders.get(output)
+    if found is None:
+        digest: bytes = _sha256(b"nix-output:" + output.encode("latin-1", "backslashreplace")).digest()
+        found = "/" + Hash("sha256", digest).base32
+        if len(_placeholders) < MOST_PLACEHOLDERS:
+            _placeholders[output] = found
+    return found
 
 
 def _unknown_output_digest(derivation: StorePath, output: str) -> bytes:
@@ -150,7 +180,7 @@ def unknown_output_placeholder(derivation: StorePath, output: str, *further: str
     return "/" + Hash("sha256", digest).base32
 
 
-class References(NamedTuple):
+class References(Record):
     """What a store object refers to. `others` never holds the object itself."""
 
     others: frozenset[StorePath] = frozenset()
