@@ -221,3 +221,17 @@ def test_random_damage_never_escapes(tmp_path: Path, noise: bytes, at: int) -> N
         except BadArchive:
             pass
     assert {p.name for p in tmp_path.iterdir()} <= {"archive", "out"}
+
+
+def test_damaged_lzma_member_of_zip(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("a", b"some text " * 100)
+    good = out.getvalue()
+    for position in range(30, 90):
+        data = bytearray(good)
+        data[position] ^= 0xFF
+        try:
+            unpacked(tmp_path, bytes(data))
+        except BadArchive:
+            pass

@@ -118,3 +118,14 @@ def test_choice_of_token() -> None:
 )
 def test_gitlab_tokens(token: str, header: tuple[str, str]) -> None:
     assert GitLabScheme().token_header(token) == dict([header])
+
+
+def test_names_of_references_are_encoded(fetcher: Fetcher, server: Server) -> None:
+    server.add("/api/v3/repos/o/r/commits/fix/a%23b%25c", json.dumps({"sha": REV}).encode())
+    server.add(f"/api/v3/repos/o/r/tarball/{REV}", tarball())
+    attributes = {"type": "github", "owner": "o", "repo": "r", "host": server.address}
+    assert fetch_tree({**attributes, "ref": "fix/a#b%c"}, fetcher.context).attributes["rev"] == REV
+    server.add("/api/v4/projects/o%2Fr/repository/commits?ref_name=a%26b%2Bc", json.dumps([{"id": REV}]).encode())
+    server.add(f"/api/v4/projects/o%2Fr/repository/archive.tar.gz?sha={REV}", tarball())
+    gitlab = {**attributes, "type": "gitlab", "ref": "a&b+c"}
+    assert fetch_tree(gitlab, fetcher.context).attributes["rev"] == REV

@@ -8,7 +8,7 @@ import pytest
 
 from frazil.fetch.errors import FetchError
 from frazil.fetch.inputs import url_to_attributes
-from frazil.fetch.registry import Entry, Registry, lookup, resolve, user_registry_path
+from frazil.fetch.registry import Entry, Registry, lookup, parse_entries, resolve, user_registry_path
 
 if TYPE_CHECKING:
     from conftest import Fetcher, Server
@@ -131,3 +131,8 @@ def test_global_registry_by_url(fetcher: Fetcher, server: Server) -> None:
     find(with_global, "github:x/y")
     find(with_global, "flake:frazilpkgs")
     assert server.count("/registry.json") == 1
+
+
+def test_nesting_is_bounded() -> None:
+    with pytest.raises(FetchError, match="nested too deeply"):
+        parse_entries('{"version": 2, "flakes": ' + "[" * 100_000, "r.json")

@@ -435,16 +435,29 @@ def _member_time(block: bytes, fields: dict[str, bytes]) -> float:
 
 
 def _unpack_zip(file: IO[bytes], unpacker: Unpacker) -> None:
+    import lzma
+    import struct
     import zipfile
     import zlib
 
+    damaged = (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        struct.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OverflowError,
+    )
     try:
         with zipfile.ZipFile(file) as archive:
             compressed = max(1, os.fstat(file.fileno()).st_size)
             unpacker.limit = min(unpacker.limit, max(_RATIO_FREE, compressed * _RATIO))
             for member in archive.infolist():
                 _unpack_zip_member(archive, member, unpacker)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except damaged as error:
         raise BadArchive(f"failed to open archive: {error}") from error
 
 

@@ -71,10 +71,10 @@ def read_url(url: str, headers: Mapping[str, str], context: FetchContext) -> byt
 
 def commit_from_json(answer: bytes, url: str, pick: Callable[[Any], Any]) -> str:
     """The commit in a forge's JSON. Raises FetchError for any other answer."""
-    import json
+    from frazil.fetch.json_text import parse_json
 
     try:
-        revision = pick(json.loads(answer))
+        revision = pick(parse_json(answer))
     except (ValueError, KeyError, IndexError, TypeError) as error:
         shown = answer[:200].decode("utf-8", "replace")
         raise FetchError(f"unexpected answer from '{url}': {shown}") from error

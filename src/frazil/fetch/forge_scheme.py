@@ -14,7 +14,7 @@ from frazil.fetch.attributes import InputAttributes, is_legal_reference_name, is
 from frazil.fetch.errors import BadURL
 from frazil.fetch.scheme import FetchContext, FetchedTree, InputScheme, require_one
 from frazil.fetch.settings import FetchSettings
-from frazil.fetch.url import ParsedURL
+from frazil.fetch.url import ParsedURL, percent_encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,7 +164,8 @@ class GitHubScheme(ForgeScheme):
     def resolve(self, attributes: InputAttributes, context: FetchContext) -> str:
         from frazil.fetch.forge import commit_from_json, read_url
 
-        owner, repo, ref = (attr.text(attributes, name) for name in ("owner", "repo", "ref"))
+        owner, repo = attr.text(attributes, "owner"), attr.text(attributes, "repo")
+        ref = percent_encode(attr.text(attributes, "ref"), "/:@!$&'()*+,;=")
         url = f"{self._api(self.host(attributes))}/repos/{owner}/{repo}/commits/{ref}"
         answer = read_url(url, self.headers(attributes, context.settings), context)
         return commit_from_json(answer, url, lambda value: value["sha"])
@@ -187,15 +188,14 @@ class GitLabScheme(ForgeScheme):
         return {"Private-token": value} if kind == "PAT" else {kind: value or kind}
 
     def _project(self, attributes: InputAttributes) -> str:
-        from frazil.fetch.url import percent_encode
-
         owner, repo = (percent_encode(attr.text(attributes, name)) for name in ("owner", "repo"))
         return f"{self.base(self.host(attributes))}/api/v4/projects/{owner}%2F{repo}/repository"
 
     def resolve(self, attributes: InputAttributes, context: FetchContext) -> str:
         from frazil.fetch.forge import commit_from_json, read_url
 
-        url = f"{self._project(attributes)}/commits?ref_name={attr.text(attributes, 'ref')}"
+        ref = percent_encode(attr.text(attributes, "ref"), "/:@!$'()*,;")
+        url = f"{self._project(attributes)}/commits?ref_name={ref}"
         answer = read_url(url, self.headers(attributes, context.settings), context)
         if answer.strip() == b"[]":
             raise BadURL("No commits returned by GitLab API -- does the git ref really exist?")

@@ -14,6 +14,7 @@ from frazil.fetch import attributes as attr
 from frazil.fetch.attributes import InputAttributes
 from frazil.fetch.errors import FetchError, GitError
 from frazil.fetch.git import cached_commit_tree, commit_time, revision_count, verify
+from frazil.fetch.git_objects import Budget
 from frazil.fetch.git_program import read_remote_head, run_git
 from frazil.fetch.git_repository import Repository
 from frazil.fetch.git_scheme import GitScheme
@@ -49,7 +50,8 @@ def fetch_commit(attributes: InputAttributes, directory: str | None, context: Fe
         with temporary_directory(context) as scratch:
             target = os.path.join(scratch, "source")
             os.mkdir(target)
-            write_commit(repository, revision, result, target, context)
+            budget = Budget(context.settings.maximum_unpacked)
+            write_commit(repository, revision, result, target, context, budget)
             found = add_tree(context, target, name, shown=str(_SCHEME.to_url(result)), scratch=True)
         context.cache.put("git-tree", key, {"narHash": found[1].sri})
     store_path, hash_ = found
@@ -242,6 +244,7 @@ def write_commit(
     attributes: InputAttributes,
     destination: str,
     context: FetchContext,
+    budget: Budget,
     depth: int = 0,
 ) -> None:
     """The files of a commit into an empty folder, submodules and LFS files as the attributes ask."""
@@ -256,7 +259,7 @@ def write_commit(
         from frazil.fetch.git_lfs import make_smudge
 
         smudge = make_smudge(repository, revision, context)
-    links = write_out(repository, tree, destination, keep=keep, smudge=smudge)
+    links = write_out(repository, tree, destination, budget, keep=keep, smudge=smudge)
     if not attr.flag(attributes, "submodules") or not links:
         return
     modules = _submodules(repository, tree)
@@ -266,7 +269,7 @@ def write_commit(
             inner = _submodule_attributes(repository, module, link.oid, attributes)
             target = os.path.join(destination, os.fsdecode(link.path))
             inner_repository = find_commit(inner, _SCHEME.source_path(inner), context)
-            write_commit(inner_repository, attr.text(inner, "rev"), inner, target, context, depth + 1)
+            write_commit(inner_repository, attr.text(inner, "rev"), inner, target, context, budget, depth + 1)
 
 
 def _submodules(repository: Repository, tree: str) -> dict[str, dict[str, str]]:

@@ -133,6 +133,7 @@ def _ask_server(server: str, pointer: Pointer, context: FetchContext) -> dict[st
     import httpx
 
     from frazil.fetch.download import make_client
+    from frazil.fetch.json_text import parse_json
 
     if context.settings.offline:
         raise FetchError("--offline forbids to ask the LFS server")
@@ -148,7 +149,7 @@ def _ask_server(server: str, pointer: Pointer, context: FetchContext) -> dict[st
             answer = client.post(
                 f"{server}/objects/batch", json=body, headers={"Accept": kind, "Content-Type": kind}
             ).raise_for_status()
-            found = answer.json()["objects"][0]
+            found = parse_json(answer.content)["objects"][0]
             if "error" in found:
                 raise FetchError(f"the LFS server says: {found['error'].get('message', 'error')}")
             action = found["actions"]["download"]

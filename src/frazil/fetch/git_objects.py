@@ -14,6 +14,24 @@ from frazil.fetch.git_index import MODE_DIRECTORY, MODE_GITLINK, MODE_LINK
 from frazil.fetch.git_repository import Repository
 
 _MAXIMUM_DEPTH = 1000
+_MAXIMUM_ENTRIES = 10_000_000
+_LONGEST_LINK = 4095
+
+
+class Budget:
+    """What may still be written of a commit and all its submodules. Trees may share subtrees, so that a few objects
+    can describe exponentially many files."""
+
+    def __init__(self, size: int, entries: int = _MAXIMUM_ENTRIES) -> None:
+        self.size, self.entries = size, entries
+
+    def spend(self, repository: Repository, *, entries: int = 0, size: int = 0) -> None:
+        """Raises GitError where it is too much."""
+        self.size -= size
+        self.entries -= entries
+        if self.size < 0 or self.entries < 0:
+            what = "holds too many files" if self.entries < 0 else "is too large"
+            raise GitError(f"the tree of Git repository '{repository.directory}' {what}")
 
 
 class TreeEntry(NamedTuple):
@@ -50,6 +68,7 @@ def write_out(
     repository: Repository,
     tree: str,
     destination: str,
+    budget: Budget,
     *,
     keep: Callable[[bytes], bool] | None = None,
     smudge: Callable[[bytes, bytes], bytes] | None = None,
@@ -60,13 +79,14 @@ def write_out(
     """
     base = os.fsencode(destination)
     submodules: list[TreeEntry] = []
-    dropped: list[bytes] = []
+    dropped: bytes | None = None
     for entry in list_tree(repository, tree, directories=True):
-        if any(entry.path.startswith(prefix) for prefix in dropped):
+        if dropped is not None and entry.path.startswith(dropped):  # what is in a folder follows it
             continue
         if keep is not None and not keep(entry.path):
-            dropped.append(entry.path + b"/")
+            dropped = entry.path + b"/"
             continue
+        budget.spend(repository, entries=1)
         path = os.path.join(base, entry.path)
         if entry.mode in (MODE_DIRECTORY, MODE_GITLINK):
             os.mkdir(path)
@@ -75,10 +95,19 @@ def write_out(
             continue
         data = _read_blob(repository, entry)
         if entry.mode == MODE_LINK:
-            os.symlink(data, path)
+            _write_link(repository, entry, data, path)
         else:
-            _write_file(path, smudge(entry.path, data) if smudge else data, entry.mode)
+            data = smudge(entry.path, data) if smudge else data
+            budget.spend(repository, size=len(data))
+            _write_file(path, data, entry.mode)
     return submodules
+
+
+def _write_link(repository: Repository, entry: TreeEntry, target: bytes, path: bytes) -> None:
+    if not target or b"\0" in target or len(target) > _LONGEST_LINK:
+        shown = os.fsdecode(entry.path)
+        raise GitError(f"'{shown}' of Git repository '{repository.directory}' is a link with an invalid target")
+    os.symlink(target, path)
 
 
 def _read_blob(repository: Repository, entry: TreeEntry) -> bytes:

@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from frazil.fetch.attributes import is_legal_reference_name
 from frazil.fetch.errors import GitError
 from frazil.fetch.tree import write_atomically
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     import subprocess
 
 _PRIVATE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
+
+# A repository may come from anywhere: looking at one starts none of its programs.
+_QUIET = ("-c", "core.fsmonitor=false")
 
 
 def _environment() -> dict[str, str]:
@@ -57,7 +61,7 @@ def _run(
     where = ["-C", directory] if directory is not None else []
     try:
         return subprocess.run(
-            ["git", *where, *arguments],
+            ["git", *_QUIET, *where, *arguments],
             input=input,
             stdin=None if interactive or input is not None else subprocess.DEVNULL,
             capture_output=True,
@@ -100,4 +104,5 @@ def read_remote_head(url: str) -> str | None:
     target, mark, name = line.partition("\t")
     if not mark or name.strip() != "HEAD":
         return None
-    return target.removeprefix("ref:").strip()
+    found = target.removeprefix("ref:").strip()
+    return found if is_legal_reference_name(found) else None

@@ -23,10 +23,10 @@ def public_keys(attributes: InputAttributes) -> list[dict[str, str]]:
     keys: list[dict[str, str]] = []
     listed = attr.optional_text(attributes, "publicKeys")
     if listed is not None:
-        import json
+        from frazil.fetch.json_text import parse_json
 
         try:
-            keys = [{"type": k.get("type", "ssh-ed25519"), "key": k["key"]} for k in json.loads(listed)]
+            keys = [{"type": k.get("type", "ssh-ed25519"), "key": k["key"]} for k in parse_json(listed)]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise BadAttributes(f"input attribute 'publicKeys' is not a list of keys: {listed}") from error
     if "publicKey" in attributes:

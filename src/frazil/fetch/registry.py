@@ -105,11 +105,11 @@ BUILT_IN = (Entry({"type": "indirect", "id": "frazilpkgs"}, {"type": "frazilpkgs
 
 def parse_entries(text: str, shown: str) -> list[Entry]:
     """Raises FetchError, BadAttributes."""
-    import json
+    from frazil.fetch.json_text import parse_json
 
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(text)
+    except ValueError as error:
         raise FetchError(f"cannot parse flake registry '{shown}': {error}") from error
     version = value.get("version", 0) if isinstance(value, dict) else 0
     if version != 2:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 
 from frazil.flake.errors import FlakeError
 from frazil.flake.flake_file import ConfigValue
-from frazil.flake.lock import check_nesting
 
 HARMLESS = frozenset(
     {
@@ -50,13 +49,11 @@ def trusted_list_path(environment: Mapping[str, str]) -> str:
 
 
 def read_trusted_list(path: str) -> TrustedList:
-    import json
+    from frazil.fetch.json_text import parse_json
 
     try:
         with open(path, "rb") as file:
-            text = file.read(MAX_BYTES).decode("utf-8")
-        check_nesting(text)
-        value = json.loads(text)
+            value = parse_json(file.read(MAX_BYTES))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

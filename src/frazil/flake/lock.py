@@ -6,7 +6,6 @@ In: the text of `flake.lock`. Out: a graph of nodes and its text. Source: the ma
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,8 +22,6 @@ Warn = Callable[[str], None]
 MAX_BYTES = 16 << 20
 MAX_NODES = 100_000
 MAX_DEPTH = 200
-MAX_NESTING = 100
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.S)
 
 
 def parse_input_path(text: str) -> InputPath:
@@ -213,31 +210,16 @@ def print_json(value: object) -> str:
     return text
 
 
-def check_nesting(text: str) -> None:
-    """Raises ValueError for JSON nested so deeply that reading it could exhaust the stack.
-
-    Python's own limit cannot be relied on: evaluation raises it.
-    """
-    depth = 0
-    for bracket in re.findall(r"[][{}]", _STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > MAX_NESTING:
-            raise ValueError("it is nested too deeply")
-
-
 def _load(text: bytes | str, path: str) -> Json:
     import json
 
-    def refuse(constant: str) -> None:
-        raise ValueError(f"'{constant}' is not JSON")
+    from frazil.fetch.json_text import parse_json
 
     if len(text) > MAX_BYTES:
         raise LockFileError(f"lock file '{path}' is too large ({len(text)} bytes, at most {MAX_BYTES})")
     hint = "restore it from version control, or delete it and run 'frazil flake lock'"
     try:
-        content = text.decode("utf-8") if isinstance(text, bytes) else text
-        check_nesting(content)
-        value = json.loads(content, parse_constant=refuse)
+        value = parse_json(text)
     except json.JSONDecodeError as error:
         lines = error.doc.split("\n")
         line = lines[error.lineno - 1]
