@@ -28,6 +28,7 @@ class Events(Reporter):
     def __init__(self) -> None:
         self.messages: list[tuple[Verbosity, str]] = []
         self.lines: list[str] = []
+        self.hook_lines: list[str] = []
         self.phases: list[str] = []
         self.started: list[tuple[ActivityType, str]] = []
         self.running: set[int] = set()
@@ -48,6 +49,8 @@ class Events(Reporter):
         assert identifier in self.running
         if kind is ResultType.BUILD_LOG_LINE:
             self.lines.append(str(fields[0]))
+        if kind is ResultType.POST_BUILD_LOG_LINE:
+            self.hook_lines.append(str(fields[0]))
         if kind is ResultType.SET_PHASE:
             self.phases.append(str(fields[0]))
 

@@ -141,3 +141,24 @@ def test_goals_that_wait_for_each_other_in_a_circle_are_a_bug() -> None:
     run.add(two, wait_for([one], [], "two"))
     with pytest.raises(RuntimeError, match="wait for each other"):
         run.run([one])
+
+
+def test_a_goal_that_cannot_clean_up_keeps_no_other_from_it() -> None:
+    log: list[str] = []
+
+    def sleeping(name: str) -> Steps:
+        try:
+            yield A_WHILE
+            raise AssertionError("nobody wakes it")
+        finally:
+            log.append(name)
+            if name == "b":
+                raise OSError("no")
+
+    run = Loop(max_jobs=1, keep_going=False, poll_interval=60)
+    for name in "abc":
+        run.add(Goal(name), sleeping(name))
+    top = run.add(Goal("top"), fail())
+    with pytest.raises(OSError, match="no"):
+        run.run([top])
+    assert log == ["c", "b", "a"]

@@ -412,3 +412,49 @@ def test_a_full_disk(lab: Lab) -> None:
     if "unshare" in done.stderr or "mount" in done.stderr:
         pytest.skip(f"cannot mount here: {done.stderr}")
     assert done.stdout.split("\n") == ["full", "[] True", "after", ""], done.stderr
+
+
+def test_a_failure_is_told_of_once_and_indented(lab: Lab) -> None:
+    bad = lab.derivation("exit 3", name="bad", outputs=["out", "dev"])
+    tops = [lab.derivation("echo > $out", name=f"top{i}", needs=[bad]) for i in range(3)]
+    one = lab.derivation("echo > $out", name="all", needs=tops)
+    failure(lab, one, keep_going=True)
+    texts = [text for level, text in lab.events.messages if level is Verbosity.ERROR]
+    assert sum("builder failed" in text for text in texts) == 1
+    assert all(line.startswith("       ") for text in texts for line in text.split("\n")[1:] if line)
+
+
+HOOK = """\
+#!/bin/sh
+echo "told of $DRV_PATH $OUT_PATHS"
+echo "$NIX_CONFIG"
+case $DRV_PATH in *-first.drv) while [ ! -e @ROOT@/second.drv ]; do sleep 0.05; done ;; esac
+: > @ROOT@/${DRV_PATH##*-}
+printf unended
+exit @STATUS@
+"""
+
+
+def post_build_hook(lab: Lab, status: int = 0) -> str:
+    hook = lab.root / "hook"
+    hook.write_text(HOOK.replace("@ROOT@", str(lab.root)).replace("@STATUS@", str(status)))
+    hook.chmod(0o755)
+    return str(hook)
+
+
+def test_builds_go_on_while_the_hook_runs(lab: Lab) -> None:
+    first, second = lab.derivation("echo > $out", name="first"), lab.derivation("echo > $out", name="second")
+    hook = post_build_hook(lab)
+    results = lab.build(first, second, post_build_hook=hook, configuration=lambda: "cores = 3\n")
+    assert [result.status for result in results] == [Status.BUILT, Status.BUILT]
+    path = lab.store.show(results[0].outputs["out"])
+    assert {f"told of {lab.store.show(first)} {path}", "cores = 3", "unended"} <= set(lab.events.hook_lines)
+
+
+def test_a_failing_hook_ends_everything(lab: Lab) -> None:
+    drv = lab.derivation("echo > $out", name="other")
+    with pytest.raises(BuildError, match=r'program ".*/hook" failed with exit code 4'):
+        lab.build(drv, post_build_hook=post_build_hook(lab, 4))
+    assert lab.store.is_registered(lab.store.query_derivation_outputs(drv)["out"] or drv)
+    with pytest.raises(BuildError, match="cannot run the post-build hook '/nonexistent'"):
+        lab.build(lab.derivation("echo > $out", name="another"), post_build_hook="/nonexistent")

@@ -109,6 +109,8 @@ def test_programs_are_looked_up_inside_the_view(physical: Path) -> None:
     (program / "tool").chmod(0o755)
     done = run("run_at", physical, ["tool", "x"], env={"PATH": "/nonexistent:/nix/store/bin:/usr/bin:/bin"})
     assert done.stdout == "from the store x\n"
+    (program / "tool").write_text("exit $(($# - 99992))\n")
+    assert run_at(LOGICAL, str(physical), ["tool", *["x"] * 99_999], {"PATH": "/nix/store/bin"}) == 7
 
 
 def test_a_store_at_its_place_needs_no_view(tmp_path: Path) -> None:

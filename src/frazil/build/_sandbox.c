@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -59,6 +58,18 @@
 #define LANDLOCK_VERSION_FLAG 1
 #define LANDLOCK_SCOPE_ABSTRACT_SOCKET 1ULL
 
+/* The C library's functions tell every thread of the process to change its identity too: in memory shared with the
+ * parent that would be the parent's threads. 32-bit machines have old calls with 16-bit numbers under the plain names. */
+#ifdef SYS_setgroups32
+#define SET_GROUPS SYS_setgroups32
+#define SET_GROUP SYS_setresgid32
+#define SET_USER SYS_setresuid32
+#else
+#define SET_GROUPS SYS_setgroups
+#define SET_GROUP SYS_setresgid
+#define SET_USER SYS_setresuid
+#endif
+
 #define OLD_ROOT "/.old-root"
 #define CHILD_STACK (512 * 1024)
 
@@ -96,6 +107,7 @@ struct spec {
     int close_others, scope_sockets, wait_for_maps;
     int ruleset; /* of Landlock, or -1 */
     int status, sync; /* pipes: failures out, "the maps are written" in */
+    int parents[2];   /* the parent's ends of both */
 };
 
 struct failure {
@@ -357,11 +369,11 @@ static void die_with_parent(const struct spec *spec) {
 
 static void take_identity(const struct spec *spec) {
     if (spec->gid >= 0) {
-        if (setgroups(0, NULL) < 0 && errno != EPERM) fail(spec, "dropping the supplementary groups", NULL);
-        if (syscall(SYS_setresgid, spec->gid, spec->gid, spec->gid) < 0) fail(spec, "setting the group", NULL);
+        if (syscall(SET_GROUPS, 0, NULL) < 0 && errno != EPERM) fail(spec, "dropping the supplementary groups", NULL);
+        if (syscall(SET_GROUP, spec->gid, spec->gid, spec->gid) < 0) fail(spec, "setting the group", NULL);
     }
     if (spec->uid >= 0) {
-        if (syscall(SYS_setresuid, spec->uid, spec->uid, spec->uid) < 0) fail(spec, "setting the user", NULL);
+        if (syscall(SET_USER, spec->uid, spec->uid, spec->uid) < 0) fail(spec, "setting the user", NULL);
         die_with_parent(spec); /* a change of user clears it */
     }
 }
@@ -455,12 +467,9 @@ static void run(const struct spec *spec) {
         }
         entry += length + (entry[length] == ':');
     }
-    if (errno == ENOEXEC) { /* a script without an interpreter line */
-        size_t count = 0;
-        while (spec->argv[count]) count++;
-        char *shell[count + 2];
+    if (errno == ENOEXEC) { /* a script without an interpreter line; `to_vector` left room in front */
+        char **shell = spec->argv - 1;
         shell[0] = "sh", shell[1] = path;
-        for (size_t i = 1; i <= count; i++) shell[i + 1] = spec->argv[i];
         execve("/bin/sh", shell, spec->envp);
         return;
     }
@@ -497,6 +506,8 @@ static void prepare(struct spec *spec) {
 static int child(void *argument) {
     struct spec *spec = argument;
     char byte;
+    /* Copies that would keep the pipes open after the parent's death, which they are there to tell. */
+    for (int i = 0; i < 2; i++) close(spec->parents[i]);
     if (spec->wait_for_maps && read(spec->sync, &byte, 1) != 1) _exit(127);
     prepare(spec);
     default_signals();
@@ -528,17 +539,21 @@ static const char *write_maps(pid_t pid, const char *uids, const char *gids, int
     return NULL;
 }
 
-static void free_vector(char **vector) { PyMem_Free(vector); }
+/* One element before the first belongs to the vector. */
+static void free_vector(char **vector) {
+    if (vector) PyMem_Free(vector - 1);
+}
 
 static char **to_vector(PyObject *sequence, PyObject **keep) {
     *keep = PySequence_Fast(sequence, "a sequence of bytes is needed");
     if (!*keep) return NULL;
     Py_ssize_t n = PySequence_Fast_GET_SIZE(*keep);
-    char **vector = PyMem_Calloc(n + 1, sizeof *vector);
+    char **vector = PyMem_Calloc(n + 2, sizeof *vector);
     if (!vector) {
         PyErr_NoMemory();
         return NULL;
     }
+    vector++;
     for (Py_ssize_t i = 0; i < n; i++)
         if (PyBytes_AsStringAndSize(PySequence_Fast_GET_ITEM(*keep, i), &vector[i], NULL) < 0) {
             free_vector(vector);
@@ -595,8 +610,14 @@ static pid_t start(struct spec *spec, const char *uids, const char *gids, int de
         return -1;
     }
     char *stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED) return -1;
+    if (stack == MAP_FAILED) {
+        int reason = errno;
+        for (int i = 0; i < 2; i++) close(status[i]), close(sync[i]);
+        errno = reason;
+        return -1;
+    }
     spec->status = status[1], spec->sync = sync[0], spec->wait_for_maps = uids != NULL;
+    spec->parents[0] = status[0], spec->parents[1] = sync[1];
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -665,6 +686,10 @@ static int parse(PyObject *args, PyObject *keywords, struct parsed *p) {
     if (to_operations(operations, s, &p->keep_operations) < 0) return -1;
     s->new_root = s->operation_count > 0;
     if (!(s->argv = to_vector(argv, &p->keep_argv))) return -1;
+    if (!s->argv[0]) {
+        PyErr_SetString(PyExc_ValueError, "a program needs a name for itself");
+        return -1;
+    }
     if (!(s->envp = to_vector(environment, &p->keep_environment))) return -1;
     return 0;
 }

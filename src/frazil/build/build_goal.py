@@ -15,7 +15,7 @@ from frazil.build.derivation_goal import known_outputs
 from frazil.build.errors import BuildError, DerivationFailed, Failure, describe_status
 from frazil.build.goals import A_WHILE, SLOT, Child, Done, EndOfFile, Event, Output, Steps, TimedOut, Wait
 from frazil.build.local_build import BuilderFailed, LocalBuild
-from frazil.build.log import BuildLog, LogFile
+from frazil.build.log import MAXIMUM_LINE, BuildLog, LogFile
 from frazil.build.options import DerivationOptions, derivation_options
 from frazil.build.result import Status
 from frazil.digest import encode_base32
@@ -25,6 +25,8 @@ from frazil.store.metadata import delete_tree
 from frazil.store.path import StorePath, output_path_name
 
 if TYPE_CHECKING:
+    import subprocess
+
     from frazil.build.worker import Worker
 
 _TITLES = {"normal": "building", "check": "checking outputs of", "repair": "repairing outputs of"}
@@ -192,9 +194,9 @@ class BuildGoal:
         title = f"{_TITLES[self.mode]} '{self.text}'"
         fields = (self.text, "", 1, 1)
         start = int(time.time())
+        file = LogFile(logs, self.path.base, compress=settings.compress_build_log)
         loop.running += 1
         worker.counts.running += 1
-        file = LogFile(logs, self.path.base, compress=settings.compress_build_log)
         try:
             terminal = build.start()
             child = Child(
@@ -221,8 +223,9 @@ class BuildGoal:
         worker.counts.done += 1
         worker.update_progress()
         self._record(outputs)
+        loop.wake_for_slot()
+        yield from self._run_post_build_hook(outputs)
         self._release(delete=True)
-        self._run_post_build_hook(outputs)
         return Done(Status.BUILT, outputs, self.path, start, int(time.time()))
 
     def _follow(self, child: Child, log: BuildLog, file: LogFile) -> Generator[Wait, Event | None, None]:
@@ -284,38 +287,66 @@ class BuildGoal:
             for name, path in outputs.items():
                 self.store.register_realisation(self.path, name, path)
 
-    def _run_post_build_hook(self, outputs: dict[str, StorePath]) -> None:
+    def _run_post_build_hook(self, outputs: dict[str, StorePath]) -> Generator[Wait, Event | None, None]:
+        """The user's program is told what was built. Its lines are read like a builder's: other builds go on."""
         hook = self.settings.post_build_hook
         if not hook:
             return
-        import os
         import subprocess
 
-        paths = " ".join(sorted(self.store.show(path) for path in outputs.values()))
-        environment = {**os.environ, "DRV_PATH": self.text, "OUT_PATHS": paths}
-        reporter = self.worker.reporter
         title = f"running post-build-hook '{hook}'"
         with Activity(
-            reporter, ActivityType.POST_BUILD_HOOK, title, fields=(self.text,), level=Verbosity.TALKATIVE
+            self.worker.reporter, ActivityType.POST_BUILD_HOOK, title, fields=(self.text,), level=Verbosity.TALKATIVE
         ) as activity:
-            from frazil.activity import ResultType
-
             try:
                 process = subprocess.Popen(
                     [hook],
-                    env=environment,
+                    env=self._hook_environment(outputs),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
+                    bufsize=0,
                 )
             except OSError as error:
                 raise BuildError(f"cannot run the post-build hook '{hook}': {error.strerror}") from error
             with process:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    text = line.decode("utf-8", "replace").rstrip("\n")
-                    reporter.result(activity.identifier, ResultType.POST_BUILD_LOG_LINE, (text,))
+                try:
+                    yield from self._follow_hook(process, activity)
+                except BaseException:  # also a build cut off: nobody waits for its hook
+                    process.kill()
+                    raise
             if process.returncode:
                 status = process.returncode
                 words = f"failed with exit code {status}" if status > 0 else f"failed due to signal {-status}"
                 raise BuildError(f'program "{hook}" {words}')
+
+    def _hook_environment(self, outputs: dict[str, StorePath]) -> dict[str, str]:
+        import os
+
+        paths = " ".join(sorted(self.store.show(path) for path in outputs.values()))
+        own = {"DRV_PATH": self.text, "OUT_PATHS": paths}
+        if self.settings.configuration is not None:
+            own["NIX_CONFIG"] = self.settings.configuration()
+        return {**own, **os.environ}
+
+    def _follow_hook(self, process: subprocess.Popen[bytes], activity: Activity) -> Generator[Wait, Event | None, None]:
+        assert process.stdout is not None
+        child = Child(process.stdout.fileno())
+        pending = b""
+        try:
+            while isinstance(event := (yield child), Output):
+                *lines, pending = (pending + event.data).split(b"\n")
+                if len(pending) > MAXIMUM_LINE:
+                    lines, pending = [*lines, pending], b""
+                for line in lines:
+                    self._show_hook_line(activity, line)
+        finally:
+            self.worker.loop.forget(child)
+        if pending:
+            self._show_hook_line(activity, pending)
+
+    def _show_hook_line(self, activity: Activity, line: bytes) -> None:
+        from frazil.activity import ResultType
+
+        text = line.decode("utf-8", "replace")
+        activity.reporter.result(activity.identifier, ResultType.POST_BUILD_LOG_LINE, (text,))

@@ -77,6 +77,14 @@ class DerivationFailed(FrazilError):
         self.caused_by = caused_by
 
 
+def failure_text(failure: DerivationFailed) -> str:
+    """As a line of the log: laid out like the error that ends a command."""
+    text = "error: " + failure.message.rstrip("\n")
+    if failure.hint:
+        text += f"\n\nhint: {failure.hint}"
+    return "\n".join(line and (line if i == 0 else " " * 7 + line) for i, line in enumerate(text.split("\n")))
+
+
 class BuildFailed(BuildError):
     """Raised by `realise` once everything that could run has run.
 

@@ -80,7 +80,7 @@ class Goal:
 
 
 class Child:
-    """A running builder's terminal and its time limits (seconds, 0 for none).
+    """What a running program writes, and its time limits (seconds, 0 for none).
 
     `exit_descriptor` becomes readable when the builder itself ends, -1 for none; `on_exit` then ends what it left
     running, which would otherwise hold the terminal open.
@@ -89,7 +89,12 @@ class Child:
     __slots__ = ("descriptor", "exit_descriptor", "goal", "heard", "on_exit", "silence", "started", "total")
 
     def __init__(
-        self, descriptor: int, total: int, silence: int, exit_descriptor: int, on_exit: Callable[[], None]
+        self,
+        descriptor: int,
+        total: int = 0,
+        silence: int = 0,
+        exit_descriptor: int = -1,
+        on_exit: Callable[[], None] = lambda: None,
     ) -> None:
         self.descriptor = descriptor
         self.exit_descriptor = exit_descriptor
@@ -265,8 +270,15 @@ class Loop:
                 self._ready.append((child.goal, TimedOut(limit[1])))
 
     def _close(self) -> None:
-        """Ends goals cut off, the youngest first: their `finally` clauses kill builders and release locks."""
+        """Ends goals cut off, the youngest first: their `finally` clauses kill builders and release locks. One that
+        cannot clean up keeps no other from doing so."""
+        failures: list[Exception] = []
         for goal in reversed(self._goals):
             if goal.outcome is None and goal.steps is not None:
-                goal.steps.close()
+                try:
+                    goal.steps.close()
+                except Exception as error:
+                    failures.append(error)
         self._children.clear()
+        if failures:
+            raise failures[0]

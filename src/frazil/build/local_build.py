@@ -355,9 +355,11 @@ class LocalBuild:
                 send(self.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        _, status = os.waitpid(self.pid, 0)
         if not self.isolated or self._builtin:
+            # Before its status is taken: until then nobody else can get its number.
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             _kill_session(self.pid)
+        _, status = os.waitpid(self.pid, 0)
         self.pid = -1
         return status
 

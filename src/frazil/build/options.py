@@ -49,6 +49,8 @@ class DerivationOptions:
     impure_variables: frozenset[str] = frozenset()
     required_features: frozenset[str] = frozenset()
     prefer_local_build: bool = False
+    """Whether this machine is tried before remote builders. Without any there is nothing to prefer, and `max-jobs = 0`
+    refuses such a derivation like every other."""
     allow_substitutes: bool = True
 
     def checks_for(self, output: str) -> OutputChecks | None:

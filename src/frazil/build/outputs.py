@@ -250,7 +250,7 @@ class Registration:
                     rewriter = Rewriter(rewrites, lambda data: nar.write_all(file.fileno(), data))
                     nar.dump_path(tree.real, rewriter.write)
                     rewriter.finish()
-            except BaseException as error:
+            except BaseException as error:  # raised again below, in the thread that waits
                 failures.append(error)
 
         producer = threading.Thread(target=produce, name="rewriting")
@@ -258,6 +258,11 @@ class Registration:
         try:
             with open(read_end, "rb", buffering=0) as file:
                 nar.restore_from(nar.BufferedSource(file.read), temporary, canonical=True)
+        except StoreError:
+            producer.join()
+            if failures and not isinstance(failures[0], BrokenPipeError):
+                raise failures[0] from None  # what was read is cut off because of that
+            raise
         finally:
             producer.join()
         if failures:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from frazil.activity import Reporter
-from frazil.build.errors import BuildFailed, DerivationFailed, failing_exit_status
+from frazil.build.errors import BuildFailed, DerivationFailed, failing_exit_status, failure_text
 from frazil.build.result import BuildResult
 from frazil.build.settings import BuildSettings
 from frazil.errors import FrazilBug
@@ -116,6 +116,6 @@ def _failure(store: LocalStore, failed: Sequence[tuple[DerivedPath, Goal]], repo
     if len(names) == 1:
         return BuildFailed(causes[0].message, causes, exit_status=status, hint=causes[0].hint, targets=names)
     for cause in causes:
-        reporter.log(Verbosity.ERROR, f"error: {cause.message}")
+        reporter.log(Verbosity.ERROR, failure_text(cause))
     quoted = ", ".join(f"'{name}'" for name in names)
     return BuildFailed(f"build of {quoted} failed", causes, exit_status=status, targets=names)

@@ -7,7 +7,7 @@ silently unisolated.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -89,6 +89,8 @@ class BuildSettings:
 
     pre_build_hook: str = ""
     post_build_hook: str = ""
+    configuration: Callable[[], str] | None = None
+    """All settings as in `nix.conf`: programs that the hook starts shall have the same."""
     diff_hook: str = ""
     run_diff_hook: bool = False
 

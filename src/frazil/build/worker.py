@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frazil.activity import Activity, ActivityType, Reporter, Verbosity
-from frazil.build.errors import BuildError, DerivationFailed, Failure
+from frazil.build.errors import BuildError, DerivationFailed, Failure, failure_text
 from frazil.build.goals import Goal, Loop, Steps
 from frazil.build.settings import BuildSettings
 from frazil.store.derivation import Derivation
@@ -54,7 +54,7 @@ class Worker:
             interval = max(1.0, float(store.settings.min_free_check_interval))
             self.loop.tick = (interval, lambda: store.collect_if_needed(wait=False))
         self.counts = Counts()
-        self.failures: set[Failure] = set()
+        self._reported: set[DerivationFailed] = set()
         self._goals: dict[object, Goal] = {}
         self._all = Activity(reporter, ActivityType.REALISE, "", level=Verbosity.ERROR)
         self.builds = Activity(reporter, ActivityType.BUILDS, "", level=Verbosity.ERROR)
@@ -104,9 +104,10 @@ class Worker:
         try:
             return (yield from steps)
         except DerivationFailed as failure:
-            self.failures.add(failure.failure)
-            if goal.waiters and not goal.quiet:
-                self.reporter.log(Verbosity.ERROR, f"error: {failure.message}")
+            # One build may fail several goals, each for other outputs: it is told of once.
+            if goal.waiters and not goal.quiet and failure not in self._reported:
+                self._reported.add(failure)
+                self.reporter.log(Verbosity.ERROR, failure_text(failure))
             raise
 
     def target_goal(self, target: DerivedPath) -> Goal:

@@ -33,7 +33,7 @@ def run_build(context: Context, arguments: Arguments) -> None:
         return
     mode = "check" if arguments.flag("rebuild") else "repair" if arguments.flag("repair") else "normal"
     build_paths(context, paths, mode=mode)
-    if not arguments.flag("no-link"):
+    if not arguments.came_last("no-link", "out-link"):
         make_links(context, paths, arguments.value("out-link", "result") or "result")
     if arguments.flag("json"):
         print_json(context, arguments, paths, built=True)

@@ -117,7 +117,7 @@ def run_shell(context: Context, arguments: Arguments) -> int:
         set_base_directory(script.folder)
     if arguments.flag("packages") and arguments.flag("expr"):
         raise UsageError("'-p' and '-E' are mutually exclusive")
-    pure = arguments.flag("pure") and not _later(arguments, "impure", "pure")
+    pure = arguments.flag("pure") and not arguments.came_last("impure", "pure")
     os.environ["IN_NIX_SHELL"] = "pure" if pure else "impure"
     derivation, bash = with_deep_stack(lambda: _evaluate(context, arguments, script))
     drv = context.store.read_derivation(derivation)
@@ -134,11 +134,6 @@ def run_shell(context: Context, arguments: Arguments) -> int:
         file.write(os.fsencode(_rc(folder, shell, command, pure=pure, structured="__json" in drv.environment)))
     argv = [shell, "--rcfile", rc] if interactive else [shell, rc]
     return exec_program(context, argv, environment)
-
-
-def _later(arguments: Arguments, one: str, other: str) -> bool:
-    keys = [key for key, _ in arguments.order if key in (one, other)]
-    return bool(keys) and keys[-1] == one
 
 
 def _evaluate(context: Context, arguments: Arguments, script: Script | None) -> tuple[StorePath, StorePath | None]:

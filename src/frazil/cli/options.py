@@ -122,6 +122,11 @@ class Arguments:
     def has(self, key: str) -> bool:
         return key in self.values
 
+    def came_last(self, one: str, other: str) -> bool:
+        """Of two options that say opposite things: whether `one` was given, and `other` not after it."""
+        keys = [key for key, _ in self.order if key in (one, other)]
+        return bool(keys) and keys[-1] == one
+
 
 class OptionParser:
     """Parses one command's arguments. `assign(name, value)` sets a setting; `setting_kind(name)` -> type or None."""

@@ -128,12 +128,19 @@ def _byte_string(text: str) -> str:
     return os.fsencode(text).decode("latin-1")
 
 
+def _configuration(settings: Settings) -> str:
+    from frazil.cli.config_commands import known_rows, shown_value
+
+    return "".join(f"{name} = {shown_value(settings, name)}\n" for name, _, _, _ in known_rows(settings))
+
+
 def build_settings(settings: Settings, *, print_build_logs: bool) -> BuildSettings:
     from frazil.build.settings import BuildSettings
 
     values = fields_of(BuildSettings, settings, {})
     values["experimental_features"] = settings.features
     values["print_build_logs"] = print_build_logs
+    values["configuration"] = lambda: _configuration(settings)
     return BuildSettings(**values)
 
 

@@ -194,7 +194,7 @@ def build_formatter(context: Context, arguments: Arguments) -> None:
     program, paths = with_deep_stack(lambda: _program(context, arguments, ".", "formatter"))
     targets = [path for path in paths if isinstance(path, DerivedPath)]
     build_paths(context, targets)
-    if not arguments.flag("no-link"):
+    if not arguments.came_last("no-link", "out-link"):
         make_links(context, targets, arguments.value("out-link", "result") or "result")
     context.print(resolve_placeholders(context, program, targets))
 
