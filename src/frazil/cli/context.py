@@ -54,6 +54,8 @@ class Context:
         self._store: LocalStore | None = None
         self._session: Session | None = None
         self._kept: list[object] = []
+        self.printed: list[bytes] | None = None
+        """Where a list, what is printed is added to it."""
         self.built: dict[StorePath, dict[str, StorePath]] = {}
         """Derivation -> the outputs of its build: those of an impure one are recorded nowhere else."""
 
@@ -144,6 +146,8 @@ class Context:
         self.print_bytes((text + end).encode("latin-1"))
 
     def print_bytes(self, data: bytes) -> None:
+        if self.printed is not None:
+            self.printed.append(data)
         sys.stdout.buffer.write(data)
 
     def flush(self) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from frazil.cli.context import Context
     from frazil.cli.options import Arguments
+    from frazil.instantiate.recording import ReadRecorder
     from frazil.instantiate.session import Session
     from frazil.lang.registry import BuiltinSpec
 
@@ -32,7 +33,10 @@ def working_directory() -> str:
     return os.fsencode(base_directory()).decode("latin-1")
 
 
-def make_session(context: Context, arguments: Arguments, *, pure: bool, read_only: bool) -> Session:
+def make_session(
+    context: Context, arguments: Arguments, *, pure: bool, read_only: bool, recorder: ReadRecorder | None = None
+) -> Session:
+    """`recorder`: who wants to know what is read."""
     from frazil.cli.room_settings import eval_settings
     from frazil.instantiate.session import Session
 
@@ -53,6 +57,7 @@ def make_session(context: Context, arguments: Arguments, *, pure: bool, read_onl
         read_only=read_only,
         extra_builtins=flake_builtins(context),
         search_hooks={"flake": lambda rest: flake_search_entry(context, arguments, holder[0], rest)},
+        recorder=recorder,
     )
     holder.append(session)
     context.keep(session)

@@ -15,21 +15,32 @@ from frazil.cli.evaluation import (
     with_deep_stack,
     working_directory,
 )
-from frazil.cli.legacy_instantiate import STDIN, derivations_of, select_path
+from frazil.cli.legacy_instantiate import STDIN, derivations_of, open_memory, recall, select_path
 from frazil.cli.options import APPEND, Arguments, Command, Option
+from frazil.cli.remembered import keep_derivations
 from frazil.cli.result_links import add_result_link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from frazil.cli.remembered import Remembered
     from frazil.instantiate.session import Session
     from frazil.store.derived_path import DerivedPath
     from frazil.store.path import StorePath
 
 
 def run_build(context: Context, arguments: Arguments) -> None:
-    wanted = with_deep_stack(lambda: evaluate(context, arguments))
+    attributes = arguments.all("attr") or [""]
+    named = [name for name in arguments.positional if _may_be_derivation(name)]
+    remembered = None
+    if not named or arguments.flag("expr"):
+        remembered = open_memory(context, arguments, read_only=context.read_only, default_file=".")
+    known = {} if remembered is None else recall(remembered, attributes)
+    if len(known) == len(set(attributes)):
+        wanted = [pair for text in attributes for pair in known[text]]
+    else:
+        wanted = with_deep_stack(lambda: evaluate(context, arguments, remembered, known))
     paths = _targets(wanted)
     if arguments.flag("dry-run"):
         from frazil.activity import Verbosity
@@ -42,19 +53,34 @@ def run_build(context: Context, arguments: Arguments) -> None:
     _show_results(context, arguments, wanted)
 
 
-def evaluate(context: Context, arguments: Arguments) -> list[tuple[StorePath, str]]:
-    """(derivation, output) pairs, instantiated."""
+def evaluate(
+    context: Context,
+    arguments: Arguments,
+    remembered: Remembered | None,
+    known: dict[str, list[tuple[StorePath, str]]],
+) -> list[tuple[StorePath, str]]:
+    """(derivation, output) pairs, instantiated. `known`: by attribute, of those that need no evaluation."""
     found: list[tuple[StorePath, str]] = []
-    with make_session(context, arguments, pure=False, read_only=context.read_only) as session:
+    attributes = arguments.all("attr") or [""]
+    recorder = None if remembered is None else remembered.recorder
+    with make_session(context, arguments, pure=False, read_only=context.read_only, recorder=recorder) as session:
         given = auto_arguments(session, arguments)
         for item in _items(context, session, arguments):
             if isinstance(item, tuple):
                 found.append(item)
                 continue
             root = session.evaluator.evaluate(item)
-            for text in arguments.all("attr") or [""]:
+            for text in attributes:
+                if text in known:
+                    found += known[text]
+                    continue
                 value = select_path(session, root, text, given)
-                found += derivations_of(session, value, given)
+                pairs = derivations_of(session, value, given)
+                found += pairs
+                if remembered is not None:
+                    keep_derivations(remembered, session, text, pairs, alone=len(attributes) == 1)
+    if remembered is not None:
+        remembered.flush()
     return found
 
 
@@ -73,9 +99,14 @@ def _items(context: Context, session: Session, arguments: Arguments) -> list[Any
     return items
 
 
+def _may_be_derivation(name: str) -> bool:
+    path = name.partition("!")[0]
+    return path.endswith(".drv") or os.path.islink(path)
+
+
 def stored_derivation(context: Context, name: str) -> list[tuple[StorePath, str]]:
     path, mark, outputs = name.partition("!")
-    if not path.endswith(".drv") and not os.path.islink(path):
+    if not _may_be_derivation(name):
         return []
     from frazil.store.errors import BadStorePath
 

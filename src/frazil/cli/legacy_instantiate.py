@@ -17,12 +17,14 @@ from frazil.cli.evaluation import (
     working_directory,
 )
 from frazil.cli.options import APPEND, Arguments, Command, Option
+from frazil.cli.remembered import ask_derivations, ask_output, keep_derivations, keep_output, open_remembered
 from frazil.errors import FrazilError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from frazil.cli.remembered import Remembered
     from frazil.instantiate.session import Session
     from frazil.store.path import StorePath
 
@@ -30,16 +32,85 @@ STDIN = "«stdin»".encode().decode("latin-1")
 
 
 def run_instantiate(context: Context, arguments: Arguments) -> None:
-    found = with_deep_stack(lambda: _run(context, arguments))
+    remembered = open_memory(context, arguments, read_only=_is_read_only(context, arguments))
+    if remembered is not None and arguments.flag("eval"):
+        if not ask_output(remembered, _output_detail(arguments)):
+            with_deep_stack(lambda: _run_recorded(context, arguments, remembered))
+        return
+    attributes = arguments.all("attr") or [""]
+    known = {} if remembered is None else recall(remembered, attributes)
+    found: list[tuple[StorePath, str]]
+    if len(known) == len(set(attributes)):
+        found = [pair for text in attributes for pair in known[text]]
+    else:
+        found = with_deep_stack(lambda: _run(context, arguments, remembered, known))
     _add_roots(context, arguments, found)
 
 
-def _run(context: Context, arguments: Arguments) -> list[tuple[StorePath, str]]:
+def _is_read_only(context: Context, arguments: Arguments) -> bool:
+    eval_only = arguments.flag("eval") or arguments.flag("parse")
+    return arguments.flag("dry-run") or (eval_only and not arguments.flag("read-write-mode")) or context.read_only
+
+
+def open_memory(
+    context: Context, arguments: Arguments, *, read_only: bool, default_file: str = "./default.nix"
+) -> Remembered | None:
+    """Of one file or expression; the rest is always evaluated."""
+    names = arguments.positional
+    if any(arguments.flag(name) for name in ("parse", "find-file", "xml")) or len(names) > 1 or "-" in names:
+        return None
+    if not arguments.flag("expr"):
+        file = names[0] if names else default_file
+        return open_remembered(context, arguments, file, None, pure=False, read_only=read_only)
+    if not names:
+        return None
+    return open_remembered(context, arguments, None, names[0], pure=False, read_only=read_only)
+
+
+def recall(remembered: Remembered, attributes: list[str]) -> dict[str, list[tuple[StorePath, str]]]:
+    """What is remembered of each attribute."""
+    known = {}
+    for text in attributes:
+        found = ask_derivations(remembered, text)
+        if found is not None:
+            known[text] = found
+    return known
+
+
+def _output_detail(arguments: Arguments) -> dict[str, Any]:
+    flags = [name for name in ("strict", "json", "raw") if arguments.flag(name)]
+    return {"kind": "output", "attribute": arguments.all("attr"), "flags": flags}
+
+
+def _run_recorded(context: Context, arguments: Arguments, remembered: Remembered) -> None:
+    """Evaluates, prints, and remembers what was printed."""
+    printed: list[bytes] = []
+    context.printed = printed
+    holder: list[Session] = []
+    _run(context, arguments, remembered, {}, holder)
+    context.printed = None
+    keep_output(remembered, holder[0], _output_detail(arguments), b"".join(printed))
+
+
+def _run(
+    context: Context,
+    arguments: Arguments,
+    remembered: Remembered | None,
+    known: dict[str, list[tuple[StorePath, str]]],
+    holder: list[Session] | None = None,
+) -> list[tuple[StorePath, str]]:
+    """`known`: attributes that need no evaluation. `holder` gets the session."""
     parse_only = arguments.flag("parse")
     eval_only = arguments.flag("eval") or parse_only
-    read_only = arguments.flag("dry-run") or (eval_only and not arguments.flag("read-write-mode"))
     found: list[tuple[StorePath, str]] = []
-    with make_session(context, arguments, pure=False, read_only=read_only or context.read_only) as session:
+    attributes = arguments.all("attr") or [""]
+    recorder = None if remembered is None else remembered.recorder
+    session = make_session(
+        context, arguments, pure=False, read_only=_is_read_only(context, arguments), recorder=recorder
+    )
+    if holder is not None:
+        holder.append(session)
+    with session:
         given = auto_arguments(session, arguments)
         if arguments.flag("find-file"):
             for name in arguments.positional:
@@ -51,12 +122,20 @@ def _run(context: Context, arguments: Arguments) -> list[tuple[StorePath, str]]:
                 context.print_byte_string(parsed.show())
                 continue
             root = session.evaluator.evaluate(parsed)
-            for text in arguments.all("attr") or [""]:
+            for text in attributes:
+                if text in known:
+                    found += known[text]
+                    continue
                 value = select_path(session, root, text, given)
                 if eval_only:
                     _show(context, arguments, session, value, given)
-                else:
-                    found += derivations_of(session, value, given)
+                    continue
+                pairs = derivations_of(session, value, given)
+                found += pairs
+                if remembered is not None:
+                    keep_derivations(remembered, session, text, pairs, alone=len(attributes) == 1)
+    if remembered is not None:
+        remembered.flush()
     return found
 
 

@@ -12,6 +12,7 @@ import stat
 
 from frazil.activity import Verbosity
 from frazil.instantiate.context import parse_built, show_element
+from frazil.instantiate.recording import lstat
 from frazil.lang.effects import file_kind
 from frazil.lang.errors import (
     CALL_SITE,
@@ -26,13 +27,14 @@ from frazil.store.path import References, StoreDirectory, StorePath, unknown_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from frazil.activity import Reporter
     from frazil.digest import Hash
     from frazil.fetch.inputs import FetchContext, FetchSettings
     from frazil.instantiate.instantiator import Instantiator
+    from frazil.instantiate.recording import ReadRecorder
     from frazil.lang.settings import EvalSettings
     from frazil.store.derivation import Derivation
     from frazil.store.local import LocalStore
@@ -77,8 +79,13 @@ class StoreEffects:
         build: Callable[[StoreEffects, list[str]], None] | None = None,
         search_hooks: dict[str, Callable[[str], str | None]] | None = None,
         download_tarball: Callable[[str], str] | None = None,
+        recorder: ReadRecorder | None = None,
     ) -> None:
         self._open_store = open_store
+        self.recorder = recorder
+        """Who is told of everything that is read; memoised answers are not told again."""
+        if recorder is not None:
+            recorder.attach(self._is_virtual)
         self._store: LocalStore | None = None
         self.directory = directory
         self.store_dir = directory.path
@@ -133,11 +140,54 @@ class StoreEffects:
         return self.store.read_derivation(path)
 
     def warn(self, text: str) -> None:
-        self.reporter.log(Verbosity.WARN, display(text))
+        self._say(Verbosity.WARN, display(text))
 
     def trace(self, text: str) -> None:
         level = Verbosity.WARN if text.startswith("evaluation warning:") else Verbosity.ERROR
-        self.reporter.log(level, display(text))
+        self._say(level, display(text))
+
+    def _say(self, level: Verbosity, text: str) -> None:
+        if self.recorder is not None:
+            self.recorder.message(int(level), text)
+        self.reporter.log(level, text)
+
+    def _is_virtual(self, base: str) -> bool:
+        """Whether the contents of a store path come from this evaluation, not from the store."""
+        if base in self.sources or base in self.pending_sources or base in self._texts:
+            return True
+        return self._instantiator is not None and self._store_prefix + base in self._instantiator.made
+
+    def path_shown(self, path: str) -> None:
+        """A path became text without being copied."""
+        if self.recorder is not None:
+            self.recorder.shown(path)
+
+    def path_named(self, path: str) -> None:
+        """The last part of a path became text."""
+        if self.recorder is not None:
+            self.recorder.named(path)
+
+    def note_fetched(
+        self, path: str, attributes: Mapping[str, object], result: Mapping[str, object], *, locked: bool
+    ) -> None:
+        """A tree was fetched to a store path. `locked`: the attributes say what is in it."""
+        if self.recorder is None:
+            return
+        base = path[len(self._store_prefix) :].partition("/")[0]
+        if locked:
+            self.recorder.fetched(base)
+        else:
+            self.recorder.fetch(attributes, result, base)
+
+    def home_used(self, folder: str) -> None:
+        """A path began with `~`."""
+        if self.recorder is not None:
+            self.recorder.home(folder)
+
+    def not_repeatable(self, reason: str) -> None:
+        """Another evaluation of the same may give something else."""
+        if self.recorder is not None:
+            self.recorder.refuse(reason)
 
     def instantiated(self, name: str, path: str) -> None:
         if getattr(self.reporter, "verbosity", 0) >= Verbosity.CHATTY:
@@ -146,7 +196,10 @@ class StoreEffects:
     def get_environment(self, name: str) -> str:
         if self.limited:
             return ""
-        return os.environb.get(name.encode("latin-1"), b"").decode("latin-1")
+        value = os.environb.get(name.encode("latin-1"), b"").decode("latin-1")
+        if self.recorder is not None:
+            self.recorder.environment(name, value)
+        return value
 
     # -- where files are ---------------------------------------------------------------------------------------
 
@@ -203,11 +256,18 @@ class StoreEffects:
         text = self._text_at(path)
         if text is not None:
             return text
+        real = self.real(path)
+        status = lstat(real) if self.recorder is not None else None
         try:
-            with open(self.real(path), "rb", buffering=0) as file:
-                return file.read()
+            with open(real, "rb", buffering=0) as file:
+                data = file.read()
         except OSError as error:
+            if self.recorder is not None:
+                self.recorder.refuse(f"'{path}' could not be read")
             raise self._failure("opening file", path, error) from error
+        if self.recorder is not None:
+            self.recorder.contents(path, real, data, status)
+        return data
 
     def _failure(self, doing: str, path: str, error: OSError) -> EvalError:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -225,13 +285,19 @@ class StoreEffects:
             return listing
         if self.limited:
             self.check_path(path)
+        real = self.real(path)
+        status = lstat(real) if self.recorder is not None else None
         try:
-            with os.scandir(self.real(path)) as entries:
+            with os.scandir(real) as entries:
                 listing = {entry.name.decode("latin-1"): _entry_kind(entry) for entry in entries}
         except OSError as error:
+            if self.recorder is not None:
+                self.recorder.refuse(f"'{path}' could not be listed")
             if isinstance(error, NotADirectoryError) and self.file_type(path) is not None:
                 raise EvalError(f"'{path}' is not a directory", pos=CALL_SITE) from error
             raise self._failure("reading directory", path, error) from error
+        if self.recorder is not None:
+            self.recorder.listing(path, real, listing, status)
         if self.limited and not self._is_inside_allowed(path):
             prefix = "/" if path == "/" else path + "/"
             listing = {name: kind for name, kind in listing.items() if self._is_allowed(prefix + name)}
@@ -243,14 +309,22 @@ class StoreEffects:
             raise self._forbidden(path)
         if self._text_at(path) is not None:
             return "regular"
+        real = self.real(path)
         try:
-            return file_kind(os.lstat(self.real(path)).st_mode)
+            found = file_kind(os.lstat(real).st_mode)
         except (FileNotFoundError, NotADirectoryError):
             if path == self.store_dir:
                 return "directory"
+            if self.recorder is not None:
+                self.recorder.kind(path, real, None)
             return None
         except OSError as error:
+            if self.recorder is not None:
+                self.recorder.refuse(f"'{path}' could not be looked at")
             raise self._failure("getting status of", path, error) from error
+        if self.recorder is not None:
+            self.recorder.kind(path, real, found)
+        return found
 
     def resolve_symlinks(self, path: str) -> str:
         """Every link followed; what does not exist stays as it is. Remembered: a file is looked at many times."""
@@ -272,10 +346,16 @@ class StoreEffects:
         if name == "..":
             return parent.rpartition("/")[0] or "/"
         step = f"/{name}" if parent == "/" else f"{parent}/{name}"
+        real = self.real(step)
         try:
-            target = os.readlink(self.real(step)).decode("latin-1")
+            raw: bytes | None = os.readlink(real)
         except OSError:
+            raw = None
+        if self.recorder is not None:
+            self.recorder.link(step, real, raw)
+        if raw is None:
             return step
+        target = raw.decode("latin-1")
         if links == 0:
             raise EvalError(f"infinite symlink recursion in path '{path}'", pos=CALL_SITE)
         return self._resolve(target if target.startswith("/") else f"{parent}/{target}", links - 1)
@@ -379,6 +459,7 @@ class StoreEffects:
                 self.warn(f"Nix search path entry '{place}' cannot be downloaded, ignoring")
         scheme, colon, rest = place.partition(":")
         if colon and scheme in self._search_hooks:
+            self.not_repeatable(f"'{place}' is in the search path")
             found = self._search_hooks[scheme](rest)
             if found is not None:
                 return found
@@ -393,10 +474,16 @@ class StoreEffects:
     def search_hook(self, scheme: str, rest: str) -> str | None:
         """Where `SCHEME:REST` is, for schemes that somebody above knows."""
         hook = self._search_hooks.get(scheme)
+        self.not_repeatable(f"'{scheme}:{rest}' was asked for")
         return None if hook is None else hook(rest)
 
     def _exists(self, path: str) -> bool:
-        return os.path.exists(self.real(self.resolve_symlinks(path)))
+        resolved = self.resolve_symlinks(path)
+        real = self.real(resolved)
+        found = os.path.exists(real)
+        if self.recorder is not None:
+            self.recorder.kind(resolved, real, file_kind(os.lstat(real).st_mode) if found else None)
+        return found
 
     # -- copying to the store ----------------------------------------------------------------------------------
 
@@ -406,6 +493,8 @@ class StoreEffects:
             if path.endswith(".drv"):
                 raise EvalError("file names are not allowed to end in '.drv'", pos=CALL_SITE)
             folder, _, name = path.rpartition("/")
+            if self.recorder is not None and folder == self.store_dir:
+                self.recorder.shown(path)  # the name of the copy is the base name of a tree
             if folder and not path.startswith(self._store_prefix):
                 folder = self.resolve_symlinks(folder)
             known = self._copied[path] = self.add_source(name, f"{folder}/{name}")
@@ -427,8 +516,10 @@ class StoreEffects:
         real = self.real(path)
         if text is not None:
             digest = _hash_text(text, method)
-        else:
+        elif self.recorder is None:
             digest = self._hash_source(path, real, method, filter)
+        else:
+            digest = self._hash_recorded(path, real, method, filter, self.recorder)
         store_path = self.directory.make_fixed_output_path(method, digest, name, References(references))
         shown = self.directory.show(store_path)
         base = store_path.base
@@ -442,6 +533,33 @@ class StoreEffects:
                 self.sources[base] = real
         self.allow_path(shown)
         return shown
+
+    def _hash_recorded(
+        self,
+        path: str,
+        real: bytes,
+        method: str,
+        filter: Callable[[str, str], bool] | None,
+        recorder: ReadRecorder,
+    ) -> Hash:
+        verdicts: dict[str, tuple[str, bool]] | None = None
+        stamp = ""
+        watched = filter
+        if filter is None:
+            stamp = recorder.source_stamp(real)
+        else:
+            start = len(os.fsdecode(real)) + 1
+            seen: dict[str, tuple[str, bool]] = {}
+            verdicts, decide = seen, filter
+
+            def watched(inner: str, kind: str) -> bool:
+                keep = decide(inner, kind)
+                seen[inner[start:]] = (kind, keep)
+                return keep
+
+        digest = self._hash_source(path, real, method, watched)
+        recorder.source(path, real, method, digest.base16, stamp, verdicts)
+        return digest
 
     def _hash_source(self, path: str, real: bytes, method: str, filter: Callable[[str, str], bool] | None) -> Hash:
         from frazil.store import nar
@@ -474,6 +592,16 @@ class StoreEffects:
         """Says where the contents of a store path are that need not have been copied."""
         self.sources[path[len(self._store_prefix) :]] = os.fsencode(real_path)
         self.allow_path(path)
+
+    def loose_ends(self) -> list[str]:
+        """The store paths that this evaluation made and nothing else of it refers to."""
+        if self._instantiator is None and not self.sources and not self._texts:
+            return []
+        made = self.instantiator.made
+        found = {*made, *(self._store_prefix + base for base in (*self.sources, *self._texts, *self.pending_sources))}
+        for _, references in made.values():
+            found.difference_update(references)
+        return sorted(found)
 
     def closure_with_pending(self, path: str) -> set[str]:
         """All store paths that a path needs, among those in memory and those in the store."""
@@ -517,12 +645,23 @@ class StoreEffects:
 
     def ensure_path(self, path: str) -> None:
         """Raises InvalidStorePath where the store lacks a path (there is nowhere to fetch it from)."""
+        self._note_object(path)
         if not self.read_only and not self.is_known(path):
             raise InvalidStorePath(f"path '{path}' is not valid", pos=CALL_SITE)
 
+    def _note_object(self, path: str) -> None:
+        """A store path was asked about without being read."""
+        if self.recorder is not None and path.startswith(self._store_prefix):
+            base = path[len(self._store_prefix) :].partition("/")[0]
+            if not self._is_virtual(base):
+                self.recorder.store_object(base)
+
     def import_derivation(self, evaluator: object, path: str) -> object:
         """What `import` of a store derivation gives; None for anything else."""
-        if not self.directory.is_store_path(path) or not self.is_known(path):
+        if not self.directory.is_store_path(path):
+            return None
+        self._note_object(path)
+        if not self.is_known(path):
             return None
         from frazil.instantiate.builtins import import_derivation
 
@@ -600,10 +739,18 @@ class StoreEffects:
             item = parse_built(element)
             derivation = self.directory.parse(item.derivation)
             output = self._built_output(derivation, (*item.through, item.output))
+            self._note_built(derivation, item.output, dynamic=bool(item.through))
             rewrites[unknown_output_placeholder(derivation, *item.through, item.output)] = self.directory.show(output)
             self.forget_files()
             self.allow_closure(output)
         return rewrites
+
+    def _note_built(self, derivation: StorePath, output: str, *, dynamic: bool) -> None:
+        """What only a build tells may be told otherwise by the next one."""
+        if self.recorder is not None:
+            known = None if dynamic else self.instantiator.read(derivation).output_paths(self.directory).get(output)
+            if known is None:
+                self.recorder.refuse("the path of a built output is not known before it is built")
 
     def _built_output(self, derivation: StorePath, outputs: tuple[str, ...]) -> StorePath:
         found: StorePath | None = derivation

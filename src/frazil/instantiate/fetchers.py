@@ -95,6 +95,7 @@ def _fetch(evaluator: Any, argument: Any, who: str, default_name: str) -> Any:
         path = effects.directory.make_fixed_output_path("nar" if unpack else "flat", expected, name)
         shown = effects.directory.show(path)
         if effects.is_known(shown):
+            effects.note_fetched(shown, {}, {}, locked=True)
             effects.allow_path(shown)
             return make_string(shown, (shown,))
     try:
@@ -113,13 +114,16 @@ def _download(effects: StoreEffects, url: str, name: str, expected: Hash | None,
         attributes["narHash"] = expected.sri
     tree = fetch_tree(attributes, effects.fetch_context())
     if not unpack:
-        return _downloaded_file(effects, url, name, expected, tree)
+        return _downloaded_file(effects, url, name, expected, tree, attributes)
     shown = effects.directory.show(tree.store_path)
+    effects.note_fetched(shown, attributes, tree.attributes, locked=expected is not None)
     effects.allow_path(shown)
     return make_string(shown, (shown,))
 
 
-def _downloaded_file(effects: StoreEffects, url: str, name: str, expected: Hash | None, tree: FetchedTree) -> Any:
+def _downloaded_file(
+    effects: StoreEffects, url: str, name: str, expected: Hash | None, tree: FetchedTree, attributes: InputAttributes
+) -> Any:
     """Files are addressed flat by `fetchurl`, other than by `fetchTree`."""
     from frazil.store import nar
 
@@ -134,6 +138,7 @@ def _downloaded_file(effects: StoreEffects, url: str, name: str, expected: Hash 
     if not effects.store.is_valid(path):
         path = effects.store.add_path(name, tree.real_path, method="flat")
     shown = effects.directory.show(path)
+    effects.note_fetched(shown, attributes, tree.attributes, locked=expected is not None)
     effects.allow_path(shown)
     return make_string(shown, (shown,))
 
@@ -186,6 +191,7 @@ def _fetch_input(evaluator: Any, argument: Any, *, is_git: bool, is_final: bool 
         else:
             attributes = _attributes_of_url(evaluator, value, who, is_git)
         if not evaluator.settings.pure and not inputs.is_direct(attributes):
+            effects.not_repeatable("an input was looked up in registries")
             attributes = _resolve(attributes, effects)
         if evaluator.settings.pure and not inputs.is_locked(attributes, effects.fetch_settings):
             _refuse_unlocked(attributes, who, effects)
@@ -202,6 +208,9 @@ def _fetch_input(evaluator: Any, argument: Any, *, is_git: bool, is_final: bool 
     except FrazilError as error:
         raise_as_eval_error(error)
     path = effects.directory.show(tree.store_path)
+    asked = {name: value for name, value in attributes.items() if name != "__final"}
+    locked = "narHash" in asked or inputs.is_locked(asked, effects.fetch_settings)
+    effects.note_fetched(path, asked, tree.attributes, locked=locked)
     effects.allow_path(path)
     return tree_attrs(evaluator, path, tree, attributes, empty_revision=is_git)
 
@@ -354,6 +363,7 @@ def fetch_mercurial(evaluator: Any, arguments: list[Any]) -> Any:
     except FrazilError as error:
         raise_as_eval_error(error)
     path = effects.directory.show(tree.store_path)
+    effects.note_fetched(path, attributes, tree.attributes, locked=is_revision)
     effects.allow_path(path)
     found = str(tree.attributes.get("rev", NO_REVISION))
     table: dict[str, Any] = {
@@ -445,5 +455,6 @@ def _closure_here(effects: StoreEffects, text: str, origin: str, input_addressed
             f"The store object '{text}' is {kind}, but 'inputAddressed' is set to '{str(input_addressed).lower()}'",
             pos=CALL_SITE,
         )
+    effects.ensure_path(effects.directory.show(path))
     effects.allow_closure(path)
     return make_string(text, (text,))

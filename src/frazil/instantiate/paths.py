@@ -79,6 +79,7 @@ def store_path(evaluator: Any, arguments: list[Any]) -> Any:
         raise EvalError(f"path '{path}' is not in the Nix store", pos=CALL_SITE)
     own, _ = directory.split(path)
     shown = directory.show(own)
+    effects.path_shown(path)
     effects.ensure_path(shown)
     effects.allow_path(shown)
     return make_string(path, {*context, shown})
@@ -178,6 +179,7 @@ def _rewrite(text: str, rewrites: dict[str, str]) -> str:
 def _path_filter(evaluator: Any, function: Any, resolved: str, source: str) -> Callable[[str, str], bool]:
     """The function as the archive writer wants it; it sees paths of the language, and is asked once for each."""
     effects: StoreEffects = evaluator.effects
+    effects.path_shown(resolved)
     real = os.fsdecode(effects.real(resolved))
     verdicts: dict[str, bool] = {}
 

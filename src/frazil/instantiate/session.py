@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from frazil.activity import Reporter
     from frazil.build.settings import BuildSettings
-    from frazil.fetch.inputs import FetchContext, FetchSettings
+    from frazil.fetch.inputs import FetchContext, FetchSettings, InputAttributes
+    from frazil.instantiate.recording import ReadRecorder
     from frazil.lang.registry import BuiltinSpec
     from frazil.lang.settings import EvalSettings
     from frazil.store.config import StoreConfig
@@ -44,6 +45,7 @@ class Session:
         read_only: bool = False,
         extra_builtins: Sequence[BuiltinSpec] = (),
         search_hooks: dict[str, Callable[[str], str | None]] | None = None,
+        recorder: ReadRecorder | None = None,
     ) -> None:
         self.reporter = reporter
         self._build_settings = build_settings
@@ -59,6 +61,7 @@ class Session:
             build=self._build,
             search_hooks=search_hooks,
             download_tarball=self.download_tarball,
+            recorder=recorder,
         )
         self.effects.session = self
         self.evaluator = Evaluator(self.effects, eval_settings, [*builtins_for(eval_settings), *extra_builtins])
@@ -137,8 +140,10 @@ class Session:
     def download_tarball(self, url: str) -> str:
         from frazil.fetch.inputs import fetch_tree
 
-        tree = fetch_tree({"type": "tarball", "url": url, "name": "source"}, self.fetch_context)
+        attributes: InputAttributes = {"type": "tarball", "url": url, "name": "source"}
+        tree = fetch_tree(attributes, self.fetch_context)
         path = self.effects.directory.show(tree.store_path)
+        self.effects.note_fetched(path, attributes, tree.attributes, locked=False)
         self.effects.allow_path(path)
         return path
 

@@ -192,6 +192,9 @@ def constant_current_system(state: State, arguments: list):
 def constant_current_time(state: State, arguments: list):
     if state.settings.current_time is not None:
         return state.settings.current_time
+    not_repeatable = getattr(state.effects, "not_repeatable", None)
+    if not_repeatable is not None:
+        not_repeatable("the current time was asked for")
     import time
 
     return int(time.time())

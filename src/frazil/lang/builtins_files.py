@@ -12,6 +12,7 @@ from cython.cimports.frazil.lang.runtime import (
     force_attrs,
     force_list,
     force_string_no_context,
+    note_shown,
 )
 from cython.cimports.frazil.lang.values import (
     MISSING,
@@ -177,11 +178,15 @@ def search_entry(state: State, item: object) -> object:
 def builtin_to_path(state: State, arguments: list):
     context: set = set()
     path = coerce_to_path(state, arguments[0], context, "while evaluating the first argument passed to builtins.toPath")
+    note_shown(state, path)
     return with_context(path, context)
 
 
 def builtin_base_name_of(state: State, arguments: list):
     context: set = set()
+    value = force(arguments[0])
+    if type(value) is PathValue:
+        return name_of_path(state, cython.cast(PathValue, value).text)
     path = coerce_to_string(
         state,
         arguments[0],
@@ -194,6 +199,15 @@ def builtin_base_name_of(state: State, arguments: list):
     if len(path) > 1 and path.endswith("/"):
         path = path[: len(path) - 1]
     return with_context(path[path.rfind("/") + 1 :] if path != "/" else "", context)
+
+
+@cython.cfunc
+def name_of_path(state: State, path: str) -> str:
+    """The last part of a path: says where files are only if the path leads to all of them."""
+    hook = getattr(state.effects, "path_named", None)
+    if hook is not None:
+        hook(path)
+    return path[path.rfind("/") + 1 :]
 
 
 def builtin_dir_of(state: State, arguments: list):

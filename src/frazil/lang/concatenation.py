@@ -193,6 +193,8 @@ class ConcatStrings(Expr):
                     context = cython.cast(ContextString, value).context
                 elif context is not cython.cast(ContextString, value).context:
                     context = context | cython.cast(ContextString, value).context
+            elif is_path and i == 0:
+                texts[0] = cython.cast(PathValue, value).text
             else:
                 if gathered is None:
                     gathered = set()

@@ -6,7 +6,7 @@ text that is not UTF-8.
 """
 
 import cython
-from cython.cimports.frazil.lang.runtime import call_value, force, show_type
+from cython.cimports.frazil.lang.runtime import call_value, force, note_shown, show_type
 from cython.cimports.frazil.lang.values import (
     MISSING,
     Attrs,
@@ -126,6 +126,8 @@ class JSONWriter:
         if copy:
             text = self.state.effects.copy_path_to_store(text)
             self.context.add(text)
+        else:
+            note_shown(self.state, text)
         self.string(text)
 
     @cython.cfunc

@@ -16,6 +16,7 @@ cdef class LiteralReader(Scanner):
     cdef list string_parts(self, Py_ssize_t i)
     cdef Expr parse_string(self)
     cdef Expr parse_indented(self)
+    cdef object note_home(self)
     cdef Expr parse_path(self)
     cdef Expr parse_search_path(self)
     cdef object refuse_null(self, Py_ssize_t start, Py_ssize_t end)

@@ -207,10 +207,18 @@ class LiteralReader(Scanner):
             return Literal(self.state, 0, stripped[0][1])
         return self.join_parts(base + start, True, stripped)
 
+    def note_home(self):
+        """Where `~` is depends on who evaluates."""
+        hook = getattr(self.state.effects, "home_used", None)
+        if hook is not None:
+            hook(self.home)
+
     def parse_path(self):
         start: cython.Py_ssize_t = self.start
         end: cython.Py_ssize_t = self.end
         literal: str = self.text(start, end)
+        if self.tok == HPATH:
+            self.note_home()
         head = PathLiteral(self.state, 0, PathValue(self.path_text(literal, self.tok == HPATH)))
         p = self.p
         i: cython.Py_ssize_t = end

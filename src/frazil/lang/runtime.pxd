@@ -63,6 +63,7 @@ cdef bint equal_sets(State state, object left, object right, Py_ssize_t pos) exc
 cdef bint compare(State state, object left, object right, str what) except -1
 cdef bint compare_lists(State state, list left, list right, str what) except -1
 cdef str coerce_path(State state, str text, set context, bint copy_to_store, bint canonicalize_path)
+cpdef object note_shown(State state, str text)
 cdef str coerce_list(
     State state, object items, set context, str trace, Py_ssize_t pos, bint copy_to_store, bint canonicalize_path)
 cdef object cannot_coerce(State state, object value, str trace, Py_ssize_t pos)

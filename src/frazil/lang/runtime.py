@@ -738,6 +738,7 @@ def compare(state, left, right, what):
         right_text: str = right if type(right) is str else right.text
         return left_text < right_text
     if left_kind is PathValue:
+        note_shown(state, left.text)
         return left.text < right.text
     if left_kind is list:
         return compare_lists(state, left, right, what)
@@ -818,7 +819,15 @@ def coerce_path(state, text, context, copy_to_store, canonicalize_path):
         store_path = state.effects.copy_path_to_store(canonical_path(text))
         context.add(store_path)
         return store_path
+    note_shown(state, text)
     return canonical_path(text) if canonicalize_path else text
+
+
+def note_shown(state, text):
+    """A path becomes text: `Effects` may want to know, since the text says where files are."""
+    hook = getattr(state.effects, "path_shown", None)
+    if hook is not None:
+        hook(text)
 
 
 def coerce_list(state, items, context, trace, pos, copy_to_store, canonicalize_path):
@@ -960,6 +969,7 @@ def position_value(state, pos):
     found = table.locate(pos)
     if found is None or not found[1]:
         return None
+    note_shown(state, found[0])
     line = lazy(lambda: table.file_line_column(pos)[2])
     column = lazy(lambda: table.file_line_column(pos)[3])
     return attrs_from_dict({"file": found[0], "line": line, "column": column})

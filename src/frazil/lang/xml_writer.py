@@ -5,7 +5,7 @@ In: a value. Out: a byte string, indented by two spaces a level. Source of truth
 """
 
 import cython
-from cython.cimports.frazil.lang.runtime import force, is_derivation
+from cython.cimports.frazil.lang.runtime import force, is_derivation, note_shown
 from cython.cimports.frazil.lang.values import (
     MISSING,
     Attrs,
@@ -106,6 +106,7 @@ class XMLWriter:
             self.context.update(cython.cast(ContextString, value).context)
             self.empty("string", {"value": cython.cast(ContextString, value).text})
         elif kind is PathValue:
+            note_shown(self.state, cython.cast(PathValue, value).text)
             self.empty("path", {"value": cython.cast(PathValue, value).text})
         elif value is None:
             self.empty("null", {})

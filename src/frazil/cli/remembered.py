@@ -1,0 +1,338 @@
+"""Answers of earlier evaluations of files and expressions: what commands ask before they evaluate.
+
+In: a command's arguments. Out: what an earlier run answered, where everything that it rests on is as it was; else a
+recorder for the evaluation that follows. Nothing of the evaluator is imported to find an answer.
+"""
+
+from __future__ import annotations
+
+import os
+
+from frazil.cli.base_directory import base_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from frazil.cli.context import Context
+    from frazil.cli.options import Arguments
+    from frazil.evalcache.cache import EvaluationCache, Question
+    from frazil.evalcache.database import Database
+    from frazil.evalcache.recorder import Recorder
+    from frazil.instantiate.session import Session
+    from frazil.lang.settings import EvalSettings
+    from frazil.store.path import StorePath
+
+UNSEEN_SETTINGS = ("show_trace", "home_directory", "current_time")
+"""Fields of the evaluation's settings that decide no value, or that are taken down when they are used."""
+WATCHED_ENVIRONMENT = ("NIX_SHOW_STATS", "NIX_COUNT_CALLS")
+WATCHED_SETTINGS = ("trace-function-calls", "debugger-on-trace", "debugger-on-warn")
+
+
+def wants_evaluation(context: Context, arguments: Arguments) -> bool:
+    """Whether the user wants to see the evaluation itself, or forbids to remember it."""
+    from frazil.activity import Verbosity
+
+    settings = context.settings
+    if not settings.boolean("eval-cache") or context.verbosity >= Verbosity.CHATTY:
+        return True
+    if any(os.environ.get(name) for name in WATCHED_ENVIRONMENT):
+        return True
+    if any(settings.boolean(name) for name in WATCHED_SETTINGS) or settings.text("eval-profiler") != "disabled":
+        return True
+    return arguments.flag("debugger") or bool(arguments.all("arg-from-stdin")) or bool(arguments.all("override-flake"))
+
+
+def settings_subject(settings: EvalSettings) -> dict[str, Any]:
+    """All that decides what an evaluation gives."""
+    found: dict[str, Any] = {}
+    for name in settings.__dataclass_fields__:
+        if name not in UNSEEN_SETTINGS:
+            value = getattr(settings, name)
+            found[name] = sorted(value) if isinstance(value, frozenset) else value
+    found["search_path"] = [
+        [prefix, place if "://" in place or place.startswith(("/", "channel:", "flake:")) else absolute(place)]
+        for prefix, place in settings.search_path
+    ]
+    return found
+
+
+def absolute(place: str) -> str:
+    folder = os.fsencode(os.getcwd())
+    return os.path.normpath(os.path.join(folder, place.encode("latin-1"))).decode("latin-1")
+
+
+def root_of(path: bytes) -> bytes:
+    """The folder that holds what belongs together: that of the version control, else the file's own. Links followed."""
+    folder = os.path.realpath(path)
+    if not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    own = folder
+    while folder != b"/":
+        if os.path.lexists(folder + b"/.git"):
+            return folder
+        folder = os.path.dirname(folder)
+    return own
+
+
+def below(path: bytes, root: bytes) -> str:
+    """A path for the question: relative to the root where it lies there, so that it is the same for any checkout."""
+    if path == root:
+        return "."
+    shown = path[len(root) + 1 :] if path.startswith(root + b"/") else path
+    return shown.decode("latin-1")
+
+
+def given_arguments(arguments: Arguments) -> list[list[str]]:
+    """`--arg` and its kin; of a file its contents, by their hash. Raises OSError."""
+    import hashlib
+
+    found = []
+    for key, value in arguments.order:
+        if key in ("arg", "argstr"):
+            found.append([key, *value])
+        elif key == "arg-from-file":
+            with open(value[1], "rb") as file:
+                found.append([key, value[0], hashlib.sha256(file.read()).hexdigest()])
+    return found
+
+
+class Remembered:
+    """The questions of one command about one file or expression. `recorder` is for the session that answers them."""
+
+    def __init__(self, context: Context, cache: EvaluationCache, root: bytes, subject: Mapping[str, Any]) -> None:
+        from frazil.evalcache.recorder import Recorder
+
+        self.context = context
+        self.cache = cache
+        self.root = root
+        self.subject = subject
+        self.read_only = bool(subject.get("readOnly"))
+        self.recorder: Recorder = Recorder(root, context.store_config.store_dir)
+        self.program = program_identity(cache.database)
+
+    def question(self, detail: Mapping[str, Any]) -> Question:
+        from frazil.evalcache.cache import Question
+
+        words = [
+            str(self.subject.get("file") or self.subject.get("expression") or ""),
+            str(detail.get("attribute", "")),
+        ]
+        description = f"{detail['kind']} {' '.join(word for word in words if word)}"
+        return Question({**self.subject, **detail}, self.root, self.program, description[:500])
+
+    def ask(self, detail: Mapping[str, Any], shape: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
+        """An answer whose store objects are there. What the evaluation printed is printed again."""
+        found = self.cache.ask(self.question(detail), lambda answer: shape(answer) and self.is_present(answer))
+        if not isinstance(found, dict):
+            return None
+        repeat_messages(self.context, found)
+        return found
+
+    def is_present(self, answer: Mapping[str, Any]) -> bool:
+        return self.read_only or needs_present(self.context, answer)
+
+    def keep(self, detail: Mapping[str, Any], answer: Mapping[str, Any], *texts: bytes) -> None:
+        """To be written by `flush`. `texts`: what was printed, which may tell where the root is."""
+        keep_answer(self.context, self.cache, self.question(detail), answer, self.recorder, texts)
+
+    def flush(self) -> None:
+        self.cache.flush()
+
+
+def keep_answer(
+    context: Context,
+    cache: EvaluationCache,
+    question: Question,
+    answer: Mapping[str, Any],
+    recorder: Recorder,
+    texts: Sequence[bytes] = (),
+    identity: str | None = None,
+) -> None:
+    messages = [[level, text] for level, text in recorder.messages]
+    place = recorder.root
+    if recorder.tree is not None:
+        place = os.fsencode(recorder.tree)
+    said = [os.fsencode(text) for _, text in recorder.messages]
+    if any(place in text for text in (*texts, *said)):
+        recorder.whole_tree()
+    cache.keep(question, {**answer, "messages": messages}, recorder, lambda base: object_hash(context, base), identity)
+
+
+def repeat_messages(context: Context, answer: Mapping[str, Any]) -> None:
+    from frazil.activity import Verbosity
+
+    for level, text in answer.get("messages", ()):
+        context.reporter.log(Verbosity(level), text)
+
+
+def needs_present(context: Context, answer: Mapping[str, Any]) -> bool:
+    """Whether the store objects that an answer names are valid; they are kept from the collector."""
+    from frazil.store.errors import BadStorePath
+
+    store = context.store
+    try:
+        paths = {store.directory.parse(text) for text in answer.get("needs", ())}
+    except (BadStorePath, TypeError, AttributeError):
+        return False
+    if not paths:
+        return True
+    store.add_temporary_roots(paths)
+    return store.valid_among(paths) == paths
+
+
+def object_hash(context: Context, base: str) -> str | None:
+    """The NAR hash of a store path, "-" where it is not there, None where something unregistered is."""
+    from frazil.store.errors import BadStorePath
+    from frazil.store.path import StorePath
+
+    store = context.store
+    try:
+        path: StorePath = StorePath.from_base(base)
+    except BadStorePath:
+        return None if os.path.lexists(os.path.join(context.store_config.real_store_dir, base)) else "-"
+    info = store.query_info_or_none(path)
+    if info is not None:
+        return info.nar_hash.base16
+    return None if os.path.lexists(store.real_path(path)) else "-"
+
+
+def fetch_again(context: Context, attributes: str) -> str:
+    """What fetching gives now. Raises LookupError where it gives nothing."""
+    import json
+
+    from frazil.errors import FrazilError
+    from frazil.evalcache.recorder import canonical
+    from frazil.fetch.inputs import FetchContext, fetch_tree
+
+    try:
+        fetch_context = FetchContext.create(context.store, context.fetch_settings, context.reporter)
+        return canonical(fetch_tree(json.loads(attributes), fetch_context).attributes)
+    except FrazilError as error:
+        raise LookupError(error.message) from error
+
+
+def open_database(context: Context) -> Database:
+    from frazil.evalcache.database import Database, default_path
+    from frazil.fetch.settings import cache_directory
+
+    return Database(default_path(cache_directory(context.fetch_settings)))
+
+
+def program_identity(database: Database) -> str:
+    from frazil.evalcache.program import identity
+
+    return identity(database.program, database.put_program)
+
+
+def open_cache(context: Context, root: bytes) -> EvaluationCache:
+    """For files and expressions: what depends on where the root is depends on its path."""
+    from frazil.evalcache.cache import EvaluationCache
+
+    def verifier() -> Any:
+        from frazil.evalcache.verify import Verifier, View
+
+        home = os.fsencode(os.path.expanduser("~")).decode("latin-1")
+        return Verifier(
+            View(root),
+            environment=os.environb,
+            home=home,
+            object_hash=lambda base: object_hash(context, base),
+            fetch=lambda attributes: fetch_again(context, attributes),
+        )
+
+    return EvaluationCache(open_database(context), verifier, lambda: os.fsdecode(root))
+
+
+def open_remembered(
+    context: Context, arguments: Arguments, file: str | None, expression: str | None, *, pure: bool, read_only: bool
+) -> Remembered | None:
+    """None where an answer must not, or cannot, be remembered."""
+    if wants_evaluation(context, arguments) or file == "-":
+        return None
+    from frazil.cli.room_settings import eval_settings
+
+    folder = os.fsencode(base_directory())
+    settings = eval_settings(
+        context.settings,
+        pure=pure and not arguments.flag("impure"),
+        search_path=arguments.all("include"),
+        store_dir=context.store_config.store_dir,
+    )
+    named = None
+    if file is not None and not file.startswith(("<", "flake:", "channel:")) and "://" not in file:
+        named = os.path.normpath(os.path.join(folder, os.fsencode(file)))
+    root = root_of(folder if named is None else named)
+    try:
+        given = given_arguments(arguments)
+    except OSError:
+        return None
+    subject: dict[str, Any] = {"settings": settings_subject(settings), "readOnly": read_only, "arguments": given}
+    if named is not None:
+        subject["file"] = below(named, root)
+    elif file is not None:
+        subject["file"] = ["named", file]
+    if expression is not None:
+        subject["expression"] = expression
+    if expression is not None or given or named is None:
+        subject["folder"] = below(folder, root)
+    return Remembered(context, open_cache(context, root), root, subject)
+
+
+# -- store derivations -------------------------------------------------------------------------------------------
+
+
+def has_derivations(answer: Mapping[str, Any]) -> bool:
+    """The shape of an answer of `keep_derivations`."""
+    rows = answer.get("derivations")
+    return isinstance(rows, list) and all(
+        isinstance(row, list) and len(row) == 2 and all(isinstance(word, str) for word in row) for row in rows
+    )
+
+
+def ask_derivations(remembered: Remembered, attribute: str) -> list[tuple[StorePath, str]] | None:
+    """(derivation, output) pairs of an attribute."""
+    found = remembered.ask({"kind": "derivations", "attribute": attribute}, has_derivations)
+    if found is None:
+        return None
+    from frazil.store.errors import BadStorePath
+    from frazil.store.path import StoreDirectory
+
+    directory = StoreDirectory(remembered.context.store_config.store_dir)
+    try:
+        return [(directory.parse(path), output) for path, output in found["derivations"]]
+    except BadStorePath:
+        return None
+
+
+def keep_derivations(
+    remembered: Remembered, session: Session, attribute: str, pairs: Sequence[tuple[StorePath, str]], *, alone: bool
+) -> None:
+    """`alone`: no other attribute was evaluated; else nobody knows whose the messages are."""
+    if remembered.recorder.messages and not alone:
+        return
+    show = session.effects.directory.show
+    answer = {
+        "derivations": [[show(path), output] for path, output in pairs],
+        "needs": sorted({show(path) for path, _ in pairs}),
+    }
+    remembered.keep({"kind": "derivations", "attribute": attribute}, answer)
+
+
+# -- what was printed --------------------------------------------------------------------------------------------
+
+
+def ask_output(remembered: Remembered, detail: Mapping[str, Any]) -> bool:
+    """Prints what an earlier run printed. -> whether there was one."""
+    found = remembered.ask(detail, lambda answer: isinstance(answer.get("output"), str))
+    if found is None:
+        return False
+    remembered.context.print_byte_string(found["output"], end="")
+    return True
+
+
+def keep_output(remembered: Remembered, session: Session, detail: Mapping[str, Any], printed: bytes) -> None:
+    answer = {"output": printed.decode("latin-1"), "needs": session.effects.loose_ends()}
+    remembered.keep(detail, answer, printed)
+    remembered.flush()

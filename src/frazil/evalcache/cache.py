@@ -1,0 +1,200 @@
+"""Asking for an answer of an earlier evaluation, and keeping one.
+
+In: a `Question` (all that was asked and every setting that decides the answer), and what a `Recorder` took down. Out:
+the answer, as plain JSON data, where each fact that it rests on still holds. Nothing here evaluates.
+"""
+
+from __future__ import annotations
+
+import os
+
+from frazil.evalcache.database import Database, Entry, Row, Segment, segment_id
+from frazil.evalcache.facts import Fact, decode
+from frazil.evalcache.verify import explain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from frazil.evalcache.recorder import Recorder
+    from frazil.evalcache.verify import Verifier
+
+MAX_ANSWER = 64 << 20
+MAX_CHAIN = 1_000_000
+
+
+class Question:
+    """`subject`: JSON data. `root`: the folder that places are relative to. `description`: for people."""
+
+    def __init__(self, subject: Mapping[str, Any], root: bytes, program: str, description: str = "") -> None:
+        import hashlib
+        import json
+
+        self.root = os.fsdecode(root)
+        self.description = description
+        text = json.dumps([program, subject], sort_keys=True, separators=(",", ":"))
+        self.digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+class Miss:
+    """Why there is no answer: a sentence for each answer that was kept and no longer counts."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        self.reasons = reasons
+
+
+class EvaluationCache:
+    """One command's questions; the answers that it keeps share one recorder.
+
+    `verifier` makes one where facts have to be checked: at most once. `identity`: what the root is, for answers that
+    depend on it: its path, or for a flake the attributes of its whole tree (it then `covers_contents`: of such answers
+    the facts about the tree need no check); None where that cannot be said.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        verifier: Callable[[], Verifier],
+        identity: Callable[[], str | None],
+        *,
+        covers_contents: bool = False,
+    ) -> None:
+        self.database = database
+        self._covers_contents = covers_contents
+        self._make_verifier = verifier
+        self._verifier: Verifier | None = None
+        self._make_identity = identity
+        self._identity: str | None = None
+        self._verdicts: dict[tuple[bytes, bool], Fact | str | None] = {}
+        self._segments: dict[bytes, tuple[bytes, bytes]] = {}
+        self._names: list[bytes] = []
+        self._new_segments: dict[bytes, Segment] = {}
+        self._new_entries: list[Entry] = []
+
+    @property
+    def identity(self) -> str | None:
+        if self._identity is None:
+            self._identity = self._make_identity()
+        return self._identity
+
+    @property
+    def verifier(self) -> Verifier:
+        if self._verifier is None:
+            self._verifier = self._make_verifier()
+        return self._verifier
+
+    def ask(
+        self, question: Question, is_good: Callable[[Mapping[str, Any]], bool] | None = None
+    ) -> Mapping[str, Any] | Miss:
+        """`is_good`: whether an answer has its shape, and its store objects are there."""
+        reasons = []
+        for row in self.database.find(question.digest, question.root):
+            reason = self._why_not(row, question)
+            if reason is None:
+                answer = _read_answer(row)
+                if answer is not None and (is_good is None or is_good(answer)):
+                    self.database.touch(row)
+                    return answer
+                reason = "what it names is no longer in the store"
+            reasons.append(reason)
+        return Miss(reasons)
+
+    def _why_not(self, row: Row, question: Question) -> str | None:
+        if row.bound and row.bound != self.identity:
+            return "it depends on where the tree is, or on all of it, and that is different now"
+        covered = bool(row.bound) and self._covers_contents
+        chain = self._chain(row.tail)
+        if chain is None:
+            return "part of what is known about it was lost"
+        for name, facts in reversed(chain):
+            key = (name, covered)
+            if key not in self._verdicts:
+                self._verdicts[key] = self._look(name, facts, question.root, covered)
+            verdict = self._verdicts[key]
+            if verdict is not None:
+                return verdict if isinstance(verdict, str) else explain(verdict)
+        return None
+
+    def _chain(self, tail: bytes) -> list[tuple[bytes, bytes]] | None:
+        """The segments that lead to one, from the last to the first; None where one is missing."""
+        found: list[tuple[bytes, bytes]] = []
+        name = tail
+        while name:
+            segment = self._segments.get(name) or self.database.segment(name)
+            if segment is None or len(found) > MAX_CHAIN:
+                return None
+            self._segments[name] = segment
+            found.append((name, segment[1]))
+            name = segment[0]
+        return found
+
+    def _look(self, name: bytes, data: bytes, root: str, covered: bool) -> Fact | str | None:
+        try:
+            facts = decode(data)
+        except ValueError:
+            return "part of what is known about it is damaged"
+        if covered:
+            rest = [fact for fact in facts if fact.place != "." and not fact.place.startswith("./")]
+            return self.verifier.check(rest, ())[0]
+        stamps = self.database.stamps(name, root)
+        failed, found = self.verifier.check(facts, stamps)
+        if failed is None and found != stamps:
+            self.database.put_stamps(name, root, found)
+        return failed
+
+    def keep(
+        self,
+        question: Question,
+        answer: Mapping[str, Any],
+        recorder: Recorder,
+        object_hash: Callable[[str], str | None],
+        identity: str | None = None,
+    ) -> bool:
+        """Whether it will be kept, by `flush`. Everything read so far is taken for needed.
+
+        `identity`: of the tree as it was read.
+        """
+        import json
+
+        tail = self._tail(recorder.segments(object_hash))
+        if recorder.refusal is not None:
+            return False
+        bound = ""
+        if recorder.bound:
+            identity = identity or self.identity
+            if not identity:
+                return False
+            bound = identity
+        data = json.dumps(answer, sort_keys=True, separators=(",", ":")).encode("ascii")
+        if len(data) > MAX_ANSWER:
+            return False
+        self._new_entries.append(Entry(question.digest, question.root, bound, data, tail, question.description))
+        return True
+
+    def _tail(self, segments: Sequence[tuple[bytes, list[str]]]) -> bytes:
+        """The id of the last segment; new ones wait to be written."""
+        for facts, stamps in segments[len(self._names) :]:
+            parent = self._names[-1] if self._names else b""
+            name = segment_id(parent, facts)
+            self._names.append(name)
+            self._new_segments[name] = Segment(parent, facts, stamps)
+        return self._names[-1] if self._names else b""
+
+    def flush(self) -> None:
+        """Writes what was kept."""
+        entries, self._new_entries = self._new_entries, []
+        segments, self._new_segments = self._new_segments, {}
+        if entries:
+            self.database.put(segments, entries)
+            self.database.collect_if_large()
+
+
+def _read_answer(row: Row) -> Mapping[str, Any] | None:
+    import json
+
+    try:
+        answer = json.loads(row.answer)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None

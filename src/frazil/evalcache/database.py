@@ -1,0 +1,339 @@
+"""The file that answers are kept in: SQLite, one a user, shared by all processes.
+
+In and out: rows. Nothing that is wrong with the file is an error: a busy or unwritable one is an empty one, a damaged
+one is moved away and begun anew. Every row carries a checksum, so that half a row is no row. A process may be killed
+at any point: the journal undoes what it had begun.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any, NamedTuple
+
+    class Row(NamedTuple):
+        number: int
+        question: bytes
+        root: str
+        bound: str
+        recorded: int
+        used: int
+        answer: bytes
+        tail: bytes
+        description: str
+
+    class Segment(NamedTuple):
+        """Facts that were added to those of `parent`."""
+
+        parent: bytes
+        facts: bytes
+        stamps: Sequence[str]
+
+    class Entry(NamedTuple):
+        question: bytes
+        root: str
+        bound: str
+        answer: bytes
+        tail: bytes
+        description: str
+else:
+    from collections import namedtuple
+
+    Row = namedtuple("Row", "number question root bound recorded used answer tail description")
+    Segment = namedtuple("Segment", "parent facts stamps")
+    Entry = namedtuple("Entry", "question root bound answer tail description")
+
+SCHEMA_VERSION = 1
+DEFAULT_LIMIT = 512 << 20
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS Segments (id BLOB PRIMARY KEY, parent BLOB NOT NULL, facts BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS Stamps (segment BLOB NOT NULL, root TEXT NOT NULL, stamps BLOB NOT NULL,
+  PRIMARY KEY (segment, root)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS Entries (
+  number INTEGER PRIMARY KEY, question BLOB NOT NULL, root TEXT NOT NULL, bound TEXT NOT NULL,
+  recorded INTEGER NOT NULL, used INTEGER NOT NULL, answer BLOB NOT NULL, tail BLOB NOT NULL,
+  checksum BLOB NOT NULL, description TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS ByQuestion ON Entries (question, recorded);
+CREATE TABLE IF NOT EXISTS Programs (stamp TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
+"""
+_COLUMNS = "number, question, root, bound, recorded, used, answer, tail, description, checksum"
+KEPT_ALTERNATIVES = 8
+"""Answers to one question that are kept for one root: of branches one goes back and forth between, say."""
+_MAX_BLOB = 256 << 20
+_USED_GRAIN = 3600
+
+
+def default_path(cache_directory: str) -> str:
+    return os.path.join(cache_directory, f"evaluations-v{SCHEMA_VERSION}.sqlite")
+
+
+def segment_id(parent: bytes, facts: bytes) -> bytes:
+    from hashlib import sha256
+
+    return sha256(parent + b"\n" + facts).digest()
+
+
+def _checksum(question: bytes, root: str, bound: str, answer: bytes, tail: bytes) -> bytes:
+    from hashlib import blake2b
+
+    state = blake2b(question, digest_size=16)
+    for part in (_encoded(root), _encoded(bound), answer, tail):
+        state.update(len(part).to_bytes(8, "little") + part)
+    return state.digest()
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def inflate(data: bytes) -> bytes:
+    """Raises ValueError for what is damaged or too large."""
+    machine = zlib.decompressobj()
+    try:
+        text = machine.decompress(data, _MAX_BLOB)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if not machine.eof:
+        raise ValueError("damaged or too large")
+    return text
+
+
+class Database:
+    """`limit`: bytes that answers may take before the least recently used go."""
+
+    def __init__(self, path: str, limit: int = DEFAULT_LIMIT) -> None:
+        self.path = path
+        self.limit = limit
+        self._connection: sqlite3.Connection | None = None
+        self._usable = True
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def find(self, question: bytes, root: str) -> list[Row]:
+        """Answers for a root, newest first; then those of other roots that do not depend on where it is."""
+        rows = self._run(
+            f"SELECT {_COLUMNS} FROM Entries WHERE question = ? AND (root = ? OR bound = '') "
+            "ORDER BY root = ? DESC, recorded DESC, number DESC LIMIT ?",
+            (question, root, root, 2 * KEPT_ALTERNATIVES),
+        )
+        return [row for row in map(self._row, rows) if row is not None]
+
+    def every(self) -> list[Row]:
+        rows = self._run(f"SELECT {_COLUMNS} FROM Entries ORDER BY number")
+        return [row for row in map(self._row, rows) if row is not None]
+
+    def _row(self, values: Sequence[Any]) -> Row | None:
+        """None for a row that is not whole."""
+        number, question, root, bound, recorded, used, answer, tail, description, checksum = values
+        shape = isinstance(answer, bytes) and isinstance(tail, bytes) and isinstance(question, bytes)
+        if not shape or not isinstance(root, str) or not isinstance(bound, str):
+            return None
+        if checksum != _checksum(question, root, bound, answer, tail):
+            return None
+        return Row(number, question, root, bound, int(recorded), int(used), answer, tail, str(description))
+
+    def segment(self, name: bytes) -> tuple[bytes, bytes] | None:
+        """(parent, facts); None where they are missing or damaged."""
+        rows = self._run("SELECT parent, facts FROM Segments WHERE id = ?", (name,))
+        if not rows:
+            return None
+        parent, data = rows[0]
+        try:
+            text = inflate(data)
+            return (parent, text) if segment_id(parent, text) == name else None
+        except (ValueError, TypeError):
+            return None
+
+    def stamps(self, segment: bytes, root: str) -> list[str]:
+        rows = self._run("SELECT stamps FROM Stamps WHERE segment = ? AND root = ?", (segment, root))
+        try:
+            return inflate(rows[0][0]).decode("ascii").split("\n") if rows else []
+        except (ValueError, TypeError):
+            return []
+
+    def program(self, stamp: str) -> str | None:
+        rows = self._run("SELECT digest FROM Programs WHERE stamp = ?", (stamp,))
+        return str(rows[0][0]) if rows else None
+
+    # -- keeping ---------------------------------------------------------------------------------------------------
+
+    def put_program(self, stamp: str, digest: str) -> None:
+        self._run("INSERT OR REPLACE INTO Programs VALUES (?, ?)", (stamp, digest))
+
+    def put_stamps(self, segment: bytes, root: str, stamps: Sequence[str]) -> None:
+        data = zlib.compress("\n".join(stamps).encode("ascii"), 1)
+        self._run("INSERT OR REPLACE INTO Stamps VALUES (?, ?, ?)", (segment, root, data))
+
+    def put(self, segments: Mapping[bytes, Segment], entries: Sequence[Entry]) -> None:
+        """All of it or nothing. `segments`: by their ids."""
+        self._run("BEGIN IMMEDIATE")
+        now = int(time.time())
+        for name, segment in segments.items():
+            if not self._run("SELECT 1 FROM Segments WHERE id = ?", (name,)):
+                row = (name, segment.parent, zlib.compress(segment.facts, 1))
+                self._run("INSERT OR REPLACE INTO Segments VALUES (?, ?, ?)", row)
+            for root in {entry.root for entry in entries}:
+                self.put_stamps(name, root, segment.stamps)
+        for entry in entries:
+            self._put_entry(entry, now)
+        self._run("COMMIT")
+
+    def _put_entry(self, entry: Entry, now: int) -> None:
+        question, root, bound, answer, tail, description = entry
+        place = (question, root)
+        self._run(
+            "DELETE FROM Entries WHERE question = ? AND root = ? AND tail = ? AND bound = ?", (*place, tail, bound)
+        )
+        self._run(
+            f"INSERT INTO Entries ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*place, bound, now, now, answer, tail, description, _checksum(question, root, bound, answer, tail)),
+        )
+        self._run(
+            "DELETE FROM Entries WHERE question = ? AND root = ? AND number NOT IN (SELECT number FROM Entries "
+            "WHERE question = ? AND root = ? ORDER BY recorded DESC, number DESC LIMIT ?)",
+            (*place, *place, KEPT_ALTERNATIVES),
+        )
+
+    def touch(self, row: Row) -> None:
+        """It was used; noted about once an hour."""
+        now = int(time.time())
+        if row.used < now - _USED_GRAIN:
+            self._run("UPDATE Entries SET used = ? WHERE number = ?", (now, row.number))
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._run("DELETE FROM Entries WHERE number = ?", (number,))
+
+    # -- size ------------------------------------------------------------------------------------------------------
+
+    def statistics(self) -> dict[str, int]:
+        """Entries, segments, and the bytes of the file."""
+        entries = self._run("SELECT count(*), coalesce(min(recorded), 0), coalesce(max(used), 0) FROM Entries")
+        segments = self._run("SELECT count(*) FROM Segments")
+        count, oldest, newest = entries[0] if entries else (0, 0, 0)
+        return {
+            "entries": count,
+            "segments": segments[0][0] if segments else 0,
+            "bytes": self._size(),
+            "oldest": oldest,
+            "lastUsed": newest,
+        }
+
+    def _size(self) -> int:
+        rows = self._run("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+        return int(rows[0][0]) if rows else 0
+
+    def _content_size(self) -> int:
+        rows = self._run(
+            "SELECT (page_count - freelist_count) * page_size "
+            "FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()"
+        )
+        return int(rows[0][0]) if rows else 0
+
+    def collect(self, limit: int | None = None, older_than: int | None = None) -> int:
+        """Deletes answers unused since a time, then the least recently used until the rest fits. -> how many."""
+        before = self.statistics()["entries"]
+        if older_than is not None:
+            self._run("DELETE FROM Entries WHERE used < ?", (older_than,))
+        self._drop_orphans()
+        bound = self.limit if limit is None else limit
+        while self._content_size() > bound:
+            rows = self._run("SELECT count(*) FROM Entries")
+            count = rows[0][0] if rows else 0
+            if not count:
+                break
+            self._run(
+                "DELETE FROM Entries WHERE number IN (SELECT number FROM Entries ORDER BY used, number LIMIT ?)",
+                (max(1, count // 8),),
+            )
+            self._drop_orphans()
+        self._run("VACUUM")
+        return int(before - self.statistics()["entries"])
+
+    def collect_if_large(self) -> None:
+        """Called after something was added."""
+        if self._size() > self.limit:
+            self.collect(self.limit * 3 // 4)
+
+    def _drop_orphans(self) -> None:
+        """Segments that no answer leads to."""
+        self._run(
+            "WITH RECURSIVE Used(id) AS (SELECT tail FROM Entries UNION "
+            "SELECT parent FROM Segments JOIN Used USING (id)) "
+            "DELETE FROM Segments WHERE id NOT IN (SELECT id FROM Used)"
+        )
+        self._run("DELETE FROM Stamps WHERE segment NOT IN (SELECT id FROM Segments)")
+
+    # -- the file --------------------------------------------------------------------------------------------------
+
+    def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
+        """The rows; none where the file cannot be used."""
+        if not self._usable:
+            return []
+        import sqlite3
+
+        for attempt in (1, 2):
+            try:
+                return self._open().execute(statement, values).fetchall()
+            except sqlite3.OperationalError as error:
+                # Busy, read-only, full, no such folder: do without, nothing is lost. A schema of nobody's is damage.
+                if "no such" in str(error) or "has no column" in str(error):
+                    self._discard(last=attempt == 2)
+                else:
+                    self._give_up()
+            except sqlite3.DatabaseError:
+                self._discard(last=attempt == 2)
+            if self._connection is None and attempt == 2:
+                break
+        return []
+
+    def _give_up(self) -> None:
+        self._usable = False
+        self.close()
+
+    def _discard(self, *, last: bool) -> None:
+        """The file is damaged: move it away (one such is kept), and begin anew, once."""
+        self.close()
+        self._usable = not last
+        try:
+            os.replace(self.path, self.path + ".damaged")
+            for suffix in ("-journal", "-wal", "-shm"):
+                if os.path.exists(self.path + suffix):
+                    os.unlink(self.path + suffix)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self._usable = False
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            return self._connection
+        import sqlite3
+
+        try:
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise sqlite3.OperationalError(str(error)) from error
+        connection = sqlite3.connect(self.path, timeout=2, isolation_level=None, check_same_thread=False)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version != SCHEMA_VERSION:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+            connection.execute("PRAGMA synchronous = OFF")
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection

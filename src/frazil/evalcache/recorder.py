@@ -1,0 +1,251 @@
+"""Taking down what an evaluation reads, while it reads.
+
+In: calls of `instantiate.effects` (see `instantiate.recording`), which say what was asked and what the world answered.
+Out: facts in the order in which they were first needed, and what stands in the way of remembering. Values are shared
+between attributes, so what one reads later may rest on what another read before: the facts of an attribute are all
+those since the evaluation began.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+from frazil.evalcache.facts import LETTERS, Fact, encode, listing_hash, quote, sha256, show_verdicts
+from frazil.evalcache.stamps import settled_stamp, tree_stamp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+INTERNAL = "/__corepkgs__"
+MAX_FACTS = 2_000_000
+
+
+class Recorder:
+    """`root`: the folder that places are relative to, links followed.
+
+    `tree`: the base name of the store path as which evaluation sees that folder, where it does.
+    """
+
+    def __init__(self, root: bytes, store_dir: str) -> None:
+        self.root = root
+        self.tree: str | None = None
+        self._prefix = root if root.endswith(b"/") else root + b"/"
+        self._store_prefix = store_dir + "/"
+        self._is_virtual: Callable[[str], bool] = lambda base: False
+        self._known: dict[tuple[str, str], str] = {}
+        self._facts: list[Fact] = []
+        self._stamps: list[str] = []
+        self._closed = 0
+        self._segments: list[tuple[bytes, list[str]]] = []
+        self.objects: dict[str, None] = {}
+        self._settled_objects: set[str] = set()
+        self._fetched: set[str] = set()
+        self.bound = False
+        """Whether something depends on where the root is (for a flake: on what its whole tree is)."""
+        self.refusal: str | None = None
+        """Why the answers must not be remembered."""
+        self.messages: list[tuple[int, str]] = []
+
+    def attach(self, is_virtual: Callable[[str], bool]) -> None:
+        """`is_virtual`: whether a store path's contents were made, or hashed, by this evaluation."""
+        self._is_virtual = is_virtual
+
+    def refuse(self, reason: str) -> None:
+        if self.refusal is None:
+            self.refusal = reason
+
+    def message(self, level: int, text: str) -> None:
+        self.messages.append((level, text))
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def contents(self, path: str, real: bytes, data: bytes, status: os.stat_result | None) -> None:
+        """`status`: of lstat, before reading."""
+        place = self._place(path, real)
+        if place is None:
+            return
+        if status is not None and stat.S_ISREG(status.st_mode):
+            self._add("c", sha256(data), place, settled_stamp(status, time.time_ns()))
+        else:
+            self._add("C", sha256(data), place)
+
+    def listing(self, path: str, real: bytes, listing: Mapping[str, str], status: os.stat_result | None) -> None:
+        if path + "/" == self._store_prefix or self._store_prefix.startswith(path.rstrip("/") + "/"):
+            self.refuse(f"the folder '{path}', which leads to the store, was listed")
+            return
+        place = self._place(path, real)
+        if place is None:
+            return
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            self._add("d", listing_hash(listing), place, settled_stamp(status, time.time_ns()))
+        else:
+            self.refuse(f"the folder '{path}' was listed through a link")
+
+    def kind(self, path: str, real: bytes, kind: str | None) -> None:
+        if kind is not None and self._leads_to_root(real):
+            return
+        place = self._place(path, real)
+        if place is not None:
+            self._add("k", "-" if kind is None else LETTERS[kind], place)
+
+    def link(self, path: str, real: bytes, target: bytes | None) -> None:
+        """`target` is None for what is no link. The root has none above it: that is checked when it is found."""
+        if target is None and self._leads_to_root(real):
+            return
+        place = self._place(path, real)
+        if place is not None:
+            self._add("l", "-" if target is None else quote(target) or "%", place)
+
+    def source_stamp(self, real: bytes) -> str:
+        """Before a source is hashed; for `source`. A single file's is taken from its status."""
+        try:
+            status = os.lstat(real)
+            now = time.time_ns()
+            return tree_stamp(real, now) if stat.S_ISDIR(status.st_mode) else settled_stamp(status, now)
+        except OSError:
+            return ""
+
+    def source(
+        self,
+        path: str,
+        real: bytes,
+        method: str,
+        digest: str,
+        stamp: str = "",
+        verdicts: Mapping[str, tuple[str, bool]] | None = None,
+    ) -> None:
+        """Something was hashed for the store. `digest`: SHA-256, base 16, of what the method says."""
+        place = self._place(path, real)
+        if place is None:
+            return
+        if place == ".":
+            self.bound = True  # its name may be the root's
+        outcome = f"{method}:{digest}" + ("" if verdicts is None else f":{show_verdicts(verdicts)}")
+        self._add("s", outcome, place, stamp)
+
+    # -- the rest of the world -------------------------------------------------------------------------------------
+
+    def environment(self, name: str, value: str) -> None:
+        self._add("e", sha256(value.encode("latin-1")), quote(name.encode("latin-1")) or "%")
+
+    def home(self, folder: str) -> None:
+        self._add("h", sha256(folder.encode("latin-1")), "~")
+
+    def store_object(self, base: str) -> None:
+        """Something of a store path was looked at; the outcome is found out when the facts are asked for."""
+        if base not in self._fetched and base != self.tree:
+            self.objects[base] = None
+
+    def fetched(self, base: str) -> None:
+        """A tree whose contents follow from a hash that evaluation was given."""
+        self._fetched.add(base)
+        self.objects.pop(base, None)
+
+    def fetch(self, attributes: Mapping[str, object], result: Mapping[str, object], base: str) -> None:
+        """A tree that may be another when it is fetched again."""
+        self._add("f", quote(canonical(result)), quote(canonical(attributes)))
+        self.fetched(base)
+
+    def shown(self, path: str) -> None:
+        """A path became text: from here on anything may depend on where things are."""
+        if self.bound:
+            return
+        if path.startswith(self._store_prefix):
+            if self.tree is not None and path[len(self._store_prefix) :].partition("/")[0] == self.tree:
+                self.bound = True
+            return
+        if not path.startswith(INTERNAL) and self.tree is None:
+            self.bound = True
+
+    def named(self, path: str) -> None:
+        """The base name of a path became text: below the root it is the same wherever the root is."""
+        if self.tree is not None:
+            if path == self._store_prefix + self.tree:
+                self.bound = True
+        elif not os.fsencode(path.encode("latin-1")).startswith(self._prefix):
+            self.shown(path)
+
+    def whole_tree(self) -> None:
+        """The hash, revision or time of the evaluated tree was looked at."""
+        self.bound = True
+
+    # -- places ----------------------------------------------------------------------------------------------------
+
+    def _leads_to_root(self, real: bytes) -> bool:
+        return self._prefix.startswith(real.rstrip(b"/") + b"/")
+
+    def _place(self, path: str, real: bytes) -> str | None:
+        """None for what needs no fact of its own."""
+        if path.startswith(self._store_prefix):
+            base, _, rest = path[len(self._store_prefix) :].partition("/")
+            if base == self.tree:
+                return f"./{quote(rest.encode('latin-1'))}" if rest else "."
+            if not self._is_virtual(base):
+                self.store_object(base)
+            return None
+        if path.startswith(INTERNAL):
+            return None
+        if self.tree is None:
+            if real.startswith(self._prefix):
+                return f"./{quote(real[len(self._prefix) :])}"
+            if real == self.root:
+                return "."
+            # Named relative to the root or not: who knows.
+            self.bound = True
+        return quote(real)
+
+    def _add(self, kind: str, outcome: str, place: str, stamp: str = "") -> None:
+        key = (kind, place)
+        known = self._known.get(key)
+        if known is not None:
+            if known != outcome and kind != "s":
+                self.refuse(f"'{place}' changed during the evaluation")
+            if known == outcome or kind != "s":
+                return
+        self._known[key] = outcome
+        self._facts.append(Fact(kind, outcome, place))
+        self._stamps.append(stamp)
+        if len(self._facts) > MAX_FACTS:
+            self.refuse("too much was read")
+
+    # -- results ---------------------------------------------------------------------------------------------------
+
+    def segments(self, object_hash: Callable[[str], str | None]) -> list[tuple[bytes, list[str]]]:
+        """(facts, stamps) of all that was read so far, in parts that earlier calls gave already and perhaps one more.
+
+        `object_hash`: the NAR hash of a store path that is valid; "-" for one that is not there; None refuses.
+        """
+        for base in self.objects:
+            if base not in self._settled_objects:
+                self._settled_objects.add(base)
+                found = object_hash(base)
+                if found is None:
+                    self.refuse(f"the unregistered store path '{base}' was read")
+                else:
+                    self._add("o", found, base)
+        facts, stamps = self._facts[self._closed :], self._stamps[self._closed :]
+        self._closed = len(self._facts)
+        if facts:
+            kept = [(fact, mark) for fact, mark in zip(facts, stamps, strict=True) if not self._is_implied(fact)]
+            marks = [mark for fact, mark in kept if fact.kind in "cds"]
+            self._segments.append((encode([fact for fact, _ in kept]), marks))
+        return list(self._segments)
+
+    def _is_implied(self, fact: Fact) -> bool:
+        """That a regular file was read, or a folder listed, says what kind it is and that it is no link."""
+        if fact.kind == "k":
+            return (fact.outcome == "r" and ("c", fact.place) in self._known) or (
+                fact.outcome == "d" and ("d", fact.place) in self._known
+            )
+        if fact.kind == "l" and fact.outcome == "-":
+            return ("c", fact.place) in self._known or ("d", fact.place) in self._known
+        return False
+
+
+def canonical(attributes: Mapping[str, object]) -> str:
+    import json
+
+    return json.dumps(dict(attributes), sort_keys=True, separators=(",", ":"))
