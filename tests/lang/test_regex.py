@@ -140,3 +140,13 @@ def test_unambiguous_patterns_go_to_the_quick_machine() -> None:
     assert Regex(r"([a-z]+)-([0-9]+)(\.[0-9]+)*")._pattern is not None
     assert Regex("(a*)*")._pattern is None
     assert Regex(r"([0-9]+\.)*x").match("1." * 100_000) is None
+    assert Regex(r"(([a-z]+)=([0-9]+),)+")._search is not None
+    assert Regex("a*b*")._search is None
+
+
+@pytest.mark.parametrize("pattern", ["a*a*a*a*b", "(.*)(.*)(.*)b", "(a*)(a*)(a*)(a*)c?b"])
+def test_no_text_takes_long(pattern: str) -> None:
+    start = time.process_time()
+    assert compile_regex(pattern).match("a" * 2000) is None
+    assert compile_regex(pattern).split("a" * 2000) == ["a" * 2000]
+    assert time.process_time() - start < 5
