@@ -29,6 +29,8 @@ UNCOMPILED = {
     "registry",
     "settings",
 }
+# What instantiation does thousands of times.
+OTHER_COMPILED = ("instantiate/derivation", "instantiate/instantiator", "store/aterm")
 JOBS = os.cpu_count() or 1
 
 
@@ -38,8 +40,10 @@ def evaluator_extensions() -> list[Extension]:
     from Cython.Build import cythonize
 
     sources = sorted(p for p in LANG.glob("*.py") if p.stem not in UNCOMPILED)
+    sources += [Path(f"src/frazil/{name}.py") for name in OTHER_COMPILED]
     extensions = [
-        Extension(f"frazil.lang.{p.stem}", [str(p)], extra_compile_args=[*CFLAGS, "-fno-plt", "-w"]) for p in sources
+        Extension(".".join(p.with_suffix("").parts[1:]), [str(p)], extra_compile_args=[*CFLAGS, "-fno-plt", "-w"])
+        for p in sources
     ]
     if not extensions:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from frazil.instantiate.context import Built, parse_built, show_element
-from frazil.instantiate.instantiator import Draft, Instantiator, quote
+from frazil.instantiate.instantiator import Draft, Instantiator
 from frazil.store.derivation import Derivation, fill_in_output_paths, hash_modulo, parse
 from frazil.store.errors import InvalidPath
 from frazil.store.path import StoreDirectory, StorePath
@@ -72,7 +72,3 @@ def test_elements_of_contexts() -> None:
     assert parse_built("!lib!out!/nix/store/a.drv") == Built("/nix/store/a.drv", "lib", ("out",))
     assert show_element("!out!/nix/store/a.drv") == "/nix/store/a.drv^out"
     assert show_element("/nix/store/a") == "/nix/store/a"
-
-
-def test_quoting() -> None:
-    assert quote('a"\\\n') == '"a\\"\\\\\\n"'

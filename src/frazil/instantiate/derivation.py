@@ -5,12 +5,7 @@ Source of truth: the manual's `language/derivations` and `language/advanced-attr
 
 from __future__ import annotations
 
-from frazil.digest import ALGORITHMS, DigestError, Hash
-from frazil.errors import FrazilError
-from frazil.instantiate.context import parse_built
-from frazil.instantiate.instantiator import Draft
-from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string, warning_text
-from frazil.lang.runtime import (
+from cython.cimports.frazil.lang.runtime import (
     coerce_to_string,
     force,
     force_attrs,
@@ -19,7 +14,14 @@ from frazil.lang.runtime import (
     force_string,
     force_string_no_context,
 )
-from frazil.lang.values import MISSING, ContextString, attrs_from_dict
+from cython.cimports.frazil.lang.values import Attrs, ContextString, attrs_from_dict
+
+from frazil.digest import ALGORITHMS, DigestError, Hash
+from frazil.errors import FrazilError
+from frazil.instantiate.context import parse_built
+from frazil.instantiate.instantiator import Draft
+from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string, warning_text
+from frazil.lang.values import MISSING
 from frazil.store.content_address import ContentAddress
 from frazil.store.derivation import Fixed, Floating, Impure
 from frazil.store.errors import BadStorePathName
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from frazil.instantiate.effects import StoreEffects
-    from frazil.lang.values import Attrs
 
 ZERO_HASH_WARNING = "found empty hash, assuming '{}'"
 _SPECIAL = frozenset(
@@ -417,11 +418,16 @@ def _set_fixed_output(reading: _Reading, effects: StoreEffects) -> None:
     if reading.outputs != ["out"]:
         raise EvalError("multiple outputs are not supported in fixed-output derivations", pos=CALL_SITE)
     draft = reading.draft
-    digest = parse_hash_allow_empty(reading.hash or "", reading.algorithm, effects)
-    address = ContentAddress(reading.method or "flat", digest)
-    path = address.store_path(effects.directory, output_path_name(draft.name, "out"))
-    draft.environment["out"] = effects.directory.show(path)
-    draft.outputs["out"] = Fixed(address)
+    key = (reading.hash or "", reading.algorithm, reading.method, draft.name)
+    known = effects.instantiator.fixed_outputs.get(key)
+    if known is None:
+        digest = parse_hash_allow_empty(reading.hash or "", reading.algorithm, effects)
+        address = ContentAddress(reading.method or "flat", digest)
+        path = address.store_path(effects.directory, output_path_name(draft.name, "out"))
+        known = effects.directory.show(path), Fixed(address)
+        if reading.hash:  # each use of an empty one is warned of
+            effects.instantiator.fixed_outputs[key] = known
+    draft.environment["out"], draft.outputs["out"] = known
 
 
 def parse_hash_allow_empty(text: str, algorithm: str | None, effects: StoreEffects) -> Hash:

@@ -8,8 +8,9 @@ texts, as evaluation of a package set makes thousands; all others go through `st
 
 from __future__ import annotations
 
-import re
 from hashlib import sha256
+
+from cython.cimports.frazil.store.aterm import escape, fold_digest, quote, quoted_names
 
 from frazil.lang.errors import EvalError
 from frazil.store.derivation import (
@@ -30,30 +31,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SPECIAL = re.compile(r'[\\"\n\r\t]')
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+def _pieces(keys: list[str], environment: dict[str, str]) -> list[str]:
+    """`("KEY","VALUE")` for each of `keys`, in pieces to be joined: four for each."""
+    found: list[str] = []
+    append = found.append
+    separator = '("'
+    for key in keys:
+        append(separator)
+        append(escape(key))
+        append('","')
+        append(escape(environment[key]))
+        separator = '"),("'
+    append('")' if keys else "")
+    return found
 
 
-def quote(text: str) -> str:
-    """An ATerm string."""
-    if _SPECIAL.search(text):
-        text = _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text)
-    return f'"{text}"'
-
-
-def quoted_names(names: set[str] | frozenset[str]) -> str:
-    return '["' + '","'.join(sorted(names)) + '"]' if names else "[]"
-
-
-class _QuotedKeys(dict[str, str]):
-    """Names of variables, quoted once: the same few are in every derivation."""
-
-    def __missing__(self, key: str) -> str:
-        found = self[key] = quote(key)
-        return found
-
-
-_QUOTED_KEYS = _QuotedKeys()
+_VALUE = 3
+"""Where among a variable's four pieces its value is."""
 
 
 class Draft:
@@ -99,7 +94,13 @@ class Instantiator:
         """All of this evaluation."""
         self.known_outputs: dict[str, dict[str, str]] = {}
         """Derivation path -> output paths, computed here, so that the store need not check them again."""
+        self.fixed_outputs: dict[tuple[str, str | None, str | None, str], tuple[str, Fixed]] = {}
+        """(hash, algorithm, method, derivation name), as written -> what follows from them."""
+        self._fixed_texts: dict[str, Instantiated] = {}
         self._from_store = ModuloCache(directory, self.read)
+        self._prefix = directory.path + "/"
+        self._middle = f":{directory.path}:"
+        self._checked_names: set[str] = set()
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -157,29 +158,28 @@ class Instantiator:
 
     def _input_addressed(self, draft: Draft, masked: str) -> Instantiated:
         environment = draft.environment
-        names = sorted(draft.outputs)
+        names: list[str] = sorted(draft.outputs)
         for name in names:
             environment[name] = ""
-        keys = sorted(environment)
-        pairs = [f"({_QUOTED_KEYS[key]},{quote(environment[key])})" for key in keys]
+        keys: list[str] = sorted(environment)
+        variables = _pieces(keys, environment)
         sources = quoted_names(draft.sources)
         arguments = ",".join([quote(argument) for argument in draft.arguments])
         middle = f'],{sources},"{draft.platform}",{quote(draft.builder)},[{arguments}],['
         blank = ",".join([f'("{name}","","","")' for name in names])
-        text = f"Derive([{blank}],[{masked}{middle}{','.join(pairs)}])"
+        text = f"Derive([{blank}],[{masked}{middle}{''.join(variables)}])"
         digest = sha256(text.encode("latin-1")).hexdigest()
         inputs = ",".join([f'("{path}",{quoted_names(outputs)})' for path, outputs in sorted(draft.inputs.items())])
         same = self._same.get((digest, inputs))
         if same is not None:
             return same
         outputs = {}
-        directory = self.directory
         for name in names:
-            path = directory.show(directory.make_output_path(name, digest, draft.name))
+            path = self._store_path(f"output:{name}", digest, output_path_name(draft.name, name))
             outputs[name] = path
-            pairs[keys.index(name)] = f'({quote(name)},"{path}")'
+            variables[4 * keys.index(name) + _VALUE] = path
         shown = ",".join([f'("{name}","{path}","","")' for name, path in outputs.items()])
-        end = f"{middle}{','.join(pairs)}])"
+        end = f"{middle}{''.join(variables)}])"
         modulo = sha256(f"Derive([{shown}],[{masked}{end}".encode("latin-1")).hexdigest()
         contents = f"Derive([{shown}],[{inputs}{end}".encode("latin-1")
         made = Instantiated(self._add(draft.name, contents, frozenset(draft.sources).union(draft.inputs)), outputs)
@@ -192,18 +192,22 @@ class Instantiator:
         """One output whose path is known: `environment` names it already."""
         path, address = draft.environment["out"], output.content_address
         method, digest = address.method_algorithm, address.hash.base16
-        pairs = ",".join([f"({_QUOTED_KEYS[key]},{quote(value)})" for key, value in sorted(draft.environment.items())])
+        variables = "".join(_pieces(sorted(draft.environment), draft.environment))
         inputs = ",".join([f'("{drv}",{quoted_names(names)})' for drv, names in sorted(draft.inputs.items())])
         arguments = ",".join([quote(argument) for argument in draft.arguments])
         text = (
             f'Derive([("out","{path}","{method}","{digest}")],[{inputs}],{quoted_names(draft.sources)},'
-            f'"{draft.platform}",{quote(draft.builder)},[{arguments}],[{pairs}])'
+            f'"{draft.platform}",{quote(draft.builder)},[{arguments}],[{variables}])'
         )
+        same = self._fixed_texts.get(text)
+        if same is not None:
+            return same
         own = self._add(draft.name, text.encode("latin-1"), frozenset(draft.sources).union(draft.inputs))
         if own not in self._modulo:
             contribution = f"fixed:out:{method}:{digest}:{path}".encode("latin-1")
             self._modulo[own] = {"out": sha256(contribution).hexdigest()}
-        return Instantiated(own, {"out": path})
+        made = self._fixed_texts[text] = Instantiated(own, {"out": path})
+        return made
 
     def _general(self, draft: Draft) -> Instantiated:
         drv = self._derivation(draft)
@@ -244,10 +248,19 @@ class Instantiator:
     def _add(self, name: str, contents: bytes, references: frozenset[str]) -> str:
         kind = ":".join(["text", *sorted(references)]) if references else "text"
         digest = sha256(contents).hexdigest()
-        path = self.directory.show(self.directory.make_store_path(kind, f"sha256:{digest}", name + ".drv"))
+        path = self._store_path(kind, digest, name + ".drv")
         if path not in self.made:
             self.made[path] = self.pending[path] = contents, references
         return path
+
+    def _store_path(self, kind: str, digest: str, name: str) -> str:
+        """As `StoreDirectory.make_store_path`, as text. `digest`: hex SHA-256."""
+        text = kind + ":sha256:" + digest + self._middle + name
+        part = fold_digest(sha256(text.encode("utf-8", "backslashreplace")).digest())
+        if name not in self._checked_names:
+            StorePath(part, name)
+            self._checked_names.add(name)
+        return self._prefix + part + "-" + name
 
 
 def _add_dynamic(node: InputNode, through: tuple[str, ...], output: str) -> InputNode:
@@ -257,4 +270,4 @@ def _add_dynamic(node: InputNode, through: tuple[str, ...], output: str) -> Inpu
     return InputNode(node.outputs, {**node.dynamic, through[0]: inner})
 
 
-__all__ = ["Draft", "Instantiated", "Instantiator", "output_path_name", "quote"]
+__all__ = ["Draft", "Instantiated", "Instantiator"]

@@ -7,10 +7,12 @@ import os
 import sys
 
 _COMPILED = True
+_ROOMS = frozenset((__name__, "frazil.instantiate", "frazil.store"))
+"""Where compiled modules are."""
 
 
 class _PureFinder:
-    """Finds `frazil.lang.x` as x.py, never as x.so, and `cython.cimports.frazil.x` as `frazil.x`."""
+    """Finds modules as x.py, never as x.so, and `cython.cimports.frazil.x` as `frazil.x`."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):  # type: ignore[no-untyped-def]
@@ -19,11 +21,11 @@ class _PureFinder:
             from importlib.machinery import ModuleSpec
 
             return ModuleSpec(name, cls)  # type: ignore[arg-type]
-        if parent != __name__:
+        if parent not in _ROOMS:
             return None
         from importlib.util import spec_from_file_location
 
-        file = os.path.join(os.path.dirname(__file__), stem + ".py")
+        file = os.path.join(os.path.dirname(os.path.dirname(__file__)), parent.rpartition(".")[2], stem + ".py")
         return spec_from_file_location(name, file) if os.path.exists(file) else None
 
     @staticmethod

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from frazil.digest import DigestError
+from frazil.store.aterm import quote, quoted_names
 from frazil.store.content_address import (
     METHOD_PREFIXES,
     ContentAddress,
@@ -190,24 +191,6 @@ def output_path(
 
 # ---------------------------------------------------------------------------------------------------- writing ATerms
 
-_NEEDS_ESCAPE = re.compile(r'[\\"\n\r\t]')
-
-
-def _quote(text: str) -> str:
-    if _NEEDS_ESCAPE.search(text):
-        text = (
-            text.replace("\\", "\\\\")
-            .replace('"', '\\"')
-            .replace("\n", "\\n")
-            .replace("\r", "\\r")
-            .replace("\t", "\\t")
-        )
-    return f'"{text}"'
-
-
-def _names(names: Iterable[str]) -> str:
-    return '["' + '","'.join(sorted(names)) + '"]' if names else "[]"
-
 
 def _encode(text: str) -> bytes:
     try:
@@ -236,25 +219,25 @@ def output_fields(
 
 def _unparse_node(outputs: frozenset[str], dynamic: Mapping[str, InputNode] | None) -> str:
     if not dynamic:
-        return _names(outputs)
+        return quoted_names(outputs)
     children = ",".join(
         f'("{name}",{_unparse_node(dynamic[name].outputs, dynamic[name].dynamic)})' for name in sorted(dynamic)
     )
-    return f"({_names(outputs)},[{children}])"
+    return f"({quoted_names(outputs)},[{children}])"
 
 
 def _assemble(
     head: str, outputs: str, inputs: str, drv: Derivation, directory: StoreDirectory, environment: str
 ) -> str:
-    sources = _names([directory.show(path) for path in drv.input_sources])
-    arguments = ",".join([_quote(argument) for argument in drv.arguments])
+    sources = quoted_names([directory.show(path) for path in drv.input_sources])
+    arguments = ",".join([quote(argument) for argument in drv.arguments])
     return (
-        f'{head}[{outputs}],[{inputs}],{sources},"{drv.platform}",{_quote(drv.builder)},[{arguments}],[{environment}])'
+        f'{head}[{outputs}],[{inputs}],{sources},"{drv.platform}",{quote(drv.builder)},[{arguments}],[{environment}])'
     )
 
 
 def _environment_text(environment: Mapping[str, str]) -> str:
-    return ",".join([f"({_quote(key)},{_quote(environment[key])})" for key in sorted(environment)])
+    return ",".join([f"({quote(key)},{quote(environment[key])})" for key in sorted(environment)])
 
 
 def _outputs_text(drv: Derivation, directory: StoreDirectory) -> str:
@@ -493,7 +476,7 @@ def _inputs_modulo(drv: Derivation, lookup: ModuloLookup) -> str | None:
                 merged[digest] = merged.get(digest, only_out) | only_out
         else:
             return None
-    return ",".join([f'("{digest}",{_names(merged[digest])})' for digest in sorted(merged)])
+    return ",".join([f'("{digest}",{quoted_names(merged[digest])})' for digest in sorted(merged)])
 
 
 def hash_modulo(drv: Derivation, directory: StoreDirectory, lookup: ModuloLookup) -> HashModulo:

@@ -26,9 +26,6 @@ DERIVATION_EXTENSION = ".drv"
 DEFAULT_STORE_DIRECTORY = "/nix/store"
 
 _NAME_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._?="
-_PAIRS = tuple(a + b for a in BASE32_ALPHABET for b in BASE32_ALPHABET)
-_PAIR_SHIFTS = tuple(range(150, -1, -10))
-_MASK_160 = (1 << 160) - 1
 
 
 def _is_name(name: str) -> bool:
@@ -136,10 +133,10 @@ def _sha256(data: bytes) -> Any:
 
 
 def fold_digest(digest: bytes) -> str:
-    """The hash part for a SHA-256: folded to 160 bits, in base 32."""
-    number = int.from_bytes(digest, "little")
-    number = (number & _MASK_160) ^ (number >> 160)
-    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _PAIR_SHIFTS])
+    """The hash part for a SHA-256; compiled, and imported when the first path is computed."""
+    from frazil.store import aterm
+
+    return aterm.fold_digest(digest)
 
 
 def output_path_name(derivation_name: str, output: str) -> str:
