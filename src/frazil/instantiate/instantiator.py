@@ -256,7 +256,7 @@ class Instantiator:
     def _store_path(self, kind: str, digest: str, name: str) -> str:
         """As `StoreDirectory.make_store_path`, as text. `digest`: hex SHA-256."""
         text = kind + ":sha256:" + digest + self._middle + name
-        part = fold_digest(sha256(text.encode("utf-8", "backslashreplace")).digest())
+        part: str = fold_digest(sha256(text.encode("utf-8", "backslashreplace")).digest())
         if name not in self._checked_names:
             StorePath(part, name)
             self._checked_names.add(name)

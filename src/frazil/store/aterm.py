@@ -35,7 +35,7 @@ def escape(text: str) -> str:
 def needs_escape(text: str) -> bool:
     if len(text) >= _LONG:
         return "\n" in text or '"' in text or "\\" in text or "\t" in text or "\r" in text
-    for character in text:
+    for character in text:  # noqa: SIM110  # compiled, the loop makes no generator
         if character in '\\"\n\r\t':
             return True
     return False
