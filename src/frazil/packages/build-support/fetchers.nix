@@ -279,14 +279,16 @@ rec {
       }@args:
       let
         reference =
-          if tag != null && rev != null then
-            throw "fetchFrom… requires one of either `rev` or `tag` to be provided (not both)."
-          else if tag != null then
-            tag
-          else if rev != null then
-            rev
+          let
+            given = builtins.filter (x: x != null) [
+              rev
+              tag
+            ];
+          in
+          if builtins.length given == 1 then
+            builtins.head given
           else
-            throw "fetchFrom… requires one of either `rev` or `tag` to be provided (not both).";
+            throw "fetchFrom…: ${owner}/${repo} is wanted at a `rev` or at a `tag`; ${if given == [ ] then "neither is" else "both are"} given";
         domain = args.domain or host;
         common = {
           inherit name hash sha256 postFetch meta;

@@ -16,8 +16,23 @@ let
     "patch"
     "install"
   ];
-in
-rec {
+  # The builders below, seen from here.
+  inherit (builders) runCommandWith writeTextFile;
+  commandIn =
+    stdenv: how: name: derivationArgs:
+    runCommandWith ({ inherit name stdenv derivationArgs; } // how);
+  # A text, and what `more` says of a file of its name.
+  file = more: name: text: writeTextFile (more name // { inherit name text; });
+  program = name: {
+    destination = "/bin/" + name;
+    executable = true;
+  };
+  # The same of a script for the set's own shell, its syntax checked.
+  syntaxCheck = ''${stdenv.shell} -n -O extglob "$target"'';
+  shellText =
+    more: name: text:
+    file (name: more name // { checkPhase = syntaxCheck; }) name "#!${runtimeShell}\n${text}\n";
+  builders = rec {
   runCommandWith =
     let
       defaultStdenv = stdenv;
@@ -31,43 +46,24 @@ rec {
     buildCommand:
     stdenv.mkDerivation (
       {
-        enableParallelBuilding = true;
-        inherit buildCommand name;
+        inherit name buildCommand;
         passAsFile = [ "buildCommand" ] ++ (derivationArgs.passAsFile or [ ]);
       }
+      // {
+        enableParallelBuilding = true;
+      }
       // optionalAttrs runLocal {
-        preferLocalBuild = true;
         allowSubstitutes = false;
+        preferLocalBuild = true;
       }
       // removeAttrs derivationArgs [ "passAsFile" ]
       // optionalAttrs (!(derivationArgs ? pos)) {
         pos = builtins.unsafeGetAttrPos "name" { inherit name; };
       }
     );
-  runCommand =
-    name: env: text:
-    runCommandWith {
-      stdenv = stdenvNoCC;
-      runLocal = false;
-      inherit name;
-      derivationArgs = env;
-    } text;
-  runCommandLocal =
-    name: env: text:
-    runCommandWith {
-      stdenv = stdenvNoCC;
-      runLocal = true;
-      inherit name;
-      derivationArgs = env;
-    } text;
-  runCommandCC =
-    name: env: text:
-    runCommandWith {
-      inherit stdenv;
-      runLocal = false;
-      inherit name;
-      derivationArgs = env;
-    } text;
+  runCommand = commandIn stdenvNoCC { };
+  runCommandLocal = commandIn stdenvNoCC { runLocal = true; };
+  runCommandCC = commandIn stdenv { };
 
   writeTextFile =
     {
@@ -122,58 +118,12 @@ rec {
         if [ -n "''${executable:-}" ]; then chmod +x "$target"; fi
         eval "''${checkPhase:-}"
       '';
-  writeText =
-    name: text:
-    # The format of a text's name may not hold what comes from outside.
-    writeTextFile { inherit name text; };
-  writeTextDir =
-    path: text:
-    writeTextFile {
-      inherit text;
-      name = builtins.baseNameOf path;
-      destination = "/${path}";
-    };
-  writeScript =
-    name: text:
-    writeTextFile {
-      inherit name text;
-      executable = true;
-    };
-  writeScriptBin =
-    name: text:
-    writeTextFile {
-      inherit name text;
-      executable = true;
-      destination = "/bin/${name}";
-    };
-  writeShellScript =
-    name: text:
-    writeTextFile {
-      inherit name;
-      executable = true;
-      text = ''
-        #!${runtimeShell}
-        ${text}
-      '';
-      checkPhase = ''
-        ${stdenv.shell} -n -O extglob "$target"
-      '';
-    };
-  writeShellScriptBin =
-    name: text:
-    writeTextFile {
-      inherit name;
-      executable = true;
-      destination = "/bin/${name}";
-      text = ''
-        #!${runtimeShell}
-        ${text}
-      '';
-      checkPhase = ''
-        ${stdenv.shell} -n -O extglob "$target"
-      '';
-      meta.mainProgram = name;
-    };
+  writeText = file (_: { });
+  writeTextDir = path: file (_: { destination = "/" + path; }) (baseNameOf path);
+  writeScript = file (_: { executable = true; });
+  writeScriptBin = file program;
+  writeShellScript = name: shellText (_: { executable = true; }) name;
+  writeShellScriptBin = shellText (name: program name // { meta.mainProgram = name; });
   writeShellApplication =
     {
       name,
@@ -196,10 +146,9 @@ rec {
     writeTextFile {
       inherit name passthru derivationArgs;
       meta = { mainProgram = name; } // meta;
-      executable = true;
-      destination = "/bin/${name}";
-      allowSubstitutes = true;
+      inherit (program name) destination executable;
       preferLocalBuild = false;
+      allowSubstitutes = true;
       text = ''
         #!${runtimeShell}
         ${lib.concatStringsSep "\n" (map (name: "set -o " + name) bashOptions)}
@@ -227,7 +176,7 @@ rec {
         else
           ''
             runHook preCheck
-            ${stdenv.shell} -n -O extglob "$target"
+            ${syntaxCheck}
           ''
           + optionalString (pkgs ? shellcheck) ''
             ${pkgs.shellcheck}/bin/shellcheck ${
@@ -266,10 +215,10 @@ rec {
           ;
       }
       ''
-        file=$out$destination
-        mkdir -p "$(dirname "$file")"
-        cat $files >"$file"
-        if [ -n "$executable" ]; then chmod +x "$file"; fi
+        target=$out$destination
+        install -D -m "$([ -n "$executable" ] && echo 755 || echo 644)" /dev/stdin "$target" < <(cat -- $files)
+        # What a check calls the file.
+        file=$target
         eval "$checkPhase"
       '';
   concatText =
@@ -405,10 +354,10 @@ rec {
       pairs = if builtins.isAttrs entries then lib.mapAttrsToList (name: path: { inherit name path; }) entries else entries;
       # As in nixpkgs: of two entries with one name the last counts.
       unique = builtins.listToAttrs (map ({ name, path }: lib.nameValuePair name path) pairs);
-      commands = lib.mapAttrsToList (name: path: ''
-        mkdir -p -- "$(dirname -- ${lib.escapeShellArg name})"
-        ln -s -- ${lib.escapeShellArg path} ${lib.escapeShellArg name}
-      '') unique;
+      links = lib.concatMap (name: [
+        name
+        "${unique.${name}}"
+      ]) (builtins.attrNames unique);
     in
     runCommand name
       {
@@ -417,9 +366,14 @@ rec {
         passthru.entries = unique;
       }
       ''
-        mkdir -p "$out"
+        mkdir "$out"
         cd "$out"
-        ${lib.concatStrings commands}
+        set -- ${lib.escapeShellArgs links}
+        while (($#)); do
+          if [[ "$1" == */* ]]; then mkdir -p -- "''${1%/*}"; fi
+          ln -s -- "$2" "$1"
+          shift 2
+        done
       '';
   linkFarmFromDrvs = name: drvs: linkFarm name (map (drv: { inherit (drv) name; path = drv; }) drvs);
   onlyBin =
@@ -442,15 +396,15 @@ rec {
     }@args:
     stdenvNoCC.mkDerivation (
       {
-        inherit
-          name
-          src
-          patches
-          prePatch
-          postPatch
-          ;
-        preferLocalBuild = true;
         allowSubstitutes = false;
+        preferLocalBuild = true;
+        inherit
+          patches
+          postPatch
+          prePatch
+          src
+          name
+          ;
         phases = sourcePhases;
         installPhase = ''cp -r . "$out"'';
       }
@@ -488,9 +442,7 @@ rec {
         }
       )
       ''
-        mkdir -p $out/nix-support
-        cp ${script} $out/nix-support/setup-hook
-        chmod +w $out/nix-support/setup-hook
+        install -D -m 644 ${script} "$out/nix-support/setup-hook"
         _recordPropagated
         ${lib.concatStrings (lib.mapAttrsToList (name: value: ''
           substituteInPlace $out/nix-support/setup-hook --replace-quiet ${lib.escapeShellArg "@${name}@"} ${lib.escapeShellArg (toString value)}
@@ -573,4 +525,6 @@ rec {
       '';
     runCommand = { name, script, nativeBuildInputs ? [ ], ... }: runCommand name { inherit nativeBuildInputs; } script;
   };
-}
+  };
+in
+builders

@@ -34,6 +34,7 @@ let
   # Programs in Python: where their own modules and those of others are.
   modules = names: builtins.concatStringsSep ":" (map (place: "${place}/lib/python3/dist-packages") ([ "@out@" ] ++ map package names));
   inPython = program: names: { plan.wrappers."bin/${program}".suffix.PYTHONPATH = modules names; };
+  hook = name: { files."nix-support/setup-hook" = builtins.readFile (../hooks + "/${name}.sh"); };
   # The certificate authorities to trust, in one file.
   authorities = cacert + "/etc/ssl/certs/ca-bundle.crt";
   certificates = {
@@ -67,7 +68,28 @@ in
   bat.plan.links."bin/bat" = "batcat";
   stow.plan.wrappers."bin/stow".suffix.PERL5LIB = "@out@/share/perl5";
   figlet.plan.links."bin/figlet" = "figlet-figlet";
-  meson = inPython "meson" [ ];
+  # Meson calls itself by its file, so a wrapper would be lost.
+  meson.plan = hook "meson" // {
+    substitutions = [
+      {
+        files = [ "bin/meson" ];
+        old = "from mesonbuild import";
+        new = "__import__('sys').path.insert(0, '@out@/lib/python3/dist-packages'); from mesonbuild import";
+      }
+    ];
+  };
+  libtool.plan.substitutions = [
+    {
+      files = [ "bin/libtoolize" ];
+      old = "/usr/share";
+      new = "@out@/share";
+    }
+    {
+      files = [ "bin/libtoolize" ];
+      old = "prefix=\"/usr\"";
+      new = "prefix=\"@out@\"";
+    }
+  ];
   mypy = inPython "mypy" (map (name: "python3-${name}") [ "mypy" "mypy-extensions" "typing-extensions" "psutil" ]);
   yq = inPython "yq" (map (name: "python3-${name}") [ "argcomplete" "tomlkit" "xmltodict" "yaml" ]);
   autoconf.plan.substitutions = [
@@ -78,11 +100,18 @@ in
     }
     {
       files = [ "bin/*" ];
+      old = "/usr/bin/auto";
+      new = "@out@/bin/auto";
+    }
+    {
+      files = [ "bin/*" ];
       old = "/usr/bin/m4";
       new = "${package "m4"}/bin/m4";
     }
   ];
-  automake.plan = {
+  automake.plan = hook "automake" // {
+    # For its first lines; the package itself needs it through autoconf only.
+    depends = [ (package "perl") ];
     links = {
       "bin/automake" = "automake-${majorMinor (version "automake")}";
       "bin/aclocal" = "aclocal-${majorMinor (version "automake")}";
@@ -96,7 +125,11 @@ in
     ];
   };
   m4.pname = "gnum4";
-  ninja-build.pname = "ninja";
+  ninja-build = {
+    pname = "ninja";
+    plan = hook "ninja";
+  };
+  "@cmake".plan = hook "cmake";
   bash.plan.links."bin/sh" = "bash";
   gawk.plan.links."bin/awk" = "gawk";
   "@perl".plan = {

@@ -9,20 +9,17 @@ assertExecutable() {
 
 _wrapperPathLine() {
   # VARIABLE SEPARATOR VALUE prefix|suffix: VALUE once, whatever was there before.
-  local variable=$1 separator=$2 value=$3 side=$4 quoted
-  printf -v quoted '%q' "$value"
-  if [[ "$side" == prefix ]]; then
-    printf '%s=${%s:+%q$%s%q}\n' "$variable" "$variable" "$separator" "$variable" "$separator"
-    printf '%s=${%s/%q%s%q/%q}\n' "$variable" "$variable" "$separator" "$quoted" "$separator" "$separator"
-    printf '%s=%s$%s\n' "$variable" "$quoted" "$variable"
-    printf '%s=${%s%%%q}\n' "$variable" "$variable" "$separator"
+  local variable=$1 text
+  printf 'separator_=%q entry_=%q\n' "$2" "$3"
+  # Separators on both sides make every entry look alike; quotes keep slashes and patterns in it literal.
+  text='VAR=${VAR:+$separator_$VAR$separator_}'$'\n'
+  text+='VAR=${VAR/"$separator_$entry_$separator_"/"$separator_"}'$'\n'
+  if [[ "$4" == prefix ]]; then
+    text+='VAR=$entry_$VAR'$'\n''VAR=${VAR%"$separator_"}'$'\n'
   else
-    printf '%s=${%s:+%q$%s%q}\n' "$variable" "$variable" "$separator" "$variable" "$separator"
-    printf '%s=${%s/%q%s%q/%q}\n' "$variable" "$variable" "$separator" "$quoted" "$separator" "$separator"
-    printf '%s=$%s%s\n' "$variable" "$variable" "$quoted"
-    printf '%s=${%s#%q}\n' "$variable" "$variable" "$separator"
+    text+='VAR=$VAR$entry_'$'\n''VAR=${VAR#"$separator_"}'$'\n'
   fi
-  printf 'export %s\n' "$variable"
+  printf '%sexport %s\n' "${text//VAR/$variable}" "$variable"
 }
 
 makeWrapper() { makeShellWrapper "$@"; }

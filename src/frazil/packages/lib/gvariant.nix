@@ -42,22 +42,18 @@ rec {
   };
   mkValue =
     x:
-    if isGVariant x then
-      x
-    else if builtins.isBool x then
-      mkBoolean x
-    else if builtins.isFloat x then
-      mkDouble x
-    else if builtins.isString x then
-      mkString x
-    else if builtins.isList x then
-      mkArray x
-    else if builtins.isInt x then
-      throw "gvariant.mkValue: GVariant has several types of integers; choose one for ${toString x}, as mkInt32 or mkUint32 (mkUchar for a byte)"
-    else if builtins.isAttrs x then
-      throw "gvariant.mkValue: a set of attributes may be a dictionary of several types; make a list of mkDictionaryEntry"
-    else
-      throw "gvariant.mkValue: there is no GVariant for a value of type ${builtins.typeOf x}";
+    let
+      kind = builtins.typeOf x;
+      make = {
+        string = mkString;
+        list = mkArray;
+        float = mkDouble;
+        bool = mkBoolean;
+        int = throw "gvariant.mkValue: GVariant has several types of integers; choose one for ${toString x}, as mkInt32 or mkUint32 (mkUchar for a byte)";
+        set = throw "gvariant.mkValue: a set of attributes may be a dictionary of several types; make a list of mkDictionaryEntry";
+      };
+    in
+    if isGVariant x then x else (make.${kind} or (throw "gvariant.mkValue: there is no GVariant for a value of type ${kind}")) x;
   mkBoolean = x: typed type.boolean x (self: lib.boolToString self.value);
   mkString =
     x: typed type.string x (self: "'${lib.replaceStrings [ "\\" "'" "\n" ] [ "\\\\" "\\'" "\\n" ] self.value}'");

@@ -14,17 +14,14 @@ rec {
   inherit (lib) fakeHash fakeSha256 fakeSha512;
   maybeEnv =
     name: default:
-    let
-      value = builtins.getEnv name;
-    in
-    if value == "" then default else value;
+    lib.findFirst (text: text != "") default [ (builtins.getEnv name) ];
   maybeAttr = name: default: attrs: attrs.${name} or default;
   maybeAttrNullable = maybeAttr;
   getValue = attrs: name: attrs.${name} or null;
   ifEnable = condition: value: if condition then value else if builtins.isList value then [ ] else if builtins.isAttrs value then { } else if builtins.isString value then "" else null;
   checkFlag =
     attrs: name:
-    if name == "true" then true else if name == "false" then false else if builtins.elem name (attrs.flags or [ ]) then true else attrs.${name} or false;
+    { true = true; false = false; }.${name} or (builtins.elem name (attrs.flags or [ ]) || attrs.${name} or false);
   checkReqs =
     attrs: defaults: condition: builtins.all (name: checkFlag (defaults // attrs) name) condition;
   imap = lib.imap1;

@@ -378,6 +378,15 @@ programs
   } ../hooks/make-wrapper.sh;
   makeShellWrapper = self.makeWrapper;
   makeBinaryWrapper = self.makeWrapper;
+  autoreconfHook = self.makeSetupHook {
+    name = "autoreconf-hook";
+    propagatedBuildInputs = [
+      self.autoconf
+      self.automake
+      self.gettext
+      self.libtool
+    ];
+  } ../hooks/autoreconf.sh;
   installShellFiles = self.makeSetupHook { name = "install-shell-files"; } ../hooks/install-shell-files.sh;
 
   mkShell = callPackage ../build-support/mk-shell.nix { };

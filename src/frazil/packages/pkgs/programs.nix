@@ -84,6 +84,7 @@ in
   jo = p "jo" "Small utility to create JSON objects" l.gpl2Plus;
   just = p "just" "Handy way to save and run project-specific commands" l.cc0;
   lazygit = p "lazygit" "Simple terminal UI for git commands" l.mit;
+  libtool = main "libtoolize" (p "libtool" "Generic library support script" l.gpl2Plus);
   lsd = p "lsd" "Next generation ls command" l.asl20;
   meson = p "meson" "Open source, fast and friendly build system" l.asl20;
   miller = main "mlr" (p "miller" "Processor of CSV, TSV and JSON data" l.bsd2);

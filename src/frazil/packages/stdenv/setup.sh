@@ -603,6 +603,18 @@ fixupPhase() {
   runHook postFixup
 }
 
+# Adds to the array named last the outputs that the one for development brings with it.
+_otherOutputs() {
+  [[ -n "${outputDev:-}" && "$(getAllOutputNames)" == *" "*" " ]] || return 0
+  local -n list_=$2
+  local names_=() output_
+  concatTo names_ propagatedBuildOutputs
+  if ((${#names_[@]} == 0)); then names_=("$outputBin" "$outputInclude" "$outputLib"); fi
+  for output_ in "${names_[@]}"; do
+    if [[ "${!output_}" != "$1" && " ${list_[*]} " != *" ${!output_} "* ]]; then list_+=("${!output_}"); fi
+  done
+}
+
 _recordPropagated() {
   local target="${!outputDev:-$out}" values=() name
   declare -A files=(
@@ -612,6 +624,8 @@ _recordPropagated() {
   for name in "${!files[@]}"; do
     values=()
     concatTo values "$name"
+    # Who has the output for development among the inputs has the others too.
+    if [[ "$name" == propagatedBuildInputs ]]; then _otherOutputs "$target" values; fi
     if ((${#values[@]})); then
       mkdir -p "$target/nix-support"
       printf '%s\n' "${values[*]}" >"$target/nix-support/${files[$name]}"
