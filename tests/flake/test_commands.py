@@ -166,7 +166,7 @@ def test_prefetch_and_archive(run: Run, make: Make) -> None:
     make("leaf", "{ outputs = _: { }; }")
     top = make("top", '{ inputs.leaf.url = "path:ROOT/leaf"; outputs = _: { }; }')
     found = json.loads(run("flake", "prefetch", "--json", f"path:{top}").out)
-    assert found["hash"] == found["locked"]["narHash"]
+    assert found["hash"].startswith("sha256-")
     record = json.loads(run("flake", "archive", "--json", cwd=top).out)
     assert set(record["inputs"]) == {"leaf"}
     assert record["inputs"]["leaf"]["path"].startswith("/nix/store/")
@@ -181,3 +181,22 @@ def test_builtins(run: Run, make: Make) -> None:
     assert json.loads(parsed) == {"type": "github", "owner": "a", "repo": "b", "ref": "c", "dir": "d"}
     text = 'builtins.flakeRefToString { type = "github"; owner = "a"; repo = "b"; }'
     assert run("eval", "--raw", "--expr", text).out == "github:a/b"
+
+
+def test_prefetch_names_the_tree_as_nix_does(run: Run, make: Make) -> None:
+    folder = make("p", "{ OUTPUTS }")
+    record = json.loads(run("flake", "prefetch", "--json", f"path:{folder}").out)
+    assert set(record["locked"]) == {"lastModified", "path", "type"}
+    pinned = f"path:{folder}?narHash={record['hash'].replace('+', '%2B')}"
+    assert json.loads(run("flake", "prefetch", "--json", pinned).out)["locked"]["narHash"] == record["hash"]
+
+
+def test_inputs_of_another_flake_as_they_are_locked(run: Run, make: Make) -> None:
+    leaf = make("leaf", "{ OUTPUTS }")
+    top = make("top", '{ inputs.leaf.url = "path:ROOT/leaf"; OUTPUTS }')
+    run("flake", "lock", cwd=top)
+    before = json.loads(run("flake", "metadata", "--json", "--inputs-from", ".", "leaf", cwd=top).out)
+    assert before["resolved"]["__final"] is True
+    (leaf / "data").write_text("changed")
+    after = json.loads(run("flake", "metadata", "--json", "--inputs-from", ".", "leaf", cwd=top).out)
+    assert after["path"] == before["path"]

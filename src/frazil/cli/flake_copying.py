@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from frazil.flake.lock import Node
     from frazil.flake.reference import FlakeReference
-    from frazil.flake.tree import Trees
+    from frazil.flake.tree import Tree, Trees
     from frazil.store.path import StorePath
 
 
@@ -36,22 +36,34 @@ def prefetch(context: Context, arguments: Arguments) -> None:
     reference = parse_reference(context, trees, (arguments.positional or ["."])[0])
     tree = trees.fetch(reference, "all" if trees.use_registries else "no")
     nar_hash = trees.context.store.query_info(tree.fetched.store_path).nar_hash.sri
+    locked = _as_fetched(tree)
     if arguments.flag("json"):
-        locked = {name: value for name, value in tree.locked.to_attributes().items() if name != "__final"}
         record = {
             "storePath": tree.path,
             "hash": nar_hash,
             "original": tree.resolved.to_attributes(),
-            "locked": locked,
+            "locked": {name: value for name, value in locked.to_attributes().items() if name != "__final"},
         }
         print_json(context, arguments, record)
     else:
-        context.note(f"Downloaded '{tree.locked}' to '{tree.path}' (hash '{nar_hash}').", Verbosity.NOTICE)
+        context.note(f"Downloaded '{locked}' to '{tree.path}' (hash '{nar_hash}').", Verbosity.NOTICE)
     link = arguments.value("out-link")
     if link:
         import os
 
         trees.context.store.add_permanent_root(tree.fetched.store_path, os.path.abspath(link))
+
+
+def _as_fetched(tree: Tree) -> FlakeReference:
+    """What names the tree. As in Nix, `narHash` is part of that only where it was asked for or the kind needs it."""
+    from frazil.flake.reference import FlakeReference
+
+    attributes = dict(tree.locked.attributes)
+    if tree.locked.type in ("git", "github", "gitlab", "hg", "path", "sourcehut") and (
+        "narHash" not in tree.resolved.attributes
+    ):
+        attributes.pop("narHash", None)
+    return FlakeReference(attributes, tree.locked.subdirectory)
 
 
 class _Archiver:

@@ -50,7 +50,8 @@ def take_inputs_from(context: Context, trees: Trees, text: str) -> None:
     for name, _ in locked.lock_file.root.sorted_inputs():
         node = locked.lock_file.find_input((name,))
         if isinstance(node, LockedNode):
-            trees.add_flag_entry(FlakeReference({"type": "indirect", "id": name}), node.locked)
+            locked_input = FlakeReference({**node.locked.attributes, "__final": True}, node.locked.subdirectory)
+            trees.add_flag_entry(FlakeReference({"type": "indirect", "id": name}), locked_input)
 
 
 def parse_reference(context: Context, trees: Trees, text: str, *, allow_missing: bool = False) -> FlakeReference:

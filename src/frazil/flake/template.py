@@ -46,6 +46,7 @@ class TemplateCopier:
             here, there = f"{source}/{name}", os.path.join(destination, _text(name))
             if kind == "directory":
                 self.directory(here, there)
+                self.notice(f'wrote: "{there}"')
                 continue
             if kind not in ("regular", "symlink"):
                 raise FlakeError(

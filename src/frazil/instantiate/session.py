@@ -77,11 +77,9 @@ class Session:
     def change_settings(self, settings: EvalSettings) -> None:
         """Settings that came later than the session: a flake's own. What the session was built on stays as it is:
         purity, the search path, the system, and which builtins there are."""
-        from dataclasses import replace
-
         first = self.effects.settings
         kept = ("pure", "restricted", "search_path", "system", "store_dir", "home_directory", "current_time")
-        settings = replace(settings, **{name: getattr(first, name) for name in kept})
+        settings = settings.with_(**{name: getattr(first, name) for name in kept})
         self.effects.settings = self.evaluator.settings = settings
         self.evaluator.max_call_depth = settings.max_call_depth
         self.evaluator.show_trace = settings.show_trace
