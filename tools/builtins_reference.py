@@ -47,7 +47,7 @@ def described(spec: BuiltinSpec) -> BuiltinSpec:
     if spec.documentation or spec.name not in ELSEWHERE:
         return spec
     names, text = ELSEWHERE[spec.name]
-    return spec._replace(argument_names=names, documentation=text)
+    return spec.with_(argument_names=names, documentation=text)
 
 
 def all_specs() -> list[BuiltinSpec]:
