@@ -47,7 +47,7 @@ def wants_evaluation(context: Context, arguments: Arguments) -> bool:
 def settings_subject(settings: EvalSettings) -> dict[str, Any]:
     """All that decides what an evaluation gives."""
     found: dict[str, Any] = {}
-    for name in settings.__dataclass_fields__:
+    for name in type(settings).field_defaults:
         if name not in UNSEEN_SETTINGS:
             value = getattr(settings, name)
             found[name] = sorted(value) if isinstance(value, frozenset) else value
