@@ -216,3 +216,22 @@ def test_nothing_is_created_for_reading(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be created in read-only mode"):
         open_database(tmp_path, read_only=True)
     assert not os.path.exists(tmp_path / "db.sqlite")
+
+
+def test_more_paths_than_a_statement_takes(database: Database) -> None:
+    infos = [info(0), *[info(number, number - 1, 0) for number in range(1, 1300)]]
+    database.register(infos[:2], no_outputs)
+    database.invalidate(path(1))
+    database.register(infos, no_outputs)
+    assert database.valid_among([path(number) for number in range(2000)]) == {path(number) for number in range(1300)}
+    assert database.references(path(1299)) == {path(0), path(1298)}
+    # Numbers are never used again, as SQLite's own would not be.
+    assert database.rows("select min(id), max(id), count(*) from ValidPaths") == [(1, 1301, 1300)]
+
+
+def test_a_path_named_twice(database: Database) -> None:
+    twice = replace(info(1), nar_size=99)
+    database.register([info(1), twice], no_outputs)
+    found = database.info(path(1))
+    assert found is not None
+    assert found.nar_size == 99

@@ -315,3 +315,47 @@ def test_children_open_their_own_database(store: LocalStore) -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert {path.name for path in store.query_all_valid()} == {"parent", "child"}
     assert store.add_text("parent", b"2")
+
+
+def test_many_texts_at_once(store: LocalStore) -> None:
+    one = b"1"
+    first = store.directory.make_text_path("one", Hash.of("sha256", one).digest)
+    two = store.show(first).encode()
+    second = store.directory.make_text_path("two", Hash.of("sha256", two).digest, [first])
+    batch = [(first, one, frozenset[str]()), (second, two, frozenset([store.show(first)]))]
+    with store.deferred_registration():
+        store.add_texts(batch)
+        assert store.is_valid(second)
+        assert not store.database.is_valid(second)
+    assert store.database.all_valid() == {first, second}
+    assert store.query_references(second) == {first}
+    assert stat.S_IMODE(os.stat(store.real_path(first)).st_mode) == 0o444
+    store.add_texts(batch)
+    assert store.verify(check_contents=True)
+
+
+def test_what_fails_is_not_registered(store: LocalStore) -> None:
+    with pytest.raises(ZeroDivisionError), store.deferred_registration():
+        path = store.add_text("x", b"x")
+        raise ZeroDivisionError
+    assert not store.is_valid(path)
+    assert store.add_text("x", b"x") == path
+    assert store.verify(check_contents=True)
+
+
+def test_modes_do_not_depend_on_the_umask(root: Path, tree: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with open_store(root) as store:
+            paths = [store.add_text("x", b"x"), store.add_path("run", str(tree / "bin" / "run"))]
+            modes = [stat.S_IMODE(os.stat(store.real_path(path)).st_mode) for path in paths]
+            assert modes == [0o444, 0o555]
+            assert store.verify(check_contents=True)
+    finally:
+        os.umask(before)
+
+
+def test_single_files_are_optimised_too(root: Path) -> None:
+    with open_store(root, auto_optimise_store=True) as store:
+        real = [store.real_path(store.add_text(name, b"the same")) for name in ("one", "two")]
+    assert os.stat(real[0]).st_ino == os.stat(real[1]).st_ino

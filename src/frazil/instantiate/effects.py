@@ -574,7 +574,7 @@ class StoreEffects:
             return nar.hash_flat(os.fsdecode(real), "sha256")[0]
         if stat.S_ISREG(status.st_mode) and status.st_size < 1 << 20:
             with open(real, "rb", buffering=0) as file:
-                return _hash_small(file.read(), executable=bool(status.st_mode & stat.S_IXUSR))
+                return nar.hash_file_archive(file.read(), executable=bool(status.st_mode & stat.S_IXUSR))[0]
         return nar.hash_path(os.fsdecode(real), "sha256", filter=filter)[0]
 
     def add_text(self, name: str, text: str, references: frozenset[str]) -> str:
@@ -773,35 +773,17 @@ def _entry_kind(entry: os.DirEntry[bytes]) -> str:
     return "regular" if entry.is_file(follow_symlinks=False) else "unknown"
 
 
-_NAR_HEAD = b"\x0d\0\0\0\0\0\0\0nix-archive-1\0\0\0\x01\0\0\0\0\0\0\0(\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0type\0\0\0\0"
-_NAR_REGULAR = _NAR_HEAD + b"\x07\0\0\0\0\0\0\0regular\0"
-_NAR_EXECUTABLE = _NAR_REGULAR + b"\x0a\0\0\0\0\0\0\0executable\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-_NAR_CONTENTS = b"\x08\0\0\0\0\0\0\0contents"
-_NAR_END = b"\x01\0\0\0\0\0\0\0)\0\0\0\0\0\0\0"
-
-
 def _sha256(contents: bytes) -> Any:
     from hashlib import sha256
 
     return sha256(contents)
 
 
-def _hash_small(contents: bytes, *, executable: bool) -> Hash:
-    """The SHA-256 of a single file's NAR, without the detour of a writer."""
-    size = len(contents)
-    state = _sha256(_NAR_EXECUTABLE if executable else _NAR_REGULAR)
-    state.update(_NAR_CONTENTS + size.to_bytes(8, "little"))
-    state.update(contents)
-    state.update(bytes(-size % 8) + _NAR_END)
-    from frazil.digest import Hash
-
-    return Hash("sha256", state.digest())
-
-
 def _hash_text(contents: bytes, method: str) -> Hash:
     from frazil.digest import Hash
+    from frazil.store import nar
 
-    return _hash_small(contents, executable=False) if method == "nar" else Hash.of("sha256", contents)
+    return nar.hash_file_archive(contents)[0] if method == "nar" else Hash.of("sha256", contents)
 
 
 def is_pseudo_url(text: str) -> bool:

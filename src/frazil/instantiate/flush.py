@@ -56,7 +56,6 @@ def _write_texts(effects: StoreEffects) -> None:
     derivations, effects.instantiator.pending = effects.instantiator.pending, {}
     if not texts and not derivations:
         return
-    from frazil.store.adding import add_text_at
     from frazil.store.path import StorePath
 
     batch: list[tuple[StorePath, bytes, frozenset[str]]] = []
@@ -72,12 +71,7 @@ def _write_texts(effects: StoreEffects) -> None:
         if shown in known_outputs:
             store.trust_outputs(path, known_outputs[shown])
         batch.append((path, contents, references))
-    paths = [path for path, _, _ in batch]
-    store.add_temporary_roots(paths)
-    valid = store.valid_among(paths)
-    for path, contents, references in batch:
-        if path not in valid:
-            add_text_at(store, path, contents, frozenset(directory.parse(r) for r in references))
+    store.add_texts(batch)
 
 
 def _write_plain(effects: StoreEffects, path: StorePath, contents: bytes, method: str) -> None:

@@ -207,6 +207,7 @@ class Instantiator:
             contribution = f"fixed:out:{method}:{digest}:{path}".encode("latin-1")
             self._modulo[own] = {"out": sha256(contribution).hexdigest()}
         made = self._fixed_texts[text] = Instantiated(own, {"out": path})
+        self.known_outputs[own] = made.outputs
         return made
 
     def _general(self, draft: Draft) -> Instantiated:

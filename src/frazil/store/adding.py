@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,9 @@ class Computed:
     info: PathInfo
     contents: bytes | None = None
     source: str | None = None
+
+
+NO_PATHS: frozenset[StorePath] = frozenset()
 
 
 class _Memory:
@@ -89,9 +92,31 @@ def add_text_at(store: LocalStore, path: StorePath, contents: bytes, references:
     store.add_temporary_root(path)
     if store.is_valid(path):
         return
-    store.require_writable()
     _place_file(store, path, contents, executable=False)
-    store.register([_text_info(path, contents, references)])
+    store.register([_text_info(path, contents, references)], computed=True)
+
+
+def add_texts(store: LocalStore, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]]) -> None:
+    parse = store.directory.parse
+    if store.compute_only:
+        for path, contents, references in texts:
+            add_text_at(store, path, contents, frozenset([parse(text) for text in references]))
+        return
+    paths = [path for path, _, _ in texts]
+    store.add_temporary_roots(paths)
+    valid = store.valid_among(paths)
+    parsed: dict[str, StorePath] = {}
+    infos = []
+    for path, contents, references in texts:
+        if path in valid:
+            continue
+        for text in references:
+            if text not in parsed:
+                parsed[text] = parse(text)
+        _place_file(store, path, contents, executable=False)
+        infos.append(_text_info(path, contents, frozenset([parsed[text] for text in references])))
+    if infos:
+        store.register(infos, computed=True)
 
 
 def _text_info(path: StorePath, contents: bytes, references: frozenset[StorePath]) -> PathInfo:
@@ -101,8 +126,18 @@ def _text_info(path: StorePath, contents: bytes, references: frozenset[StorePath
 
 
 def add_bytes(
-    store: LocalStore, name: str, contents: bytes, method: str, algorithm: str, executable: bool
+    store: LocalStore,
+    name: str,
+    contents: bytes,
+    method: str,
+    algorithm: str,
+    executable: bool,
+    *,
+    references: frozenset[StorePath] = NO_PATHS,
+    repair: bool = False,
+    source: str | None = None,
 ) -> StorePath:
+    """`source`: where the file is that these contents were read from."""
     check_method(method)
     if method == "text":
         return store.add_text(name, contents)
@@ -110,6 +145,8 @@ def add_bytes(
         if executable:
             raise StoreError("a flat content address cannot tell an executable file from another")
         digest = Hash.of(check_algorithm(algorithm), contents)
+    elif method == "nar" and algorithm == "sha256":
+        digest = nar.hash_file_archive(contents, executable=executable)[0]
     elif method == "nar":
         counter = nar.CountingHash(check_algorithm(algorithm))
         nar.dump_file(contents, counter.write, executable=executable)
@@ -118,47 +155,58 @@ def add_bytes(
         from frazil.store.git_hash import hash_blob
 
         digest = hash_blob(contents, algorithm)
-    path = store.directory.make_fixed_output_path(method, digest, name)
+    path = store.directory.make_fixed_output_path(method, digest, name, References(references))
     archive, size = nar.hash_file_archive(contents, executable=executable)
-    info = PathInfo(path, archive, size, registration_time=int(time.time()), content_address=_address(method, digest))
+    info = PathInfo(path, archive, size, references, None, int(time.time()), content_address=_address(method, digest))
     if store.compute_only:
-        store.computed[path] = Computed(info, contents=contents)
+        store.computed[path] = Computed(info, contents=contents if source is None else None, source=source)
         return path
     store.add_temporary_root(path)
-    if not store.is_valid(path):
+    if repair or not store.is_valid(path):
         _place_file(store, path, contents, executable=executable)
-        store.register([info])
+        store.register([info], computed=True)
     return path
 
 
 def _place_file(store: LocalStore, path: StorePath, contents: bytes, *, executable: bool) -> None:
     """Complete under another name, then renamed: equal paths have equal contents, so no lock is needed."""
+    store.require_writable()
     final = f"{store.config.real_store_dir}/{path.base}"
     for attempt in range(_ATTEMPTS):
         try:
-            _place_file_once(store, final, contents, executable)
-            return
+            _place_file_once(store, store.working_path("file", check=attempt > 0), final, contents, executable)
+            break
         except FileNotFoundError as error:
             if attempt == _ATTEMPTS - 1:
                 raise from_os_error(error, f"writing '{final}'") from error
+    store.collect_if_needed()
+    if store.settings.auto_optimise_store:
+        from frazil.store.optimise import optimise_path
+
+        optimise_path(store, final)
 
 
 _ATTEMPTS = 5
 """A collector that does not know our working folder may delete it under us."""
 
 
-def _place_file_once(store: LocalStore, final: str, contents: bytes, executable: bool) -> None:
-    temporary = store.working_path("file")
+def _place_file_once(store: LocalStore, temporary: str, final: str, contents: bytes, executable: bool) -> None:
+    mode = 0o555 if executable else 0o444
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             nar.write_all(descriptor, contents)
-            os.fchmod(descriptor, 0o555 if executable else 0o444)
+            if store.keeps_modes is None:
+                store.keeps_modes = stat.S_IMODE(os.fstat(descriptor).st_mode) == mode
+            if not store.keeps_modes:
+                os.fchmod(descriptor, mode)
             os.utime(descriptor, ns=(time.time_ns(), 1_000_000_000))
             if store.settings.fsync_store_paths:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if store.has_default_acl:
+            canonicalise(temporary, ignored_attributes=store.settings.ignored_acls)
         try:
             os.rename(temporary, final)
         except IsADirectoryError:
@@ -187,6 +235,13 @@ def add_path(
     repair: bool,
     references: frozenset[StorePath],
 ) -> StorePath:
+    status = _lstat(source)
+    if stat.S_ISREG(status.st_mode) and method in ("nar", "flat") and status.st_size <= store.settings.nar_buffer_size:
+        executable = method == "nar" and bool(status.st_mode & 0o100)
+        contents = _read_file(source, status.st_size)
+        return add_bytes(
+            store, name, contents, method, algorithm, executable, references=references, repair=repair, source=source
+        )
     remembered = _remember(filter)
     memory = _Memory(store.settings.nar_buffer_size)
     digest, archive, size = _hash_for_adding(source, method, algorithm, remembered, memory)
@@ -204,6 +259,15 @@ def add_path(
         return _add_large(store, name, source, method, algorithm, remembered, repair, references)
     _unpack_and_register(store, info, read, repair)
     return path
+
+
+def _read_file(source: str, size: int) -> bytes:
+    pieces: list[bytes] = []
+    nar.copy_flat(source, pieces.append)
+    contents = b"".join(pieces)
+    if len(contents) != size:
+        raise StoreError(f"file '{source}' changed while it was read")
+    return contents
 
 
 def _remember(filter: nar.Filter | None) -> nar.Filter | None:

@@ -35,6 +35,8 @@ from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
 
 SCHEMA_VERSION = 10
+_CHUNK = 500
+"""Paths asked for at once: SQLite limits the parameters of a statement (to 999 in old versions)."""
 BUSY_SECONDS = 3600.0
 
 T = TypeVar("T")
@@ -365,15 +367,9 @@ class Database:
         return bool(self.rows("select 1 from ValidPaths where path = ?", (self.directory.show(path),)))
 
     def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
-        show = self.directory.show
         with self._lock:
-            execute = self._connection.execute
             try:
-                return {
-                    path
-                    for path in paths
-                    if execute("select 1 from ValidPaths where path = ?", (show(path),)).fetchone()
-                }
+                return set(self._identifiers(self._connection, paths))
             except sqlite3.Error as error:
                 raise translate(error, self.path) from error
 
@@ -452,56 +448,70 @@ class Database:
         Raises InvalidPath for a reference that is neither valid nor among `infos`.
         """
         with self.transaction() as connection:
-            show = self.directory.show
-            identifiers: dict[StorePath, int] = {}
-            fresh = []
-            for info in infos:
-                row = connection.execute("select id from ValidPaths where path = ?", (show(info.path),)).fetchone()
-                if row is None:
-                    identifiers[info.path] = self._insert(connection, info)
-                    if info.path.is_derivation:
-                        fresh.append(info.path)
-                else:
-                    identifiers[info.path] = row[0]
+            mentioned = {info.path for info in infos}.union(*[info.references for info in infos])
+            identifiers = self._identifiers(connection, mentioned)
+            fresh: list[PathInfo] = []
+            following = self._next_identifier(connection)
+            for info in {info.path: info for info in infos}.values():
+                if info.path in identifiers:
                     self._update(connection, info)
-            for path in fresh:
-                connection.executemany(
-                    "insert or replace into DerivationOutputs (drv, id, path) values (?, ?, ?)",
-                    [(identifiers[path], name, output) for name, output in outputs_of(path).items()],
+                else:
+                    identifiers[info.path] = following + len(fresh)
+                    fresh.append(info)
+            self._insert(connection, [(identifiers[info.path], info) for info in fresh])
+            outputs = [
+                (identifiers[info.path], name, output)
+                for info in fresh
+                if info.path.is_derivation
+                for name, output in outputs_of(info.path).items()
+            ]
+            connection.executemany("insert or replace into DerivationOutputs (drv, id, path) values (?, ?, ?)", outputs)
+            try:
+                pairs = [(identifiers[info.path], identifiers[path]) for info in infos for path in info.references]
+            except KeyError as error:
+                raise InvalidPath(f"path '{self.directory.show(error.args[0])}' is not valid") from error
+            connection.executemany("insert or replace into Refs (referrer, reference) values (?, ?)", pairs)
+
+    def _identifiers(self, connection: sqlite3.Connection, paths: Iterable[StorePath]) -> dict[StorePath, int]:
+        """The numbers of those that are valid."""
+        by_text = {self.directory.show(path): path for path in paths}
+        found: dict[StorePath, int] = {}
+        for chunk in _chunks(list(by_text)):
+            marks = ",".join("?" * len(chunk))
+            for text, identifier in connection.execute(
+                f"select path, id from ValidPaths where path in ({marks})", chunk
+            ):
+                found[by_text[text]] = identifier
+        return found
+
+    @staticmethod
+    def _next_identifier(connection: sqlite3.Connection) -> int:
+        """As SQLite would choose it: higher than any that ever was."""
+        (used,) = connection.execute("select max(seq) from sqlite_sequence where name = 'ValidPaths'").fetchone()
+        (highest,) = connection.execute("select max(id) from ValidPaths").fetchone()
+        return max(used or 0, highest or 0) + 1
+
+    def _insert(self, connection: sqlite3.Connection, infos: list[tuple[int, PathInfo]]) -> None:
+        show = self.directory.show
+        now = int(time.time())
+        connection.executemany(
+            "insert into ValidPaths (id, path, hash, registrationTime, deriver, narSize, ultimate, sigs, ca)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    identifier,
+                    show(info.path),
+                    f"sha256:{info.nar_hash.base16}",
+                    info.registration_time or now,
+                    show(info.deriver) if info.deriver else None,
+                    info.nar_size or None,
+                    1 if info.ultimate else None,
+                    " ".join(sorted(info.signatures)) or None,
+                    str(info.content_address) if info.content_address else None,
                 )
-            for info in infos:
-                referrer = identifiers[info.path]
-                pairs = [(referrer, self._identifier(connection, identifiers, path)) for path in info.references]
-                connection.executemany("insert or replace into Refs (referrer, reference) values (?, ?)", pairs)
-
-    def _identifier(self, connection: sqlite3.Connection, identifiers: dict[StorePath, int], path: StorePath) -> int:
-        known = identifiers.get(path)
-        if known is None:
-            row = connection.execute(
-                "select id from ValidPaths where path = ?", (self.directory.show(path),)
-            ).fetchone()
-            if row is None:
-                raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
-            known = identifiers[path] = int(row[0])
-        return known
-
-    def _insert(self, connection: sqlite3.Connection, info: PathInfo) -> int:
-        cursor = connection.execute(
-            "insert into ValidPaths (path, hash, registrationTime, deriver, narSize, ultimate, sigs, ca)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.directory.show(info.path),
-                f"sha256:{info.nar_hash.base16}",
-                info.registration_time or int(time.time()),
-                self.directory.show(info.deriver) if info.deriver else None,
-                info.nar_size or None,
-                1 if info.ultimate else None,
-                " ".join(sorted(info.signatures)) or None,
-                str(info.content_address) if info.content_address else None,
-            ),
+                for identifier, info in infos
+            ],
         )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
 
     def _update(self, connection: sqlite3.Connection, info: PathInfo) -> None:
         connection.execute(
@@ -580,6 +590,11 @@ class Database:
                 connection.execute(
                     "delete from BuildTraceV3 where drvPath = ? and outputName = ?", (derivation.base, output)
                 )
+
+
+def _chunks(texts: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(texts), _CHUNK):
+        yield texts[start : start + _CHUNK]
 
 
 def _statements(script: str) -> list[str]:

@@ -69,6 +69,9 @@ class LocalStore:
         self._trusted_outputs: dict[StorePath, Mapping[str, str]] = {}
         self._deferred: dict[StorePath, PathInfo] = {}
         self._deferring = 0
+        self._deferred_foreign = False
+        self.keeps_modes: bool | None = None
+        """Whether new files get the mode asked for, whatever the umask; None: not seen yet."""
         self._temporary_roots = TemporaryRoots(self.config.state_dir, self.directory)
         self._working = WorkingDirectory(self.config.real_store_dir)
         self._default_acl: bool | None = None
@@ -429,41 +432,55 @@ class LocalStore:
         self._deferring += 1
         try:
             yield
+        except BaseException:
+            if self._deferring == 1:  # garbage, as after a death: what failed comes first, not what follows from it
+                self._deferred.clear()
+                self._deferred_foreign = False
+            raise
         finally:
             self._deferring -= 1
-            if not self._deferring:
-                self.flush()
+        if not self._deferring:
+            self.flush()
 
     def flush(self) -> None:
         """Registers what was deferred so far."""
         if self._deferred:
             with self._mutex:
                 infos = list(self._deferred.values())
-                self._register_now(infos)
+                self._register_now(infos, computed=not self._deferred_foreign)
+                self._deferred_foreign = False
                 for info in infos:
                     self._deferred.pop(info.path, None)
 
-    def register(self, infos: Sequence[PathInfo]) -> None:
+    def register(self, infos: Sequence[PathInfo], *, computed: bool = False) -> None:
         """Makes paths valid, all or none. Their files must be in place and canonical.
 
-        Raises InvalidPath for a reference to an invalid path, ReferenceCycle, StoreError for a false content address.
+        `computed`: the paths were computed here from contents and references, so these need no check; nor can they
+        refer to each other in a circle. Raises InvalidPath for a reference to an invalid path, ReferenceCycle,
+        StoreError for a false content address.
         """
+        if not computed:
+            self._check_content_addresses(infos)
         if self._deferring:
             self._deferred.update({info.path: info for info in infos})
+            self._deferred_foreign = self._deferred_foreign or not computed
             return
         self.flush()
-        self._register_now(infos)
+        self._register_now(infos, computed=computed)
 
-    def _register_now(self, infos: Sequence[PathInfo]) -> None:
-        self.require_writable()
-        by_path = {info.path: info for info in infos}
+    def _check_content_addresses(self, infos: Sequence[PathInfo]) -> None:
         for info in infos:
             if info.content_address is not None and not info.is_content_addressed(self.directory):
                 raise StoreError(
                     f"cannot add path '{self.directory.show(info.path)}' to the Nix store because it claims to be "
                     "content-addressed but isn't"
                 )
-        topological_order(set(by_path), lambda path: by_path[path].references, self.directory)
+
+    def _register_now(self, infos: Sequence[PathInfo], *, computed: bool) -> None:
+        self.require_writable()
+        by_path = {info.path: info for info in infos}
+        if not computed:
+            topological_order(set(by_path), lambda path: by_path[path].references, self.directory)
         if self.settings.sync_before_registering:
             os.sync()
         database = self.database
@@ -519,6 +536,10 @@ class LocalStore:
         path = self.directory.make_text_path(name, Hash.of("sha256", contents).digest, references)
         adding.add_text_at(self, path, contents, references)
         return path
+
+    def add_texts(self, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]]) -> None:
+        """Many texts (path that follows from it, contents, references as texts), each after what it refers to."""
+        adding.add_texts(self, texts)
 
     def add_path(
         self,
@@ -588,11 +609,14 @@ class LocalStore:
         root = self.config.real_store_dir
         return PathLocks([f"{root}/{path.base}" for path in paths], wait=wait, on_wait=on_wait)
 
-    def working_path(self, name: str) -> str:
-        """A fresh physical path inside the store's file system, in a folder that no collector touches."""
+    def working_path(self, name: str, *, check: bool = True) -> str:
+        """A fresh physical path inside the store's file system, in a folder that no collector touches.
+
+        `check`: whether to look if the folder is still there; else the caller tries again where it is not.
+        """
         self.require_writable()
         _ = self.database
-        return self._working.path(name)
+        return self._working.path(name, check=check)
 
     # ------------------------------------------------------------------------------------------------------ roots
 

@@ -219,9 +219,14 @@ def hash_path(
 
 def hash_file_archive(contents: bytes, *, executable: bool = False) -> tuple[Hash, int]:
     """As `hash_path`, with SHA-256, of a single file that need not exist."""
-    counter = CountingHash("sha256")
-    dump_file(contents, counter.write, executable=executable)
-    return counter.result()
+    size = len(contents)
+    head = _HEAD + (_EXECUTABLE if executable else _REGULAR) + size.to_bytes(8, "little")
+    end = bytes(-size % 8) + _CLOSE
+    state = digest.new("sha256")
+    state.update(head)
+    state.update(contents)
+    state.update(end)
+    return Hash("sha256", state.digest()), len(head) + size + len(end)
 
 
 def hash_flat(path: str, algorithm: str) -> tuple[Hash, int]:
