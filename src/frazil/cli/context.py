@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from frazil.cli.options import Arguments
     from frazil.cli.reporter import JsonReporter, LineReporter, TeeReporter
     from frazil.fetch.settings import FetchSettings
+    from frazil.instantiate.recording import ReadRecorder
     from frazil.instantiate.session import Session
     from frazil.store.config import StoreConfig
     from frazil.store.local import LocalStore
@@ -206,7 +207,14 @@ class Context:
 
         return fetch_settings(self.settings, offline=self.offline, refresh=self.refresh)
 
-    def session(self, arguments: Arguments, *, pure: bool = True, read_only: bool = False) -> Session:
+    def session(
+        self,
+        arguments: Arguments,
+        *,
+        pure: bool = True,
+        read_only: bool = False,
+        recorder: ReadRecorder | None = None,
+    ) -> Session:
         """The invocation's evaluation session, made once. `arguments` gives `-I`, `--impure`.
 
         `pure`: as flakes are evaluated unless `--impure` is given.
@@ -214,5 +222,7 @@ class Context:
         if self._session is None:
             from frazil.cli.evaluation import make_session
 
-            self._session = make_session(self, arguments, pure=pure, read_only=read_only or self.read_only)
+            self._session = make_session(
+                self, arguments, pure=pure, read_only=read_only or self.read_only, recorder=recorder
+            )
         return self._session

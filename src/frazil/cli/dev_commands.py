@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from frazil.cli.installables import Opened
     from frazil.dev.environment import BuildEnvironment
+    from frazil.flake.memory import FlakeMemory
     from frazil.flake.outputs import Installable
     from frazil.store.derived_path import DerivedPath
     from frazil.store.path import StorePath
@@ -67,18 +68,19 @@ def _find_shell(context: Context, arguments: Arguments, interactive: bool) -> Sh
         if installable.path.outputs is None and base.name.endswith("-env"):
             return Shell(base)
     source = None
-    key: str | None = None
-    question = ""
+    memory: FlakeMemory | None = None
+    detail: dict[str, object] = {}
     if isinstance(installable, FlakeInstallable):
         source = opened.trees.source_directory(installable.locked_flake().flake.resolved)
-        key, question = _cache_key(opened, installable)
-        known = _remembered(context, key, question)
+        memory = installable.memory()
+        detail = {"kind": "develop", "paths": installable.attribute_paths()}
+        known = _remembered(context, memory, detail)
         if known is not None:
             bash = _interactive_bash(opened, installable) if interactive else None
             return Shell(known, source, bash, remembered=True)
     path = _realise(context, opened, installable)
-    if key is not None:
-        _remember(context, key, question, path)
+    if memory is not None:
+        memory.keep(detail, {"environment": context.store.show(path)})
     return Shell(path, source, _interactive_bash(opened, installable) if interactive else None)
 
 
@@ -103,54 +105,14 @@ def _realise(context: Context, opened: Opened, installable: Installable) -> Stor
 # -- remembering ---------------------------------------------------------------------------------------------------
 
 
-def _cache_key(opened: Opened, installable: object) -> tuple[str | None, str]:
-    from frazil.flake.cache import fingerprint
-    from frazil.flake.outputs import FlakeInstallable
-
-    assert isinstance(installable, FlakeInstallable)
-    if not opened.context.settings.boolean("eval-cache"):
-        return None, ""
-    key = fingerprint(installable.locked_flake(), opened.session.settings)
-    store = opened.context.store_config
-    question = " ".join(["develop", store.store_dir, store.real_store_dir, *installable.attribute_paths()])
-    return key, question
-
-
-def _cache(context: Context) -> object:
-    from frazil.fetch.settings import cache_directory
-    from frazil.flake.cache import OutputCache, default_path
-
-    return OutputCache(default_path(cache_directory(context.fetch_settings)))
-
-
-def _remembered(context: Context, key: str | None, question: str) -> StorePath | None:
-    from frazil.flake.cache import OutputCache
-    from frazil.store.errors import BadStorePath
-
-    if key is None:
+def _remembered(context: Context, memory: FlakeMemory | None, detail: dict[str, object]) -> StorePath | None:
+    """The environment that an unchanged shell had, as long as the store has it."""
+    if memory is None:
         return None
-    cache = _cache(context)
-    assert isinstance(cache, OutputCache)
-    try:
-        answer = cache.get(key, question)
-        if answer is None:
-            return None
-        path = context.store.parse(str(answer.get("environment", "")))
-        context.store.add_temporary_root(path)
-        return path if context.store.is_registered(path) else None
-    except BadStorePath:
-        return None
-    finally:
-        cache.close()
+    from frazil.evalcache.objects import are_present
 
-
-def _remember(context: Context, key: str, question: str, path: StorePath) -> None:
-    from frazil.flake.cache import OutputCache
-
-    cache = _cache(context)
-    assert isinstance(cache, OutputCache)
-    cache.put(key, question, {"environment": context.store.show(path)})
-    cache.close()
+    answer = memory.ask(detail, lambda answer: are_present(context.store, [answer["environment"]]))
+    return None if answer is None else context.store.parse(str(answer["environment"]))
 
 
 # -- a shell for people --------------------------------------------------------------------------------------------

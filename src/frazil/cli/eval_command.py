@@ -8,32 +8,99 @@ from frazil.cli.common_options import INSTALLABLES, JSON
 from frazil.cli.context import Context
 from frazil.cli.evaluation import byte_string, with_deep_stack, working_directory
 from frazil.cli.options import Arguments, Command, Option
+from frazil.cli.remembered import ask_output, keep_output
 from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any
 
+    from frazil.cli.installables import Opened
+    from frazil.flake.outputs import FlakeInstallable
     from frazil.instantiate.session import Session
 
 
 def run_eval(context: Context, arguments: Arguments) -> None:
     if arguments.flag("raw") and arguments.flag("json"):
         raise UsageError("--raw and --json are mutually exclusive")
-    with_deep_stack(lambda: _evaluate(context, arguments))
-
-
-def _evaluate(context: Context, arguments: Arguments) -> None:
     from frazil.cli.installables import Opened
 
     opened = Opened(context, arguments, read_only=arguments.flag("readonly-mode"))
+    detail = _output_detail(opened)
+    if opened.remembered is not None and detail is not None and ask_output(opened.remembered, detail):
+        return
+    with_deep_stack(lambda: _evaluate(context, arguments, opened, detail))
+
+
+def _output_detail(opened: Opened) -> dict[str, Any] | None:
+    """What decides what is printed; None where files are written."""
+    arguments = opened.arguments
+    if arguments.has("write-to") or arguments.flag("stdin"):
+        return None
+    flags = [name for name in ("raw", "json", "pretty", "no-pretty") if arguments.flag(name)]
+    terminal = os.isatty(1)
+    apply = arguments.value("apply")
+    folder = working_directory() if apply is not None else ""
+    attribute = opened.texts()
+    return {
+        "kind": "output",
+        "attribute": attribute,
+        "flags": flags,
+        "terminal": terminal,
+        "apply": apply,
+        "applyIn": folder,
+    }
+
+
+def _evaluate(context: Context, arguments: Arguments, opened: Opened, detail: dict[str, Any] | None) -> None:
     with opened.session as session:
+        memory = None
+        if detail is not None and not opened.from_expression:
+            installable = _flake_installable(opened)
+            if installable is not None:
+                memory = installable.memory()
+                detail = {**detail, "attribute": None, "paths": installable.attribute_paths()}
+            if memory is not None and (known := memory.ask(detail, _is_output(context))) is not None:
+                context.print_byte_string(str(known["output"]), end="")
+                return
         value = opened.value()
         apply = arguments.value("apply")
         if apply is not None:
             function = session.evaluator.eval_string(os.fsencode(apply), working_directory())
             value = session.evaluator.call(function, value)
+        context.printed = [] if detail is not None else None
         _show(context, arguments, session, value)
+        printed, context.printed = context.printed, None
+    if detail is None or printed is None:
+        return
+    text = b"".join(printed)
+    if opened.remembered is not None:
+        keep_output(opened.remembered, session, detail, text)
+    elif memory is not None:
+        answer = {"output": text.decode("latin-1"), "needs": session.effects.loose_ends()}
+        memory.keep(detail, answer, text)
+
+
+def _flake_installable(opened: Opened) -> FlakeInstallable | None:
+    """The only installable, where it is a flake's output."""
+    from frazil.flake.outputs import FlakeInstallable
+
+    texts = opened.texts()
+    (installable,) = opened.parse(texts) if len(texts) == 1 else (None,)
+    return installable if isinstance(installable, FlakeInstallable) else None
+
+
+def _is_output(context: Context) -> Callable[[Mapping[str, Any]], bool]:
+    def is_good(answer: Mapping[str, Any]) -> bool:
+        from frazil.evalcache.objects import are_present
+
+        needs = answer.get("needs")
+        if not isinstance(answer.get("output"), str) or not isinstance(needs, list):
+            return False
+        return context.read_only or are_present(context.store, needs)
+
+    return is_good
 
 
 def _show(context: Context, arguments: Arguments, session: Session, value: Any) -> None:

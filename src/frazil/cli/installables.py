@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from frazil.cli.context import Context
     from frazil.cli.options import Arguments
+    from frazil.cli.remembered import Remembered
+    from frazil.evalcache.recorder import Recorder
     from frazil.flake.locking import LockFlags
     from frazil.flake.outputs import Installable, Source, Target
     from frazil.flake.tree import Trees
@@ -36,10 +38,43 @@ class Opened:
         if arguments.has("file") and settings.from_command_line("pure-eval") and settings.boolean("pure-eval"):
             raise UsageError("'--file' is not compatible with '--pure-eval'")
         # As in Nix: only `--file` sees the system; flakes and `--expr` are pure.
-        pure = not arguments.has("file")
-        self.session: Session = context.session(arguments, pure=pure, read_only=read_only)
+        self.pure = not arguments.has("file")
+        self.read_only = read_only
+        self.remembered = self._open_remembered()
+        self._session: Session | None = None
         self._source: Source | None = None
+        self._parsed: dict[tuple[str, ...], list[Installable]] = {}
         self._trees: Trees | None = None
+
+    def _open_remembered(self) -> Remembered | None:
+        """Earlier answers about `--file` or `--expr`."""
+        if not self.from_expression:
+            return None
+        from frazil.cli.remembered import open_remembered
+
+        file, expression = self.arguments.value("file"), self.arguments.value("expr")
+        read_only = self.read_only or self.context.read_only
+        return open_remembered(self.context, self.arguments, file, expression, pure=self.pure, read_only=read_only)
+
+    @property
+    def session(self) -> Session:
+        """Made when first asked for: what is remembered needs none."""
+        if self._session is None:
+            self._session = self.context.session(
+                self.arguments, pure=self.pure, read_only=self.read_only, recorder=self._recorder()
+            )
+        return self._session
+
+    def _recorder(self) -> Recorder | None:
+        from frazil.cli.remembered import wants_evaluation
+
+        if self.remembered is not None:
+            return self.remembered.recorder
+        if self.from_expression or wants_evaluation(self.context, self.arguments):
+            return None
+        from frazil.evalcache.recorder import Recorder
+
+        return Recorder(None, self.context.store_config.store_dir)
 
     @property
     def trees(self) -> Trees:
@@ -109,11 +144,35 @@ class Opened:
     def parse(self, texts: Sequence[str]) -> list[Installable]:
         from frazil.flake.outputs import parse_installables
 
-        return parse_installables(texts, self.source)
+        key = tuple(texts)
+        if key not in self._parsed:
+            self._parsed[key] = parse_installables(texts, self.source)
+        return self._parsed[key]
 
     def targets(self, texts: Sequence[str] | None = None) -> list[Target]:
         """All that the arguments stand for, instantiated and written."""
         wanted = self.texts() if texts is None else texts
+        if self.remembered is not None:
+            return self._remembered_targets(self.remembered, wanted)
         found = [target for item in self.parse(wanted) for target in item.targets()]
         self.session.flush()
+        return found
+
+    def _remembered_targets(self, remembered: Remembered, texts: Sequence[str]) -> list[Target]:
+        """Of an expression's attributes; those that nothing is known about are evaluated."""
+        from frazil.cli.remembered import ask_targets, keep_targets
+
+        found = []
+        evaluated = False
+        for text in texts:
+            targets = ask_targets(remembered, text)
+            if targets is None:
+                evaluated = True
+                (item,) = self.parse([text])
+                targets = item.targets()
+                keep_targets(remembered, text, targets, alone=len(texts) == 1)
+            found += targets
+        if evaluated:
+            self.session.flush()
+            remembered.flush()
         return found

@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from frazil.evalcache.cache import EvaluationCache, Question
     from frazil.evalcache.database import Database
     from frazil.evalcache.recorder import Recorder
+    from frazil.flake.installable import Target
     from frazil.instantiate.session import Session
-    from frazil.lang.settings import EvalSettings
     from frazil.store.path import StorePath
 
-UNSEEN_SETTINGS = ("show_trace", "home_directory", "current_time")
-"""Fields of the evaluation's settings that decide no value, or that are taken down when they are used."""
 WATCHED_ENVIRONMENT = ("NIX_SHOW_STATS", "NIX_COUNT_CALLS")
 WATCHED_SETTINGS = ("trace-function-calls", "debugger-on-trace", "debugger-on-warn")
 
@@ -42,25 +40,6 @@ def wants_evaluation(context: Context, arguments: Arguments) -> bool:
     if any(settings.boolean(name) for name in WATCHED_SETTINGS) or settings.text("eval-profiler") != "disabled":
         return True
     return arguments.flag("debugger") or bool(arguments.all("arg-from-stdin")) or bool(arguments.all("override-flake"))
-
-
-def settings_subject(settings: EvalSettings) -> dict[str, Any]:
-    """All that decides what an evaluation gives."""
-    found: dict[str, Any] = {}
-    for name in type(settings).field_defaults:
-        if name not in UNSEEN_SETTINGS:
-            value = getattr(settings, name)
-            found[name] = sorted(value) if isinstance(value, frozenset) else value
-    found["search_path"] = [
-        [prefix, place if "://" in place or place.startswith(("/", "channel:", "flake:")) else absolute(place)]
-        for prefix, place in settings.search_path
-    ]
-    return found
-
-
-def absolute(place: str) -> str:
-    folder = os.fsencode(os.getcwd())
-    return os.path.normpath(os.path.join(folder, place.encode("latin-1"))).decode("latin-1")
 
 
 def root_of(path: bytes) -> bytes:
@@ -102,6 +81,7 @@ class Remembered:
     """The questions of one command about one file or expression. `recorder` is for the session that answers them."""
 
     def __init__(self, context: Context, cache: EvaluationCache, root: bytes, subject: Mapping[str, Any]) -> None:
+        from frazil.evalcache.program import identity
         from frazil.evalcache.recorder import Recorder
 
         self.context = context
@@ -110,7 +90,7 @@ class Remembered:
         self.subject = subject
         self.read_only = bool(subject.get("readOnly"))
         self.recorder: Recorder = Recorder(root, context.store_config.store_dir)
-        self.program = program_identity(cache.database)
+        self.program = identity(cache.database.program, cache.database.put_program)
 
     def question(self, detail: Mapping[str, Any]) -> Question:
         from frazil.evalcache.cache import Question
@@ -131,33 +111,16 @@ class Remembered:
         return found
 
     def is_present(self, answer: Mapping[str, Any]) -> bool:
-        return self.read_only or needs_present(self.context, answer)
+        return self.read_only or _needs_present(self.context, answer)
 
     def keep(self, detail: Mapping[str, Any], answer: Mapping[str, Any], *texts: bytes) -> None:
         """To be written by `flush`. `texts`: what was printed, which may tell where the root is."""
-        keep_answer(self.context, self.cache, self.question(detail), answer, self.recorder, texts)
+        self.cache.keep(
+            self.question(detail), answer, self.recorder, lambda base: object_hash(self.context, base), texts=texts
+        )
 
     def flush(self) -> None:
         self.cache.flush()
-
-
-def keep_answer(
-    context: Context,
-    cache: EvaluationCache,
-    question: Question,
-    answer: Mapping[str, Any],
-    recorder: Recorder,
-    texts: Sequence[bytes] = (),
-    identity: str | None = None,
-) -> None:
-    messages = [[level, text] for level, text in recorder.messages]
-    place = recorder.root
-    if recorder.tree is not None:
-        place = os.fsencode(recorder.tree)
-    said = [os.fsencode(text) for _, text in recorder.messages]
-    if any(place in text for text in (*texts, *said)):
-        recorder.whole_tree()
-    cache.keep(question, {**answer, "messages": messages}, recorder, lambda base: object_hash(context, base), identity)
 
 
 def repeat_messages(context: Context, answer: Mapping[str, Any]) -> None:
@@ -167,35 +130,17 @@ def repeat_messages(context: Context, answer: Mapping[str, Any]) -> None:
         context.reporter.log(Verbosity(level), text)
 
 
-def needs_present(context: Context, answer: Mapping[str, Any]) -> bool:
-    """Whether the store objects that an answer names are valid; they are kept from the collector."""
-    from frazil.store.errors import BadStorePath
+def _needs_present(context: Context, answer: Mapping[str, Any]) -> bool:
+    from frazil.evalcache.objects import are_present
 
-    store = context.store
-    try:
-        paths = {store.directory.parse(text) for text in answer.get("needs", ())}
-    except (BadStorePath, TypeError, AttributeError):
-        return False
-    if not paths:
-        return True
-    store.add_temporary_roots(paths)
-    return store.valid_among(paths) == paths
+    needs = answer.get("needs")
+    return isinstance(needs, list) and are_present(context.store, needs)
 
 
 def object_hash(context: Context, base: str) -> str | None:
-    """The NAR hash of a store path, "-" where it is not there, None where something unregistered is."""
-    from frazil.store.errors import BadStorePath
-    from frazil.store.path import StorePath
+    from frazil.evalcache.objects import object_hash as look
 
-    store = context.store
-    try:
-        path: StorePath = StorePath.from_base(base)
-    except BadStorePath:
-        return None if os.path.lexists(os.path.join(context.store_config.real_store_dir, base)) else "-"
-    info = store.query_info_or_none(path)
-    if info is not None:
-        return info.nar_hash.base16
-    return None if os.path.lexists(store.real_path(path)) else "-"
+    return look(context.store, base)
 
 
 def fetch_again(context: Context, attributes: str) -> str:
@@ -218,12 +163,6 @@ def open_database(context: Context) -> Database:
     from frazil.fetch.settings import cache_directory
 
     return Database(default_path(cache_directory(context.fetch_settings)))
-
-
-def program_identity(database: Database) -> str:
-    from frazil.evalcache.program import identity
-
-    return identity(database.program, database.put_program)
 
 
 def open_cache(context: Context, root: bytes) -> EvaluationCache:
@@ -252,6 +191,7 @@ def open_remembered(
     if wants_evaluation(context, arguments) or file == "-":
         return None
     from frazil.cli.room_settings import eval_settings
+    from frazil.evalcache.subject import settings_subject
 
     folder = os.fsencode(base_directory())
     settings = eval_settings(
@@ -318,6 +258,43 @@ def keep_derivations(
         "needs": sorted({show(path) for path, _ in pairs}),
     }
     remembered.keep({"kind": "derivations", "attribute": attribute}, answer)
+
+
+# -- targets of an expression ------------------------------------------------------------------------------------
+
+
+def ask_targets(remembered: Remembered, text: str) -> list[Target] | None:
+    """What an installable of `--file` or `--expr` stands for."""
+    found = remembered.ask({"kind": "targets", "attribute": text}, lambda answer: bool(answer.get("targets")))
+    if found is None:
+        return None
+    from frazil.errors import FrazilError
+    from frazil.flake.installable import Target
+    from frazil.flake.reference import split_outputs
+    from frazil.store.derived_path import DerivedPath
+    from frazil.store.path import StoreDirectory
+
+    directory = StoreDirectory(remembered.context.store_config.store_dir)
+    _, outputs = split_outputs(text)
+    try:
+        return [
+            Target(DerivedPath.parse(path, directory), outputs=outputs if selects else None)
+            for path, selects in found["targets"]
+        ]
+    except (FrazilError, TypeError, ValueError):
+        return None
+
+
+def keep_targets(remembered: Remembered, text: str, targets: Sequence[Target], *, alone: bool) -> None:
+    """`alone`: no other attribute was evaluated; else nobody knows whose the messages are."""
+    if remembered.recorder.messages and not alone:
+        return
+    directory = remembered.context.store.directory
+    answer = {
+        "targets": [[target.path.show(directory), target.outputs is not None] for target in targets],
+        "needs": sorted({directory.show(target.path.base) for target in targets}),
+    }
+    remembered.keep({"kind": "targets", "attribute": text}, answer)
 
 
 # -- what was printed --------------------------------------------------------------------------------------------

@@ -149,13 +149,20 @@ class EvaluationCache:
         answer: Mapping[str, Any],
         recorder: Recorder,
         object_hash: Callable[[str], str | None],
+        *,
+        texts: Sequence[bytes] = (),
         identity: str | None = None,
     ) -> bool:
         """Whether it will be kept, by `flush`. Everything read so far is taken for needed.
 
-        `identity`: of the tree as it was read.
+        `texts`: what was printed, which may tell where the root is. `identity`: of the tree as it was read.
         """
         import json
+
+        place = recorder.root if recorder.tree is None else recorder.tree.encode()
+        said = [os.fsencode(text) for _, text in recorder.messages]
+        if any(place in text for text in (*texts, *said)):
+            recorder.whole_tree()
 
         tail = self._tail(recorder.segments(object_hash))
         if recorder.refusal is not None:
@@ -166,6 +173,7 @@ class EvaluationCache:
             if not identity:
                 return False
             bound = identity
+        answer = {**answer, "messages": recorder.messages}
         data = json.dumps(answer, sort_keys=True, separators=(",", ":")).encode("ascii")
         if len(data) > MAX_ANSWER:
             return False

@@ -24,13 +24,14 @@ MAX_FACTS = 2_000_000
 
 
 class Recorder:
-    """`root`: the folder that places are relative to, links followed.
+    """`root`: the folder that places are relative to, links followed; None where it will be a tree in the store.
 
-    `tree`: the base name of the store path as which evaluation sees that folder, where it does.
+    `tree`: the base name of that tree's store path, once `set_tree` has said which it is.
     """
 
-    def __init__(self, root: bytes, store_dir: str) -> None:
-        self.root = root
+    def __init__(self, root: bytes | None, store_dir: str) -> None:
+        self._awaits_tree = root is None
+        self.root = root = b"/" if root is None else root
         self.tree: str | None = None
         self._prefix = root if root.endswith(b"/") else root + b"/"
         self._store_prefix = store_dir + "/"
@@ -43,6 +44,7 @@ class Recorder:
         self.objects: dict[str, None] = {}
         self._settled_objects: set[str] = set()
         self._fetched: set[str] = set()
+        self._unsettled: dict[str, tuple[Mapping[str, object], Mapping[str, object]]] = {}
         self.bound = False
         """Whether something depends on where the root is (for a flake: on what its whole tree is)."""
         self.refusal: str | None = None
@@ -52,6 +54,24 @@ class Recorder:
     def attach(self, is_virtual: Callable[[str], bool]) -> None:
         """`is_virtual`: whether a store path's contents were made, or hashed, by this evaluation."""
         self._is_virtual = is_virtual
+
+    def set_tree(self, base: str) -> bool:
+        """The evaluated flake's tree is known now: what was read of it before counts. -> whether it is the only one."""
+        if self._awaits_tree:
+            self._awaits_tree = False
+            self.tree = base
+            self.objects.pop(base, None)
+            self._unsettled.pop(base, None)
+            own = f"?{base}"
+            rows = []
+            for fact, mark in zip(self._facts, self._stamps, strict=True):
+                if fact.place == own or fact.place.startswith(own + "/"):
+                    rows.append((fact._replace(place="." + fact.place[len(own) :]), mark))
+                elif not fact.place.startswith("?"):
+                    rows.append((fact, mark))
+            self._facts, self._stamps = [fact for fact, _ in rows], [mark for _, mark in rows]
+            self._known = {(fact.kind, fact.place): fact.outcome for fact in self._facts}
+        return self.tree == base
 
     def refuse(self, reason: str) -> None:
         if self.refusal is None:
@@ -149,6 +169,11 @@ class Recorder:
         self._add("f", quote(canonical(result)), quote(canonical(attributes)))
         self.fetched(base)
 
+    def fetched_unlocked(self, attributes: Mapping[str, object], result: Mapping[str, object], base: str) -> None:
+        """As `fetch`, unless it turns out to be the evaluated tree itself."""
+        if base != self.tree and base not in self._fetched:
+            self._unsettled[base] = (attributes, result)
+
     def shown(self, path: str) -> None:
         """A path became text: from here on anything may depend on where things are."""
         if self.bound:
@@ -157,7 +182,7 @@ class Recorder:
             if self.tree is not None and path[len(self._store_prefix) :].partition("/")[0] == self.tree:
                 self.bound = True
             return
-        if not path.startswith(INTERNAL) and self.tree is None:
+        if not path.startswith(INTERNAL) and self.tree is None and not self._awaits_tree:
             self.bound = True
 
     def named(self, path: str) -> None:
@@ -175,6 +200,8 @@ class Recorder:
     # -- places ----------------------------------------------------------------------------------------------------
 
     def _leads_to_root(self, real: bytes) -> bool:
+        if self.root == b"/":
+            return False
         return self._prefix.startswith(real.rstrip(b"/") + b"/")
 
     def _place(self, path: str, real: bytes) -> str | None:
@@ -185,10 +212,12 @@ class Recorder:
                 return f"./{quote(rest.encode('latin-1'))}" if rest else "."
             if not self._is_virtual(base):
                 self.store_object(base)
+                if self._awaits_tree:
+                    return f"?{base}/{quote(rest.encode('latin-1'))}" if rest else f"?{base}"
             return None
         if path.startswith(INTERNAL):
             return None
-        if self.tree is None:
+        if self.tree is None and not self._awaits_tree:
             if real.startswith(self._prefix):
                 return f"./{quote(real[len(self._prefix) :])}"
             if real == self.root:
@@ -218,6 +247,9 @@ class Recorder:
 
         `object_hash`: the NAR hash of a store path that is valid; "-" for one that is not there; None refuses.
         """
+        for base, (attributes, result) in self._unsettled.items():
+            self.fetch(attributes, result, base)
+        self._unsettled.clear()
         for base in self.objects:
             if base not in self._settled_objects:
                 self._settled_objects.add(base)

@@ -94,6 +94,7 @@ def _get_flake(evaluator: Any, arguments: list[Any]) -> Value:
     value = force(arguments[0])
     if isinstance(value, PathValue):
         require_feature(evaluator, "flakes")
+        trees.effects.path_shown(value.text)
         return _flake_at(trees, _text(value.text), pure)
     text = _text(force_string_no_context(value, "while evaluating the argument passed to builtins.getFlake"))
     reference = FlakeReference.parse(text, allow_missing=True)

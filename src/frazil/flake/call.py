@@ -7,7 +7,7 @@ In: `LockedFlake`. Out: the value that `builtins.getFlake` gives: the outputs wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from frazil.flake.errors import FlakeError
@@ -15,7 +15,7 @@ from frazil.flake.flake_file import folder_in
 from frazil.flake.lock import InputPath, LockedNode, Node
 from frazil.flake.locking import LockedFlake
 from frazil.flake.reference import Attribute, FlakeReference
-from frazil.flake.source_info import source_info
+from frazil.flake.source_info import source_info, watched
 
 if TYPE_CHECKING:
     from frazil.flake.tree import Trees
@@ -56,7 +56,7 @@ class _Caller:
     def evaluate(self, node: Node, path: InputPath) -> Value:
         evaluator = self.evaluator
         info, folder = self.place(node)
-        out_path = self.out_path(info, folder)
+        out_path = self.out_path(folder)
         if isinstance(node, LockedNode) and not node.is_flake:
             return self.extend(info, {"sourceInfo": info, "outPath": out_path})
         flake = evaluator.eval_file(_byte_string(f"{folder}/flake.nix"))
@@ -117,14 +117,24 @@ class _Caller:
         return info, folder_in(folder, node.locked.subdirectory)
 
     def info(self, root: str, attributes: Mapping[str, Attribute], force_dirty: bool) -> Any:
-        return source_info(self.evaluator, root, attributes, force_dirty=force_dirty)
+        return source_info(self.evaluator, root, attributes, force_dirty=force_dirty, looked_at=self.looked_at(root))
 
-    def out_path(self, info: Any, folder: str) -> Value:
+    def looked_at(self, root: str) -> Callable[[], None] | None:
+        """Whom to tell when something says which tree this is: of the evaluated flake's own tree only."""
+        recorder = self.trees.effects.recorder
+        if recorder is None or recorder.tree != root.rpartition("/")[2]:
+            return None
+        whole_tree: Callable[[], None] = recorder.whole_tree
+        return whole_tree
+
+    def out_path(self, folder: str) -> Value:
         """The folder as a string that depends on the whole tree."""
         from frazil.lang.values import ContextString
 
-        root = info.lookup("outPath")
-        return root if folder == root.text else ContextString(_byte_string(folder), root.context)
+        root = _byte_string(self.trees.root_of(folder))
+        path = ContextString(_byte_string(folder), frozenset({root}))
+        looked_at = self.looked_at(root)
+        return path if looked_at is None else watched(self.evaluator, path, looked_at)
 
 
 def _byte_string(text: str) -> str:

@@ -21,6 +21,7 @@ from frazil.store.path import StorePath
 
 if TYPE_CHECKING:
     from frazil.flake.locking import LockedFlake, LockFlags
+    from frazil.flake.memory import FlakeMemory
     from frazil.flake.tree import Trees
 
 Value = Any
@@ -309,19 +310,20 @@ class FlakeInstallable(ValueInstallable):
 
     def remembered(self, question: str, evaluate: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
         """The answer of an earlier evaluation of the same flake, where all that it needs still exists."""
-        from frazil.flake.cache import fingerprint
-
-        cache = self.trees.cache
-        key = fingerprint(self.locked_flake(), self.trees.effects.settings) if cache is not None else None
-        if cache is None or key is None:
+        memory = self.memory()
+        if memory is None:
             return evaluate()
-        text = "\0".join([question, *self.attribute_paths()])
-        known = cache.get(key, text)
-        if known is not None and self.is_good(question, known):
+        detail = {"kind": question, "paths": self.attribute_paths()}
+        known = memory.ask(detail, lambda answer: self.is_good(question, answer))
+        if known is not None:
             return known
         answer = evaluate()
-        cache.put(key, text, answer)
+        memory.keep(detail, answer)
         return answer
+
+    def memory(self) -> FlakeMemory | None:
+        """What earlier evaluations of the flake found out."""
+        return self.trees.memory(self.locked_flake())
 
     def is_good(self, question: str, answer: Mapping[str, Any]) -> bool:
         """Whether remembered data has its shape, and its store objects are there."""
@@ -337,7 +339,9 @@ class FlakeInstallable(ValueInstallable):
                 return False
         try:
             store = self.trees.context.store
-            return all(store.is_valid(self.context_path(element).base) for element in needs)
+            paths = [self.context_path(element).base for element in needs]
+            store.add_temporary_roots(paths)
+            return all(store.is_registered(path) for path in paths)
         except FrazilError:
             return False
 

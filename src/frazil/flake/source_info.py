@@ -6,7 +6,7 @@ Source: the manual page of `nix flake` (attributes of `self`).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from frazil.flake.reference import Attribute
@@ -14,8 +14,18 @@ from frazil.flake.reference import Attribute
 SHORT_REVISION = 7
 
 
-def source_info(evaluator: Any, path: str, attributes: Mapping[str, Attribute], *, force_dirty: bool = False) -> Any:
-    """A set. `path`: the store path; `force_dirty` leaves out what the tree no longer is (its lock file changed)."""
+def source_info(
+    evaluator: Any,
+    path: str,
+    attributes: Mapping[str, Attribute],
+    *,
+    force_dirty: bool = False,
+    looked_at: Callable[[], None] | None = None,
+) -> Any:
+    """A set. `path`: the store path; `force_dirty` leaves out what the tree no longer is (its lock file changed).
+
+    `looked_at` is called when an attribute is evaluated that says which tree it is.
+    """
     from frazil.lang.values import ContextString
 
     values: dict[str, Any] = {"outPath": ContextString(path, frozenset({path}))}
@@ -38,4 +48,16 @@ def source_info(evaluator: Any, path: str, attributes: Mapping[str, Attribute], 
     if isinstance(modified, int):
         values["lastModified"] = modified
         values["lastModifiedDate"] = time.strftime("%Y%m%d%H%M%S", time.gmtime(modified))
+    if looked_at is not None:
+        values = {name: watched(evaluator, value, looked_at) for name, value in values.items()}
     return evaluator.make_attrs(values)
+
+
+def watched(evaluator: Any, value: Any, looked_at: Callable[[], None]) -> Any:
+    """A value that tells when it is evaluated."""
+
+    def look() -> Any:
+        looked_at()
+        return evaluator.force(value)
+
+    return evaluator.lazy(look)

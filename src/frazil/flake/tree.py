@@ -17,9 +17,9 @@ from frazil.flake.reference import Attribute, FlakeReference
 if TYPE_CHECKING:
     from frazil.fetch.inputs import FetchContext, FetchedTree
     from frazil.fetch.registry import Registry, Use
-    from frazil.flake.cache import OutputCache
     from frazil.flake.cursor import Cursor
     from frazil.flake.locking import LockedFlake, LockFlags
+    from frazil.flake.memory import FlakeMemory
 
 
 class LazyAttributes(Mapping[str, Attribute]):
@@ -64,7 +64,7 @@ class Trees:
         self.color = color
         self.use_registries = True
         self.use_cache = True
-        self._cache: OutputCache | None = None
+        self._memories: dict[int, tuple[LockedFlake, FlakeMemory | None]] = {}
         self._fetched: dict[str, Tree] = {}
         self._by_path: dict[str, Tree] = {}
         self._flags: Registry | None = None
@@ -77,14 +77,14 @@ class Trees:
         context: FetchContext = self.session.fetch_context
         return context
 
-    @property
-    def cache(self) -> OutputCache | None:
-        if self.use_cache and self._cache is None:
-            from frazil.fetch.settings import cache_directory
-            from frazil.flake.cache import OutputCache, default_path
+    def memory(self, locked: LockedFlake) -> FlakeMemory | None:
+        """Remembered answers about a flake; the same for one locked flake."""
+        found = self._memories.get(id(locked))
+        if found is None:
+            from frazil.flake.memory import open_memory
 
-            self._cache = OutputCache(default_path(cache_directory(self.context.settings)))
-        return self._cache if self.use_cache else None
+            found = self._memories[id(locked)] = (locked, open_memory(self, locked))
+        return found[1]
 
     def warn(self, text: str) -> None:
         from frazil.activity import Verbosity
@@ -203,8 +203,20 @@ class Trees:
         locked = FlakeReference(LazyAttributes(fetched.attributes, fetched.lazy), resolved.subdirectory)
         tree = Tree(path, resolved, locked, fetched)
         self.effects.allow_path(path)
+        if self.effects.recorder is not None:
+            self._note_fetched(fetched, resolved, os.path.basename(path))
         self._by_path[path] = tree
         return tree
+
+    def _note_fetched(self, fetched: FetchedTree, resolved: FlakeReference, base: str) -> None:
+        """Says whether what was asked for determines the tree, or the world of today does."""
+        from frazil.fetch.inputs import is_locked
+
+        asked = dict(resolved.attributes)
+        if "narHash" in asked or is_locked(asked, self.context.settings):
+            self.effects.recorder.fetched(base)
+        else:
+            self.effects.recorder.fetched_unlocked(asked, fetched.attributes, base)
 
     def forget(self, reference: FlakeReference) -> None:
         """The source changed (its lock file was written): fetch it again next time."""

@@ -14,7 +14,6 @@ bounded by pattern size times text length.
 
 from __future__ import annotations
 
-
 import cython
 
 from frazil.lang.regex_parser import (

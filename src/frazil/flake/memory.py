@@ -1,0 +1,128 @@
+"""Remembered answers about a flake's outputs.
+
+In: a locked flake and a question. Out: the answer of an earlier evaluation, where every file of the tree that it read,
+and all else that it rests on, is as it was; so an edit of a file that an output does not read does not concern it. An
+output that looked at the tree as a whole (`self.rev`, `"${self}"`, the text of a path in it) depends on all of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from frazil.evalcache.cache import Question
+    from frazil.evalcache.recorder import Recorder
+    from frazil.evalcache.verify import Verifier
+    from frazil.flake.locking import LockedFlake
+    from frazil.flake.tree import Trees
+
+
+def has_locked_inputs(locked: LockedFlake) -> bool:
+    """Whether the lock file says what all inputs are."""
+    from frazil.fetch.inputs import is_locked
+
+    for node in locked.lock_file.nodes():
+        own = node.locked
+        if own.relative_path is None and "narHash" not in own.attributes and not is_locked(dict(own.attributes)):
+            return False
+    return True
+
+
+def open_memory(trees: Trees, locked: LockedFlake) -> FlakeMemory | None:
+    """None where answers must not, or cannot, be remembered."""
+    recorder = trees.effects.recorder
+    if recorder is None or not trees.use_cache or not has_locked_inputs(locked):
+        return None
+    return FlakeMemory(trees, locked, recorder)
+
+
+class FlakeMemory:
+    """The questions of one command about one flake."""
+
+    def __init__(self, trees: Trees, locked: LockedFlake, recorder: Recorder) -> None:
+        from frazil.evalcache.cache import EvaluationCache
+        from frazil.evalcache.database import Database, default_path
+        from frazil.evalcache.program import identity
+        from frazil.fetch.settings import cache_directory
+
+        self.trees, self.locked, self.recorder = trees, locked, recorder
+        self.tree = trees.root_of(locked.flake.folder)
+        base = os.path.basename(self.tree)
+        self._may_keep = recorder.set_tree(base)
+        database = Database(default_path(cache_directory(trees.context.settings)))
+        self.cache = EvaluationCache(database, self.verifier, self.identity, covers_contents=True)
+        self.program = identity(database.program, database.put_program)
+        source = trees.source_directory(locked.flake.resolved)
+        self.root = os.fsencode(source or str(locked.flake.resolved))
+
+    def identity(self) -> str:
+        """All that the flake can know of its tree."""
+        from frazil.evalcache.recorder import canonical
+
+        flake = self.locked.flake
+        return canonical({**flake.locked.cheap_attributes(), "forceDirty": flake.force_dirty, "path": self.tree})
+
+    def verifier(self) -> Verifier:
+        from frazil.evalcache.objects import object_hash
+        from frazil.evalcache.verify import Verifier, View
+
+        trees = self.trees
+        return Verifier(
+            View(bytes(trees.effects.real(self.tree))),
+            environment=os.environb,
+            home=trees.effects.settings.home_directory,
+            object_hash=lambda base: object_hash(trees.context.store, base),
+            fetch=self.fetch_again,
+        )
+
+    def fetch_again(self, attributes: str) -> str:
+        """What fetching gives now. Raises LookupError where it gives nothing."""
+        import json
+
+        from frazil.errors import FrazilError
+        from frazil.evalcache.recorder import canonical
+        from frazil.fetch.inputs import fetch_tree
+
+        try:
+            return canonical(fetch_tree(json.loads(attributes), self.trees.context).attributes)
+        except FrazilError as error:
+            raise LookupError(error.message) from error
+
+    def question(self, detail: Mapping[str, Any]) -> Question:
+        from frazil.evalcache.cache import Question
+        from frazil.evalcache.subject import settings_subject
+
+        flake = self.locked.flake
+        subject = {
+            "flake": flake.folder[len(self.tree) :],
+            "lock": self.locked.lock_file.to_json()[0],
+            "settings": settings_subject(self.trees.effects.settings),
+            "readOnly": self.trees.effects.read_only,
+            **detail,
+        }
+        paths = detail.get("paths") or [""]
+        return Question(subject, self.root, self.program, f"{detail['kind']} {flake.resolved}#{paths[0]}")
+
+    def ask(self, detail: Mapping[str, Any], is_good: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
+        from frazil.activity import Verbosity
+
+        found = self.cache.ask(self.question(detail), is_good)
+        if not isinstance(found, dict):
+            return None
+        for level, text in found.get("messages", ()):
+            self.trees.session.reporter.log(Verbosity(level), text)
+        return found
+
+    def keep(self, detail: Mapping[str, Any], answer: Mapping[str, Any], *texts: bytes) -> None:
+        """`texts`: what was printed."""
+        from frazil.evalcache.objects import object_hash
+
+        if not self._may_keep:
+            return
+        store = self.trees.context.store
+        self.cache.keep(
+            self.question(detail), answer, self.recorder, lambda base: object_hash(store, base), texts=texts
+        )
+        self.cache.flush()
