@@ -51,5 +51,11 @@ rec {
     {
       hashTypes ? [ "sha256" ],
     }:
-    f: lib.setFunctionArgs (args: f (normalizeHash { inherit hashTypes; } args)) (removeAttrs (lib.functionArgs f) [ "outputHash" "outputHashAlgo" ] // { hash = true; } // lib.genAttrs hashTypes (_: true));
+    f: lib.setFunctionArgs (args: f (normalizeHash { inherit hashTypes; } args)) (
+      let
+        wanted = lib.functionArgs f;
+      in
+      # Callers give `hash` where the function takes `outputHash`.
+      removeAttrs wanted [ "outputHash" "outputHashAlgo" ] // { hash = wanted.outputHash; }
+    );
 }

@@ -27,6 +27,8 @@ let
   inherit (lib.options) showDefs;
   # A value together with what is to be done with it.
   property = _type: how: content: how // { inherit _type content; };
+  # Definitions of warnings, where there is an option for them.
+  complain = warnings: options: optionalAttrs (options ? warnings) { inherit warnings; };
   renamed = from: to: "The option `${showOption from}' is now called `${showOption to}'.";
   reserved = [
     "_class"
@@ -239,8 +241,8 @@ rec {
   unifyModuleSyntax =
     file: key: m:
     let
-      addMeta =
-        config: if m ? meta then mkMerge [ config { meta = m.meta; } ] else config;
+      # `meta` may stand beside `config`, and means a definition in it.
+      definitions = [ (m.config or { }) ] ++ optional (m ? meta) { inherit (m) meta; };
       bad = removeAttrs m reserved;
       # Of both forms of a module, the short one and that with `config` and `options`.
       common = {
@@ -259,7 +261,7 @@ rec {
         // {
           imports = m.imports or [ ];
           options = m.options or { };
-          config = addMeta (m.config or { });
+          config = if m ? meta then mkMerge definitions else head definitions;
         }
     else if !isAttrs m then
       throw "${file} (${key}) yields a value of type ${builtins.typeOf m}, which is no module."
@@ -431,13 +433,13 @@ rec {
     loc: opt: defs:
     let
       type = opt.type or types.unspecified;
-      withDefault =
-        optional (opt ? default) {
-          file = head opt.declarations;
-          value = mkOptionDefault opt.default;
-        }
-        ++ defs;
-      bare = def: if def.value._type or "" == "override" then def // { value = def.value.content; } else def;
+      # The default is a definition too, the weakest.
+      ofDefault = {
+        value = mkOptionDefault opt.default;
+        file = head opt.declarations;
+      };
+      withDefault = if opt ? default then [ ofDefault ] ++ defs else defs;
+      bare = def: def // { value = if def.value._type or null == "override" then def.value.content else def.value; };
       result =
         if opt.readOnly or false && length withDefault > 1 then
           # The default counts: what has one cannot be set.
@@ -660,19 +662,19 @@ rec {
           old = builtins.filter isSet from;
         in
         mkMerge [
-          (optionalAttrs (options ? warnings) {
-            warnings = map (path: "`${showOption path}', set by ${showFiles (lib.getAttrFromPath path options).files}, is now part of `${showOption to}'.") old;
-          })
+          (complain (map (
+            path: "`${showOption path}', set by ${showFiles (lib.getAttrFromPath path options).files}, is now part of `${showOption to}'."
+          ) old) options)
           (lib.setAttrByPath to (mkIf (old != [ ]) (merge config)))
         ];
     };
   mkAliasOptionModule =
     from: to:
     doRename {
-      inherit from to;
+      use = lib.id;
       visible = true;
       warn = false;
-      use = lib.id;
+      inherit from to;
     };
   # From when descriptions were not Markdown yet.
   mkAliasOptionModuleMD = from: to: mkAliasOptionModule from to;
@@ -702,9 +704,7 @@ rec {
         }
       );
       config = mkIf condition (mkMerge [
-        (optionalAttrs (options ? warnings) {
-          warnings = optional (warn && fromOpt.isDefined) "${renamed from to} It is set by ${showFiles fromOpt.files}.";
-        })
+        (complain (optionals (warn && fromOpt.isDefined) [ "${renamed from to} It is set by ${showFiles fromOpt.files}." ]) options)
         ((if withPriority then mkAliasAndWrapDefsWithPriority else mkAliasAndWrapDefinitions) (lib.setAttrByPath to) fromOpt)
       ]);
     };

@@ -182,7 +182,7 @@ rec {
       strip =
         name:
         let
-          shorter = builtins.match "(.*)\\.(git|tar|zip|gz|tgz|bz|tbz|bz2|tbz2|lzma|txz|xz|zstd)" name;
+          shorter = builtins.match "(.*)[.](git|zip|lzma|zstd|t?gz|t?bz2?|t?xz|tar)" name;
         in
         if shorter == null then name else strip (builtins.head shorter);
     in

@@ -254,8 +254,9 @@ in
     mkSystemFromString
     ;
   isSystem = x: x._type or null == "system";
-  kernelName = kernel: kernel.name + toString (kernel.version or "");
-  darwinArch = cpu: if cpu.name == "aarch64" then "arm64" else cpu.name;
+  kernelName = { name, version ? "", ... }: name + toString version;
+  # Apple's names.
+  darwinArch = { name, ... }: { aarch64 = "arm64"; }.${name} or name;
   doubleFromSystem =
     { cpu, kernel, ... }: "${cpu.name}-${if kernel.families ? darwin then "darwin" else kernel.name}";
   tripleFromSystem =

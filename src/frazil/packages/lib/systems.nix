@@ -59,8 +59,8 @@ let
     is32bit.cpu.bits = 32;
     is64bit.cpu.bits = 64;
     isILP32 = [ (familyBits "wasm" 32) ] ++ map (abi: { abi = { inherit abi; }; }) [ "n32" "ilp32" "x32" ];
-    isBigEndian.cpu.significantByte = significantBytes.bigEndian;
     isLittleEndian.cpu.significantByte = significantBytes.littleEndian;
+    isBigEndian.cpu.significantByte = significantBytes.bigEndian;
     isEfi = map (version: { cpu = { family = "arm"; inherit version; }; }) [ "6" "7" "8" ] ++ map family [ "riscv" "x86" "loongarch" ];
 
     isBSD = kin "bsd";
@@ -115,20 +115,79 @@ let
       if builtins.isList left || builtins.isList right then pairs else builtins.head pairs;
   };
 
-  # Other programs' names of processors, where they differ from ours.
-  dialects = {
-    linux = { arm = "arm"; aarch = "arm64"; power = "powerpc"; mips = "mips"; riscv = "riscv"; s390 = "s390"; loongarch = "loongarch"; sh = "sh"; microblaze = "microblaze"; };
-    qemu = { powerpc = "ppc"; powerpcle = "ppcle"; powerpc64 = "ppc64"; powerpc64le = "ppc64le"; s390 = null; i386 = "i386"; i486 = "i386"; i586 = "i386"; i686 = "i386"; };
-    go = {
-      x86_64 = "amd64"; i686 = "386"; aarch64 = "arm64"; arm = "arm"; armv5tel = "arm"; armv6l = "arm"; armv7l = "arm"; loongarch64 = "loong64";
-      mips = "mips"; mipsel = "mipsle"; mips64el = "mips64le"; powerpc64 = "ppc64"; powerpc64le = "ppc64le"; riscv64 = "riscv64"; s390x = "s390x"; wasm32 = "wasm";
-    };
-    node = {
-      x86_64 = "x64"; i686 = "ia32"; mips = "mips"; mipsel = "mipsel"; mips64el = "mips64el"; riscv64 = "riscv64"; s390x = "s390x"; loongarch64 = "loong64";
-      powerpc = "ppc"; powerpcle = "ppc"; powerpc64 = "ppc64"; powerpc64le = "ppc64";
-    };
-    rust = { armv7a = "armv7"; armv7l = "armv7"; armv6l = "arm"; armv5tel = "armv5te"; riscv32 = "riscv32gc"; riscv64 = "riscv64gc"; };
+  # What others call a processor, where that is not what we call it: one by one, then by family and width.
+  called = {
+    x86_64 = { node = "x64"; go = "amd64"; nim = "amd64"; };
+    i386 = { qemu = "i386"; };
+    i486 = { qemu = "i386"; };
+    i586 = { qemu = "i386"; };
+    i686 = { node = "ia32"; go = "386"; nim = "i386"; qemu = "i386"; };
+    aarch64 = { nim = "arm64"; go = "arm64"; };
+    arm.go = "arm";
+    armv5tel = { rust = "armv5te"; go = "arm"; };
+    armv6l = { rust = "arm"; go = "arm"; };
+    armv7a.rust = "armv7";
+    armv7l = { rust = "armv7"; go = "arm"; };
+    loongarch64 = { node = "loong64"; go = "loong64"; };
+    mips = { node = "mips"; go = "mips"; };
+    mipsel = { node = "mipsel"; go = "mipsle"; };
+    mips64el = { node = "mips64el"; go = "mips64le"; };
+    powerpc = { qemu = "ppc"; node = "ppc"; };
+    powerpcle = { qemu = "ppcle"; node = "ppc"; };
+    powerpc64 = { qemu = "ppc64"; node = "ppc64"; go = "ppc64"; };
+    powerpc64le = { qemu = "ppc64le"; node = "ppc64"; go = "ppc64le"; };
+    riscv32.rust = "riscv32gc";
+    riscv64 = { rust = "riscv64gc"; node = "riscv64"; go = "riscv64"; };
+    s390.qemu = null;
+    s390x = { node = "s390x"; go = "s390x"; };
+    wasm32.go = "wasm";
   };
+  calledByFamily = {
+    x86 = {
+      "32" = { efi = "ia32"; linux = "i386"; uboot = "x86"; };
+      "64" = { efi = "x64"; };
+    };
+    arm = {
+      "32" = { efi = "arm"; linux = "arm"; uboot = "arm"; qemu = "arm"; node = "arm"; nim = "arm"; };
+      "64" = { efi = "aa64"; linux = "arm64"; uboot = "arm64"; node = "arm64"; };
+    };
+    mips = {
+      "32" = { linux = "mips"; uboot = "mips"; };
+      "64" = { linux = "mips"; uboot = "mips64"; };
+    };
+  }
+  // builtins.mapAttrs (_: name: lib.genAttrs [ "32" "64" ] (_: { linux = name; uboot = name; })) {
+    loongarch = "loongarch";
+    microblaze = "microblaze";
+    power = "powerpc";
+    riscv = "riscv";
+    s390 = "s390";
+    sh = "sh";
+  };
+  # The name of a processor in the language of `by`; `default` where nothing is said.
+  nameFor =
+    by: default: cpu:
+    called.${cpu.name}.${by} or calledByFamily.${cpu.family}.${toString cpu.bits}.${by} or default;
+  # The same of kernels.
+  kernelCalled = {
+    linux = { uname = "Linux"; node = "linux"; };
+    darwin = { uname = "Darwin"; node = "darwin"; };
+    windows = { uname = "Windows"; node = "win32"; };
+    cygwin = { uname = "CYGWIN_NT"; node = "win32"; };
+    solaris.node = "sunos";
+    freebsd = { uname = "FreeBSD"; node = "freebsd"; };
+    openbsd = { uname = "OpenBSD"; node = "openbsd"; };
+    netbsd.uname = "NetBSD";
+    genode.uname = "Genode";
+    redox.uname = "Redox";
+    wasi.uname = "Wasi";
+  };
+  apple = {
+    darwin = { platform = "macos"; variable = "MACOSX"; };
+    ios = { platform = "ios"; variable = "IPHONEOS"; };
+  };
+  kernelSays = by: kernel: kernelCalled.${kernel.name}.${by} or null;
+
   firstOf = choices: default: lib.findFirst (choice: choice.when) { value = default; } choices;
   choose = choices: default: (firstOf (map ({ fst, snd }: { when = fst; value = snd; }) choices) default).value;
   case = fst: snd: { inherit fst snd; };
@@ -189,7 +248,7 @@ let
         if final.isWasi then
           "${cpu.name}-wasip1"
         else
-          "${dialects.rust.${cpu.name} or cpu.name}-${vendor.name}-${kernel.name}"
+          "${nameFor "rust" cpu.name cpu}-${vendor.name}-${kernel.name}"
           + lib.optionalString (abi.name != "unknown") "-${if lib.hasPrefix "gnuabielf" abi.name then "gnu" else abi.name}";
     in
     {
@@ -225,10 +284,10 @@ let
       cpu = final.parsed.cpu;
       emulatorFor =
         pkgs:
-        if pkgs.stdenv.hostPlatform.canExecute final then
-          lib.getExe (pkgs.writeShellScriptBin "exec" ''exec "$@"'')
-        else
-          null;
+        # What runs here needs no emulator: a program that only starts it.
+        lib.optionalDrvAttr (pkgs.stdenv.hostPlatform.canExecute final) (
+          lib.getExe (pkgs.writeShellScriptBin "start" ''exec "$@"'')
+        );
       computed = {
         _withoutFunctions = removeAttrs final (functionNames ++ [ "_withoutFunctions" ]);
         parsed = parse.mkSystemFromString (args.config or all.system);
@@ -258,69 +317,45 @@ let
           in
           {
             executable = if windows then ".exe" else "";
+            library = final.extensions.${if final.isStatic then "staticLibrary" else "sharedLibrary"};
             staticLibrary = if final.isWindows then ".lib" else ".a";
-            library = if final.isStatic then final.extensions.staticLibrary else final.extensions.sharedLibrary;
           }
           // lib.optionalAttrs final.hasSharedLibraries {
             sharedLibrary = if final.isDarwin then ".dylib" else if windows then ".dll" else ".so";
           };
         uname = {
-          system = {
-            linux = "Linux";
-            darwin = "Darwin";
-            windows = "Windows";
-            cygwin = "CYGWIN_NT";
-            freebsd = "FreeBSD";
-            netbsd = "NetBSD";
-            openbsd = "OpenBSD";
-            wasi = "Wasi";
-            redox = "Redox";
-            genode = "Genode";
-          }.${final.parsed.kernel.name} or null;
+          system = kernelSays "uname" final.parsed.kernel;
           processor = if final.isPower then final.qemuArch else if final.isMips64 then "mips64" else if final.isDarwin then final.darwinArch else cpu.name;
           release = null;
         };
         gcc = args.gcc or (gccOf final);
         rustc = args.rustc or { };
         rust = rustOf (args.rust or args.rustc or { }) final;
-        linuxArch =
-          if final.isAarch64 then "arm64" else if final.isx86_32 then "i386" else dialects.linux.${cpu.family} or cpu.name;
-        qemuArch = if final.isAarch32 then "arm" else if dialects.qemu ? ${cpu.name} then dialects.qemu.${cpu.name} else cpu.name;
-        efiArch = if final.isx86_32 then "ia32" else if final.isx86_64 then "x64" else if final.isAarch32 then "arm" else if final.isAarch64 then "aa64" else cpu.name;
-        ubootArch = if final.isx86_32 then "x86" else if final.isMips64 then "mips64" else if final.isAarch64 then "arm64" else dialects.linux.${cpu.family} or cpu.name;
+        efiArch = nameFor "efi" cpu.name cpu;
+        linuxArch = nameFor "linux" cpu.name cpu;
+        qemuArch = nameFor "qemu" cpu.name cpu;
+        ubootArch = nameFor "uboot" cpu.name cpu;
         darwinArch = parse.darwinArch cpu;
-        darwinPlatform = if final.isMacOS then "macos" else if final.isiOS then "ios" else null;
-        darwinSdkVersion = "14.4";
+        darwinMinVersionVariable = lib.mapNullable (x: x.variable + "_DEPLOYMENT_TARGET") (apple.${final.parsed.kernel.name} or null);
+        darwinPlatform = (apple.${final.parsed.kernel.name} or { platform = null; }).platform;
         darwinMinVersion = "14.0";
-        darwinMinVersionVariable = if final.isMacOS then "MACOSX_DEPLOYMENT_TARGET" else if final.isiOS then "IPHONEOS_DEPLOYMENT_TARGET" else null;
+        darwinSdkVersion = "14.4";
         androidSdkVersion = null;
         androidNdkVersion = null;
         go = {
-          GOARCH = dialects.go.${cpu.name} or null;
-          GOOS = if final.isWasi then "wasip1" else final.parsed.kernel.name;
-          GOARM = if final.isAarch32 then cpu.version or "" else "";
+          GOARCH = nameFor "go" null cpu;
+          GOARM = lib.optionalString final.isAarch32 (cpu.version or "");
+          GOOS = if final.parsed.kernel.name == "wasi" then "wasip1" else final.parsed.kernel.name;
         };
         node = {
-          arch = if final.isAarch64 then "arm64" else if final.isAarch32 then "arm" else dialects.node.${cpu.name} or null;
-          platform =
-            if final.isAndroid then
-              "android"
-            else
-              {
-                linux = "linux";
-                darwin = "darwin";
-                freebsd = "freebsd";
-                openbsd = "openbsd";
-                windows = "win32";
-                cygwin = "win32";
-                solaris = "sunos";
-              }.${final.parsed.kernel.name} or null;
+          arch = nameFor "node" null cpu;
+          platform = if final.isAndroid then "android" else kernelSays "node" final.parsed.kernel;
         };
         emulator = pkgs: let found = emulatorFor pkgs; in if found == null then throw "there is no emulator for ${final.config} here" else found;
         emulatorAvailable = pkgs: emulatorFor pkgs != null;
         staticEmulatorAvailable = pkgs: emulatorFor pkgs != null;
         nim = {
-          cpu = { x86_64 = "amd64"; i686 = "i386"; aarch64 = "arm64"; }.${cpu.name} or (if final.isAarch32 then "arm" else cpu.name);
+          cpu = nameFor "nim" cpu.name cpu;
           os = if final.uname.system == "Darwin" then "MacOSX" else final.uname.system;
         };
       };

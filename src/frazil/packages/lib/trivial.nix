@@ -21,24 +21,24 @@ rec {
   mapNullable = f: value: if value != null then f value else null;
 
   inherit (builtins)
-    pathExists
-    readFile
-    isBool
-    isInt
-    isFloat
     add
-    sub
-    lessThan
-    seq
-    deepSeq
-    genericClosure
     bitAnd
     bitOr
     bitXor
     ceil
-    floor
-    mul
+    deepSeq
     div
+    floor
+    genericClosure
+    isBool
+    isFloat
+    isInt
+    lessThan
+    mul
+    pathExists
+    readFile
+    seq
+    sub
     ;
 
   version = release + versionSuffix;

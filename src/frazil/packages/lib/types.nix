@@ -345,7 +345,7 @@ let
       elemType:
       addCheck (listOf elemType) (l: l != [ ])
       // {
-        description = "non-empty ${(listOf elemType).description}";
+        description = "non-empty ${nounOf (listOf elemType)}";
         emptyValue = { };
         substSubModules = around nonEmptyListOf elemType;
       };

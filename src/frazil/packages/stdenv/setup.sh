@@ -279,7 +279,11 @@ _collectInputs
 _runEnvHooks
 PATH="${_PATH}${_PATH:+:}${initialSearchPath_}"
 export PATH HOST_PATH
-if [[ -n "$XDG_DATA_DIRS_" ]]; then export XDG_DATA_DIRS="${XDG_DATA_DIRS_}${XDG_DATA_DIRS:+:$XDG_DATA_DIRS}"; fi
+# Data of inputs before what the caller has.
+if [[ -n "$XDG_DATA_DIRS_" ]]; then
+  if [[ -n "${XDG_DATA_DIRS:-}" ]]; then XDG_DATA_DIRS_+=:$XDG_DATA_DIRS; fi
+  export XDG_DATA_DIRS=$XDG_DATA_DIRS_
+fi
 unset XDG_DATA_DIRS_
 
 export SHELL CONFIG_SHELL
