@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from frazil.dev.direnv import install
+from frazil.errors import FrazilError
 
 
 def fake_frazil(tmp_path: Path) -> Path:
@@ -37,3 +38,10 @@ def test_installing_twice_leaves_one_file(tmp_path: Path) -> None:
     assert install("/bin/frazil", environment) == str(path)
     assert [p.name for p in path.parent.iterdir()] == ["frazil.sh"]
     assert "/bin/frazil' print-dev-env" in path.read_text()
+
+
+def test_a_library_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".config" / "direnv" / "lib" / "frazil.sh").mkdir(parents=True)
+    with pytest.raises(FrazilError, match="cannot write"):
+        install("/bin/frazil", {"HOME": str(tmp_path)})
+    assert [p.name for p in (tmp_path / ".config" / "direnv" / "lib").iterdir()] == ["frazil.sh"]

@@ -79,3 +79,18 @@ def test_files_of_an_object(place: Place, tmp_path: Path) -> None:
     assert Path(outside_object("abc-hello", place, folder), "share", "text").read_text() == "shared\n"
     assert Path(outside_object("jkl-file", place, folder)).read_text() == "plain\n"
     assert run(outside_object("ghi-script", place, folder), "y") == f"{LOGICAL}/ghi-script y\n"
+
+
+def test_a_folder_of_starters_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    place = Place("/nix/store", str(tmp_path / "store"))
+    (tmp_path / "store" / "abc" / "bin").mkdir(parents=True)
+    (tmp_path / "store" / "abc" / "bin" / "x").write_text("")
+    first = outside_path("/nix/store/abc/bin", place, str(tmp_path / "cache"))
+    folder = Path(first)
+    assert [p.name for p in folder.iterdir()] == ["x"]
+    assert outside_path("/nix/store/abc/bin", place, str(tmp_path / "cache")) == first
+    (folder / "x").unlink()
+    folder.rmdir()
+    folder.write_text("a file where the folder belongs")
+    with pytest.raises(OSError):
+        outside_path("/nix/store/abc/bin", place, str(tmp_path / "cache"))

@@ -6,6 +6,7 @@ Source: direnv-stdlib(1).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 
@@ -52,5 +53,7 @@ def install(program: str, environment: Mapping[str, str]) -> str:
             file.write(library(program))
         os.replace(temporary, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise FrazilError(f"cannot write '{path}': {error.strerror}") from error
     return path

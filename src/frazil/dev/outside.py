@@ -144,9 +144,12 @@ def _content_folder(texts: Mapping[str, str], parent: str) -> str:
         for name, text in texts.items():
             _write_script(os.path.join(temporary, name), text)
         os.chmod(temporary, 0o755)
-        # Where another process was first, its folder has the same content.
-        with contextlib.suppress(FileExistsError, OSError):
+        try:
             os.rename(temporary, folder)
+        except OSError:
+            # Where another process was first, its folder has the same content.
+            if not os.path.isdir(folder):
+                raise
     finally:
         _remove(temporary)
     return folder
