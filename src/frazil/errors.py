@@ -64,7 +64,12 @@ class UsageError(FrazilError):
 
 
 class Signalled(KeyboardInterrupt):
-    """A signal asks the process to end. `number`: which one."""
+    """A signal asks the process to end. `number`: which one.
+
+    `received` remembers it for where an interruption is not passed on as it came.
+    """
+
+    received: int | None = None
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

@@ -66,6 +66,7 @@ def end_by_signals() -> None:
     from frazil.errors import Signalled
 
     def interrupt(number: int, frame: object) -> None:
+        Signalled.received = number
         raise Signalled(number)
 
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -46,12 +46,12 @@ def run_build(context: Context, arguments: Arguments) -> None:
         set_profile(context, profile, [output for path in paths for _, output in outputs_of(context, path)])
 
 
-def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "normal") -> None:
+def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "normal", announce: bool = True) -> None:
     """Raises BuildFailed after all that could run has run."""
     from frazil.build.errors import BuildFailed
     from frazil.build.scheduler import realise
 
-    if context.settings.boolean("print-missing"):
+    if announce and context.settings.boolean("print-missing"):
         print_missing(context, paths, Verbosity.INFO)
     try:
         results = realise(context.store, list(paths), context.build_settings, context.reporter, mode=mode)

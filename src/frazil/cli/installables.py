@@ -112,6 +112,10 @@ class Opened:
             )
         return self._source
 
+    def forget(self) -> None:
+        """Arguments are read anew when they are asked for next: files and flakes may have changed."""
+        self._source = None
+
     def value(self) -> Any:
         """The value of the only installable. Expressions without a flake need no flakes."""
         texts = self.texts()

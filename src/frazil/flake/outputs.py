@@ -52,7 +52,7 @@ __all__ = [
 
 
 def default_attribute_paths(system: str, command: str = "build") -> tuple[str, ...]:
-    """Where a flake without a fragment is looked at. `command`: build, run, develop, bundle or formatter."""
+    """Where a flake without a fragment is looked at. `command`: build, run, develop, bundle, formatter or repl."""
     package = (f"packages.{system}.default", f"defaultPackage.{system}")
     if command == "run":
         return (f"apps.{system}.default", f"defaultApp.{system}", *package)
@@ -62,7 +62,7 @@ def default_attribute_paths(system: str, command: str = "build") -> tuple[str, .
         return (f"apps.{system}.default", f"defaultApp.{system}", *package)
     if command == "formatter":
         return (f"formatter.{system}",)
-    return package
+    return ("",) if command == "repl" else package
 
 
 def attribute_path_prefixes(system: str, command: str = "build") -> tuple[str, ...]:

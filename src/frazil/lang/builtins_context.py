@@ -5,8 +5,6 @@ In and out: values of the language. Context elements are texts, as Nix writes th
 `primops/context.cc`.
 """
 
-import re
-
 import cython
 from cython.cimports.frazil.lang.runtime import (
     coerce_to_string,
@@ -22,7 +20,7 @@ from frazil.digest import encode_base32
 from frazil.lang.errors import EvalError
 from frazil.lang.registry import BuiltinSpec
 
-STORE_OBJECT = re.compile(r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9a-zA-Z+\-._?=]{1,211}\Z")
+STORE_OBJECT = r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9a-zA-Z+\-._?=]{1,211}"
 
 
 @cython.cfunc
@@ -90,7 +88,11 @@ def builtin_get_context(state: State, arguments: list):
 
 def is_store_path(state, text):
     prefix = state.settings.store_dir + "/"
-    return text.startswith(prefix) and STORE_OBJECT.match(text, len(prefix)) is not None
+    if not text.startswith(prefix):
+        return False
+    import re
+
+    return re.fullmatch(STORE_OBJECT, text[len(prefix) :]) is not None
 
 
 def failure(state, message, pos):

@@ -21,6 +21,8 @@ class Parsed:
 class Evaluator(State):
     effects: Effects
     settings: EvalSettings
+    globals: dict[str, Value]
+    registered: dict[str, BuiltinSpec]
     def __init__(
         self, effects: Effects, settings: EvalSettings = ..., extra_builtins: Sequence[BuiltinSpec] = ...
     ) -> None: ...
