@@ -211,6 +211,14 @@ let
       leader = head units;
       names = concatLists (map unitMembers units);
       own = special.${leader} or { };
+      # Who has a module among the inputs of a build has those it needs too.
+      inputs = filter (other: isModule other && !(builtins.elem other units)) (concatMap unitRequires units);
+      propagated =
+        if isModule leader && inputs != [ ] then
+          { "nix-support/propagated-build-inputs" = "${toString (map unitPackage (unique inputs))}\n"; }
+        else
+          { };
+      files = propagated // own.plan.files or { };
     in
     if unit != leader then
       cyclePackage leader
@@ -219,9 +227,10 @@ let
         pname = own.pname or (sanitize leader);
         version = sanitize (own.version or (upstreamVersion (index.get (own.versionOf or (representative leader))).version));
         inherit names units;
-        plan = own.plan or { };
+        plan = own.plan or { } // (if files == { } then { } else { inherit files; });
       }
   );
+  isModule = unit: match "python3-.*|lib.*-perl" unit != null;
   unitPackage = unit: cyclePackage unit;
   glibc = unitPackage "@glibc";
 in

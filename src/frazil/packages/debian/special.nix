@@ -132,14 +132,12 @@ in
   "@cmake".plan = hook "cmake";
   bash.plan.links."bin/sh" = "bash";
   gawk.plan.links."bin/awk" = "gawk";
-  "@perl".plan = {
+  "@perl".plan = hook "perl" // {
     wrappers."bin/perl".suffix.PERL5LIB = perlPath;
     exclude = [ "etc/perl/Net" ];
   };
-  "@python3" = {
-    plan.links = {
-      "bin/python" = "python3";
-    };
+  "@python3".plan = hook "python" // {
+    links."bin/python" = "python3";
   };
   "@git".plan = {
     exclude = [
