@@ -54,6 +54,7 @@ def evaluator_extensions() -> list[Extension]:
         compiler_directives={
             "language_level": 3,
             "initializedcheck": False,
+            "auto_pickle": False,
             "annotation_typing": True,
         },
     )

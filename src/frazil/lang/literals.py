@@ -58,7 +58,7 @@ class LiteralReader(Scanner):
             self.refuse_null(start, end)
         if plain:
             return self.text(start, end)
-        out = bytearray()
+        out: object = bytearray()
         i = start
         while i < end:
             c: cython.int = p[i]

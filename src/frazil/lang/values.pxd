@@ -6,15 +6,18 @@ cdef extern from *:
     #ifndef FRAZIL_STACK_H
     #define FRAZIL_STACK_H
     #define FRAZIL_STACK_RESERVE (384 * 1024)
+    /* Above every address, so that one comparison finds both a stack not yet measured and one that is used up. */
+    #define FRAZIL_STACK_UNKNOWN ((char *) ~(size_t) 0)
     #include <pthread.h>
     #if defined(__GLIBC__) || defined(__linux__)
     extern int pthread_getattr_np(pthread_t, pthread_attr_t *);
-    static __thread __attribute__((tls_model("initial-exec"))) char *frazil_stack_limit = 0;
+    static __thread __attribute__((tls_model("initial-exec"))) char *frazil_stack_limit = FRAZIL_STACK_UNKNOWN;
     #else
-    static __thread char *frazil_stack_limit = 0;
+    static __thread char *frazil_stack_limit = FRAZIL_STACK_UNKNOWN;
     #endif
-    static __attribute__((noinline, cold)) int frazil_find_stack(char *here) {
+    static __attribute__((noinline)) int frazil_find_stack(char *here) {
         char *low = here - 4 * 1024 * 1024;
+        if (frazil_stack_limit != FRAZIL_STACK_UNKNOWN) return 1;
     #if defined(__APPLE__)
         pthread_t self = pthread_self();
         low = (char *) pthread_get_stackaddr_np(self) - pthread_get_stacksize_np(self);
@@ -33,7 +36,7 @@ cdef extern from *:
        its end. */
     static unsigned int frazil_ticks = 0;
     #define FRAZIL_TURN 0x8000
-    static __attribute__((noinline, cold)) void frazil_let_others_run(void) {
+    static __attribute__((noinline)) void frazil_let_others_run(void) {
         frazil_ticks = 0;
         PyEval_RestoreThread(PyEval_SaveThread());
     }
@@ -42,10 +45,8 @@ cdef extern from *:
     }
     static inline __attribute__((always_inline)) int frazil_stack_is_low(void) {
         char *here = (char *) __builtin_frame_address(0);
-        if (__builtin_expect(here < frazil_stack_limit, 0)) return 1;
-        if (__builtin_expect(frazil_stack_limit == 0, 0)) return frazil_find_stack(here);
         frazil_spend(1);
-        return 0;
+        return __builtin_expect(here < frazil_stack_limit, 0) ? frazil_find_stack(here) : 0;
     }
 
     /* Memory for small objects in large pages: a page fault for every 4 KiB would be a fifth of an evaluation. */
