@@ -35,7 +35,7 @@ from cython.cimports.frazil.lang.values import (
     Thunk,
     attrs_from_dict,
     new_env,
-    new_slots,
+    new_frame,
     set_slot,
 )
 
@@ -63,11 +63,11 @@ ROOT = new_env(None, None)
 
 def scope_env(values):
     """An environment whose slots hold these values."""
-    slots: object = new_slots(len(values), MISSING)
+    frame: object = new_frame(None, len(values), MISSING)
     i: cython.Py_ssize_t
     for i in range(len(values)):
-        set_slot(slots, i, values[i])
-    return new_env(None, slots)
+        set_slot(frame, i, values[i])
+    return frame
 
 
 @cython.cclass

@@ -21,8 +21,8 @@ from cython.cimports.frazil.lang.values import (
     finished,
     get_slot,
     new_env,
+    new_frame,
     new_lambda,
-    new_slots,
     set_slot,
     stack_is_low,
     stack_overflow,
@@ -175,8 +175,8 @@ class FormalsLambda(LambdaExpr):
         names = self.names
         count: cython.Py_ssize_t = len(names)
         k: cython.Py_ssize_t = self.first
-        slots: object = new_slots(count + k, MISSING)
-        env: Env = new_env(up, slots)
+        env: Env = new_frame(up, count + k, MISSING)
+        slots: object = env
         if k:
             set_slot(slots, 0, cell(argument))
         i: cython.Py_ssize_t

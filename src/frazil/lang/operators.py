@@ -8,16 +8,15 @@ import cython
 from cython.cimports.frazil.lang.functions import CallNode
 from cython.cimports.frazil.lang.runtime import add_trace, equal_values, eval_attrs, eval_bool, less_than
 from cython.cimports.frazil.lang.values import (
-    MISSING,
     Attrs,
     Expr,
     Shape,
     attrs_from_dict,
     cell,
+    empty_slots,
     get_slot,
+    init_slot,
     new_attrs,
-    new_slots,
-    set_slot,
     stack_is_low,
     stack_overflow,
     update_attrs,
@@ -407,7 +406,7 @@ class Update(Binary):
             self.misses += 1
             self.plan_merge()
         plan = self.plan
-        values: object = new_slots(len(plan), MISSING)
+        values: object = empty_slots(len(plan))
         left_values = left.values
         right_values = right.values
         place: cython.Py_ssize_t
@@ -415,9 +414,9 @@ class Update(Binary):
         for i in range(len(plan)):
             place = plan[i]
             if place >= 0:
-                set_slot(values, i, cell(get_slot(left_values, place)))
+                init_slot(values, i, cell(get_slot(left_values, place)))
             else:
-                set_slot(values, i, cell(get_slot(right_values, -place - 1)))
+                init_slot(values, i, cell(get_slot(right_values, -place - 1)))
         return new_attrs(self.merged, values, 0)
 
     def plan_merge(self):

@@ -19,14 +19,17 @@ from cython.cimports.frazil.lang.values import (
     State,
     Thunk,
     attrs_from_dict,
+    empty_slots,
     finished,
     get_slot,
+    init_slot,
     new_attrs,
-    new_env,
+    new_frame,
     new_slots,
     new_thunk,
     origin_position,
     set_slot,
+    slots_table,
     stack_is_low,
     stack_overflow,
 )
@@ -125,10 +128,10 @@ class AttrsExpr(Expr):
         if self.inherit_from is None:
             return None
         sources = self.inherit_from
-        slots: object = new_slots(len(sources), MISSING)
+        frame: Env = new_frame(env, len(sources), MISSING)
         for i in range(len(sources)):
-            set_slot(slots, i, cython.cast(Expr, sources[i]).delay(env))
-        return new_env(env, slots)
+            set_slot(frame, i, cython.cast(Expr, sources[i]).delay(env))
+        return frame
 
     def fill(self, env, inner, slots):
         """Put every definition's value or thunk in its slot."""
@@ -149,23 +152,26 @@ class AttrsExpr(Expr):
     def eval(self, env):
         exprs = self.exprs
         count: cython.Py_ssize_t = len(exprs)
-        slots: object = new_slots(count, MISSING)
+        slots: object
         i: cython.Py_ssize_t
         if self.plain:
+            slots = empty_slots(count)
             for i in range(count):
-                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(env))
+                init_slot(slots, i, cython.cast(Expr, exprs[i]).delay(env))
             return new_attrs(self.shape, slots, self.pos)
         attrs: object
         if not self.recursive:
+            slots = new_slots(count, MISSING)
             self.fill(env, env, slots)
             attrs = new_attrs(self.shape, slots, self.pos)
             return attrs if self.dynamic is None else self.eval_dynamic(env, attrs)
-        inner: Env = new_env(env, slots)
+        # The set and the scope of its definitions are the same slots.
+        inner: Env = new_frame(env, count, MISSING)
         if self.overrides >= 0:
-            attrs = self.eval_overrides(inner, slots)
+            attrs = self.eval_overrides(inner, inner)
         else:
-            self.fill(env, inner, slots)
-            attrs = new_attrs(self.shape, slots, self.pos)
+            self.fill(env, inner, inner)
+            attrs = new_attrs(self.shape, inner, self.pos)
         return attrs if self.dynamic is None else self.eval_dynamic(inner, attrs)
 
     def delay(self, env):
@@ -176,7 +182,7 @@ class AttrsExpr(Expr):
     def eval_overrides(self, inner, slots):
         """`rec { … __overrides = { … }; }`: those attributes replace the ones of the literal."""
         source: Env = self.inherit_env(inner)
-        for i in range(len(slots)):
+        for i in range(len(self.exprs)):
             # Thunks throughout: a value looked up now would miss its replacement.
             if self.kinds[i] == INHERITED:
                 set_slot(slots, i, cython.cast(Expr, self.exprs[i]).delay(inner.up))
@@ -191,7 +197,7 @@ class AttrsExpr(Expr):
             error.add_trace(0, trace)
             raise error
         replacing: Attrs = cython.cast(Attrs, over)
-        table = dict(zip(self.shape.names, slots))
+        table = slots_table(self.shape.names, slots)
         origin = {name: self.shape.positions[i] for i, name in enumerate(self.shape.names)}
         for name, value in replacing.items():
             slot = self.shape.index.get(name)
@@ -261,9 +267,8 @@ class LetExpr(Expr):
 
     def eval(self, env):
         attrs = self.attrs
-        slots: object = new_slots(len(attrs.exprs), MISSING)
-        inner: Env = new_env(env, slots)
-        attrs.fill(env, inner, slots)
+        inner: Env = new_frame(env, len(attrs.exprs), MISSING)
+        attrs.fill(env, inner, inner)
         return self.body.eval(inner)
 
 

@@ -116,33 +116,57 @@ cdef extern from *:
     static void frazil_use_large_pages(void) {}
     #endif
 
-    /* Thunk, Env and Lambda: an object header and two references. Made here because allocation is most of evaluation. */
+    /* What evaluation makes most: made here, because allocation is most of evaluation. Sizes are counted in words.
+       Memory of one size goes from hand to hand through a list of its own; new memory is cut from large pieces. */
+    #define FRAZIL_POOL_WORDS 32
+    typedef struct {
+        void *unused[FRAZIL_POOL_WORDS + 1];
+        char *next, *end;
+        void *(*more)(size_t words);
+    } frazil_pool;
     typedef struct { PyObject_HEAD PyObject *first; PyObject *second; } frazil_pair;
+    typedef struct { PyObject_HEAD PyObject *up; Py_ssize_t size; PyObject *items[1]; } frazil_slots;
     typedef struct {
         PyObject_HEAD void *table_of_methods; PyObject *shape; PyObject *values; PyObject *table; PyObject *origin;
         Py_ssize_t pos;
     } frazil_attrs;
-    static inline PyObject *frazil_begin(PyTypeObject *type, size_t size) {
-        PyObject *object = (PyObject *) PyObject_Malloc(size);
-        if (__builtin_expect(object == NULL, 0)) return PyErr_NoMemory();
+    #define FRAZIL_WORDS(type) (sizeof(type) / sizeof(void *))
+    #define FRAZIL_SLOTS_WORDS(count) (offsetof(frazil_slots, items) / sizeof(void *) + (size_t) (count))
+    static inline PyObject *frazil_begin(frazil_pool *pool, PyTypeObject *type, size_t words) {
+        PyObject *object;
     #if defined(Py_GIL_DISABLED) || defined(Py_TRACE_REFS) || defined(Py_REF_DEBUG)
+        object = (PyObject *) PyObject_Malloc(words * sizeof(void *));
+        if (object == NULL) return PyErr_NoMemory();
         PyObject_Init(object, type);
     #else
+        size_t size = words * sizeof(void *);
+        if (__builtin_expect(words > FRAZIL_POOL_WORDS, 0)) {
+            object = (PyObject *) PyObject_Malloc(size);
+            if (object == NULL) return PyErr_NoMemory();
+        }
+        else if ((object = (PyObject *) pool->unused[words]) != NULL) pool->unused[words] = *(void **) object;
+        else if (__builtin_expect((size_t) (pool->end - pool->next) >= size, 1)) {
+            object = (PyObject *) pool->next;
+            pool->next += size;
+        }
+        else if ((object = (PyObject *) pool->more(words)) == NULL) return PyErr_NoMemory();
         Py_SET_REFCNT(object, 1);
         Py_SET_TYPE(object, type);
-        if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_INCREF((PyObject *) type);
+        if (__builtin_expect(type->tp_flags & Py_TPFLAGS_HEAPTYPE, 0)) Py_INCREF((PyObject *) type);
     #endif
         return object;
     }
-    static inline PyObject *frazil_new_pair(PyTypeObject *type, PyObject *first, PyObject *second) {
-        frazil_pair *pair = (frazil_pair *) frazil_begin(type, sizeof(frazil_pair));
+    static inline PyObject *frazil_new_pair(frazil_pool *pool, PyTypeObject *type, PyObject *first, PyObject *second) {
+        frazil_pair *pair = (frazil_pair *) frazil_begin(pool, type, FRAZIL_WORDS(frazil_pair));
         if (__builtin_expect(pair == NULL, 0)) return NULL;
         Py_INCREF(first); pair->first = first;
         Py_INCREF(second); pair->second = second;
         return (PyObject *) pair;
     }
-    static inline PyObject *frazil_new_attrs(PyObject *like, PyObject *shape, PyObject *values, Py_ssize_t pos) {
-        frazil_attrs *attrs = (frazil_attrs *) frazil_begin(Py_TYPE(like), sizeof(frazil_attrs));
+    static inline PyObject *frazil_new_attrs(
+        frazil_pool *pool, PyObject *like, PyObject *shape, PyObject *values, Py_ssize_t pos
+    ) {
+        frazil_attrs *attrs = (frazil_attrs *) frazil_begin(pool, Py_TYPE(like), FRAZIL_WORDS(frazil_attrs));
         if (__builtin_expect(attrs == NULL, 0)) return NULL;
         attrs->table_of_methods = ((frazil_attrs *) like)->table_of_methods;
         Py_INCREF(shape); attrs->shape = shape;
@@ -152,32 +176,156 @@ cdef extern from *:
         attrs->pos = pos;
         return (PyObject *) attrs;
     }
-    /* Slots: a tuple that is filled and refilled in place, and never leaves the evaluator. */
-    static inline PyObject *frazil_new_slots(Py_ssize_t count, PyObject *filler) {
-        PyObject *slots = PyTuple_New(count);
+    /* Slots are filled and refilled in place, and never leave the evaluator. Without a filler they hold NULL, which
+       `init_slot` expects. */
+    static inline PyObject *frazil_new_slots(
+        frazil_pool *pool, PyTypeObject *type, PyObject *up, Py_ssize_t count, PyObject *filler
+    ) {
+        frazil_slots *slots = (frazil_slots *) frazil_begin(pool, type, FRAZIL_SLOTS_WORDS(count));
         Py_ssize_t i;
         if (__builtin_expect(slots == NULL, 0)) return NULL;
-        for (i = 0; i < count; i++) { Py_INCREF(filler); PyTuple_SET_ITEM(slots, i, filler); }
-        return slots;
+        Py_INCREF(up); slots->up = up;
+        slots->size = count;
+        if (filler != NULL) Py_SET_REFCNT(filler, Py_REFCNT(filler) + count);
+        for (i = 0; i < count; i++) slots->items[i] = filler;
+        return (PyObject *) slots;
+    }
+    static inline PyObject *frazil_empty_slots(
+        frazil_pool *pool, PyTypeObject *type, PyObject *up, Py_ssize_t count
+    ) {
+        return frazil_new_slots(pool, type, up, count, NULL);
     }
     static inline PyObject *frazil_get_slot(PyObject *slots, Py_ssize_t i) {
-        PyObject *value = PyTuple_GET_ITEM(slots, i);
+        PyObject *value = ((frazil_slots *) slots)->items[i];
         Py_INCREF(value);
         return value;
     }
     static inline void frazil_set_slot(PyObject *slots, Py_ssize_t i, PyObject *value) {
-        PyObject *old = PyTuple_GET_ITEM(slots, i);
+        PyObject *old = ((frazil_slots *) slots)->items[i];
         Py_INCREF(value);
-        PyTuple_SET_ITEM(slots, i, value);
+        ((frazil_slots *) slots)->items[i] = value;
         Py_DECREF(old);
+    }
+    static inline void frazil_init_slot(PyObject *slots, Py_ssize_t i, PyObject *value) {
+        Py_INCREF(value);
+        ((frazil_slots *) slots)->items[i] = value;
+    }
+    static PyObject *frazil_slots_list(PyObject *slots) {
+        Py_ssize_t i, count = ((frazil_slots *) slots)->size;
+        PyObject *list = PyList_New(count);
+        if (list == NULL) return NULL;
+        for (i = 0; i < count; i++) PyList_SET_ITEM(list, i, frazil_get_slot(slots, i));
+        return list;
+    }
+    static PyObject *frazil_slots_table(PyObject *names, PyObject *slots) {
+        Py_ssize_t i, count = ((frazil_slots *) slots)->size;
+        PyObject *table = PyDict_New();
+        if (table == NULL) return NULL;
+        for (i = 0; i < count; i++) {
+            if (PyDict_SetItem(table, PyTuple_GET_ITEM(names, i), ((frazil_slots *) slots)->items[i]) < 0) {
+                Py_DECREF(table);
+                return NULL;
+            }
+        }
+        return table;
+    }
+
+    /* The end of such an object. Chains of any length end without deep recursion: what would nest too far waits in a
+       list until the outermost is done. */
+    #define FRAZIL_NESTING 500
+    static frazil_pool *frazil_own_pool;
+    static int frazil_nesting = 0;
+    static PyObject *frazil_waiting = NULL;
+    static void frazil_finish(PyObject *object);
+    static void frazil_drop(PyObject *object, size_t words) {
+    #if defined(Py_GIL_DISABLED) || defined(Py_TRACE_REFS) || defined(Py_REF_DEBUG)
+        PyObject_Free(object);
+    #else
+        PyTypeObject *type = Py_TYPE(object);
+        if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_DECREF((PyObject *) type);
+        if (words > FRAZIL_POOL_WORDS) { PyObject_Free(object); return; }
+        *(void **) object = frazil_own_pool->unused[words];
+        frazil_own_pool->unused[words] = object;
+    #endif
+    }
+    static PyTypeObject *frazil_slots_type, *frazil_attrs_type;
+    static void frazil_finish(PyObject *object) {
+        if (Py_TYPE(object) == frazil_slots_type) {
+            frazil_slots *slots = (frazil_slots *) object;
+            Py_ssize_t i, count = slots->size;
+            for (i = 0; i < count; i++) Py_XDECREF(slots->items[i]);
+            Py_XDECREF(slots->up);
+            frazil_drop(object, FRAZIL_SLOTS_WORDS(count));
+        }
+        else if (Py_TYPE(object) == frazil_attrs_type) {
+            frazil_attrs *attrs = (frazil_attrs *) object;
+            Py_XDECREF(attrs->shape); Py_XDECREF(attrs->values); Py_XDECREF(attrs->table); Py_XDECREF(attrs->origin);
+            frazil_drop(object, FRAZIL_WORDS(frazil_attrs));
+        }
+        else {
+            frazil_pair *pair = (frazil_pair *) object;
+            PyObject *first = pair->first, *second = pair->second;
+            Py_XDECREF(first);
+            Py_XDECREF(second);
+            frazil_drop(object, FRAZIL_WORDS(frazil_pair));
+        }
+    }
+    static void frazil_dealloc(PyObject *object) {
+        if (__builtin_expect(frazil_nesting >= FRAZIL_NESTING, 0)) {
+            Py_SET_REFCNT(object, (Py_ssize_t) (size_t) frazil_waiting);
+            frazil_waiting = object;
+            return;
+        }
+        frazil_nesting++;
+        frazil_finish(object);
+        while (__builtin_expect(frazil_nesting == 1 && frazil_waiting != NULL, 0)) {
+            object = frazil_waiting;
+            frazil_waiting = (PyObject *) (size_t) Py_REFCNT(object);
+            Py_SET_REFCNT(object, 0);
+            frazil_finish(object);
+        }
+        frazil_nesting--;
+    }
+    #define FRAZIL_PIECE ((size_t) 1 << 20)
+    static void *frazil_more(size_t words) {
+        frazil_pool *pool = frazil_own_pool;
+        char *piece;
+    #if defined(__linux__)
+        PyObjectArenaAllocator arenas;
+        PyObject_GetArenaAllocator(&arenas);
+        piece = (char *) arenas.alloc(arenas.ctx, FRAZIL_PIECE);
+    #else
+        piece = (char *) malloc(FRAZIL_PIECE);
+    #endif
+        if (piece == NULL) return NULL;
+        pool->next = piece + words * sizeof(void *);
+        pool->end = piece + FRAZIL_PIECE;
+        return piece;
+    }
+    static void frazil_begin_pool(
+        frazil_pool *pool, PyTypeObject *thunk, PyTypeObject *env, PyTypeObject *lambda, PyTypeObject *slots,
+        PyTypeObject *attrs
+    ) {
+        frazil_own_pool = pool;
+        pool->more = frazil_more;
+        frazil_slots_type = slots;
+        frazil_attrs_type = attrs;
+        thunk->tp_dealloc = env->tp_dealloc = lambda->tp_dealloc = slots->tp_dealloc = attrs->tp_dealloc = frazil_dealloc;
     }
     #endif
     """
-    object new_pair "frazil_new_pair"(type kind, object first, object second)
-    object new_shaped "frazil_new_attrs"(object like, object shape, object values, Py_ssize_t pos)
-    object new_slots "frazil_new_slots"(Py_ssize_t count, object filler)
+    ctypedef struct Pool "frazil_pool":
+        pass
+    object pool_pair "frazil_new_pair"(Pool *pool, type kind, object first, object second)
+    object pool_attrs "frazil_new_attrs"(Pool *pool, object like, object shape, object values, Py_ssize_t pos)
+    object pool_slots "frazil_new_slots"(Pool *pool, type kind, object up, Py_ssize_t count, object filler)
+    object pool_empty_slots "frazil_empty_slots"(Pool *pool, type kind, object up, Py_ssize_t count)
     object get_slot "frazil_get_slot"(object slots, Py_ssize_t i)
     void set_slot "frazil_set_slot"(object slots, Py_ssize_t i, object value)
+    void init_slot "frazil_init_slot"(object slots, Py_ssize_t i, object value)
+    list slots_list "frazil_slots_list"(object slots)
+    dict slots_table "frazil_slots_table"(tuple names, object slots)
+    void begin_pool "frazil_begin_pool"(Pool *pool, type thunk, type env, type function, type slots, type attrs)
     void use_large_pages "frazil_use_large_pages"() noexcept
     bint stack_is_low "frazil_stack_is_low" () noexcept
     void spend "frazil_spend" (unsigned int ticks) noexcept
@@ -207,6 +355,12 @@ cdef class Scope:
 cdef class Env:
     cdef Env up
     cdef object payload
+
+
+# In memory a frazil_slots: the number of values is where others have the payload.
+@cython.final
+cdef class Slots(Env):
+    pass
 
 
 cdef class Expr:
@@ -312,6 +466,7 @@ cdef class Failed(Expr):
     cdef object error
 
 
+cdef Pool POOL
 cdef object MISSING
 cdef Attrs EMPTY_ATTRS
 cdef Expr BLACKHOLE
@@ -332,19 +487,36 @@ cpdef Py_ssize_t origin_position(object origin, str name) except -1
 
 
 cdef inline Thunk new_thunk(object expr, object slot):
-    return <Thunk> new_pair(Thunk, expr, slot)
+    return <Thunk> pool_pair(&POOL, Thunk, expr, slot)
 
 
 cdef inline Env new_env(object up, object payload):
-    return <Env> new_pair(Env, up, payload)
+    return <Env> pool_pair(&POOL, Env, up, payload)
 
 
 cdef inline Lambda new_lambda(object expr, object env):
-    return <Lambda> new_pair(Lambda, expr, env)
+    return <Lambda> pool_pair(&POOL, Lambda, expr, env)
 
 
 cdef inline Attrs new_attrs(Shape shape, object values, Py_ssize_t pos):
-    return <Attrs> new_shaped(EMPTY_ATTRS, shape, values, pos)
+    return <Attrs> pool_attrs(&POOL, EMPTY_ATTRS, shape, values, pos)
+
+
+cdef inline void use_pool(type thunk, type env, type function, type slots, type attrs) noexcept:
+    begin_pool(&POOL, thunk, env, function, slots, attrs)
+
+
+cdef inline object new_slots(Py_ssize_t count, object filler):
+    return pool_slots(&POOL, Slots, None, count, filler)
+
+
+cdef inline object empty_slots(Py_ssize_t count):
+    return pool_empty_slots(&POOL, Slots, None, count)
+
+
+cdef inline Env new_frame(object up, Py_ssize_t count, object filler):
+    """An environment of several values."""
+    return <Env> pool_slots(&POOL, Slots, up, count, filler)
 
 
 cdef inline object finished(object value, Py_ssize_t pos):

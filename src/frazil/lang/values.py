@@ -26,32 +26,39 @@ if not cython.compiled:
     def use_large_pages():
         return None
 
+    def use_pool(thunk, env, function, slots, attrs):
+        return None
+
     def stack_is_low():
         return False
 
     def spend(ticks):
         return None
 
-    def new_pair(kind, first, second):
-        return kind(first, second)
-
-    def new_shaped(like, shape, values, pos):
-        attrs = Attrs()
-        attrs.shape = shape
-        attrs.values = values
-        attrs.table = None
-        attrs.origin = shape
-        attrs.pos = pos
-        return attrs
-
     def new_slots(count, filler):
-        return [filler] * count
+        return new_frame(None, count, filler)
+
+    def empty_slots(count):
+        return new_frame(None, count, None)
+
+    def new_frame(up, count, filler):
+        slots = Slots(up, None)
+        slots.items = [filler] * count
+        return slots
 
     def get_slot(slots, i):
-        return slots[i]
+        return slots.items[i]
 
     def set_slot(slots, i, value):
-        slots[i] = value
+        slots.items[i] = value
+
+    init_slot = set_slot
+
+    def slots_list(slots):
+        return list(slots.items)
+
+    def slots_table(names, slots):
+        return dict(zip(names, slots.items))
 
     def new_thunk(expr, slot):
         return Thunk(expr, slot)
@@ -63,7 +70,13 @@ if not cython.compiled:
         return Lambda(expr, env)
 
     def new_attrs(shape, values, pos):
-        return new_shaped(EMPTY_ATTRS, shape, values, pos)
+        attrs = Attrs()
+        attrs.shape = shape
+        attrs.values = values
+        attrs.table = None
+        attrs.origin = shape
+        attrs.pos = pos
+        return attrs
 
     def finished(value, pos):
         if type(value) is Thunk:
@@ -105,11 +118,19 @@ class Scope:
 @cython.no_gc
 @cython.cclass
 class Env:
-    """One scope at run time. `payload`: a lambda's argument, a list of slots, or the set of a `with`."""
+    """One scope at run time. `payload`: a lambda's argument, or the set of a `with`."""
 
     def __init__(self, up, payload):
         self.up = up
         self.payload = payload
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Slots(Env):
+    """A scope of several names at run time, or the values of a set, or (`rec`) both. Items are reached by `get_slot`
+    and `set_slot` alone."""
 
 
 @cython.no_gc
@@ -300,14 +321,14 @@ class Attrs:
     def items(self):
         """(name, value or thunk), sorted by name."""
         if self.shape is not None:
-            return list(zip(self.shape.names, self.values))
+            return list(zip(self.shape.names, slots_list(self.values)))
         table = self.table
         return [(name, table[name]) for name in sorted(table)]
 
     def raw_values(self):
         """Values or thunks in order of names; a fresh list."""
         if self.shape is not None:
-            return list(self.values)
+            return slots_list(self.values)
         table = self.table
         return [table[name] for name in sorted(table)]
 
@@ -317,14 +338,14 @@ class Attrs:
 
     def as_table(self):
         if self.table is None:
-            self.table = dict(zip(self.shape.names, self.values))
+            self.table = slots_table(self.shape.names, self.values)
         return self.table
 
     def copy_table(self):
         """A fresh dict from name to value or thunk, in no particular order."""
         if self.table is not None:
             return self.table.copy()
-        return dict(zip(self.shape.names, self.values))
+        return slots_table(self.shape.names, self.values)
 
     def origins(self):
         """What `attrs_from_dict` takes as positions to keep those of this set."""
@@ -335,20 +356,6 @@ class Attrs:
 
 
 EMPTY_SHAPE = Shape((), ())
-
-
-def first_attrs():
-    """The empty set; others take their table of methods from it."""
-    attrs = cython.cast(Attrs, Attrs.__new__(Attrs))
-    attrs.shape = EMPTY_SHAPE
-    attrs.values = ()
-    attrs.table = None
-    attrs.origin = EMPTY_SHAPE
-    attrs.pos = 0
-    return attrs
-
-
-EMPTY_ATTRS = first_attrs()
 
 
 def attrs_from_dict(table, positions=None, pos=0):
@@ -415,6 +422,23 @@ class Lambda:
     def __init__(self, expr, env):
         self.expr = expr
         self.env = env
+
+
+use_pool(Thunk, Env, Lambda, Slots, Attrs)
+
+
+def first_attrs():
+    """The empty set; others take their table of methods from it."""
+    attrs = cython.cast(Attrs, Attrs.__new__(Attrs))
+    attrs.shape = EMPTY_SHAPE
+    attrs.values = new_slots(0, None)
+    attrs.table = None
+    attrs.origin = EMPTY_SHAPE
+    attrs.pos = 0
+    return attrs
+
+
+EMPTY_ATTRS = first_attrs()
 
 
 @cython.final

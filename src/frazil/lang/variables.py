@@ -241,18 +241,17 @@ class ArgumentVar(Var):
 @cython.cfunc
 @cython.inline
 def slot_value(env: Env, slot: cython.Py_ssize_t, pos: cython.Py_ssize_t) -> object:
-    slots: object = env.payload
-    value: object = get_slot(slots, slot)
+    value: object = get_slot(env, slot)
     if type(value) is Thunk:
         value = finished(value, pos)
-        set_slot(slots, slot, value)
+        set_slot(env, slot, value)
     return value
 
 
 @cython.cfunc
 @cython.inline
 def slot_cell(expr: Expr, at: Env, slot: cython.Py_ssize_t, env: Env) -> object:
-    value: object = get_slot(at.payload, slot)
+    value: object = get_slot(at, slot)
     if value is MISSING:
         return new_thunk(expr, env)
     return cell(value)
@@ -271,7 +270,7 @@ class SlotVar0(Var):
         return slot_cell(self, env, self.slot, env)
 
     def peek(self, env):
-        return glance(get_slot(env.payload, self.slot))
+        return glance(get_slot(env, self.slot))
 
 
 @cython.final
@@ -287,7 +286,7 @@ class SlotVar1(Var):
         return slot_cell(self, env.up, self.slot, env)
 
     def peek(self, env):
-        return glance(get_slot(env.up.payload, self.slot))
+        return glance(get_slot(env.up, self.slot))
 
 
 @cython.final
@@ -303,7 +302,7 @@ class SlotVar2(Var):
         return slot_cell(self, env.up.up, self.slot, env)
 
     def peek(self, env):
-        return glance(get_slot(env.up.up.payload, self.slot))
+        return glance(get_slot(env.up.up, self.slot))
 
 
 @cython.final
@@ -319,7 +318,7 @@ class SlotVar(Var):
         return slot_cell(self, outer(env, self.depth), self.slot, env)
 
     def peek(self, env):
-        return glance(get_slot(outer(env, self.depth).payload, self.slot))
+        return glance(get_slot(outer(env, self.depth), self.slot))
 
 
 @cython.final
@@ -394,7 +393,7 @@ class InheritFrom(Expr):
         return slot_value(env, self.index, self.pos)
 
     def peek(self, env):
-        return glance(get_slot(env.payload, self.index))
+        return glance(get_slot(env, self.index))
 
 
 @cython.final
