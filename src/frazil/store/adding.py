@@ -353,7 +353,8 @@ def _unpack_and_register(store: LocalStore, info: PathInfo, read: nar.Read, repa
         lock.delete_files = True
 
 
-def _finish(store: LocalStore, info: PathInfo, real: str) -> None:
+def _finish(store: LocalStore, info: PathInfo, real: str, *, computed: bool = True) -> None:
+    """`computed`: the path was computed here from what lies at `real`."""
     store.collect_if_needed()
     if store.has_default_acl:
         canonicalise(real, ignored_attributes=store.settings.ignored_acls)
@@ -363,7 +364,7 @@ def _finish(store: LocalStore, info: PathInfo, real: str) -> None:
         optimise_path(store, real)
     if store.settings.fsync_store_paths:
         sync_tree(real)
-    store.register([info])
+    store.register([info], computed=computed)
 
 
 def _add_large(
@@ -521,7 +522,7 @@ def _add_nar_locked(store: LocalStore, info: PathInfo, read: nar.Read) -> None:
         except StoreError:
             delete_tree(real)
             raise
-    _finish(store, info, real)
+    _finish(store, info, real, computed=False)
 
 
 def _check_content_address(store: LocalStore, info: PathInfo, address: ContentAddress, real: str) -> None:
