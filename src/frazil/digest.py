@@ -16,7 +16,7 @@ ALGORITHMS = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
 """Digest sizes in bytes."""
 
 BASE32_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
-_BASE32_VALUES = {c: i for i, c in enumerate(BASE32_ALPHABET)}
+_PLAIN_DIGITS = str.maketrans(BASE32_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 
 
 class DigestError(FrazilError):
@@ -38,12 +38,10 @@ def encode_base32(data: bytes) -> str:
 def decode_base32(text: str) -> bytes:
     """Raises DigestError for a foreign character or a digit that overflows the last byte."""
     size = len(text) * 5 // 8
-    number = 0
-    for character in text:
-        value = _BASE32_VALUES.get(character)
-        if value is None:
-            raise DigestError(f"invalid character '{character}' in base-32 hash '{text}'")
-        number = number << 5 | value
+    foreign = text.strip(BASE32_ALPHABET)
+    if foreign:
+        raise DigestError(f"invalid character '{foreign[0]}' in base-32 hash '{text}'")
+    number = int(text.translate(_PLAIN_DIGITS), 32) if text else 0
     if number >> (size * 8):
         raise DigestError(f"invalid base-32 hash '{text}'")
     return number.to_bytes(size, "little")

@@ -359,3 +359,24 @@ def test_single_files_are_optimised_too(root: Path) -> None:
     with open_store(root, auto_optimise_store=True) as store:
         real = [store.real_path(store.add_text(name, b"the same")) for name in ("one", "two")]
     assert os.stat(real[0]).st_ino == os.stat(real[1]).st_ino
+
+
+def test_many_at_once_say_the_same_as_one_by_one(store: LocalStore) -> None:
+    paths: list[StorePath] = []
+    with store.deferred_registration():
+        for number in range(1100):
+            paths.append(
+                store.add_text(f"p{number}", b"%d" % number, {*paths[-1:], *paths[number // 2 : number // 2 + 1]})
+            )
+    assert list(store.query_infos(paths[::-1])) == [store.query_info(path) for path in paths[::-1]]
+    assert store.database.references_of(paths) == {path: store.query_references(path) for path in paths}
+    assert store.closure(paths[-1:]) == set(paths)
+    assert store.closure([paths[5], paths[3]]) == store.closure([paths[5]])
+    stranger = replace_name(paths[0], "stranger")
+    assert store.database.references_of([stranger]) == {}
+    with pytest.raises(InvalidPath, match="stranger"):
+        list(store.query_infos([paths[0], stranger, paths[1]]))
+    with pytest.raises(InvalidPath, match="stranger"):
+        list(store.query_infos([paths[0], stranger]))
+    with pytest.raises(InvalidPath, match="stranger"):
+        store.closure([paths[0], stranger])

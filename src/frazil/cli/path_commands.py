@@ -44,9 +44,8 @@ def path_info(context: Context, arguments: Arguments) -> None:
         return
     shown = [context.store.show(path) for path in paths]
     width = max(map(len, shown), default=0)
-    for path, text in zip(paths, shown):
-        info = context.store.query_info(path)
-        line = text
+    for info, text in zip(context.store.query_infos(paths), shown):
+        path, line = info.path, text
         if any(arguments.flag(key) for key in ("size", "closure-size", "sigs")):
             line = text.ljust(width)
         if arguments.flag("size"):
@@ -69,8 +68,9 @@ def _infos_as_json(context: Context, arguments: Arguments, paths: list[StorePath
         raise UsageError(f"unsupported path info JSON format version {text}; supported versions are 1, 2 and 3")
     version = int(text or "1")
     records: dict[str, object] = {}
+    infos = {info.path: info for info in context.store.query_infos(context.store.valid_among(paths))}
     for path in paths:
-        known = context.store.query_info_or_none(path)
+        known = infos.get(path)
         key = context.store.show(path) if version == 1 else path.base
         if known is None:
             records[key] = None

@@ -380,14 +380,59 @@ class Database:
         rows = self.rows(f"select {_INFO_COLUMNS} from ValidPaths where path = ?", (self.directory.show(path),))
         if not rows:
             return None
-        identifier, digest, registered, deriver, size, ultimate, signatures, address = rows[0]
-        found = self.rows("select path from Refs join ValidPaths on reference = id where referrer = ?", (identifier,))
+        found = self.rows("select path from Refs join ValidPaths on reference = id where referrer = ?", rows[0][:1])
+        return self._make_info(path, rows[0], frozenset([self._path(text) for (text,) in found]))
+
+    def infos(self, paths: Iterable[StorePath]) -> Iterator[PathInfo]:
+        """Of the valid ones among `paths`, in that order: many at once, and never all in memory."""
+        wanted = [(self.directory.show(path), path) for path in paths]
+        parsed = {text: path for text, path in wanted}
+        for chunk in _chunks(wanted):
+            marks = ",".join("?" * len(chunk))
+            texts = [text for text, _ in chunk]
+            columns = {
+                row[0]: row[1:]
+                for row in self.rows(f"select path, {_INFO_COLUMNS} from ValidPaths where path in ({marks})", texts)
+            }
+            references = self._references_of(texts, parsed)
+            for text, path in chunk:
+                if text in columns:
+                    yield self._make_info(path, columns[text], frozenset(references.get(text, ())))
+
+    def references_of(self, paths: Iterable[StorePath]) -> dict[StorePath, set[StorePath]]:
+        """As `references` for many, without those that are not valid."""
+        parsed = {self.directory.show(path): path for path in paths}
+        found: dict[StorePath, set[StorePath]] = {}
+        for chunk in _chunks(list(parsed)):
+            for text, references in self._references_of(chunk, parsed).items():
+                found[parsed[text]] = references
+        return found
+
+    def _references_of(self, texts: list[str], parsed: dict[str, StorePath]) -> dict[str, set[StorePath]]:
+        """`parsed`: texts that are known to be paths; those that are met here are added."""
+        rows = self.rows(
+            "select v.path, w.path from ValidPaths v left join Refs on referrer = v.id"
+            f" left join ValidPaths w on w.id = reference where v.path in ({','.join('?' * len(texts))})",
+            texts,
+        )
+        found: dict[str, set[StorePath]] = {}
+        for text, reference in rows:
+            references = found.setdefault(text, set())
+            if reference is not None:
+                path = parsed.get(reference)
+                if path is None:
+                    path = parsed[reference] = self._path(reference)
+                references.add(path)
+        return found
+
+    def _make_info(self, path: StorePath, columns: Sequence[Any], references: frozenset[StorePath]) -> PathInfo:
+        _, digest, registered, deriver, size, ultimate, signatures, address = columns
         try:
             return PathInfo(
                 path,
                 Hash.parse(str(digest)),
                 int(size or 0),
-                frozenset([self._path(text) for (text,) in found]),
+                references,
                 self._path(deriver) if deriver else None,
                 int(registered),
                 ultimate == 1,
@@ -592,9 +637,9 @@ class Database:
                 )
 
 
-def _chunks(texts: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(texts), _CHUNK):
-        yield texts[start : start + _CHUNK]
+def _chunks(items: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]
 
 
 def _statements(script: str) -> list[str]:

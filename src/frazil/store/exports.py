@@ -108,7 +108,7 @@ def _import_path(store: LocalStore, source: nar.Source, check_signatures: bool) 
 def dump_database(store: LocalStore, paths: Iterable[StorePath] | None = None) -> str:
     """The text of `nix-store --dump-db`: all valid paths where none are named."""
     wanted = sorted(store.query_all_valid()) if paths is None else list(paths)
-    return show_registration((store.query_info(path) for path in wanted), store.directory)
+    return show_registration(store.query_infos(wanted), store.directory)
 
 
 def load_database(store: LocalStore, text: str) -> list[PathInfo]:

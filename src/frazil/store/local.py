@@ -264,6 +264,24 @@ class LocalStore:
             return computed.info
         return self.database.info(path) if self.has_database else None
 
+    def query_infos(self, paths: Iterable[StorePath]) -> Iterator[PathInfo]:
+        """Of many paths in their order, asking for hundreds at once. Raises InvalidPath."""
+        if self.computed or not self.has_database:
+            yield from (self.query_info(path) for path in paths)
+            return
+        self.flush()
+        wanted = list(paths)
+        missing = iter(wanted)
+        for info in self.database.infos(wanted):
+            self._must_be(next(missing), info.path)
+            yield info
+        for path in missing:
+            self._must_be(path, None)
+
+    def _must_be(self, path: StorePath, found: StorePath | None) -> None:
+        if path != found:
+            raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
+
     def query_references(self, path: StorePath) -> set[StorePath]:
         """Raises InvalidPath."""
         deferred = self._deferred.get(path)
@@ -311,6 +329,8 @@ class LocalStore:
         include_derivers: bool = False,
     ) -> set[StorePath]:
         """Everything reachable by references (or, `reverse`, by referrers). Raises InvalidPath."""
+        if not (reverse or include_outputs or include_derivers):
+            return self._plain_closure(set(paths))
         pending = list(paths)
         found = set(pending)
         while pending:
@@ -320,6 +340,26 @@ class LocalStore:
                     found.add(other)
                     pending.append(other)
         return found
+
+    def _plain_closure(self, found: set[StorePath]) -> set[StorePath]:
+        """Level by level, each asked for at once."""
+        level = list(found)
+        while level:
+            references = self._references_of(level)
+            following = []
+            for path in level:
+                for other in references[path] if path in references else self.query_references(path):
+                    if other not in found:
+                        found.add(other)
+                        following.append(other)
+            level = following
+        return found
+
+    def _references_of(self, paths: Sequence[StorePath]) -> dict[StorePath, set[StorePath]]:
+        """What the database knows at once; the rest is asked one by one (and may not be valid)."""
+        if len(paths) == 1 or self.computed or self._deferred or not self.has_database:
+            return {}
+        return self.database.references_of(paths)
 
     def _neighbours(
         self, path: StorePath, reverse: bool, include_outputs: bool, include_derivers: bool
@@ -343,8 +383,11 @@ class LocalStore:
     def topological(self, paths: Iterable[StorePath]) -> list[StorePath]:
         """References before referrers, otherwise in Nix's order. Raises ReferenceCycle."""
         wanted = set(paths)
+        known = self._references_of(list(wanted))
 
         def references(path: StorePath) -> set[StorePath]:
+            if path in known:
+                return known[path]
             try:
                 return self.query_references(path)
             except InvalidPath:
