@@ -7,7 +7,7 @@ from frazil.cli.common_options import EVALUATION, FLAKE_LOCK
 from frazil.cli.context import Context
 from frazil.cli.display import show_error
 from frazil.cli.evaluation import with_deep_stack
-from frazil.cli.flake_options import default_setting, lock_flags, open_trees, parse_reference
+from frazil.cli.flake_options import default_setting, lock_flags, open_trees, parse_reference, worker_entrance
 from frazil.cli.options import Arguments, Command, Option
 from frazil.errors import FrazilError
 
@@ -48,7 +48,8 @@ def _checker(context: Context, arguments: Arguments, trees: Trees) -> Checker:
     from frazil.flake.check import Checker, CheckOptions
 
     settings = context.settings
-    options = CheckOptions(settings.system, arguments.flag("all-systems"), settings.boolean("keep-going"))
+    enter = worker_entrance(context, trees) if arguments.flag("no-build") else None
+    options = CheckOptions(settings.system, arguments.flag("all-systems"), settings.boolean("keep-going"), enter)
 
     def show(error: FrazilError) -> None:
         text = show_error(error, show_trace=settings.boolean("show-trace"), colours=context.colours)

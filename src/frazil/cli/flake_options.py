@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
+from frazil.activity import Verbosity
 from frazil.cli.base_directory import base_directory
 from frazil.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from frazil.cli.context import Context
@@ -122,7 +124,6 @@ def apply_flake_config(context: Context, session: Session, flake: Flake) -> None
     """A flake's `nixConfig`, as far as the user trusts it: for all that is evaluated, fetched and built from now on."""
     if not flake.config:
         return
-    from frazil.activity import Verbosity
     from frazil.flake.config import Trust, trusted_list_path
 
     trust = Trust(
@@ -151,6 +152,28 @@ def ask(question: str) -> str | None:
     sys.stderr.write(question + " ")
     sys.stderr.flush()
     return sys.stdin.readline().strip()[:1] or None
+
+
+def worker_entrance(context: Context, trees: Trees) -> Callable[[], Callable[[], bool]] | None:
+    """What a forked process that evaluates a part does first. None where it could do more than evaluate (build), or
+    where somebody has to be told of all that is read."""
+    if trees.effects.settings.allow_import_from_derivation or trees.effects.recorder is not None:
+        return None
+
+    def enter() -> Callable[[], bool]:
+        from frazil.cli.room_settings import store_settings
+        from frazil.flake.workers import Listening
+        from frazil.store.local import LocalStore
+
+        reporter = Listening(getattr(context.reporter, "verbosity", Verbosity.INFO))
+
+        def open_store() -> LocalStore:
+            return LocalStore(context.store_config, store_settings(context.settings), reporter)
+
+        trees.session.enter_fork(open_store, reporter)
+        return lambda: reporter.heard
+
+    return enter
 
 
 def default_setting(context: Context, name: str, value: str) -> None:

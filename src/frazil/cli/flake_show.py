@@ -12,6 +12,7 @@ from frazil.cli.flake_options import (
     parse_reference,
     print_json,
     standard_output_colours,
+    worker_entrance,
 )
 from frazil.cli.options import Arguments, Command, Option
 
@@ -30,6 +31,7 @@ def show(context: Context, arguments: Arguments) -> None:
         arguments.flag("all-systems"),
         context.settings.system,
         standard_output_colours(context),
+        worker_entrance(context, trees),
     )
     shower = Shower(options, context.print, context.warn)
     result = with_deep_stack(lambda: shower.show(trees.outputs(locked), str(locked.flake.locked)))

@@ -16,6 +16,7 @@ from frazil.flake.derivations import package_of
 from frazil.flake.errors import FlakeError
 from frazil.flake.flake_file import add_trace
 from frazil.flake.show import display, show_name
+from frazil.flake.workers import Workers
 from frazil.lang.errors import EvalBaseError
 from frazil.lang.runtime import force, force_attrs, force_string, force_string_no_context, is_derivation
 from frazil.lang.values import MISSING, Attrs, Lambda
@@ -49,9 +50,17 @@ UNCHECKED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
+    """`enter_worker`: called in a process that evaluates a part; gives a function that says whether anything was
+    logged. None: everything is evaluated in this process."""
+
     system: str
     all_systems: bool = False
     keep_going: bool = False
+    enter_worker: Callable[[], Callable[[], bool]] | None = None
+
+
+class _Redo(Exception):
+    """A worker has met something that the parent must see for itself."""
 
 
 @dataclass(slots=True)
@@ -84,6 +93,8 @@ class Checker:
         self.step, self.say, self.warn = step, say, warn
         self.show_error, self.allow_imports = show_error, allow_imports
         self.result = CheckResult()
+        self.workers: Workers | None = None
+        self.heard: Callable[[], bool] | None = None
         self.by_system: dict[str, Callable[[str, Value, int], object]] = {
             "formatter": self.derivation,
             "defaultPackage": self.derivation,
@@ -112,14 +123,79 @@ class Checker:
 
     def check(self, flake: Attrs) -> CheckResult:
         outputs = force_attrs(flake.lookup("outputs"), "while evaluating the outputs of a flake")
+        parts = self.parts(outputs) if self.options.enter_worker is not None and self.options.all_systems else {}
+        groups = {key: key[1] for key in parts}
+        with Workers(groups, lambda key: self.work(parts[key]), self.warn) as self.workers:
+            return self.check_outputs(outputs)
+
+    def check_outputs(self, outputs: Attrs) -> CheckResult:
         # Hydra's jobs first, since only there importing from derivations is refused; then as they are written.
-        for name in sorted(outputs.names(), key=lambda name: (name != "hydraJobs", outputs.position(name))):
+        for name in self.in_order(outputs):
             self.step(f"checking flake output '{display(name)}'")
             position = outputs.position(name)
             with self.reporting(position, f"while checking flake output '{display(name)}'"):
                 self.allow_imports(name != "hydraJobs")
                 self.output(name, outputs.lookup(name), position)
         return self.result
+
+    def in_order(self, outputs: Attrs) -> list[str]:
+        return sorted(outputs.names(), key=lambda name: (name != "hydraJobs", outputs.position(name)))
+
+    # -- in several processes ---------------------------------------------------------------------
+
+    def parts(self, outputs: Attrs) -> dict[tuple[str, ...], tuple[str, str, Value, int]]:
+        """(output, system, value, position) of what can be checked apart; nothing if looking for it fails."""
+        found: dict[tuple[str, ...], tuple[str, str, Value, int]] = {}
+        try:
+            for name in self.in_order(outputs):
+                if name == "checks" or name in self.by_system or name in self.by_system_and_name:
+                    for system, item, position in _items(outputs.lookup(name)):
+                        found[name, system] = (name, system, item, position)
+        except FrazilError:
+            return {}
+        return found
+
+    def work(self, part: tuple[str, str, Value, int]) -> dict[str, Any]:
+        """In another process: what checking a part says and finds. Raises anything where that is not all."""
+
+        def redo(_: object) -> None:
+            raise _Redo
+
+        if self.heard is None:
+            assert self.options.enter_worker is not None
+            self.heard = self.options.enter_worker()
+        said: list[tuple[str, str]] = []
+        self.step, self.say = (lambda text: said.append(("step", text))), (lambda text: said.append(("say", text)))
+        self.warn = self.show_error = redo
+        self.result = CheckResult()
+        self.check_part(*part)
+        if self.heard():
+            raise _Redo
+        derivations = [[self.directory.show(path), names] for path, names in self.result.derivations.items()]
+        return {"said": said, "derivations": derivations}
+
+    def take(self, name: str, system: str, item: Value, position: int) -> None:
+        """A part, from a worker where one has it."""
+        found = self.workers.result((name, system)) if self.workers is not None else None
+        if found is None:
+            self.check_part(name, system, item, position)
+            return
+        for kind, text in found["said"]:
+            (self.step if kind == "step" else self.say)(text)
+        for path, names in found["derivations"]:
+            self.result.derivations.setdefault(self.directory.parse(path), []).extend(names)
+
+    def check_part(self, name: str, system: str, item: Value, position: int) -> None:
+        """One system of an output."""
+        if name in self.by_system:
+            self.by_system[name](f"{name}.{system}", item, position)
+            return
+        for child, value, place in _items(item):
+            path = f"{name}.{system}.{child}"
+            if name == "checks":
+                self.check_one(system, path, value, place)
+            else:
+                self.by_system_and_name[name](path, value, place)
 
     @contextmanager
     def reporting(self, position: int, text: str) -> Iterator[None]:
@@ -146,15 +222,9 @@ class Checker:
         force(value)
         if name in REPLACEMENTS:
             self.warn(f"flake output attribute '{name}' is deprecated; use '{REPLACEMENTS[name]}' instead")
-        if name == "checks":
-            self.checks(value)
-        elif name in self.by_system:
+        if name == "checks" or name in self.by_system or name in self.by_system_and_name:
             for system, item, place in self.systems(value):
-                self.by_system[name](f"{name}.{system}", item, place)
-        elif name in self.by_system_and_name:
-            for system, item, _ in self.systems(value):
-                for child, child_value, place in _items(item):
-                    self.by_system_and_name[name](f"{name}.{system}.{child}", child_value, place)
+                self.take(name, system, item, place)
         elif name in self.by_name:
             for child, child_value, place in _items(value):
                 self.by_name[name](f"{name}.{child}", child_value, place)
@@ -177,15 +247,12 @@ class Checker:
             else:
                 self.result.omitted_systems.add(system)
 
-    def checks(self, value: Value) -> None:
-        for system, item, _ in self.systems(value):
-            for name, child, position in _items(item):
-                path = f"checks.{system}.{name}"
-                drv_path = self.derivation(path, child, position)
-                if drv_path is None:
-                    self.report(FlakeError(f"'checks.{system}.drvPath' does not exist"))
-                elif system == self.options.system:
-                    self.result.derivations.setdefault(drv_path, []).append(path)
+    def check_one(self, system: str, path: str, value: Value, position: int) -> None:
+        drv_path = self.derivation(path, value, position)
+        if drv_path is None:
+            self.report(FlakeError(f"'checks.{system}.drvPath' does not exist"))
+        elif system == self.options.system:
+            self.result.derivations.setdefault(drv_path, []).append(path)
 
     # -- kinds of values --------------------------------------------------------------------------
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from frazil.errors import FrazilError
 from frazil.flake.cursor import Cursor
+from frazil.flake.workers import Workers
 from frazil.lang.errors import EvalError, ImportFromDerivationError
 
 Json = dict[str, Any]
@@ -35,11 +37,14 @@ _EMPTY_BY_SYSTEM = frozenset({"apps", "checks", "devShells", "legacyPackages", "
 
 @dataclass(frozen=True, slots=True)
 class ShowOptions:
+    """`enter_worker`: as for `CheckOptions`."""
+
     json: bool
     legacy: bool
     all_systems: bool
     system: str
     color: bool
+    enter_worker: Callable[[], Callable[[], bool]] | None = None
 
 
 def has_content(cursor: Cursor) -> bool:
@@ -62,8 +67,41 @@ class Shower:
             ("\033[32;1m", "\033[1m", "\033[35;1m", "\033[0m") if on else ("", "", "", "")
         )
 
+        self.workers: Workers | None = None
+        self.heard: Callable[[], bool] | None = None
+
     def show(self, root: Cursor, title: str) -> Json:
-        return self.visit(root, f"{self.bold}{title}{self.normal}", "")
+        parts = self.parts(root) if self.options.enter_worker is not None and self.options.all_systems else {}
+        groups = {key: key[1] for key in parts}
+        with Workers(groups, lambda key: self.work(parts[key]), self.warn) as self.workers:
+            return self.visit(root, f"{self.bold}{title}{self.normal}", "")
+
+    # -- in several processes ---------------------------------------------------------------------
+
+    def parts(self, root: Cursor) -> dict[tuple[str, ...], tuple[Cursor, str, str]]:
+        """What each system has of an output, with its head and prefix; nothing if looking for it fails."""
+        try:
+            return {
+                child.path: (child, head, prefix)
+                for output, _, inner in self.children(root, "")
+                if output.path[0] in _BY_SYSTEM
+                for child, head, prefix in self.children(output, inner)
+            }
+        except FrazilError:
+            return {}
+
+    def work(self, part: tuple[Cursor, str, str]) -> dict[str, Any]:
+        """In another process: the lines and the value of a part. Raises anything where something else is said."""
+        if self.heard is None:
+            assert self.options.enter_worker is not None
+            self.heard = self.options.enter_worker()
+        lines: list[str] = []
+        noisy: list[str] = []
+        self.print_line, self.warn = lines.append, noisy.append
+        value = self.visit_kind(*part)
+        if noisy or self.heard():
+            raise FrazilError("a part that says more than its lines")
+        return {"lines": lines, "value": value}
 
     # -- output -----------------------------------------------------------------------------------
 
@@ -87,6 +125,12 @@ class Shower:
     # -- walking ----------------------------------------------------------------------------------
 
     def visit(self, cursor: Cursor, head: str, prefix: str) -> Json:
+        found = self.workers.result(cursor.path) if self.workers is not None else None
+        if found is not None:
+            for line in found["lines"]:
+                self.print_line(line)
+            value: Json = found["value"]
+            return value
         try:
             return self.visit_kind(cursor, head, prefix)
         except EvalError:
@@ -115,15 +159,19 @@ class Shower:
 
     def recurse(self, cursor: Cursor, head: str, prefix: str) -> Json:
         self.line(head)
+        return {display(child.path[-1]): self.visit(child, *place) for child, *place in self.children(cursor, prefix)}
+
+    def children(self, cursor: Cursor, prefix: str) -> list[tuple[Cursor, str, str]]:
+        """Those worth a line, each with its own head and the prefix of what is below it."""
         names = [name for name in cursor.names() if has_content(cursor.get(name))]
-        result: Json = {}
+        found = []
         for name in names:
             last = name == names[-1]
-            own_head = (
+            head = (
                 f"{self.green}{prefix}{LAST if last else BRANCH}{self.normal}{self.bold}{show_name(name)}{self.normal}"
             )
-            result[display(name)] = self.visit(cursor.get(name), own_head, prefix + (BLANK if last else LINE))
-        return result
+            found.append((cursor.get(name), head, prefix + (BLANK if last else LINE)))
+        return found
 
     def guarded(self, cursor: Cursor, head: str, show: Callable[[], Json]) -> Json:
         try:

@@ -130,6 +130,12 @@ class StoreEffects:
 
     # -- the store ---------------------------------------------------------------------------------------------
 
+    def detach(self, open_store: Callable[[], LocalStore], reporter: Reporter) -> object:
+        """In a forked process: the store is opened anew. -> what must be kept so that it is not closed."""
+        inherited, self._store = self._store, None
+        self._open_store, self.reporter = open_store, reporter
+        return inherited
+
     @property
     def store(self) -> LocalStore:
         if self._store is None:

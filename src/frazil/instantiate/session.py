@@ -51,6 +51,7 @@ class Session:
         self._build_settings = build_settings
         self._fetch_settings = fetch_settings
         self._fetch_context: FetchContext | None = None
+        self._inherited: object = None
         self.effects = SessionEffects(
             open_store,
             StoreDirectory(store_config.store_dir),
@@ -86,6 +87,12 @@ class Session:
         if self._fetch_context is not None:
             self._fetch_context.cache.close()
             self._fetch_context = None
+
+    def enter_fork(self, open_store: Callable[[], LocalStore], reporter: Reporter) -> None:
+        """In a forked process: what was computed stays, connections and locks are the parent's and are not touched."""
+        self._inherited = (self._fetch_context, self.effects.detach(open_store, reporter))
+        self._fetch_context = None
+        self.reporter = reporter
 
     @property
     def build_settings(self) -> BuildSettings:
