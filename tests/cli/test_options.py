@@ -8,6 +8,8 @@ from frazil.cli.options import APPEND, REST, Arguments, Option, OptionParser
 from frazil.cli.settings import kind_of
 from frazil.errors import UsageError
 
+from .conftest import Run
+
 OPTIONS = (
     Option("--json", "JSON"),
     Option("--file -f", "file", "path"),
@@ -86,3 +88,11 @@ def test_unknown_flags_get_a_suggestion() -> None:
     with pytest.raises(UsageError) as caught:
         parse("--jsno")
     assert caught.value.hint == "did you mean --json?"
+
+
+def test_unknown_flags_of_programs_with_operations(run: Run) -> None:
+    assert "no operation specified" in run("nix-env", "--frob").err
+    assert "unknown flag '--frob'" in run("nix-env", "-q", "--frob").err
+    assert "unknown flag '--frob'" in run("nix-store", "--gc", "--frob").err
+    assert "does not replace 'nix-channel'" in run("nix-channel", "--add", "x").err
+    assert "invalid unit specifier 'X'" in run("nix-store", "--gc", "--max-freed", "1x").err

@@ -42,6 +42,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "store path-from-hash-part": ("store_commands", "find a store path by its hash part", UTILITY),
     "build": ("build_command", "build a derivation or fetch a store path", MAIN),
     "eval": ("eval_command", "evaluate a Nix expression", SECONDARY),
+    "upgrade-nix": ("config_commands", "upgrade Nix (frazil is upgraded by pip)", UTILITY),
     "config show": ("config_commands", "show the values of settings", UTILITY),
     "config check": ("config_commands", "check this machine for what frazil needs", UTILITY),
     "edit": ("edit_command", "open the Nix expression of a package in $EDITOR", SECONDARY),

@@ -109,7 +109,12 @@ def _checks(context: Context) -> list[tuple[bool, str]]:
     return found
 
 
+def upgrade(context: Context, arguments: Arguments) -> None:
+    raise FrazilError("frazil does not replace itself", hint="upgrade it as it was installed: pip install -U frazil")
+
+
 COMMANDS = {
+    "upgrade-nix": Command(upgrade, "upgrade Nix (frazil is upgraded by pip)", experimental=None),
     "config show": Command(
         show,
         "show the values of settings",

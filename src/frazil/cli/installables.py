@@ -115,6 +115,8 @@ class Opened:
     def forget(self) -> None:
         """Arguments are read anew when they are asked for next: files and flakes may have changed."""
         self._source = None
+        if self._trees is not None:
+            self._trees.forget_all()
 
     def value(self) -> Any:
         """The value of the only installable. Expressions without a flake need no flakes."""

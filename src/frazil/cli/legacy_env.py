@@ -49,6 +49,8 @@ def run_env(context: Context, arguments: Arguments) -> None:
     chosen = [key for key, _ in arguments.order if key in OPERATIONS]
     if not chosen:
         raise UsageError("no operation specified")
+    if arguments.unknown:
+        raise UsageError(f"unknown flag '{arguments.unknown[0]}'")
     OPERATIONS[chosen[-1]](context, arguments)
 
 
@@ -180,5 +182,6 @@ PROGRAMS = {
         ),
         positional="operation arguments…",
         at_most=None,
+        keep_unknown=True,
     )
 }

@@ -150,7 +150,7 @@ def _show_prefetched(context: Context, arguments: Arguments, path: StorePath, di
 
 def run_collect(context: Context, arguments: Arguments) -> None:
     from frazil.cli.legacy_store import print_freed
-    from frazil.cli.settings import parse_integer
+    from frazil.cli.settings import parse_bytes
     from frazil.store.garbage import DELETE_DEAD, RETURN_DEAD, Options
 
     dry = arguments.flag("dry-run")
@@ -161,7 +161,7 @@ def run_collect(context: Context, arguments: Arguments) -> None:
         delete_generations(context, arguments.value("delete-older-than"), dry_run=dry)
     options = Options(
         action=RETURN_DEAD if dry else DELETE_DEAD,
-        max_freed=None if limit is None else parse_integer("max-freed", limit.lstrip("-")),
+        max_freed=None if limit is None else parse_bytes(limit.lstrip("-")),
     )
     results = context.store.collect_garbage(options)
     if dry:
@@ -248,18 +248,20 @@ PROGRAMS = {
         "manage channels (not supported)",
         positional="arguments…",
         at_most=None,
+        keep_unknown=True,
     ),
     "nix-copy-closure": Command(
         unsupported("nix-copy-closure", "use 'nix-store --export' and 'nix-store --import'"),
         "copy store objects over SSH (not supported)",
         positional="arguments…",
         at_most=None,
+        keep_unknown=True,
     ),
     "nix-daemon": Command(
         unsupported("nix-daemon", "frazil needs no daemon: each user works on a store directly"),
         "serve a store (not supported)",
-        (Option("--daemon", "Serve.", hidden=True), Option("--stdio", "Serve.", hidden=True)),
         positional="arguments…",
         at_most=None,
+        keep_unknown=True,
     ),
 }

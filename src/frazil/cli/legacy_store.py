@@ -30,6 +30,8 @@ def run_store(context: Context, arguments: Arguments) -> int | None:
     if arguments.flag("stdin") and not os.isatty(0):
         arguments.positional += sys.stdin.read().split()
     operation, flags = OPERATIONS[name]
+    if arguments.unknown:
+        raise UsageError(f"unknown flag '{arguments.unknown[0]}'")
     for key, _ in arguments.order:
         if key not in flags and key not in COMMON and key not in OPERATIONS:
             raise UsageError(f"unknown flag '--{key}'")
@@ -228,7 +230,7 @@ def init(context: Context, arguments: Arguments) -> None:
 
 
 def collect_garbage(context: Context, arguments: Arguments) -> None:
-    from frazil.cli.settings import parse_integer
+    from frazil.cli.settings import parse_bytes
     from frazil.store.garbage import Options
 
     no_arguments(arguments)
@@ -240,9 +242,7 @@ def collect_garbage(context: Context, arguments: Arguments) -> None:
         print_roots(context)
         return
     action = "live" if arguments.flag("print-live") else "dead" if arguments.flag("print-dead") else ""
-    options = Options(
-        action=_action(action), max_freed=None if limit is None else parse_integer("max-freed", limit.lstrip("-"))
-    )
+    options = Options(action=_action(action), max_freed=None if limit is None else parse_bytes(limit.lstrip("-")))
     results = context.store.collect_garbage(options)
     if action:
         for text in results.paths:
@@ -471,6 +471,7 @@ PROGRAMS = {
         OPTIONS,
         positional="operation arguments…",
         at_most=None,
+        keep_unknown=True,
         examples=[
             ("Build a derivation", "nix-store --realise /nix/store/….drv"),
             ("All that a path needs", "nix-store --query --requisites ./result"),

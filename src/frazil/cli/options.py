@@ -68,6 +68,7 @@ class Command:
         "description",
         "examples",
         "experimental",
+        "keep_unknown",
         "options",
         "positional",
         "run",
@@ -86,8 +87,10 @@ class Command:
         description: str = "",
         examples: Sequence[tuple[str, str]] = (),
         experimental: str | None = "nix-command",
+        keep_unknown: bool = False,
     ) -> None:
         self.run = run
+        self.keep_unknown = keep_unknown
         self.summary = summary
         self.options = tuple(option for group in groups for option in group)
         self.positional = positional
@@ -98,16 +101,21 @@ class Command:
         self.experimental = experimental
 
 
+class UnknownFlag(UsageError):
+    """A flag that neither the command nor any setting knows."""
+
+
 class Arguments:
     """What a command line said. `order` lists (key, value) as they came, for options whose order counts."""
 
-    __slots__ = ("order", "positional", "program", "values")
+    __slots__ = ("order", "positional", "program", "unknown", "values")
 
     def __init__(self, program: str) -> None:
         self.program = program
         self.values: dict[str, Any] = {}
         self.positional: list[str] = []
         self.order: list[tuple[str, Any]] = []
+        self.unknown: list[str] = []
 
     def flag(self, key: str) -> bool:
         return bool(self.values.get(key, False))
@@ -138,6 +146,8 @@ class OptionParser:
         setting_kind: Callable[[str], str | None],
         program: str,
         assign_named: Callable[[str, str], None] | None = None,
+        *,
+        keep_unknown: bool = False,
     ) -> None:
         self.table: dict[str, Option] = {}
         for group in groups:
@@ -147,6 +157,8 @@ class OptionParser:
         self.assign = assign
         self.assign_named = assign_named or assign
         """For `--option NAME VALUE`, where an unknown or disabled setting is a warning only."""
+        self.keep_unknown = keep_unknown
+        """Whether flags that nobody knows are left to the command, in `Arguments.unknown`."""
         self.setting_kind = setting_kind
         self.program = program
 
@@ -175,7 +187,12 @@ class OptionParser:
             if _is_compound(word):
                 pending += reversed(_split_compound(word))
                 return
-            self._setting(word, pending)
+            try:
+                self._setting(word, pending)
+            except UnknownFlag:
+                if not self.keep_unknown:
+                    raise
+                arguments.unknown.append(word)
             return
         values = self._take(word, option, pending)
         if option.sets:
@@ -219,12 +236,12 @@ class OptionParser:
         else:
             raise self.unknown(word)
 
-    def unknown(self, word: str) -> UsageError:
+    def unknown(self, word: str) -> UnknownFlag:
         from frazil.cli.suggest import did_you_mean
 
         known = [name for name in self.table if name.startswith("--")]
         hint = did_you_mean(word, known)
-        return UsageError(f"unrecognised flag '{word}'", hint=hint)
+        return UnknownFlag(f"unrecognised flag '{word}'", hint=hint)
 
 
 def store_value(arguments: Arguments, option: Option, values: list[str]) -> None:

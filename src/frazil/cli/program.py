@@ -14,7 +14,7 @@ from frazil.cli.base_directory import set_base_directory
 from frazil.cli.commands import ALIASES, DELEGATED, PROGRAMS, TABLE
 from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
 from frazil.cli.context import Context, require_feature
-from frazil.cli.options import Arguments, Command, OptionParser
+from frazil.cli.options import Arguments, Command, Option, OptionParser
 from frazil.cli.settings import kind_of
 from frazil.errors import FrazilBug, FrazilError, Signalled, UsageError
 
@@ -126,6 +126,9 @@ def run_command(context: Context, words: list[str]) -> int:
         words, folder = expand_script(words)
         set_base_directory(folder)
     leading, rest = _parser(context, [GLOBAL]).parse(words, stop_at_positional=True)
+    for key in ("print-build-logs", "offline", "refresh"):
+        if leading.flag(key):
+            require_feature(context, "nix-command")
     if not rest:
         if leading.flag("version"):
             return print_version(context, leading)
@@ -236,9 +239,11 @@ def _merge(into: Arguments, more: Arguments, skip: set[str] | None = None) -> No
             into.values[key] = value
 
 
-def _parser(context: Context, groups: list[tuple[object, ...]]) -> OptionParser:
+def _parser(context: Context, groups: list[tuple[Option, ...]], *, keep_unknown: bool = False) -> OptionParser:
     settings = context.settings
-    return OptionParser(groups, settings.set_flag, kind_of, context.program, settings.set_option)  # type: ignore[arg-type]
+    return OptionParser(
+        groups, settings.set_flag, kind_of, context.program, settings.set_option, keep_unknown=keep_unknown
+    )
 
 
 def _help(context: Context, words: list[str], *, explicit: bool) -> int:
@@ -293,7 +298,8 @@ def run_program(context: Context, words: list[str]) -> int:
     prepare = getattr(module, "prepare", None)
     if prepare is not None:
         words = prepare(context, words)
-    arguments, _ = _parser(context, [command.options, LEGACY_GLOBAL, GLOBAL]).parse(words)
+    groups = [command.options, LEGACY_GLOBAL, GLOBAL]
+    arguments, _ = _parser(context, groups, keep_unknown=command.keep_unknown).parse(words)
     if arguments.flag("help"):
         from frazil.cli.help import show_program_help
 

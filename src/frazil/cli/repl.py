@@ -269,7 +269,6 @@ class Repl:
         arguments = self.arguments
         if not (arguments.positional or arguments.has("file") or arguments.has("expr") or arguments.has("attr")):
             return []
-        self.opened.forget()
         found = []
         for item in self.opened.parse(self.opened.texts(default="" if self.opened.from_expression else ".")):
             if not isinstance(item, ValueInstallable):
@@ -305,6 +304,7 @@ class Repl:
     def reload(self) -> None:
         self.scope.clear()
         self.forget_files()
+        self.opened.forget()
         for text in list(self.loaded_files):
             self.notice(f'Loading "{text}"...')
             self._or_show_error(self.load_file, text)

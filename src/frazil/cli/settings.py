@@ -281,6 +281,16 @@ def _read(path: str) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def parse_bytes(text: str) -> int:
+    """A size on the command line. Raises UsageError in Nix's words."""
+    if text and text[-1].isalpha() and text[-1].upper() not in _UNITS:
+        raise UsageError(f"invalid unit specifier '{text[-1].upper()}'")
+    digits = text[:-1] if text and text[-1].isalpha() else text
+    if not (digits.isascii() and digits.isdigit()):
+        raise UsageError(f"'{text}' is not an integer")
+    return parse_integer("", text)
+
+
 def parse_integer(name: str, text: str) -> int:
     """A number, with an optional unit K, M, G or T."""
     digits = text.strip()

@@ -172,13 +172,13 @@ def delete(context: Context, arguments: Arguments) -> None:
 
 
 def collect(context: Context, arguments: Arguments) -> None:
-    from frazil.cli.settings import parse_integer
+    from frazil.cli.settings import parse_bytes
     from frazil.store.garbage import DELETE_DEAD, RETURN_DEAD, Options
 
     limit = arguments.value("max")
     dry = arguments.flag("dry-run")
     options = Options(
-        action=RETURN_DEAD if dry else DELETE_DEAD, max_freed=None if limit is None else parse_integer("max", limit)
+        action=RETURN_DEAD if dry else DELETE_DEAD, max_freed=None if limit is None else parse_bytes(limit)
     )
     results = context.store.collect_garbage(options)
     if dry:

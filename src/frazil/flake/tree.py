@@ -223,6 +223,10 @@ class Trees:
         for registries in ("all", "limited", "no"):
             self._fetched.pop(_key(reference, registries), None)
 
+    def forget_all(self) -> None:
+        """Every source may have changed."""
+        self._fetched.clear()
+
     def source_directory(self, reference: FlakeReference) -> str | None:
         from frazil.fetch.inputs import source_directory
 
