@@ -114,8 +114,9 @@ let
       ''
         target=$out''${destination:-}
         mkdir -p "$(dirname "$target")"
-        if [ -e "''${textPath:-}" ]; then mv "$textPath" "$target"; else printf '%s' "$text" >"$target"; fi
-        if [ -n "''${executable:-}" ]; then chmod +x "$target"; fi
+        # With structured attributes there is no file with the text.
+        if [ -e "''${textPath:-}" ]; then cp "$textPath" "$target"; else printf '%s' "$text" >"$target"; fi
+        if [ -n "''${executable:-}" ]; then chmod 755 "$target"; fi
         eval "''${checkPhase:-}"
       '';
   writeText = file (_: { });

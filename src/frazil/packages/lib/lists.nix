@@ -10,22 +10,22 @@ let
 in
 rec {
   inherit (builtins)
-    head
-    tail
-    length
-    isList
-    elemAt
-    concatLists
-    filter
-    elem
-    genList
-    map
-    any
     all
+    any
+    concatLists
     concatMap
-    sort
-    partition
+    elem
+    elemAt
+    filter
+    genList
     groupBy
+    head
+    isList
+    length
+    map
+    partition
+    sort
+    tail
     ;
   # The language's own does not look at the first value.
   foldl' = op: first: builtins.seq first (builtins.foldl' op first);

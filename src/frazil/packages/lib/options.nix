@@ -168,16 +168,18 @@ rec {
     builtins.concatMap (
       opt:
       let
-        name = showOption opt.loc;
-        visible = opt.visible or true;
-        doc = {
+        shown = opt.visible or true;
+        # What an option that says nothing of it is.
+        plain = {
+          description = null;
+          readOnly = false;
+          internal = false;
+        };
+        doc = plain // builtins.intersectAttrs plain opt // {
           inherit (opt) loc;
-          inherit name;
-          description = opt.description or null;
-          declarations = builtins.filter (x: x != unknownModule) opt.declarations;
-          internal = opt.internal or false;
-          visible = if builtins.isBool visible then visible else visible == "shallow";
-          readOnly = opt.readOnly or false;
+          name = showOption opt.loc;
+          visible = shown == true || shown == "shallow";
+          declarations = lib.remove unknownModule opt.declarations;
           type = if opt.type ? description then opt.type.description else "unspecified";
         }
         // lib.optionalAttrs (opt ? example) { example = renderOptionValue opt.example; }
@@ -190,7 +192,7 @@ rec {
         // lib.optionalAttrs (opt ? relatedPackages && opt.relatedPackages != null) { inherit (opt) relatedPackages; };
         nested = opt.type.getSubOptions opt.loc;
       in
-      [ doc ] ++ lib.optionals (nested != { } && (visible == true || visible == "transparent")) (optionAttrSetToDocList' opt.loc nested)
+      [ doc ] ++ lib.optionals (nested != { } && (shown == true || shown == "transparent")) (optionAttrSetToDocList' opt.loc nested)
     ) (lib.collect isOption options);
 
   showOption =

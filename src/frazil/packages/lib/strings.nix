@@ -29,32 +29,37 @@ let
 in
 rec {
   inherit stringToCharacters;
+  # Of the language: texts, what makes texts of values, and what is used beside them.
   inherit (builtins)
+    concatStringsSep
+    match
+    replaceStrings
+    split
+    stringLength
+    substring
+    ;
+  inherit (builtins)
+    fromJSON
+    toJSON
     compareVersions
+    parseDrvName
+    readFile
+    storeDir
+    typeOf
+    unsafeDiscardStringContext
+    ;
+  inherit (builtins)
+    isString
+    isPath
+    isList
+    isInt
+    isAttrs
+    head
+    tail
     elem
     elemAt
     filter
-    fromJSON
     genList
-    head
-    isInt
-    isList
-    isAttrs
-    isPath
-    isString
-    match
-    parseDrvName
-    readFile
-    replaceStrings
-    split
-    storeDir
-    stringLength
-    substring
-    tail
-    toJSON
-    typeOf
-    unsafeDiscardStringContext
-    concatStringsSep
     ;
 
   join = concatStringsSep;

@@ -144,16 +144,16 @@ let
   };
   calledByFamily = {
     x86 = {
-      "32" = { efi = "ia32"; linux = "i386"; uboot = "x86"; };
+      "32" = { efi = "ia32"; linux = "i386"; uboot = "x86"; rust = "x86"; };
       "64" = { efi = "x64"; };
     };
     arm = {
-      "32" = { efi = "arm"; linux = "arm"; uboot = "arm"; qemu = "arm"; node = "arm"; nim = "arm"; };
+      "32" = lib.genAttrs [ "efi" "linux" "uboot" "qemu" "node" "nim" "rust" ] (_: "arm");
       "64" = { efi = "aa64"; linux = "arm64"; uboot = "arm64"; node = "arm64"; };
     };
     mips = {
       "32" = { linux = "mips"; uboot = "mips"; };
-      "64" = { linux = "mips"; uboot = "mips64"; };
+      "64" = { linux = "mips"; uboot = "mips64"; rust = "mips64"; };
     };
   }
   // builtins.mapAttrs (_: name: lib.genAttrs [ "32" "64" ] (_: { linux = name; uboot = name; })) {
@@ -248,7 +248,7 @@ let
         if final.isWasi then
           "${cpu.name}-wasip1"
         else
-          "${nameFor "rust" cpu.name cpu}-${vendor.name}-${kernel.name}"
+          "${called.${cpu.name}.rust or cpu.name}-${vendor.name}-${kernel.name}"
           + lib.optionalString (abi.name != "unknown") "-${if lib.hasPrefix "gnuabielf" abi.name then "gnu" else abi.name}";
     in
     {
@@ -258,7 +258,7 @@ let
       cargoEnvVarTarget = lib.replaceStrings [ "-" "." ] [ "_" "_" ] (lib.toUpper final.rust.cargoShortTarget);
       isNoStdTarget = final.isNone;
       platform = {
-        arch = if final.isAarch32 then "arm" else if final.isMips64 then "mips64" else if final.isx86_32 then "x86" else cpu.name;
+        arch = calledByFamily.${cpu.family}.${toString cpu.bits}.rust or cpu.name;
         os = if final.isDarwin then "macos" else kernel.name;
         target-family = lib.optional final.isUnix "unix" ++ lib.optional final.isWindows "windows" ++ lib.optional final.isWasm "wasm";
         vendor = vendor.name;

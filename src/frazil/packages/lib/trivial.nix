@@ -101,10 +101,10 @@ rec {
   };
   functionArgs =
     f:
-    if f ? __functor then
-      f.__functionArgs or (functionArgs (f.__functor f))
+    if !(f ? __functor) then
+      builtins.functionArgs f
     else
-      builtins.functionArgs f;
+      f.__functionArgs or (functionArgs (f.__functor f));
   isFunction = f: builtins.isFunction f || (f ? __functor && isFunction (f.__functor f));
   mirrorFunctionArgs =
     f:

@@ -153,6 +153,11 @@ let
     ints =
       let
         within = low: high: x: low <= x && x <= high;
+        atLeast = lowest: word: meaning: addCheck int (x: lowest <= x) // {
+          descriptionClass = "nonRestrictiveClause";
+          description = "${word} integer, meaning ${meaning}";
+          name = "${word}Int";
+        };
         kindOf = low: if low < 0 then "signed" else "unsigned";
         between =
           lowest: highest:
@@ -171,8 +176,8 @@ let
       in
       {
         inherit between;
-        positive = addCheck int (x: x > 0) // { name = "positiveInt"; description = "positive integer, meaning >0"; descriptionClass = "nonRestrictiveClause"; };
-        unsigned = addCheck int (x: x >= 0) // { name = "unsignedInt"; description = "unsigned integer, meaning >=0"; descriptionClass = "nonRestrictiveClause"; };
+        positive = atLeast 1 "positive" ">0";
+        unsigned = atLeast 0 "unsigned" ">=0";
       }
       // sign "u" 8 0 255
       // sign "u" 16 0 65535
@@ -183,10 +188,15 @@ let
     port = ints.u16;
     float = equalLeaf "float" "floating point number" isFloat;
     number = either int float;
-    numbers = {
+    numbers = let
+      signed = word: meaning: check: addCheck number check // {
+        name = "number${word}";
+        description = "${lib.toLower word} integer or floating point number, meaning ${meaning}";
+      };
+    in {
       between = low: high: addCheck number (x: x >= low && x <= high) // { name = "numberBetween"; description = "integer or floating point number between ${builtins.toJSON low} and ${builtins.toJSON high} (both inclusive)"; };
-      nonnegative = addCheck number (x: x >= 0) // { name = "numberNonnegative"; description = "nonnegative integer or floating point number, meaning >=0"; };
-      positive = addCheck number (x: x > 0) // { name = "numberPositive"; description = "positive integer or floating point number, meaning >0"; };
+      positive = signed "Positive" ">0" (x: x > 0);
+      nonnegative = signed "Nonnegative" ">=0" (x: x >= 0);
     };
     str = equalLeaf "str" "string" isString;
     nonEmptyStr = leaf "nonEmptyStr" "non-empty string" {
@@ -256,10 +266,10 @@ let
       check = x: lib.isDerivation x && lib.hasAttr "shellPath" x;
     };
     pkgs = addCheck (unique { message = "Two package sets cannot be merged; keep one definition."; } attrs // {
+      description = "Nixpkgs package set";
       name = "pkgs";
       descriptionClass = "noun";
-      description = "Nixpkgs package set";
-    }) (x: (x._type or null) == "pkgs" || x ? callPackage);
+    }) (x: x ? callPackage || x._type or "" == "pkgs");
     path = pathWith { absolute = true; } // { name = "path"; };
     pathInStore = pathWith { inStore = true; };
     externalPath = pathWith { absolute = true; inStore = false; };

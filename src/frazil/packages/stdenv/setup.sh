@@ -477,7 +477,7 @@ unpackPhase() {
     exit 1
   fi
   echo "source root is $sourceRoot"
-  if [[ "${dontMakeSourcesWritable:-0}" != 1 ]]; then chmod -R u+w -- "$sourceRoot"; fi
+  if [[ -z "${dontMakeSourcesWritable:-}" ]]; then chmod --recursive u+w -- "$sourceRoot"; fi
   runHook postUnpack
 }
 
