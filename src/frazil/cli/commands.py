@@ -19,6 +19,8 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "develop": ("dev_commands", "run a bash shell that provides the build environment of a derivation", MAIN),
     "direnv install": ("direnv_command", "teach direnv's `use flake` to ask frazil", UTILITY),
     "print-dev-env": ("dev_commands", "print shell code that reproduces a build environment", UTILITY),
+    "search": ("search_command", "search for packages", MAIN),
+    "copy": ("copying", "copy paths between stores", SECONDARY),
     "path-info": ("path_commands", "query information about store paths", SECONDARY),
     "log": ("path_commands", "show the build log of a package or path", SECONDARY),
     "why-depends": ("path_commands", "show why a package has another package in its closure", SECONDARY),

@@ -19,6 +19,7 @@ from frazil.cli.legacy_instantiate import STDIN, derivations_of, open_memory, re
 from frazil.cli.options import APPEND, Arguments, Command, Option
 from frazil.cli.remembered import keep_derivations
 from frazil.cli.result_links import add_result_link
+from frazil.errors import FrazilError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,8 +117,16 @@ def stored_derivation(context: Context, name: str) -> list[tuple[StorePath, str]
         return []
     if not derivation.is_derivation:
         return []
-    names = outputs.split(",") if mark else ["out"]
-    return [(derivation, output) for output in names]
+    if "," in outputs:
+        raise FrazilError(f"building more than one derivation output is not supported, in '{name}'")
+    drv = context.store.read_derivation(derivation)
+    output = outputs if mark else drv.environment.get("outputName", "out")
+    if output not in drv.outputs:
+        raise FrazilError(
+            f"derivation '{context.store.show(derivation)}' does not have output '{output}'",
+            hint=f"its outputs are: {', '.join(sorted(drv.outputs))}",
+        )
+    return [(derivation, output)]
 
 
 def _targets(wanted: list[tuple[StorePath, str]]) -> list[DerivedPath]:

@@ -168,7 +168,9 @@ def derivations_of(session: Session, value: Any, given: dict[str, Any]) -> list[
     for package in find_derivations(session.evaluator, value, directory, given):
         path = package.drv_path
         if path is None:
-            raise FrazilError(f"'{package.name}' does not have a derivation")
+            raise FrazilError(
+                "derivation does not contain a 'drvPath' attribute", hint=f"it is the one named '{package.name}'"
+            )
         output = package.output_name
         if not output:
             raise FrazilError(f"derivation '{directory.show(path)}' lacks an 'outputName' attribute")

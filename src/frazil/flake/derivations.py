@@ -111,7 +111,7 @@ class Package:
 
 def _is_plain(value: Value, depth: int) -> bool:
     if depth > MAX_DEPTH:
-        raise EvalError("stack overflow; 'meta' is nested too deeply")
+        raise EvalError("stack overflow; max-call-depth exceeded", hint="'meta' is nested too deeply")
     value = force(value)
     if isinstance(value, list):
         return all(_is_plain(element, depth + 1) for element in value)
@@ -150,7 +150,7 @@ class _Finder:
 
     def search(self, value: Value, path: str, depth: int) -> None:
         if depth > MAX_DEPTH:
-            raise EvalError("stack overflow; sets of derivations are nested too deeply")
+            raise EvalError("stack overflow; max-call-depth exceeded", hint="sets of derivations are nested too deeply")
         value = self.evaluator.auto_call(force(value), self.auto_arguments)
         if self.enter(value, path):
             return

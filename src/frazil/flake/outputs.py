@@ -52,8 +52,12 @@ __all__ = [
 
 
 def default_attribute_paths(system: str, command: str = "build") -> tuple[str, ...]:
-    """Where a flake without a fragment is looked at. `command`: build, run, develop, bundle, formatter or repl."""
+    """Where a flake without a fragment is looked at. `command`: its name, or formatter."""
     package = (f"packages.{system}.default", f"defaultPackage.{system}")
+    if command == "repl":
+        return ("",)
+    if command == "search":
+        return (f"packages.{system}", f"legacyPackages.{system}")
     if command == "run":
         return (f"apps.{system}.default", f"defaultApp.{system}", *package)
     if command == "develop":
@@ -62,7 +66,7 @@ def default_attribute_paths(system: str, command: str = "build") -> tuple[str, .
         return (f"apps.{system}.default", f"defaultApp.{system}", *package)
     if command == "formatter":
         return (f"formatter.{system}",)
-    return ("",) if command == "repl" else package
+    return package
 
 
 def attribute_path_prefixes(system: str, command: str = "build") -> tuple[str, ...]:

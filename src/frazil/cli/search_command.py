@@ -1,0 +1,97 @@
+"""`search`. Source: its manual page."""
+
+from __future__ import annotations
+
+from frazil.cli.common_options import INSTALLABLES, JSON
+from frazil.cli.context import Context
+from frazil.cli.evaluation import with_deep_stack
+from frazil.cli.options import APPEND, Arguments, Command, Option
+from frazil.errors import FrazilError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frazil.cli.installables import Opened
+    from frazil.flake.search import Hit, Search
+
+GREEN, BOLD, NORMAL = "\x1b[32;1m", "\x1b[0;1m", "\x1b[0m"
+
+
+def search(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.flake_options import default_setting, print_json
+    from frazil.cli.installables import Opened
+    from frazil.flake.search import Search
+
+    installable, *wanted = arguments.positional
+    if not wanted:
+        raise UsageError("Must provide at least one regex! To match all packages, use 'nix search <installable> ^'.")
+    default_setting(context, "allow-import-from-derivation", "false")
+    what = Search(list(map(_byte_string, wanted)), list(map(_byte_string, arguments.all("exclude"))))
+    opened = Opened(context, arguments, command="search", read_only=True)
+    hits = with_deep_stack(lambda: _run(context, opened, installable, what, show=not arguments.flag("json")))
+    if arguments.flag("json"):
+        record = {
+            _text(hit.path): {
+                "pname": _text(hit.name),
+                "version": _text(hit.version),
+                "description": _text(hit.description),
+            }
+            for hit in hits
+        }
+        print_json(context, arguments, record)
+    elif not hits:
+        raise FrazilError("no results for the given search term(s)!")
+
+
+def _run(context: Context, opened: Opened, installable: str, what: Search, *, show: bool) -> list[Hit]:
+    """Shows what it finds at once: evaluating all packages takes long."""
+    from frazil.flake.outputs import ValueInstallable
+
+    (item,) = opened.parse([installable])
+    if not isinstance(item, ValueInstallable):
+        raise UsageError(f"'{installable}' is a store path, not something to evaluate")
+    hits: list[Hit] = []
+    for cursor in item.cursors(auto_call=True):
+        for hit in what.below(cursor):
+            if show:
+                _show(context, hit, following=bool(hits))
+            hits.append(hit)
+    return hits
+
+
+def _show(context: Context, hit: Hit, *, following: bool) -> None:
+    from frazil.flake.search import highlight
+
+    path = highlight(hit.path, hit.path_spans, GREEN, BOLD)
+    version = f" ({hit.version})" if hit.version else ""
+    context.print_byte_string(("\n" if following else "") + f"* {BOLD}{path}{NORMAL}{version}")
+    if hit.description:
+        context.print_byte_string("  " + highlight(hit.description, hit.description_spans, GREEN, NORMAL))
+    context.flush()
+
+
+def _byte_string(text: str) -> str:
+    import os
+
+    return os.fsencode(text).decode("latin-1")
+
+
+def _text(byte_string: str) -> str:
+    return byte_string.encode("latin-1").decode("utf-8", "replace")
+
+
+COMMANDS = {
+    "search": Command(
+        search,
+        "search for packages",
+        INSTALLABLES,
+        JSON,
+        (Option("--exclude -e", "Leave out packages that match *regex*.", "regex", kind=APPEND),),
+        positional="installable regexes…",
+        at_least=1,
+        at_most=None,
+        examples=(
+            ("Packages that have to do with both words", "frazil search nixpkgs sql client"),
+            ("All packages of the flake in this folder", "frazil search . ^"),
+        ),
+    )
+}

@@ -1,0 +1,56 @@
+"""`copy` between stores of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .conftest import Run
+
+NIX = ("nix", "--extra-experimental-features", "nix-command")
+
+
+@pytest.fixture
+def paths(run: Run, tmp_path: Path) -> tuple[str, str]:
+    """A store derivation and what it refers to."""
+    (tmp_path / "source").write_text("text")
+    drv = """derivation { name = "a"; system = "x"; builder = "/b"; src = ./source; }"""
+    (tmp_path / "a.nix").write_text(drv)
+    path = run("nix-instantiate", str(tmp_path / "a.nix")).out.strip()
+    (needed,) = run("nix-store", "-q", "--references", path).out.split()
+    return path, needed
+
+
+def test_there_and_back(run: Run, tmp_path: Path, paths: tuple[str, str]) -> None:
+    drv, source = paths
+    other = str(tmp_path / "other")
+    done = run(*NIX, "copy", "--to", other, "--no-check-sigs", drv, "-o", str(tmp_path / "link"))
+    assert done.status == 0, done.err
+    assert done.err.count("copying path") == 2
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "other" / source[1:]).read_text() == "text"
+    assert run(*NIX, "copy", "--to", other, "--no-check-sigs", drv).err == ""
+    third = str(tmp_path / "third")
+    done = run(*NIX, "copy", "--from", other, "--to", third, "--no-check-sigs", source)
+    assert done.err == f"copying path '{source}' to '{third}'...\n"
+    fourth = ("--store", str(tmp_path / "fourth"))
+    assert run(*NIX, *fourth, "copy", "--from", other, "--all", "--no-check-sigs").status == 0
+    assert run(*NIX, *fourth, "path-info", "--all").out.split() == [source, drv]
+
+
+def test_without_what_it_needs(run: Run, tmp_path: Path, paths: tuple[str, str]) -> None:
+    drv, source = paths
+    other = str(tmp_path / "other")
+    done = run(*NIX, "copy", "--to", other, "--no-check-sigs", "--no-recursive", drv)
+    assert (done.status, source in done.err) == (1, True)
+
+
+def test_mistakes(run: Run, tmp_path: Path, paths: tuple[str, str]) -> None:
+    drv, source = paths
+    assert "you must pass '--from' and/or '--to'" in run(*NIX, "copy", drv).err
+    assert "is not a path of the store" in run(*NIX, "copy", "--from", str(tmp_path / "x"), "hello").err
+    assert run(*NIX, "copy", "--to", str(tmp_path / "x"), "--all", drv).status == 1
+    assert run(*NIX, "copy", "--from", str(tmp_path / "x"), source).status == 1
+    unknown = run(*NIX, "copy", "--to", "file:///nowhere", drv)
+    assert "don't know how to open" in unknown.err
