@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frazil.build.errors import Failure, describe_status, failing_exit_status
+from frazil.build.errors import DerivationFailed, Failure, describe_status, failing_exit_status, failure_text
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,8 @@ def test_wait_statuses() -> None:
 
 def test_titles() -> None:
     assert Failure.HASH_MISMATCH.title == "HashMismatch"
+
+
+def test_a_failure_in_the_log_looks_like_one_at_the_end() -> None:
+    failure = DerivationFailed(Failure.PERMANENT_FAILURE, "Cannot build 'x'.\nReason: no.\n", hint="try\n\nagain")
+    assert failure_text(failure) == ("error: Cannot build 'x'.\n       Reason: no.\n\n       hint: try\n\n       again")

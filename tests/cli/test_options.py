@@ -96,3 +96,16 @@ def test_unknown_flags_of_programs_with_operations(run: Run) -> None:
     assert "unknown flag '--frob'" in run("nix-store", "--gc", "--frob").err
     assert "does not replace 'nix-channel'" in run("nix-channel", "--add", "x").err
     assert "invalid unit specifier 'X'" in run("nix-store", "--gc", "--max-freed", "1x").err
+
+
+def test_of_two_opposites_the_last_counts() -> None:
+    def links(*words: str) -> bool:
+        options = (Option("--no-link", ""), Option("--out-link -o", "", "path"))
+        arguments, _ = OptionParser([options], lambda *_: None, lambda _: None, "test").parse(words)
+        return not arguments.came_last("no-link", "out-link")
+
+    assert links()
+    assert links("-o", "x")
+    assert links("--no-link", "-o", "x")
+    assert not links("--no-link")
+    assert not links("-o", "x", "--no-link")
