@@ -165,3 +165,10 @@ def test_proxies(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     get(server.add("/a", b"direct"), tmp_path / "out", proxy="DIRECT")
     assert (tmp_path / "out").read_bytes() == b"direct"
+
+
+def test_only_files_are_copied(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", tmp_path / "pipe"):
+        with pytest.raises(DownloadError, match="is not a regular file"):
+            get(f"file://{path}", tmp_path / "out")

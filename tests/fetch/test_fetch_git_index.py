@@ -131,7 +131,7 @@ def test_long_paths_and_flags() -> None:
     long = b"d/" * 3000 + b"f"
     found = parse_index(dump([one(long), one(b"z", flags=1 | 0x4000 | INTENT_TO_ADD)], 3)).entries
     assert found[0].path == long
-    assert found[1].intent_to_add and not found[1].skip_worktree
+    assert found[1].intent_to_add and not found[1].flags & SKIP_WORKTREE
 
 
 def test_tree_of_an_index_as_git_writes_it() -> None:

@@ -156,3 +156,19 @@ def test_another_embedded_set_than_locked(fetcher: Fetcher, packages: Path) -> N
         fetch_tree({**other, "__final": True}, fetcher.context)
     assert "frazil flake update" in (caught.value.hint or "")
     assert caught.value.exit_status == 1
+
+
+def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    target = tmp_path / "file"
+    (tmp_path / f"file.tmp-{os.getpid()}").symlink_to(victim)
+    write_atomically(str(target), b"new")
+    assert victim.read_text() == "precious" and target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -23,7 +23,8 @@ def show(context: Context, arguments: Arguments) -> None:
     default_setting(context, "allow-import-from-derivation", "false")
     trees = open_trees(context, arguments)
     reference = parse_reference(context, trees, (arguments.positional or ["."])[0])
-    locked = trees.lock(reference, lock_flags(context, arguments, trees, apply_config=False))
+    flags = lock_flags(context, arguments, trees, apply_config=False)
+    locked = with_deep_stack(lambda: trees.lock(reference, flags))
     json = arguments.flag("json")
     options = ShowOptions(
         json,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from frazil.digest import DigestError, Hash
-from frazil.fetch.errors import BadAttributes, BadURL
+from frazil.fetch.errors import BadAttributes
 
 InputAttributes: TypeAlias = dict[str, str | int | bool]
 
@@ -130,11 +130,6 @@ def is_legal_reference_name(name: str) -> bool:
     if any(not part or part[0] == "." or part.endswith(".lock") for part in parts):
         return False
     return name[0] != "-" or len(parts) > 1
-
-
-def check_reference(name: str | None, message: str) -> None:
-    if name is not None and not is_legal_reference_name(name):
-        raise BadURL(message)
 
 
 def query_of(attributes: Mapping[str, str | int | bool]) -> dict[str, str]:

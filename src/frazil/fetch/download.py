@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,8 +102,10 @@ def _without_password(url: str) -> str:
 def _copy_local(url: str, path: str, destination: str, limit: int, etag: str) -> Downloaded:
     """A local file's stamp serves as its etag."""
     try:
-        with open(path, "rb") as source:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as source:
             status = os.fstat(source.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DownloadError(f"unable to download '{url}': '{path}' is not a regular file")
             stamp = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
             if etag == stamp:
                 return Downloaded(True, stamp, (url,), None)

@@ -36,10 +36,6 @@ class IndexEntry(NamedTuple):
         return bool(self.flags & ASSUME_VALID)
 
     @property
-    def skip_worktree(self) -> bool:
-        return bool(self.flags & SKIP_WORKTREE)
-
-    @property
     def intent_to_add(self) -> bool:
         return bool(self.flags & INTENT_TO_ADD)
 

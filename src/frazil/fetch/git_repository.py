@@ -53,10 +53,6 @@ class Repository:
         return 32 if self.config.get("extensions.objectformat", "sha1").lower() == "sha256" else 20
 
     @property
-    def is_bare(self) -> bool:
-        return is_true(self.config.get("core.bare", "false")) and self.git_directory == self.directory
-
-    @property
     def is_shallow(self) -> bool:
         return os.path.exists(os.path.join(self.common_directory, "shallow"))
 

@@ -250,7 +250,10 @@ def write_atomically(path: str, contents: bytes) -> None:
     try:
         os.makedirs(directory, exist_ok=True)
         target = os.path.realpath(path) if os.path.islink(path) else path
-        with open(temporary, "wb") as file:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)  # of a process that was killed, or a link put there by somebody else
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(temporary, flags, 0o666), "wb") as file:
             file.write(contents)
             file.flush()
             os.fsync(file.fileno())

@@ -7,7 +7,7 @@ from typing import Any
 
 from frazil.flake.errors import FlakeError, OutputNotFound
 from frazil.lang.errors import TypeMismatch
-from frazil.lang.runtime import force, force_bool, force_string, force_string_no_context
+from frazil.lang.runtime import force, force_bool, force_string
 from frazil.lang.values import MISSING, Attrs
 
 Value = Any
@@ -127,9 +127,6 @@ class Cursor:
         context: set[str] = set()
         text = force_string(self.value, context, f"while evaluating the attribute '{self.name}'")
         return text, frozenset(context)
-
-    def plain_string(self) -> str:
-        return force_string_no_context(self.value, f"while evaluating the attribute '{self.name}'")
 
     def boolean(self) -> bool:
         return force_bool(self.value, f"while evaluating the attribute '{self.name}'")
