@@ -35,6 +35,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "store add-file": ("store_commands", "add a file to the store, hashed flat", UTILITY),
     "store add-path": ("store_commands", "add a path to the store", UTILITY),
     "store delete": ("store_commands", "delete paths from the store", UTILITY),
+    "store make-content-addressed": ("copying", "rewrite a path or closure to content-addressed form", UTILITY),
     "store gc": ("store_commands", "collect garbage", UTILITY),
     "store verify": ("store_commands", "check the integrity of store paths", UTILITY),
     "store repair": ("store_commands", "build damaged store paths again", UTILITY),

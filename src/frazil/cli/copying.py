@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from frazil.cli.common_options import INSTALLABLES, STDIN
+from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
 from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command, Option
+from frazil.cli.store_paths import STORE_PATHS
 from frazil.errors import UsageError
 
 TYPE_CHECKING = False
@@ -147,7 +148,46 @@ def _make_links(target: LocalStore, link: str, paths: list[StorePath]) -> None:
         target.add_permanent_root(path, os.path.abspath(link) + (f"-{number}" if number else ""))
 
 
+# -- store make-content-addressed ----------------------------------------------------------------------------------
+
+
+def make_content_addressed(context: Context, arguments: Arguments) -> None:
+    import contextlib
+
+    from frazil.activity import Verbosity
+    from frazil.cli.flake_options import print_json
+    from frazil.cli.store_paths import store_paths
+    from frazil.store.addressing import make_content_addressed as rewrite
+
+    source, destination = context.store, arguments.value("to")
+    paths = store_paths(context, arguments)
+    with contextlib.ExitStack() as stack:
+        target = stack.enter_context(_open(context, destination)) if destination else source
+        moved = rewrite(
+            source,
+            target,
+            paths,
+            lambda old, new: context.note(f"rewriting '{source.show(old)}' to '{target.show(new)}'"),
+        )
+    shown = {source.show(path): source.show(moved[path]) for path in paths}
+    if arguments.flag("json"):
+        print_json(context, arguments, {"rewrites": shown})
+        return
+    for old, new in shown.items():
+        context.note(f"rewrote '{old}' to '{new}'", Verbosity.NOTICE)
+
+
 COMMANDS = {
+    "store make-content-addressed": Command(
+        make_content_addressed,
+        "rewrite a path or closure to content-addressed form",
+        STORE_PATHS,
+        JSON,
+        (Option("--to", "The store to add the new paths to.", "store-uri"),),
+        positional="installables…",
+        at_most=None,
+        examples=(("A package that needs no signature anywhere", "frazil store make-content-addressed .#hello"),),
+    ),
     "copy": Command(
         copy,
         "copy paths between stores",
@@ -171,5 +211,5 @@ COMMANDS = {
             ),
             ("A path back", "frazil copy --from ./store --no-check-sigs /nix/store/…"),
         ),
-    )
+    ),
 }
