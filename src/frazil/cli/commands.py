@@ -17,6 +17,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "formatter build": ("run_commands", "build the formatter of a flake", SECONDARY),
     "fmt": ("run_commands", "reformat your code with the formatter of a flake", SECONDARY),
     "develop": ("dev_commands", "run a bash shell that provides the build environment of a derivation", MAIN),
+    "completion": ("completion_command", "print what a shell needs to complete command lines", UTILITY),
     "direnv install": ("direnv_command", "teach direnv's `use flake` to ask frazil", UTILITY),
     "print-dev-env": ("dev_commands", "print shell code that reproduces a build environment", UTILITY),
     "search": ("search_command", "search for packages", MAIN),

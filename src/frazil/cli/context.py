@@ -84,6 +84,12 @@ class Context:
             )
         return self._reporter
 
+    def silence(self) -> None:
+        """No messages from here on."""
+        from frazil.cli.reporter import LineReporter
+
+        self._reporter = LineReporter(self.verbosity, write=lambda _: None)
+
     def warn(self, text: str) -> None:
         if self._ready:
             self.reporter.log(Verbosity.WARN, text)

@@ -115,6 +115,7 @@ class Opened:
     def forget(self) -> None:
         """Arguments are read anew when they are asked for next: files and flakes may have changed."""
         self._source = None
+        self._parsed.clear()
         if self._trees is not None:
             self._trees.forget_all()
 

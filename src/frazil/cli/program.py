@@ -125,6 +125,11 @@ def run_command(context: Context, words: list[str]) -> int:
 
         words, folder = expand_script(words)
         set_base_directory(folder)
+    asked = os.environ.pop("NIX_GET_COMPLETIONS", "")
+    if asked.isdigit() and 0 < int(asked) <= len(words) + 1:
+        from frazil.cli.completion import print_completions
+
+        return print_completions(context, words, int(asked))
     leading, rest = _parser(context, [GLOBAL]).parse(words, stop_at_positional=True)
     for key in ("print-build-logs", "offline", "refresh"):
         if leading.flag(key):
