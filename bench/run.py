@@ -1,11 +1,14 @@
 """Times frazil beside C++ Nix in one run and prints ratios (below 1: frazil is faster or smaller).
 
     python bench/run.py [--runs 5] [--only NAME] [--lib NIXPKGS_LIB] [--tree NIXPKGS_TREE --attributes bash,curl]
+                        [--scratch FOLDER]
 
 The two take turns (A B A B …) after one warm-up each, so that a drifting machine hits both; medians are printed.
 Wall and CPU time are in milliseconds, peak memory (of the largest process) in MiB. `--lib` is a checkout of nixpkgs'
-`lib` (module-system workloads need it), `--tree` one of nixpkgs itself or a slice. Without C++ Nix only frazil's
-figures are printed.
+`lib` (module-system workloads need it), `--tree` one of nixpkgs itself or a slice, whose `--attributes` (names, or
+`@FILE` with one a line) are instantiated three times over: read-only, with a store that holds everything already, and
+with an empty one, where all is written and registered. Evaluation caches are off. Without C++ Nix only frazil's figures
+are printed. `--scratch` is where the stores are made: on a memory file system the disk does not count.
 """
 
 from __future__ import annotations
@@ -71,6 +74,10 @@ class Workload:
     name: str
     frazil: list[str]
     nix: list[str] | None
+    fresh_store: bool = False
+    """A new store for each turn, taken away afterwards."""
+    measured_only: str | None = None
+    """An option that the warm-up, which fills the store, goes without."""
 
 
 def measure(command: list[str], environment: dict[str, str]) -> Figure:
@@ -105,21 +112,55 @@ def workloads(options: argparse.Namespace, folder: Path) -> Iterator[Workload]:
     if options.tree:
         link = folder / "nix-instantiate"
         link.symlink_to(FRAZIL)
-        attributes = [word for name in options.attributes.split(",") for word in ("-A", name)]
-        # The warm-up fills the store; what is measured finds every store derivation there.
-        arguments = [str(Path(options.tree).resolve()), *attributes]
-        yield Workload("tree", [str(link), *arguments], [options.nix, *arguments] if options.nix else None)
+        arguments = tree_arguments(Path(options.tree).resolve(), attribute_names(options.attributes), folder)
+        frazil, nix = [str(link), *arguments], [options.nix, *arguments] if options.nix else None
+        # C++ Nix evaluates a package set read-only only where the store holds its derivations already.
+        option = "--readonly-mode"
+        yield Workload("tree-read-only", [*frazil, option], [*nix, option] if nix else None, measured_only=option)
+        yield Workload("tree-warm", frazil, nix)
+        yield Workload("tree-empty", frazil, nix, fresh_store=True)
 
 
-def environment(folder: Path, side: int) -> dict[str, str]:
+def tree_arguments(tree: Path, names: list[str], folder: Path) -> list[str]:
+    """Of several `-A`, each evaluates the tree anew: more than one name goes into an expression."""
+    if len(names) == 1:
+        return [str(tree), "-A", names[0]]
+    file = folder / "packages.nix"
+    quoted = " ".join(f'"{name}"' for name in names)
+    file.write_text(f"let tree = import {tree} {{ }}; in map (name: tree.${{name}}) [ {quoted} ]")
+    return [str(file)]
+
+
+def attribute_names(text: str) -> list[str]:
+    return Path(text[1:]).read_text().split() if text.startswith("@") else text.split(",")
+
+
+def environment(store: Path) -> dict[str, str]:
+    settings = "substituters =\nbuild-users-group =\neval-cache = false"
+    return {**os.environ, "NIX_REMOTE": f"local?root={store}", "NIX_CONFIG": settings}
+
+
+def take_turn(workload: Workload, command: list[str], folder: Path, side: int, turn: int) -> Figure:
     """Each side has a store of its own."""
-    settings = "substituters =\nbuild-users-group ="
-    return {**os.environ, "NIX_REMOTE": f"local?root={folder}/root-{side}", "NIX_CONFIG": settings}
+    store = folder / (f"{workload.name}-{side}-{turn}" if workload.fresh_store else f"root-{side}")
+    if turn == 0 and workload.measured_only:
+        command = [word for word in command if word != workload.measured_only]
+    figure = measure(command, environment(store))
+    if workload.fresh_store:
+        remove(store)
+    return figure
+
+
+def remove(store: Path) -> None:
+    """Folders of a store are read-only."""
+    for parent, _, _ in os.walk(store):
+        os.chmod(parent, 0o700)
+    shutil.rmtree(store)
 
 
 def run(options: argparse.Namespace) -> list[tuple[Figure, Figure | None]]:
     rows = []
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=options.scratch) as name:
         folder = Path(name)
         for workload in workloads(options, folder):
             if options.only and workload.name not in options.only:
@@ -128,7 +169,7 @@ def run(options: argparse.Namespace) -> list[tuple[Figure, Figure | None]]:
             taken: list[list[Figure]] = [[] for _ in sides]
             for turn in range(options.runs + 1):
                 for side, command in enumerate(sides):
-                    figure = measure(command, environment(folder, side))
+                    figure = take_turn(workload, command, folder, side, turn)
                     if turn:
                         taken[side].append(figure)
             ours, theirs = median(taken[0]), median(taken[1]) if len(taken) > 1 else None
@@ -152,6 +193,7 @@ def main() -> int:
     parser.add_argument("--lib")
     parser.add_argument("--tree")
     parser.add_argument("--attributes", default="bash")
+    parser.add_argument("--scratch")
     parser.add_argument("--nix", default=shutil.which("nix-instantiate") or "", help="C++ Nix's nix-instantiate")
     options = parser.parse_args()
     columns = (
