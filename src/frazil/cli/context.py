@@ -10,6 +10,8 @@ from frazil.cli.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from frazil.build.settings import BuildSettings
     from frazil.cli.options import Arguments
     from frazil.cli.reporter import JsonReporter, LineReporter, TeeReporter
@@ -55,6 +57,7 @@ class Context:
         self._store: LocalStore | None = None
         self._session: Session | None = None
         self._kept: list[object] = []
+        self._closing: list[Callable[[], None]] = []
         self.printed: list[bytes] | None = None
         """Where a list, what is printed is added to it."""
         self.built: dict[StorePath, dict[str, StorePath]] = {}
@@ -160,7 +163,13 @@ class Context:
     def flush(self) -> None:
         sys.stdout.flush()
 
+    def at_close(self, function: Callable[[], None]) -> None:
+        """To be called when the command has ended."""
+        self._closing.append(function)
+
     def close(self) -> None:
+        while self._closing:
+            self._closing.pop()()
         store, self._store = self._store, None
         if store is not None:
             store.close()

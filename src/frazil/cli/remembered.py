@@ -162,7 +162,9 @@ def open_database(context: Context) -> Database:
     from frazil.evalcache.database import Database, default_path
     from frazil.fetch.settings import cache_directory
 
-    return Database(default_path(cache_directory(context.fetch_settings)))
+    database = Database(default_path(cache_directory(context.fetch_settings)))
+    context.at_close(database.close)
+    return database
 
 
 def open_cache(context: Context, root: bytes) -> EvaluationCache:

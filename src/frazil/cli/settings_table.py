@@ -48,7 +48,7 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
     ("download-buffer-size", "int", "1048576", "Bytes kept while downloading."),
     ("download-speed", "int", "0", "Limit in kilobytes a second; 0 means none."),
     ("eval-attrset-update-layer-rhs-threshold", "int", "16", "Tunes how C++ Nix stores updated attribute sets."),
-    ("eval-cache", "bool", "true", "Remember what flake outputs evaluated to."),
+    ("eval-cache", "bool", "true", "Remember what evaluations gave, and what they read."),
     ("eval-profile-file", "path", "nix.profile", "Where an evaluation profile is written."),
     ("eval-profiler", "string", "disabled", "Kind of evaluation profile."),
     ("eval-profiler-frequency", "int", "99", "Samples a second of the evaluation profile."),

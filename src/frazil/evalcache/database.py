@@ -123,7 +123,7 @@ class Database:
     def find(self, question: bytes, root: str) -> list[Row]:
         """Answers for a root, newest first; then those of other roots that do not depend on where it is."""
         rows = self._run(
-            f"SELECT {_COLUMNS} FROM Entries WHERE question = ? AND (root = ? OR bound = '') "
+            f"SELECT {_COLUMNS} FROM Entries WHERE question = ? AND (root IN (?, '') OR bound = '') "
             "ORDER BY root = ? DESC, recorded DESC, number DESC LIMIT ?",
             (question, root, root, 2 * KEPT_ALTERNATIVES),
         )

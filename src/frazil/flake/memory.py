@@ -64,6 +64,11 @@ class FlakeMemory:
         flake = self.locked.flake
         return canonical({**flake.locked.cheap_attributes(), "forceDirty": flake.force_dirty, "path": self.tree})
 
+    def shape(self) -> list[object]:
+        """Which attributes `self` has: `self ? rev` and `self.rev or null` look at no attribute."""
+        flake = self.locked.flake
+        return [sorted(flake.locked.attributes), flake.locked.type, flake.force_dirty]
+
     def verifier(self) -> Verifier:
         from frazil.evalcache.objects import object_hash
         from frazil.evalcache.verify import Verifier, View
@@ -97,6 +102,7 @@ class FlakeMemory:
         flake = self.locked.flake
         subject = {
             "flake": flake.folder[len(self.tree) :],
+            "shape": self.shape(),
             "lock": self.locked.lock_file.to_json()[0],
             "settings": settings_subject(self.trees.effects.settings),
             "readOnly": self.trees.effects.read_only,
@@ -109,6 +115,7 @@ class FlakeMemory:
         from frazil.activity import Verbosity
 
         found = self.cache.ask(self.question(detail), is_good)
+        self.cache.database.close()
         if not isinstance(found, dict):
             return None
         for level, text in found.get("messages", ()):
@@ -126,3 +133,4 @@ class FlakeMemory:
             self.question(detail), answer, self.recorder, lambda base: object_hash(store, base), texts=texts
         )
         self.cache.flush()
+        self.cache.database.close()

@@ -1,0 +1,329 @@
+"""Answers in a folder, for other machines: written by one cache, read by another.
+
+`entries/HASH.json` is an answer with the digest of its question, named by its own hash, perhaps signed; `segments/ID`
+are its facts; `objects/BASE` the store derivations and sources that answers name, with all that these refer to. An
+answer is only a claim: whoever reads one checks its facts on his own files, and store paths are computed from the
+contents that come along. What remains to be trusted is that the writer evaluated honestly; signatures say who it was.
+Everything read is taken for hostile: bounded, checked by hash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zlib
+
+from frazil.errors import FrazilError
+from frazil.evalcache.database import Entry, Segment, inflate, segment_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from frazil.evalcache.database import Database, Row
+    from frazil.store.local import LocalStore
+    from frazil.store.path import StorePath
+    from frazil.store.signatures import PublicKey, SecretKey
+
+FORMAT = 1
+MAX_ENTRY = 64 << 20
+MAX_OBJECT = 256 << 20
+MAX_ENTRIES = 1_000_000
+IMPORTED = ""
+"""The root of answers that came from elsewhere: they hold wherever their facts do."""
+
+
+class ShareError(FrazilError):
+    """A folder that cannot be written or read."""
+
+
+class Unshareable(Exception):
+    """An answer that cannot be of use elsewhere, or that is not what it should be."""
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+def export(database: Database, store: LocalStore, folder: str, keys: Iterable[SecretKey] = ()) -> tuple[int, int]:
+    """Adds all answers that may hold elsewhere to a folder. -> (written or there already, left out)"""
+    written = left_out = 0
+    signing = list(keys)
+    try:
+        for name in ("entries", "segments", "objects"):
+            os.makedirs(os.path.join(folder, name), exist_ok=True)
+        for row in database.every():
+            try:
+                _export_row(database, store, folder, row, signing)
+                written += 1
+            except Unshareable:
+                left_out += 1
+    except OSError as error:
+        raise ShareError(f"writing to '{folder}': {error.strerror}") from error
+    return written, left_out
+
+
+def _export_row(database: Database, store: LocalStore, folder: str, row: Row, keys: list[SecretKey]) -> None:
+    if row.bound.startswith("/"):
+        raise Unshareable("it depends on where the tree is")
+    names = []
+    name = row.tail
+    while name:
+        segment = database.segment(name)
+        if segment is None:
+            raise Unshareable("its facts were lost")
+        names.append(name.hex())
+        _write_once(os.path.join(folder, "segments", name.hex()), zlib.compress(segment[0] + segment[1], 6))
+        name = segment[0]
+    answer = json.loads(row.answer)
+    for path in needed(store, answer):
+        _export_closure(store, folder, path)
+    body = {
+        "format": FORMAT,
+        "question": row.question.hex(),
+        "bound": row.bound,
+        "answer": answer,
+        "segments": names,
+        "description": row.description,
+        "storeDir": store.directory.path,
+    }
+    text = _canonical(body)
+    signatures = [str(key.sign(text)) for key in keys]
+    data = json.dumps({"body": body, "signatures": signatures}, sort_keys=True).encode("ascii")
+    from hashlib import sha256
+
+    target = os.path.join(folder, "entries", sha256(text).hexdigest() + ".json")
+    if signatures:
+        _write(target, data)
+    else:
+        _write_once(target, data)
+
+
+def _canonical(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def needed(store: LocalStore, answer: Mapping[str, Any]) -> list[StorePath]:
+    """The store paths that an answer names; of a built output its derivation. Raises Unshareable."""
+    from frazil.store.errors import BadStorePath
+
+    if "environment" in answer:
+        raise Unshareable("it is a built environment")
+    found = []
+    for text in answer.get("needs", ()):
+        if not isinstance(text, str):
+            raise Unshareable("damaged")
+        try:
+            found.append(store.directory.parse(text.lstrip("=").rpartition("!")[2]))
+        except BadStorePath as error:
+            raise Unshareable(error.message) from error
+    return found
+
+
+def _export_closure(store: LocalStore, folder: str, path: StorePath) -> None:
+    pending = [path]
+    while pending:
+        current = pending.pop()
+        target = os.path.join(folder, "objects", current.base)
+        if os.path.lexists(target):
+            continue  # what it refers to was written before it
+        info = store.query_info_or_none(current)
+        if info is None or info.content_address is None:
+            raise Unshareable(f"'{current.base}' is not addressed by its contents")
+        missing = [
+            other
+            for other in info.references
+            if other != current and not os.path.lexists(os.path.join(folder, "objects", other.base))
+        ]
+        if missing:
+            pending += [current, *missing]
+            continue
+        method = info.content_address.method
+        if method not in ("text", "nar", "flat") or (method != "text" and info.references):
+            raise Unshareable(f"'{current.base}' cannot be made again from its contents alone")
+        if info.nar_size > MAX_OBJECT:
+            raise Unshareable(f"'{current.base}' is too large")
+        header = {"method": method, "references": sorted(other.base for other in info.references)}
+        data = _contents(store, current, method)
+        _write_once(target, json.dumps(header).encode("ascii") + b"\n" + zlib.compress(data, 6))
+
+
+def _contents(store: LocalStore, path: StorePath, method: str) -> bytes:
+    if method != "nar":
+        with open(store.real_path(path), "rb") as file:
+            return file.read(MAX_OBJECT)
+    from frazil.store import nar
+
+    parts: list[bytes] = []
+    nar.dump_path(store.real_path(path), parts.append)
+    return b"".join(parts)
+
+
+def _write_once(path: str, data: bytes) -> None:
+    if not os.path.lexists(path):
+        _write(path, data)
+
+
+def _write(path: str, data: bytes) -> None:
+    """Readers see all of it or nothing."""
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def import_(
+    database: Database,
+    store: LocalStore,
+    folder: str,
+    trusted: Iterable[PublicKey] | None,
+    complain: Callable[[str], None],
+) -> tuple[int, int]:
+    """Takes over the answers of a folder. -> (taken, refused). `trusted`: None for no signature needed."""
+    taken = refused = 0
+    keys = None if trusted is None else list(trusted)
+    reader = _Reader(database, store, folder)
+    try:
+        names = sorted(os.listdir(os.path.join(folder, "entries")))[:MAX_ENTRIES]
+    except OSError as error:
+        raise ShareError(
+            f"reading '{folder}': {error.strerror}", hint="`frazil eval-cache export` writes such a folder"
+        ) from error
+    for name in names:
+        if not name.endswith(".json"):
+            continue
+        try:
+            reader.take(name, keys)
+            taken += 1
+        except (Unshareable, OSError, ValueError, KeyError, TypeError, RecursionError, FrazilError) as error:
+            refused += 1
+            complain(f"'{name}' is not taken over: {error}")
+    return taken, refused
+
+
+class _Reader:
+    def __init__(self, database: Database, store: LocalStore, folder: str) -> None:
+        self.database, self.store, self.folder = database, store, folder
+        self._present: set[str] = set()
+
+    def take(self, name: str, keys: list[PublicKey] | None) -> None:
+        record = json.loads(_read(os.path.join(self.folder, "entries", name), MAX_ENTRY))
+        body = record["body"]
+        text = _canonical(body)
+        if keys is not None:
+            _check_signatures(text, record["signatures"], keys)
+        if body["format"] != FORMAT or body["storeDir"] != self.store.directory.path:
+            raise Unshareable("it is of another format, or for another store directory")
+        question, answer, bound = bytes.fromhex(body["question"]), body["answer"], body["bound"]
+        if not isinstance(answer, dict) or not isinstance(bound, str) or bound.startswith("/") or len(question) != 32:
+            raise Unshareable("it is damaged")
+        segments, tail = self._segments(body["segments"])
+        for path in needed(self.store, answer):
+            self._add(path)
+        data = _canonical(answer)
+        entry = Entry(question, IMPORTED, bound, data, tail, str(body["description"])[:500])
+        self.database.put(segments, [entry])
+
+    def _segments(self, names: list[str]) -> tuple[dict[bytes, Segment], bytes]:
+        """From the last to the first; each names its parent."""
+        found: dict[bytes, Segment] = {}
+        ids = [bytes.fromhex(name) for name in names]
+        for index, name in enumerate(ids):
+            parent = ids[index + 1] if index + 1 < len(ids) else b""
+            data = inflate(_read(os.path.join(self.folder, "segments", name.hex()), MAX_OBJECT))
+            facts = data[len(parent) :]
+            if data[: len(parent)] != parent or segment_id(parent, facts) != name:
+                raise Unshareable("its facts are damaged")
+            found[name] = Segment(parent, facts, ())
+        return found, ids[0] if ids else b""
+
+    def _add(self, path: StorePath) -> None:
+        """A store object and all that it refers to; each is where its contents say."""
+        pending: list[tuple[StorePath, bool]] = [(path, False)]
+        while pending:
+            current, ready = pending.pop()
+            if current.base in self._present or self.store.is_valid(current):
+                self._present.add(current.base)
+                continue
+            header, data = self._object(current)
+            references = [type(current).from_base(base) for base in header["references"]]
+            if not ready:
+                pending.append((current, True))
+                pending += [(other, False) for other in references if other != current]
+                continue
+            if any(not self.store.is_valid(other) for other in references):
+                raise Unshareable(f"'{current.base}' refers to itself in a circle")
+            if self._make(current, header["method"], data, references) != current:
+                raise Unshareable(f"'{current.base}' is not what its name says")
+            self._present.add(current.base)
+
+    def _object(self, path: StorePath) -> tuple[dict[str, Any], bytes]:
+        head, _, data = _read(os.path.join(self.folder, "objects", path.base), MAX_OBJECT).partition(b"\n")
+        header = json.loads(head)
+        if not isinstance(header, dict) or not isinstance(header.get("references"), list):
+            raise Unshareable(f"'{path.base}' is damaged")
+        return header, inflate(data)
+
+    def _make(self, path: StorePath, method: str, data: bytes, references: list[StorePath]) -> StorePath:
+        """Refuses before anything is written what would end elsewhere."""
+        from frazil.digest import Hash
+
+        directory = self.store.directory
+        if method == "text":
+            wanted = directory.make_text_path(path.name, Hash.of("sha256", data).digest, frozenset(references))
+            return self.store.add_text(path.name, data, references) if wanted == path else wanted
+        if references or method not in ("nar", "flat"):
+            raise Unshareable(f"'{path.base}' cannot be made from its contents")
+        wanted = directory.make_fixed_output_path(method, Hash.of("sha256", data), path.name)
+        if wanted != path:
+            return wanted
+        if method == "flat":
+            return self.store.add_bytes(path.name, data, method="flat")
+        return self._restore(path, data)
+
+    def _restore(self, path: StorePath, data: bytes) -> StorePath:
+        import io
+
+        from frazil.store import nar
+
+        with tempfile.TemporaryDirectory(prefix="frazil-import-") as scratch:
+            target = os.path.join(scratch, "object")
+            nar.restore(io.BytesIO(data).read, target)
+            return self.store.add_path(path.name, target)
+
+
+def _read(path: str, limit: int) -> bytes:
+    with open(path, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise Unshareable(f"'{os.path.basename(path)}' is too large")
+    return data
+
+
+def _check_signatures(text: bytes, signatures: object, keys: list[PublicKey]) -> None:
+    from frazil.store.signatures import Signature
+
+    if isinstance(signatures, list):
+        for written in signatures[:100]:
+            signature = Signature.parse(str(written))
+            if any(key.verifies(text, signature) for key in keys):
+                return
+    raise Unshareable("it is not signed by a trusted key")
+
+
+def folder_of(text: str) -> str:
+    """A folder, also as a `file://` URL."""
+    if text.startswith("file://"):
+        from urllib.parse import unquote
+
+        return unquote(text[len("file://") :])
+    return text

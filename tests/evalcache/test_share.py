@@ -1,0 +1,165 @@
+"""Answers that travel: written to a folder by one machine, read by another, and what is not believed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import World, set_up
+
+DEFAULT = """
+let drv = name: more: derivation ({ inherit name; system = "x"; builder = "/b"; } // more); in {
+  a = drv "a" { text = import ./a.nix; src = ./data; file = builtins.toFile "f" "x"; inner = drv "inner" { }; };
+  here = drv "here" { place = toString ./.; };
+}
+"""
+
+
+@pytest.fixture
+def elsewhere(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
+    """Moves to another machine: another home, store and checkout of the same tree."""
+
+    def move() -> Path:
+        folder = world.folder.parent / "elsewhere"
+        folder.mkdir()
+        set_up(folder, monkeypatch.setenv)
+        shutil.copytree(world.folder, folder / "src", symlinks=True)
+        world.chdir(folder / "src")
+        return folder / "src"
+
+    return move
+
+
+def prepare(world: World) -> Path:
+    world.write("default.nix", DEFAULT)
+    world.write("a.nix", '"a"')
+    world.write("data/x", "x")
+    (world.folder / "data/run").symlink_to("x")
+    for name in ("a", "here"):
+        world.run("nix-instantiate", ".", "-A", name)
+    return world.folder.parent / "shared"
+
+
+def test_an_answer_serves_another_machine(world: World, elsewhere: Callable[[], Path]) -> None:
+    shared = prepare(world)
+    path = world.run("nix-instantiate", ".", "-A", "a").out
+    assert world.run("frazil", "eval-cache", "export", f"file://{shared}").out.startswith("1 answers exported, 1 hold")
+    tree = elsewhere()
+    taken = world.run("frazil", "eval-cache", "import", str(shared), "--no-check-sigs")
+    assert (taken.status, taken.out) == (0, "1 answers imported, 0 refused\n"), taken.err
+    found = world.run("nix-instantiate", ".", "-A", "a")
+    assert found.out == path and not found.evaluated
+    assert world.run("nix-store", "-qR", path.strip()).out.count("\n") == 4
+    assert world.run("nix-store", "--verify", "--check-contents").status == 0
+    assert world.run("nix-instantiate", ".", "-A", "here").evaluated
+    (tree / "a.nix").write_text('"b"')
+    assert world.run("nix-instantiate", ".", "-A", "a").evaluated
+
+
+def test_signatures(world: World, elsewhere: Callable[[], Path]) -> None:
+    shared = prepare(world)
+    secret = world.run("frazil", "key", "generate-secret", "--key-name", "ci-1").out
+    key = world.folder.parent / "key"
+    key.write_text(secret)
+    from frazil.store.signatures import SecretKey
+
+    public = str(SecretKey.parse(secret).public)
+    world.run("frazil", "eval-cache", "export", str(shared))
+    elsewhere()
+    words = ("frazil", "eval-cache", "import", str(shared), "--option", "trusted-public-keys", public)
+    unsigned = world.run(*words)
+    assert unsigned.status == 1 and "not signed by a trusted key" in unsigned.err
+    world.chdir(world.folder)
+
+
+def test_signed_answers_are_taken(world: World, elsewhere: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = prepare(world)
+    secret = world.run("frazil", "key", "generate-secret", "--key-name", "ci-1").out
+    key = world.folder.parent / "key"
+    key.write_text(secret)
+    from frazil.store.signatures import SecretKey
+
+    public = str(SecretKey.parse(secret).public)
+    world.run("frazil", "eval-cache", "export", str(shared), "--key-file", str(key))
+    elsewhere()
+    words = ("frazil", "eval-cache", "import", str(shared), "--option", "trusted-public-keys")
+    assert world.run(*words, "other-1:" + public.partition(":")[2]).status == 1
+    (entry,) = (shared / "entries").glob("*.json")
+    record = json.loads(entry.read_text())
+    assert world.run(*words, public).status == 0
+    record["body"]["answer"]["derivations"][0][1] = "dev"
+    entry.write_text(json.dumps(record))
+    assert world.run(*words, public).status == 1, "what was signed is another answer"
+
+
+def damage_object(shared: Path) -> None:
+    (target,) = (shared / "objects").glob("*-inner.drv")
+    (other,) = (shared / "objects").glob("*-a.drv")
+    target.write_bytes(other.read_bytes())
+
+
+def damage_source(shared: Path) -> None:
+    (target,) = (shared / "objects").glob("*-data")
+    head, _, _ = target.read_bytes().partition(b"\n")
+    import zlib
+
+    target.write_bytes(head + b"\n" + zlib.compress(b"no archive"))
+
+
+def damage_segment(shared: Path) -> None:
+    for path in (shared / "segments").iterdir():
+        path.write_bytes(b"\x78\x9c" + b"x" * 100)
+
+
+def other_segment(shared: Path) -> None:
+    import zlib
+
+    for path in (shared / "segments").iterdir():
+        path.write_bytes(zlib.compress(b"k r /etc/passwd"))
+
+
+def escape(shared: Path) -> None:
+    (entry,) = (shared / "entries").glob("*.json")
+    record = json.loads(entry.read_text())
+    record["body"]["segments"] = ["../../etc/passwd"]
+    entry.write_text(json.dumps(record))
+
+
+def nonsense(shared: Path) -> None:
+    (entry,) = (shared / "entries").glob("*.json")
+    entry.write_text('{"body": [1], "signatures": 1}')
+
+
+def needs_nonsense(shared: Path) -> None:
+    (entry,) = (shared / "entries").glob("*.json")
+    record = json.loads(entry.read_text())
+    record["body"]["answer"]["needs"] = ["/etc/passwd", 3]
+    entry.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    "damage", [damage_object, damage_source, damage_segment, other_segment, escape, nonsense, needs_nonsense]
+)
+def test_what_is_damaged_is_refused(
+    world: World, elsewhere: Callable[[], Path], damage: Callable[[Path], None]
+) -> None:
+    shared = prepare(world)
+    path = world.run("nix-instantiate", ".", "-A", "a").out
+    world.run("frazil", "eval-cache", "export", str(shared))
+    damage(shared)
+    elsewhere()
+    taken = world.run("frazil", "eval-cache", "import", str(shared), "--no-check-sigs")
+    assert (taken.status, taken.out) == (1, "0 answers imported, 1 refused\n")
+    assert "Traceback" not in taken.err and "bug" not in taken.err
+    found = world.run("nix-instantiate", ".", "-A", "a")
+    assert found.evaluated and found.out == path
+    assert world.run("nix-store", "--verify", "--check-contents").status == 0
+
+
+def test_no_such_folder(world: World) -> None:
+    found = world.run("frazil", "eval-cache", "import", "/nowhere", "--no-check-sigs")
+    assert found.status == 1 and "hint: `frazil eval-cache export`" in found.err
