@@ -7,7 +7,7 @@ when. A function that returns its argument's list unchanged returns the very sam
 import cython
 from cython.cimports.frazil.lang.runtime import (
     call_value,
-    delayed_call,
+    delayed_calls,
     determine_pos,
     equal,
     force,
@@ -29,6 +29,7 @@ from cython.cimports.frazil.lang.values import (
     State,
     attrs_from_dict,
     new_env,
+    new_thunk,
     stack_is_low,
     stack_overflow,
 )
@@ -205,10 +206,11 @@ def builtin_gen_list(state: State, arguments: list):
         raise EvalError(f"cannot create list of size {size}")
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.genList")
     count: cython.Py_ssize_t = size
+    calls = delayed_calls(state, function, False)
     result: list = []
     i: cython.Py_ssize_t
     for i in range(count):
-        result.append(delayed_call(state, function, i))
+        result.append(new_thunk(calls, i))
     return result
 
 
@@ -258,9 +260,10 @@ def builtin_map(state: State, arguments: list):
     if len(items) == 0:
         return items
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.map")
+    calls = delayed_calls(state, function, False)
     result: list = []
     for item in items:
-        result.append(delayed_call(state, function, item))
+        result.append(new_thunk(calls, item))
     return result
 
 

@@ -6,8 +6,8 @@ In and out: values of the language. Positions of attributes are kept where Nix k
 
 import cython
 from cython.cimports.frazil.lang.runtime import (
-    delayed_call2,
-    delayed_member,
+    delayed_calls,
+    delayed_members,
     force,
     force_attrs,
     force_function,
@@ -25,6 +25,8 @@ from cython.cimports.frazil.lang.values import (
     State,
     attrs_from_dict,
     kept_positions,
+    new_env,
+    new_thunk,
     without_names,
 )
 
@@ -194,8 +196,9 @@ def builtin_map_attrs(state: State, arguments: list):
     if attrs.shape is not None:
         return map_shaped(state, function, attrs)
     table: dict = {}
+    calls = delayed_members(state, function)
     for name, value in attrs.table.items():
-        table[name] = delayed_member(state, function, cython.cast(str, name), value)
+        table[name] = new_thunk(calls, new_env(name, value))
     return attrs_from_dict(table)
 
 
@@ -214,8 +217,9 @@ def builtin_zip_attrs_with(state: State, arguments: list):
             else:
                 cython.cast(list, values).append(value)
     table: dict = {}
+    calls = delayed_calls(state, function, True)
     for name, values in found.items():
-        table[name] = delayed_call2(state, function, name, values)
+        table[name] = new_thunk(calls, new_env(name, values))
     return attrs_from_dict(table)
 
 

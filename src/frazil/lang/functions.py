@@ -17,6 +17,8 @@ from cython.cimports.frazil.lang.values import (
     Scope,
     Shape,
     State,
+    arguments1,
+    arguments2,
     cell,
     finished,
     get_slot,
@@ -24,6 +26,7 @@ from cython.cimports.frazil.lang.values import (
     new_frame,
     new_lambda,
     set_slot,
+    spare_arguments,
     stack_is_low,
     stack_overflow,
 )
@@ -75,7 +78,7 @@ class SimpleLambda(LambdaExpr):
 
     def apply(self, up, argument, call_pos):
         done: cython.bint = False
-        value: object = None
+        value: object
         try:
             value = self.body.eval(new_env(up, argument))
             done = True
@@ -244,7 +247,7 @@ class FormalsLambda(LambdaExpr):
     def apply(self, up, argument, call_pos):
         env: Env = self.bind_argument(up, argument, call_pos)
         done: cython.bint = False
-        value: object = None
+        value: object
         try:
             value = self.body.eval(env)
             done = True
@@ -326,7 +329,9 @@ class Call1(CallNode):
         if type(function) is Lambda:
             value = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument, self.pos)
         elif type(function) is Primop and cython.cast(Primop, function).arity == 1:
-            value = call_primop(state, function, [argument], self.pos)
+            arguments: list = arguments1(argument)
+            value = call_primop(state, function, arguments, self.pos)
+            spare_arguments(arguments)
         else:
             state.call_depth -= 1
             return call_value(state, function, [argument], self.pos)
@@ -360,7 +365,9 @@ class Call2(CallNode):
             state.call_depth -= 1
             return call_value(state, current, [second], self.pos)
         if type(current) is Primop and cython.cast(Primop, current).arity == 2:
-            current = call_primop(state, current, [first, second], self.pos)
+            arguments: list = arguments2(first, second)
+            current = call_primop(state, current, arguments, self.pos)
+            spare_arguments(arguments)
             state.call_depth -= 1
             return current
         state.call_depth -= 1

@@ -36,6 +36,7 @@ cdef class Binary(Expr):
 @cython.final
 cdef class Equals(Binary):
     cdef readonly bint negated
+    cdef object failed(self, int stage)
 
 
 @cython.final

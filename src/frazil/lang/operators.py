@@ -71,7 +71,7 @@ class Arithmetic(Expr):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
         done: cython.bint = False
-        value: object = None
+        value: object
         operator: cython.int = self.operator
         try:
             left: object = self.left.eval(env)
@@ -272,20 +272,29 @@ class Equals(Binary):
         self.negated = negated
 
     def eval(self, env):
-        name = "!=" if self.negated else "=="
-        left: object = None
+        left: object
+        right: object
         stage: cython.int = 0
         try:
             left = self.left.eval(env)
             stage = 1
-            right: object = self.right.eval(env)
+            right = self.right.eval(env)
             stage = 2
         finally:
-            if stage == 0:
-                add_trace(self.state, self.left.pos, f"in the left operand of '{name}'")
-            elif stage == 1:
-                add_trace(self.state, self.right.pos, f"in the right operand of '{name}'")
+            if stage != 2:
+                self.failed(stage)
+        if type(left) is str and type(right) is str:
+            return (cython.cast(str, left) == cython.cast(str, right)) is not self.negated
+        if left is None or right is None:
+            return (left is right) is not self.negated
         return equal_values(self.state, left, right, self.pos) is not self.negated
+
+    def failed(self, stage):
+        name = "!=" if self.negated else "=="
+        if stage == 0:
+            add_trace(self.state, self.left.pos, f"in the left operand of '{name}'")
+        else:
+            add_trace(self.state, self.right.pos, f"in the right operand of '{name}'")
 
 
 @cython.final

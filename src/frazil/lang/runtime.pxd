@@ -1,10 +1,12 @@
+cimport cython
+
 from frazil.lang.values cimport Attrs, Env, Expr, State, Thunk
 
 
+@cython.final
 cdef class CallExpr(Expr):
     cdef object function
-    cdef object argument
-    cdef object argument2
+    cdef bint paired
     cdef bint unplaced
 
 
@@ -26,7 +28,10 @@ cpdef object call2(State state, object function, object argument1, object argume
 cpdef object call_many(State state, object function, list arguments)
 cpdef Thunk delayed_call(State state, object function, object argument)
 cpdef Thunk delayed_call2(State state, object function, object argument1, object argument2)
-cdef Thunk delayed_member(State state, object function, str name, object value)
+cdef CallExpr delayed_calls(State state, object function, bint paired)
+cdef CallExpr delayed_members(State state, object function)
+cdef object call_with_two(State state, object function, object first, object second, Py_ssize_t pos)
+cdef object run_placed(Thunk thunk, CallExpr calls, Py_ssize_t pos)
 cdef Attrs map_shaped(State state, object function, Attrs attrs)
 cpdef Thunk lazy(object function)
 cpdef bint equal(State state, object left, object right) except -1
@@ -79,7 +84,7 @@ cdef str coerce_inner(
     State state, object value, set context, str trace, Py_ssize_t pos, bint coerce_more, bint copy_to_store, bint to_path)
 cdef str path_text(State state, object value, set context, str trace)
 cpdef str show_value(object value)
-cdef bint eval_bool(Expr expr, Env env, object text) except -1
+cdef object not_boolean(Expr expr, object value, object text)
 cdef Attrs eval_attrs(Expr expr, Env env, object text)
 cpdef str show_name(str name)
 
@@ -87,7 +92,7 @@ cpdef str show_name(str name)
 cdef inline object traced_eval(Expr expr, Env env, object text):
     """Evaluate; a failure is annotated with the position of the expression."""
     cdef bint done = False
-    cdef object value = None
+    cdef object value
     try:
         value = expr.eval(env)
         done = True
@@ -95,3 +100,12 @@ cdef inline object traced_eval(Expr expr, Env env, object text):
         if not done:
             add_trace(expr.state, expr.pos, text)
     return value
+
+
+cdef inline bint eval_bool(Expr expr, Env env, object text) except -1:
+    cdef object value = traced_eval(expr, env, text)
+    if value is True:
+        return True
+    if value is not False:
+        not_boolean(expr, value, text)
+    return False

@@ -21,13 +21,13 @@ from cython.cimports.frazil.lang.values import (
     PrimopApplication,
     Thunk,
     attrs_from_dict,
+    empty_slots,
     get_slot,
+    init_slot,
     new_attrs,
     new_env,
-    new_slots,
     new_thunk,
     run_thunk,
-    set_slot,
     spend,
     stack_is_low,
     stack_overflow,
@@ -39,10 +39,12 @@ PRIMOP_TICKS = cython.declare(cython.uint, 256)
 PRIMOP_TICKS = 256
 
 
+@cython.final
 @cython.no_gc
 @cython.cclass
 class CallExpr(Expr):
-    """A delayed call of values, as `map` makes them. `unplaced`: the function's own place is not the caller's."""
+    """Delayed calls of one function, as `map` makes them. The argument of each is where a thunk has its environment;
+    two arguments are a pair there (`paired`). `unplaced`: the function's own place is not the caller's."""
 
     def eval(self, env):
         state = self.state
@@ -50,28 +52,40 @@ class CallExpr(Expr):
         if type(function) is Thunk:
             function = force_at(function, self.pos)
             self.function = function
+        argument: object = cython.cast(object, env)
+        if self.paired:
+            argument = cython.cast(object, env.up)
+            return call_with_two(state, function, argument, env.payload, self.pos)
         if type(function) is not Lambda:
-            if self.argument2 is MISSING:
-                return call_value(state, function, [self.argument], self.pos)
-            return call_value(state, function, [self.argument, self.argument2], self.pos)
+            return call_value(state, function, [argument], self.pos)
         if state.call_depth > state.max_call_depth or stack_is_low():
             raise stack_overflow(state, self.pos)
         state.call_depth += 1
-        expr: LambdaExpr = cython.cast(Lambda, function).expr
-        value: object
-        if self.argument2 is not MISSING and expr.inner is not None:
-            value = expr.inner.apply(new_env(cython.cast(Lambda, function).env, self.argument), self.argument2, 0)
-            state.call_depth -= 1
-            return value
-        value = expr.apply(cython.cast(Lambda, function).env, self.argument, self.pos)
-        if self.argument2 is not MISSING:
-            if type(value) is Lambda:
-                value = cython.cast(Lambda, value).expr.apply(cython.cast(Lambda, value).env, self.argument2, 0)
-            else:
-                state.call_depth -= 1
-                return call_value(state, value, [self.argument2], self.pos)
+        value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument, self.pos)
         state.call_depth -= 1
         return value
+
+
+def call_with_two(state, function, first, second, pos):
+    """`function first second`, called from `pos` as far as anybody knows."""
+    if type(function) is not Lambda:
+        return call_value(state, function, [first, second], pos)
+    if state.call_depth > state.max_call_depth or stack_is_low():
+        raise stack_overflow(state, pos)
+    state.call_depth += 1
+    expr: LambdaExpr = cython.cast(Lambda, function).expr
+    value: object
+    if expr.inner is not None:
+        value = expr.inner.apply(new_env(cython.cast(Lambda, function).env, first), second, 0)
+        state.call_depth -= 1
+        return value
+    value = expr.apply(cython.cast(Lambda, function).env, first, pos)
+    if type(value) is not Lambda:
+        state.call_depth -= 1
+        return call_value(state, value, [second], pos)
+    value = cython.cast(Lambda, value).expr.apply(cython.cast(Lambda, value).env, second, 0)
+    state.call_depth -= 1
+    return value
 
 
 @cython.no_gc
@@ -92,22 +106,14 @@ def add_trace(state, pos, text):
         error.add_trace(pos, text)
 
 
-def eval_bool(expr, env, text):
-    done: cython.bint = False
-    value: object = None
-    try:
-        value = expr.eval(env)
-        if value is not True and value is not False:
-            raise TypeMismatch(
-                f"expected a Boolean but found {show_type(value)}: {show_value(value)}",
-                pos=expr.pos,
-                positions=expr.state.positions,
-            )
-        done = True
-    finally:
-        if not done:
-            add_trace(expr.state, expr.pos, text)
-    return value is True
+def not_boolean(expr, value, text):
+    error = TypeMismatch(
+        f"expected a Boolean but found {show_type(value)}: {show_value(value)}",
+        pos=expr.pos,
+        positions=expr.state.positions,
+    )
+    error.add_trace(expr.pos, text)
+    raise error
 
 
 def eval_attrs(expr, env, text):
@@ -179,9 +185,17 @@ def force_placed(value):
             return thunk.slot
         pos: cython.Py_ssize_t = determine_pos(value)
         if pos != 0 and type(thunk.expr) is CallExpr:
-            thunk.expr.pos = pos
+            return run_placed(thunk, cython.cast(CallExpr, thunk.expr), pos)
         return run_thunk(thunk, pos)
     return value
+
+
+def run_placed(thunk, calls, pos):
+    calls.pos = pos
+    try:
+        return run_thunk(thunk, pos)
+    finally:
+        calls.pos = 0
 
 
 EARLY_NAMES = (
@@ -282,24 +296,7 @@ def call(state, function, argument):
 
 def call2(state, function, argument1, argument2):
     """`function argument1 argument2`."""
-    if type(function) is not Lambda:
-        return call_value(state, function, [argument1, argument2], 0)
-    if state.call_depth > state.max_call_depth or stack_is_low():
-        raise stack_overflow(state, 0)
-    state.call_depth += 1
-    expr: LambdaExpr = cython.cast(Lambda, function).expr
-    value: object
-    if expr.inner is not None:
-        value = expr.inner.apply(new_env(cython.cast(Lambda, function).env, argument1), argument2, 0)
-        state.call_depth -= 1
-        return value
-    value = expr.apply(cython.cast(Lambda, function).env, argument1, 0)
-    if type(value) is not Lambda:
-        state.call_depth -= 1
-        return call_value(state, value, [argument2], 0)
-    value = cython.cast(Lambda, value).expr.apply(cython.cast(Lambda, value).env, argument2, 0)
-    state.call_depth -= 1
-    return value
+    return call_with_two(state, function, argument1, argument2, 0)
 
 
 def call_many(state, function, arguments):
@@ -387,43 +384,43 @@ def primop_failed(state, primop, pos):
         raise stack_overflow(state, pos) from None
 
 
+def delayed_calls(state, function, paired):
+    """What thunks of calls of one function share: `new_thunk(calls, argument)`, `new_thunk(calls, new_env(a, b))`."""
+    calls = cython.cast(CallExpr, CallExpr.__new__(CallExpr))
+    calls.state = state
+    calls.pos = 0
+    calls.function = function
+    calls.paired = paired
+    calls.unplaced = False
+    return calls
+
+
 def delayed_call(state, function, argument):
     """A thunk of `function argument`."""
-    return delayed_call2(state, function, argument, MISSING)
+    return new_thunk(delayed_calls(state, function, False), argument)
 
 
 def delayed_call2(state, function, argument1, argument2):
     """A thunk of `function argument1 argument2`."""
-    expr = cython.cast(CallExpr, CallExpr.__new__(CallExpr))
-    expr.state = state
-    expr.pos = 0
-    expr.function = function
-    expr.argument = argument1
-    expr.argument2 = argument2
-    expr.unplaced = False
-    return new_thunk(expr, None)
+    return new_thunk(delayed_calls(state, function, True), new_env(argument1, argument2))
 
 
-def delayed_member(state, function, name, value):
-    """A thunk of `function name value`, as `mapAttrs` makes it before it looks at the function."""
-    expr = cython.cast(CallExpr, CallExpr.__new__(CallExpr))
-    expr.state = state
-    expr.pos = 0
-    expr.function = function
-    expr.argument = name
-    expr.argument2 = value
-    expr.unplaced = True
-    return new_thunk(expr, None)
+def delayed_members(state, function):
+    """What thunks of `function name value` share, as `mapAttrs` makes them before it looks at the function."""
+    calls = delayed_calls(state, function, True)
+    calls.unplaced = True
+    return calls
 
 
 def map_shaped(state, function, attrs):
     """`mapAttrs` of a set that has a shape: the outcome has it too, but no positions."""
     count: cython.Py_ssize_t = len(attrs.shape.names)
-    values: object = new_slots(count, MISSING)
+    values: object = empty_slots(count)
     names = attrs.shape.names
+    calls = delayed_members(state, function)
     i: cython.Py_ssize_t
     for i in range(count):
-        set_slot(values, i, delayed_member(state, function, cython.cast(str, names[i]), get_slot(attrs.values, i)))
+        init_slot(values, i, new_thunk(calls, new_env(names[i], get_slot(attrs.values, i))))
     result = new_attrs(attrs.shape, values, 0)
     result.origin = None
     return result
@@ -976,6 +973,12 @@ def position_value(state, pos):
 
 
 if not cython.compiled:
+
+    def eval_bool(expr, env, text):
+        value = traced_eval(expr, env, text)
+        if value is not True and value is not False:
+            not_boolean(expr, value, text)
+        return value
 
     def traced_eval(expr, env, text):
         try:

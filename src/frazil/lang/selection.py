@@ -31,7 +31,6 @@ from cython.cimports.frazil.lang.values import (
     glance,
     new_cell,
     new_thunk,
-    run_thunk,
     set_slot,
     stack_is_low,
     stack_overflow,
@@ -201,32 +200,37 @@ class Select1(Select):
     def eval(self, env):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
-        value: object = None
-        result: object = MISSING
-        attrs: Attrs = None
+        value: object
+        result: object
         stage: cython.int = 0
         try:
             value = self.subject.eval(env)
             stage = 1
             if type(value) is not Attrs:
                 raise not_a_set(self.state, value, self.pos)
-            attrs = cython.cast(Attrs, value)
-            result = self.find(attrs)
+            attrs: Attrs = cython.cast(Attrs, value)
+            shape: Shape = attrs.shape
+            if shape is not None and shape is self.cached:
+                result = get_slot(attrs.values, self.index)
+            else:
+                result = self.find(attrs)
+                if result is MISSING:
+                    raise missing_attribute(self.state, attrs, self.name)
             if type(result) is Thunk:
-                if cython.cast(Thunk, result).expr is None:
-                    result = cython.cast(Thunk, result).slot
-                else:
-                    result = run_thunk(cython.cast(Thunk, result), self.pos)
-                if attrs.shape is not None:
-                    set_slot(attrs.values, self.index, result)
-            elif result is MISSING:
-                raise missing_attribute(self.state, attrs, self.name)
-            stage = 2
+                stage = 2
+                # The place may be another one after evaluation, which can come here again.
+                index: cython.Py_ssize_t = self.index
+                result = finished(result, self.pos)
+                if shape is not None:
+                    set_slot(attrs.values, index, result)
+            stage = 3
         finally:
             if stage == 0:
                 add_trace(self.state, self.subject.pos, "while selecting an attribute")
             elif stage == 1:
-                self.failed(env, attrs.position(self.name) if attrs is not None and result is not MISSING else 0, 1)
+                self.failed(env, 0, 1)
+            elif stage == 2:
+                self.failed(env, attrs.position(self.name), 1)
         return result
 
     def peek(self, env):

@@ -230,6 +230,44 @@ cdef extern from *:
         return table;
     }
 
+    /* Lists of one or two arguments for builtins: one that nobody kept is used again. */
+    #define FRAZIL_SPARES 32
+    static PyObject *frazil_spares[3][FRAZIL_SPARES];
+    static int frazil_spare_count[3];
+    static inline PyObject *frazil_spare_list(int size) {
+    #if !defined(Py_GIL_DISABLED)
+        if (__builtin_expect(frazil_spare_count[size] > 0, 1)) return frazil_spares[size][--frazil_spare_count[size]];
+    #endif
+        return PyList_New(size);
+    }
+    static inline PyObject *frazil_arguments1(PyObject *first) {
+        PyObject *list = frazil_spare_list(1);
+        if (__builtin_expect(list == NULL, 0)) return NULL;
+        Py_INCREF(first); PyList_SET_ITEM(list, 0, first);
+        return list;
+    }
+    static inline PyObject *frazil_arguments2(PyObject *first, PyObject *second) {
+        PyObject *list = frazil_spare_list(2);
+        if (__builtin_expect(list == NULL, 0)) return NULL;
+        Py_INCREF(first); PyList_SET_ITEM(list, 0, first);
+        Py_INCREF(second); PyList_SET_ITEM(list, 1, second);
+        return list;
+    }
+    static inline void frazil_spare_arguments(PyObject *list) {
+    #if !defined(Py_GIL_DISABLED)
+        Py_ssize_t size = PyList_GET_SIZE(list);
+        if (Py_REFCNT(list) == 1 && size <= 2 && size > 0 && frazil_spare_count[size] < FRAZIL_SPARES) {
+            PyObject *first = PyList_GET_ITEM(list, 0), *second = size == 2 ? PyList_GET_ITEM(list, 1) : NULL;
+            PyList_SET_ITEM(list, 0, NULL);
+            if (size == 2) PyList_SET_ITEM(list, 1, NULL);
+            Py_INCREF(list);
+            frazil_spares[size][frazil_spare_count[size]++] = list;
+            Py_DECREF(first);
+            Py_XDECREF(second);
+        }
+    #endif
+    }
+
     /* The end of such an object. Chains of any length end without deep recursion: what would nest too far waits in a
        list until the outermost is done. */
     #define FRAZIL_NESTING 500
@@ -323,6 +361,9 @@ cdef extern from *:
     object get_slot "frazil_get_slot"(object slots, Py_ssize_t i)
     void set_slot "frazil_set_slot"(object slots, Py_ssize_t i, object value)
     void init_slot "frazil_init_slot"(object slots, Py_ssize_t i, object value)
+    list arguments1 "frazil_arguments1"(object first)
+    list arguments2 "frazil_arguments2"(object first, object second)
+    void spare_arguments "frazil_spare_arguments"(list arguments)
     list slots_list "frazil_slots_list"(object slots)
     dict slots_table "frazil_slots_table"(tuple names, object slots)
     void begin_pool "frazil_begin_pool"(Pool *pool, type thunk, type env, type function, type slots, type attrs)

@@ -54,6 +54,15 @@ if not cython.compiled:
 
     init_slot = set_slot
 
+    def arguments1(first):
+        return [first]
+
+    def arguments2(first, second):
+        return [first, second]
+
+    def spare_arguments(arguments):
+        return None
+
     def slots_list(slots):
         return list(slots.items)
 
@@ -579,15 +588,19 @@ def run_thunk(thunk, pos):
         )
         error.thunk = thunk
         raise error
-    env = cython.cast(Env, thunk.slot)
+    env: object = thunk.slot
     if stack_is_low():
         raise stack_overflow(expr.state, expr.pos)
     thunk.expr = BLACKHOLE
     thunk.slot = expr
     done: cython.bint = False
-    value: object = None
+    value: object
     try:
-        value = expr.eval(env)
+        # An environment, or what the expression takes for one (CallExpr).
+        if cython.compiled:
+            value = expr.eval(cython.cast(Env, env))
+        else:
+            value = expr.eval(env)
         done = True
     finally:
         if not done:

@@ -156,8 +156,10 @@ class GlobalVar(Var):
     """A builtin."""
 
     def eval(self, env):
-        value = finished(self.value, self.pos)
-        self.value = value
+        value = self.value
+        if type(value) is Thunk:
+            value = finished(value, self.pos)
+            self.value = value
         return value
 
     def delay(self, env):
