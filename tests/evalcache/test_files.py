@@ -114,8 +114,11 @@ def test_frazil_eval_and_build_of_files(world: World) -> None:
     first = world.run(*dry)
     again = world.run(*dry)
     assert not again.evaluated and again.out == first.out and again.status == 0
-    assert not world.run("frazil", "eval", "--expr", "1 + 1").status
-    assert not world.run("frazil", "eval", "--expr", "1 + 1").evaluated
+    reading = ("frazil", "eval", "--impure", "--expr", "builtins.readFile ./x")
+    assert not world.run(*reading).status
+    assert not world.run(*reading).evaluated
+    small = ("frazil", "eval", "--expr", "1 + 1")  # found faster than an answer to it
+    assert world.run(*small).evaluated and world.run(*small).evaluated
 
 
 def test_a_checkout_elsewhere(world: World) -> None:

@@ -27,7 +27,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "why-depends": ("path_commands", "show why a package has another package in its closure", SECONDARY),
     "derivation show": ("path_commands", "show the contents of a store derivation", UTILITY),
     "derivation add": ("path_commands", "add a store derivation that is given as JSON", UTILITY),
-    "nar dump-path": ("path_commands", "write a path's archive", UTILITY),
+    "nar pack": ("path_commands", "write a path's archive", UTILITY),
     "nar cat": ("path_commands", "print a file inside an archive", UTILITY),
     "nar ls": ("path_commands", "list what an archive holds", UTILITY),
     "store ls": ("store_commands", "list what a store path holds", UTILITY),
@@ -110,6 +110,7 @@ ALIASES: dict[str, tuple[str, bool]] = {
     "doctor": ("config check", True),
     "shell": ("env shell", False),
     "store ping": ("store info", True),
+    "nar dump-path": ("nar pack", True),
     "store optimize": ("store optimise", False),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from frazil.activity import Verbosity
 from frazil.cli.common_options import JSON
 from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command
@@ -82,31 +83,47 @@ def _as_json(settings: Settings) -> str:
 
 
 def check(context: Context, arguments: Arguments) -> int:
-    """One line for each thing looked at: [PASS], [WARN] or [FAIL]."""
+    """Messages: [PASS], [FAIL] or [INFO] for each thing looked at. Exit status 2 where one failed."""
+    from frazil.cli.display import Palette
+
+    palette = Palette(context.colours)
+    context.note(f"Running checks against store uri: {context.store_config.uri}", Verbosity.NOTICE)
     failed = False
-    for good, text in _checks(context):
-        context.print(f"[{'PASS' if good else 'FAIL'}] {text}")
+    for good, text in (_programs_on_path(), _user_namespaces()):
+        mark = f"{palette.green}[PASS]{palette.normal}" if good else f"{palette.red}[FAIL]{palette.normal}"
+        context.note(f"{mark} {text}", Verbosity.NOTICE)
         failed = failed or not good
+    context.note(
+        f"{palette.blue}[INFO]{palette.normal} You are trusted by store uri: {context.store_config.uri}",
+        Verbosity.NOTICE,
+    )
     return 2 if failed else 0
 
 
-def _checks(context: Context) -> list[tuple[bool, str]]:
-    directories = [d for d in os.environ.get("PATH", "").split(":") if d]
+def _programs_on_path() -> tuple[bool, str]:
+    """frazil's own links stand for one installation; another Nix beside them may answer in their place."""
     found = []
-    same: dict[str, str] = {}
-    for directory in directories:
+    for directory in os.environ.get("PATH", "").split(":"):
         path = os.path.join(directory, "nix-env")
-        if os.access(path, os.X_OK):
-            same.setdefault(os.path.dirname(os.path.realpath(path)), path)
-    found.append((len(same) < 2, f"PATH contains {len(same)} installation(s) of Nix's programs"))
-    limits = "/proc/sys/user/max_user_namespaces"
+        folder = os.path.dirname(os.path.realpath(path))
+        if directory and os.access(path, os.X_OK) and folder not in found:
+            found.append(folder)
+    if not found:
+        return True, "PATH contains no nix version: only frazil itself is called."
+    if len(found) == 1:
+        return True, "PATH contains only one nix version."
+    return False, "Multiple versions of nix found in PATH:\n" + "\n".join(f"  {folder}" for folder in found)
+
+
+def _user_namespaces() -> tuple[bool, str]:
     try:
-        with open(limits, encoding="ascii") as file:
+        with open("/proc/sys/user/max_user_namespaces", encoding="ascii") as file:
             allowed = int(file.read())
     except (OSError, ValueError):
         allowed = 0
-    found.append((allowed > 0, f"user namespaces: {allowed} allowed"))
-    return found
+    if allowed > 0:
+        return True, "User namespaces are available for sandboxes."
+    return False, "User namespaces are not available: builds cannot be isolated."
 
 
 def upgrade(context: Context, arguments: Arguments) -> None:
@@ -114,7 +131,12 @@ def upgrade(context: Context, arguments: Arguments) -> None:
 
 
 COMMANDS = {
-    "upgrade-nix": Command(upgrade, "upgrade Nix (frazil is upgraded by pip)", experimental=None),
+    "upgrade-nix": Command(
+        upgrade,
+        "upgrade Nix (frazil is upgraded by pip)",
+        experimental=None,
+        examples=[("Upgrade frazil", "pip install --upgrade frazil")],
+    ),
     "config show": Command(
         show,
         "show the values of settings",
@@ -123,5 +145,10 @@ COMMANDS = {
         at_most=1,
         examples=[("Show all settings", "frazil config show"), ("Show one", "frazil config show max-jobs")],
     ),
-    "config check": Command(check, "check this machine for what frazil needs", experimental=None),
+    "config check": Command(
+        check,
+        "check this machine for what frazil needs",
+        experimental=None,
+        examples=[("What is missing on this machine?", "frazil config check")],
+    ),
 }

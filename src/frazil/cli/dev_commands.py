@@ -335,5 +335,6 @@ COMMANDS = {
         JSON,
         positional="installable",
         at_most=1,
+        examples=[("Take over a development environment", ". <(frazil print-dev-env)")],
     ),
 }

@@ -20,5 +20,9 @@ def install_library(context: Context, arguments: Arguments) -> None:
 
 
 COMMANDS = {
-    "direnv install": Command(install_library, "teach direnv's `use flake` to ask frazil"),
+    "direnv install": Command(
+        install_library,
+        "teach direnv's `use flake` to ask frazil",
+        examples=[("Then `use flake` in an .envrc asks frazil", "frazil direnv install")],
+    ),
 }

@@ -147,7 +147,13 @@ def import_answers(context: Context, arguments: Arguments) -> int:
 
 
 COMMANDS = {
-    "eval-cache stat": Command(show_statistics, "show how much is remembered of evaluations", JSON, at_most=0),
+    "eval-cache stat": Command(
+        show_statistics,
+        "show how much is remembered of evaluations",
+        JSON,
+        at_most=0,
+        examples=[("How much is remembered", "frazil eval-cache stat")],
+    ),
     "eval-cache gc": Command(
         collect,
         "forget answers that were not used for long",
@@ -157,6 +163,7 @@ COMMANDS = {
             Option("--all", "Forget everything."),
         ),
         at_most=0,
+        examples=[("Forget what was not used for a month", "frazil eval-cache gc --unused-for 30")],
     ),
     "eval-cache why-miss": Command(
         why_miss,
@@ -182,5 +189,6 @@ COMMANDS = {
         positional="folder",
         at_least=1,
         at_most=1,
+        examples=[("Take them there", "frazil eval-cache import file:///srv/evaluations")],
     ),
 }

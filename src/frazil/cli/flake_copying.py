@@ -141,6 +141,7 @@ COMMANDS = {
         EVALUATION,
         FLAKE_LOCK,
         **_URL,
+        examples=[("Get the source of a flake", "frazil flake clone nixpkgs --dest ./nixpkgs")],
     ),
     "flake prefetch": Command(
         prefetch,
@@ -150,5 +151,6 @@ COMMANDS = {
         EVALUATION,
         FLAKE_LOCK,
         **_URL,
+        examples=[("Fetch a flake's source into the store", "frazil flake prefetch github:numtide/flake-utils")],
     ),
 }

@@ -93,7 +93,7 @@ def run_to(base: str) -> Callable[[Context, Arguments], None]:
     def run(context: Context, arguments: Arguments) -> None:
         name = "sri" if base == "sri" else base
         context.warn(
-            "The old format conversion sub commands of `nix hash` were deprecated in favor of `nix hash convert`."
+            "The old format conversion subcommands of `nix hash` were deprecated in favor of `nix hash convert`."
         )
         for text in arguments.positional:
             context.print(Hash.parse(text, algorithm_of(arguments, None)).render(name, prefix=False))
@@ -142,7 +142,12 @@ COMMANDS = {
         examples=[("The SRI hash of a file", "frazil hash file ./source.tar.gz")],
     ),
     "hash path": Command(
-        run_paths("nar"), "print the hash of a path's NAR serialisation", PATHS, positional="paths…", at_most=None
+        run_paths("nar"),
+        "print the hash of a path's NAR serialisation",
+        PATHS,
+        positional="paths…",
+        at_most=None,
+        examples=[("The hash of a folder", "frazil hash path ./source")],
     ),
     "hash convert": Command(
         run_convert,
@@ -156,9 +161,27 @@ COMMANDS = {
         ),
         positional="hashes…",
         at_most=None,
+        examples=[
+            (
+                "To the format of lock files",
+                "frazil hash convert --hash-algo sha256 --to sri 1b8m03r63zqhnjf7l5wnldhh7c134ap5vpj0850ymkq1iyzicy5s",
+            )
+        ],
     ),
     **{
-        f"hash to-{base}": Command(run_to(base), f"convert a hash to {base}", TYPE, positional="strings…", at_most=None)
+        f"hash to-{base}": Command(
+            run_to(base),
+            f"convert a hash to {base}",
+            TYPE,
+            positional="strings…",
+            at_most=None,
+            examples=[
+                (
+                    "Convert a hash",
+                    "frazil hash to-sri --type sha256 1b8m03r63zqhnjf7l5wnldhh7c134ap5vpj0850ymkq1iyzicy5s",
+                )
+            ],
+        )
         for base in ("base16", "base32", "base64", "sri")
     },
 }

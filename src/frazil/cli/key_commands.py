@@ -67,5 +67,6 @@ COMMANDS = {
         (Option("--key-file -k", "The file that holds the secret key.", "file"),),
         positional="installables…",
         at_most=None,
+        examples=[("Sign a package and all it needs", "frazil store sign --key-file ./secret-key --recursive .#hello")],
     ),
 }

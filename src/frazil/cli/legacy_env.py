@@ -183,5 +183,9 @@ PROGRAMS = {
         positional="operation arguments…",
         at_most=None,
         keep_unknown=True,
+        examples=[
+            ("Go back one generation", "nix-env --rollback"),
+            ("Show the generations", "nix-env --list-generations"),
+        ],
     )
 }

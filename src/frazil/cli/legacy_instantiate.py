@@ -152,6 +152,8 @@ def _parsed(session: Session, arguments: Arguments) -> list[Any]:
 
 def select_path(session: Session, root: Any, text: str, given: dict[str, Any]) -> Any:
     """`-A`'s rule: functions on the way are called with --arg's values."""
+    if not text:
+        return session.evaluator.force(root)
     from frazil.flake.cursor import parse_attribute_path
     from frazil.flake.selection import select
 

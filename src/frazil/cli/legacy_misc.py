@@ -217,6 +217,7 @@ PROGRAMS = {
         ),
         positional="paths…",
         at_most=None,
+        examples=[("The hash of a folder", "nix-hash --type sha256 ./source")],
     ),
     "nix-prefetch-url": Command(
         run_prefetch,
@@ -232,6 +233,7 @@ PROGRAMS = {
         ),
         positional="url hash",
         at_most=2,
+        examples=[("Fetch a file and print its hash", "nix-prefetch-url https://example.org/source.tar.gz")],
     ),
     "nix-collect-garbage": Command(
         run_collect,
@@ -242,6 +244,9 @@ PROGRAMS = {
             Option("--dry-run", "Only say how much."),
             Option("--max-freed", "Stop after so many *bytes*.", "bytes"),
         ),
+        examples=[
+            ("Delete old generations, then all that nothing needs", "nix-collect-garbage --delete-older-than 30d")
+        ],
     ),
     "nix-channel": Command(
         unsupported("nix-channel", "flakes take the place of channels: see 'frazil flake' and 'frazil registry'"),
@@ -249,6 +254,7 @@ PROGRAMS = {
         positional="arguments…",
         at_most=None,
         keep_unknown=True,
+        examples=[("Instead", "frazil registry add nixpkgs github:NixOS/nixpkgs/nixos-unstable")],
     ),
     "nix-copy-closure": Command(
         unsupported("nix-copy-closure", "use 'nix-store --export' and 'nix-store --import'"),
@@ -256,6 +262,7 @@ PROGRAMS = {
         positional="arguments…",
         at_most=None,
         keep_unknown=True,
+        examples=[("Instead", "nix-store --export $(nix-store -qR ./result) | ssh host nix-store --import")],
     ),
     "nix-daemon": Command(
         unsupported("nix-daemon", "frazil needs no daemon: each user works on a store directly"),
@@ -263,5 +270,6 @@ PROGRAMS = {
         positional="arguments…",
         at_most=None,
         keep_unknown=True,
+        examples=[("Instead: every command works on the store itself", "frazil store info")],
     ),
 }

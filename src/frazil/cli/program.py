@@ -181,7 +181,9 @@ def _find_command(
     if name in ALIASES:
         target, deprecated = ALIASES[name]
         if deprecated:
-            context.warn(f"'{rest[0]}' is a deprecated alias for '{target.partition(' ')[2]}'")
+            old, new = (name, target) if first == "nar" else (rest[0], target.partition(" ")[2])
+            prefix = "nix " if first == "nar" else ""
+            context.warn(f"'{prefix}{old}' is a deprecated alias for '{prefix}{new}'")
         name = target if target in known else name
     if name not in known:
         raise _not_a_command(rest[0], [n.partition(" ")[2] for n in known if n.startswith(first + " ")])

@@ -78,7 +78,13 @@ def resolve(context: Context, arguments: Arguments) -> None:
 _REGISTRY = (Option("--registry", "The registry to operate on.", "registry"),)
 
 COMMANDS = {
-    "registry list": Command(list_entries, "list available Nix flakes", EVALUATION, experimental="flakes"),
+    "registry list": Command(
+        list_entries,
+        "list available Nix flakes",
+        EVALUATION,
+        experimental="flakes",
+        examples=[("Show all entries", "frazil registry list")],
+    ),
     "registry add": Command(
         add,
         "add/replace flake in user flake registry",
@@ -99,6 +105,7 @@ COMMANDS = {
         at_least=1,
         at_most=1,
         experimental="flakes",
+        examples=[("Forget a name", "frazil registry remove blog")],
     ),
     "registry pin": Command(
         pin,
@@ -109,6 +116,7 @@ COMMANDS = {
         at_least=1,
         at_most=2,
         experimental="flakes",
+        examples=[("Keep nixpkgs as it is now", "frazil registry pin nixpkgs")],
     ),
     "registry resolve": Command(
         resolve,
@@ -117,5 +125,6 @@ COMMANDS = {
         positional="flake-refs",
         at_most=None,
         experimental="flakes",
+        examples=[("What does a name stand for?", "frazil registry resolve nixpkgs")],
     ),
 }

@@ -186,11 +186,23 @@ def open_cache(context: Context, root: bytes) -> EvaluationCache:
     return EvaluationCache(open_database(context), verifier, lambda: os.fsdecode(root))
 
 
+SMALL = 1000
+OUTSIDE = ("/", "<", "import", "Import", "fetch", "getFlake", "read", "path", "Path", "File", "Dir", "storeDir")
+
+
+def is_quicker_evaluated(expression: str) -> bool:
+    """Whether a text is small and names nothing outside of itself: an answer is found before one is looked up."""
+    return len(expression) <= SMALL and not any(word in expression for word in OUTSIDE)
+
+
 def open_remembered(
     context: Context, arguments: Arguments, file: str | None, expression: str | None, *, pure: bool, read_only: bool
 ) -> Remembered | None:
     """None where an answer must not, or cannot, be remembered."""
     if wants_evaluation(context, arguments) or file == "-":
+        return None
+    given_code = arguments.has("arg") or arguments.has("arg-from-file")
+    if expression is not None and not given_code and is_quicker_evaluated(expression):
         return None
     from frazil.cli.room_settings import eval_settings
     from frazil.evalcache.subject import settings_subject

@@ -240,6 +240,7 @@ COMMANDS = {
             INSTALLABLES,
             positional="args…",
             at_most=None,
+            examples=[("Format all of the project", "frazil fmt")],
         )
         for name in ("fmt", "formatter run")
     },
@@ -251,5 +252,6 @@ COMMANDS = {
             Option("--out-link -o", "Name the link *path* instead of `result`.", "path"),
             Option("--no-link", "Make no link."),
         ),
+        examples=[("Call the formatter yourself", "$(frazil formatter build) ./x.nix")],
     ),
 }

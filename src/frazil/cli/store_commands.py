@@ -177,13 +177,14 @@ def collect(context: Context, arguments: Arguments) -> None:
 
     limit = arguments.value("max")
     dry = arguments.flag("dry-run")
+    if dry and limit is not None:
+        raise UsageError("options --max and --dry-run cannot be combined")
     options = Options(
         action=RETURN_DEAD if dry else DELETE_DEAD, max_freed=None if limit is None else parse_bytes(limit)
     )
     results = context.store.collect_garbage(options)
     if dry:
-        for text in results.paths:
-            context.print(text)
+        context.print(f"{len(results.paths)} store paths would be deleted")
     else:
         print_freed(context, results)
 
@@ -281,12 +282,41 @@ COMMANDS = {
         at_most=1,
         examples=[("List a package's programs", "frazil store ls -l /nix/store/…-hello-2.12/bin")],
     ),
-    "store cat": Command(cat, "print a file in the store", positional="path", at_least=1, at_most=1),
-    "store add": Command(add, "add a file or folder to the store", ADDING, positional="path", at_least=1, at_most=1),
-    "store add-file": Command(
-        add_file, "add a file to the store, hashed flat", ADDING, positional="path", at_least=1, at_most=1
+    "store cat": Command(
+        cat,
+        "print a file in the store",
+        positional="path",
+        at_least=1,
+        at_most=1,
+        examples=[("Read a file of a package", "frazil store cat /nix/store/…-hello-2.12/bin/hello")],
     ),
-    "store add-path": Command(add_path, "add a path to the store", ADDING, positional="path", at_least=1, at_most=1),
+    "store add": Command(
+        add,
+        "add a file or folder to the store",
+        ADDING,
+        positional="path",
+        at_least=1,
+        at_most=1,
+        examples=[("Add a folder", "frazil store add ./source --name source")],
+    ),
+    "store add-file": Command(
+        add_file,
+        "add a file to the store, hashed flat",
+        ADDING,
+        positional="path",
+        at_least=1,
+        at_most=1,
+        examples=[("Add a file, hashed flat", "frazil store add-file ./source.tar.gz")],
+    ),
+    "store add-path": Command(
+        add_path,
+        "add a path to the store",
+        ADDING,
+        positional="path",
+        at_least=1,
+        at_most=1,
+        examples=[("Add a folder", "frazil store add-path ./source")],
+    ),
     "store delete": Command(
         delete,
         "delete paths from the store",
@@ -298,24 +328,56 @@ COMMANDS = {
         ),
         positional="installables…",
         at_most=None,
+        examples=[("Delete a path that nothing needs", "frazil store delete /nix/store/…-hello-2.12")],
     ),
     "store gc": Command(
         collect,
         "collect garbage",
-        (Option("--dry-run", "Only print what would be deleted."), Option("--max", "Stop after *n* bytes.", "n")),
+        (Option("--dry-run", "Only say how much would be deleted."), Option("--max", "Stop after *n* bytes.", "n")),
+        examples=[("Free ten gigabytes at most", "frazil store gc --max 10G")],
     ),
     "store verify": Command(
-        verify, "check the integrity of store paths", STORE_PATHS, SKIP, positional="installables…", at_most=None
+        verify,
+        "check the integrity of store paths",
+        STORE_PATHS,
+        SKIP,
+        positional="installables…",
+        at_most=None,
+        examples=[("Check the whole store", "frazil store verify --all")],
     ),
     "store repair": Command(
-        repair, "build damaged store paths again", STORE_PATHS, positional="installables…", at_most=None
+        repair,
+        "build damaged store paths again",
+        STORE_PATHS,
+        positional="installables…",
+        at_most=None,
+        examples=[("Build a damaged path again", "frazil store repair /nix/store/…-hello-2.12")],
     ),
-    "store optimise": Command(optimise, "replace equal files in the store by hard links"),
+    "store optimise": Command(
+        optimise,
+        "replace equal files in the store by hard links",
+        examples=[("Share equal files", "frazil store optimise")],
+    ),
     "store dump-path": Command(
-        dump_path, "write a store path's archive to standard output", STORE_PATHS, positional="installable", at_most=1
+        dump_path,
+        "write a store path's archive to standard output",
+        STORE_PATHS,
+        positional="installable",
+        at_most=1,
+        examples=[("Copy a path elsewhere", "frazil store dump-path ./result > result.nar")],
     ),
-    "store info": Command(info, "test whether the store can be accessed", JSON),
+    "store info": Command(
+        info,
+        "test whether the store can be accessed",
+        JSON,
+        examples=[("Can this store be opened?", "frazil store info --store ./other-root")],
+    ),
     "store path-from-hash-part": Command(
-        path_from_hash_part, "find a store path by its hash part", positional="hash-part", at_least=1, at_most=1
+        path_from_hash_part,
+        "find a store path by its hash part",
+        positional="hash-part",
+        at_least=1,
+        at_most=1,
+        examples=[("The path of a hash", "frazil store path-from-hash-part 0p8fvijy0k2zxx1sh5cb466m468xnfbd")],
     ),
 }
