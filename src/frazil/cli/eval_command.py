@@ -28,6 +28,8 @@ def run_eval(context: Context, arguments: Arguments) -> None:
 
     opened = Opened(context, arguments, read_only=arguments.flag("readonly-mode"))
     detail = _output_detail(opened)
+    if opened.remembered is not None:
+        opened.remembered.is_brief = True
     if opened.remembered is not None and detail is not None and ask_output(opened.remembered, detail):
         return
     with_deep_stack(lambda: _evaluate(context, arguments, opened, detail))

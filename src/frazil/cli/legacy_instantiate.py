@@ -33,6 +33,8 @@ STDIN = "«stdin»".encode().decode("latin-1")
 
 def run_instantiate(context: Context, arguments: Arguments) -> None:
     remembered = open_memory(context, arguments, read_only=_is_read_only(context, arguments))
+    if remembered is not None:
+        remembered.is_brief = not arguments.has("add-root")
     if remembered is not None and arguments.flag("eval"):
         if not ask_output(remembered, _output_detail(arguments)):
             with_deep_stack(lambda: _run_recorded(context, arguments, remembered))
@@ -204,9 +206,12 @@ def _add_roots(context: Context, arguments: Arguments, found: list[tuple[StorePa
         context.note(
             "you did not specify '--add-root'; the result might be removed by the garbage collector", Verbosity.WARN
         )
-    directory = context.store.directory if found else None
+    if not found:
+        return
+    from frazil.store.path import StoreDirectory
+
+    directory = StoreDirectory(context.store_config.store_dir)
     for number, (path, output) in enumerate(found, 1):
-        assert directory is not None
         shown = directory.show(path)
         if root is not None:
             link = os.path.abspath(root) + (f"-{number}" if number > 1 else "")

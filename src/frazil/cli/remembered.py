@@ -65,7 +65,7 @@ def below(path: bytes, root: bytes) -> str:
 
 def given_arguments(arguments: Arguments) -> list[list[str]]:
     """`--arg` and its kin; of a file its contents, by their hash. Raises OSError."""
-    import hashlib
+    from frazil.evalcache.facts import sha256
 
     found = []
     for key, value in arguments.order:
@@ -73,7 +73,7 @@ def given_arguments(arguments: Arguments) -> list[list[str]]:
             found.append([key, *value])
         elif key == "arg-from-file":
             with open(value[1], "rb") as file:
-                found.append([key, value[0], hashlib.sha256(file.read()).hexdigest()])
+                found.append([key, value[0], sha256(file.read())])
     return found
 
 
@@ -89,6 +89,8 @@ class Remembered:
         self.root = root
         self.subject = subject
         self.read_only = bool(subject.get("readOnly"))
+        self.is_brief = False
+        """Whether the command ends at once, so that nothing needs to be kept from the collector for it."""
         self.recorder: Recorder = Recorder(root, context.store_config.store_dir)
         self.program = identity(cache.database.program, cache.database.put_program)
 
@@ -111,7 +113,7 @@ class Remembered:
         return found
 
     def is_present(self, answer: Mapping[str, Any]) -> bool:
-        return self.read_only or _needs_present(self.context, answer)
+        return self.read_only or _needs_present(self.context, answer, brief=self.is_brief)
 
     def keep(self, detail: Mapping[str, Any], answer: Mapping[str, Any], *texts: bytes) -> None:
         """To be written by `flush`. `texts`: what was printed, which may tell where the root is."""
@@ -130,11 +132,19 @@ def repeat_messages(context: Context, answer: Mapping[str, Any]) -> None:
         context.reporter.log(Verbosity(level), text)
 
 
-def _needs_present(context: Context, answer: Mapping[str, Any]) -> bool:
+def _needs_present(context: Context, answer: Mapping[str, Any], *, brief: bool) -> bool:
+    needs = answer.get("needs")
+    if not isinstance(needs, list) or not all(isinstance(path, str) for path in needs):
+        return False
+    if brief:
+        from frazil.store.glance import valid_among
+
+        found = valid_among(context.store_config, needs)
+        if found is not None:
+            return found.issuperset(needs)
     from frazil.evalcache.objects import are_present
 
-    needs = answer.get("needs")
-    return isinstance(needs, list) and are_present(context.store, needs)
+    return are_present(context.store, needs)
 
 
 def object_hash(context: Context, base: str) -> str | None:
@@ -159,10 +169,9 @@ def fetch_again(context: Context, attributes: str) -> str:
 
 
 def open_database(context: Context) -> Database:
-    from frazil.evalcache.database import Database, default_path
-    from frazil.fetch.settings import cache_directory
+    from frazil.evalcache.database import Database, cache_folder, default_path
 
-    database = Database(default_path(cache_directory(context.fetch_settings)))
+    database = Database(default_path(cache_folder(os.environ)))
     context.at_close(database.close)
     return database
 

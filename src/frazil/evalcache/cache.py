@@ -28,13 +28,14 @@ class Question:
     """`subject`: JSON data. `root`: the folder that places are relative to. `description`: for people."""
 
     def __init__(self, subject: Mapping[str, Any], root: bytes, program: str, description: str = "") -> None:
-        import hashlib
         import json
+
+        from frazil.evalcache.hashing import sha256
 
         self.root = os.fsdecode(root)
         self.description = description
         text = json.dumps([program, subject], sort_keys=True, separators=(",", ":"))
-        self.digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+        self.digest = sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 class Miss:

@@ -69,23 +69,31 @@ _MAX_BLOB = 256 << 20
 _USED_GRAIN = 3600
 
 
+def cache_folder(environment: Mapping[str, str]) -> str:
+    """Where frazil keeps what it can find out again."""
+    if environment.get("NIX_CACHE_HOME"):
+        return environment["NIX_CACHE_HOME"]
+    base = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "frazil")
+
+
 def default_path(cache_directory: str) -> str:
     return os.path.join(cache_directory, f"evaluations-v{SCHEMA_VERSION}.sqlite")
 
 
 def segment_id(parent: bytes, facts: bytes) -> bytes:
-    from hashlib import sha256
+    from frazil.evalcache.hashing import sha256
 
     return sha256(parent + b"\n" + facts).digest()
 
 
 def _checksum(question: bytes, root: str, bound: str, answer: bytes, tail: bytes) -> bytes:
-    from hashlib import blake2b
+    from frazil.evalcache.hashing import sha256
 
-    state = blake2b(question, digest_size=16)
+    state = sha256(question)
     for part in (_encoded(root), _encoded(bound), answer, tail):
         state.update(len(part).to_bytes(8, "little") + part)
-    return state.digest()
+    return state.digest()[:16]
 
 
 def _encoded(text: str) -> bytes:

@@ -60,7 +60,7 @@ def unquote(text: str) -> bytes:
 
 
 def sha256(data: bytes) -> str:
-    from hashlib import sha256 as algorithm
+    from frazil.evalcache.hashing import sha256 as algorithm
 
     return algorithm(data).hexdigest()
 

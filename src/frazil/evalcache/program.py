@@ -24,7 +24,7 @@ def _package() -> str:
 
 def code_stamp() -> str:
     """Changes with every file of the program that matters, compiled ones included; says nothing elsewhere."""
-    import hashlib
+    from frazil.evalcache.hashing import sha256
 
     package = _package()
     rows = []
@@ -35,7 +35,7 @@ def code_stamp() -> str:
                     status = entry.stat()
                     rows.append(f"{room}/{entry.name} {status.st_size} {status.st_mtime_ns} {status.st_ino}")
     rows.sort()
-    return hashlib.sha256("\n".join([package, *rows]).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256("\n".join([package, *rows]).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def code_digest() -> str:

@@ -61,7 +61,7 @@ def tree_stamp(path: bytes, now: int, verdicts: Mapping[str, tuple[str, bool]] |
                 newest = max(newest, status.st_mtime_ns, status.st_ctime_ns)
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(inner)
-    from hashlib import sha256
+    from frazil.evalcache.hashing import sha256
 
     return sha256(b"\0".join(rows)).hexdigest() if is_settled(newest, now) else ""
 

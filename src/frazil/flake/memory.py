@@ -43,15 +43,14 @@ class FlakeMemory:
 
     def __init__(self, trees: Trees, locked: LockedFlake, recorder: Recorder) -> None:
         from frazil.evalcache.cache import EvaluationCache
-        from frazil.evalcache.database import Database, default_path
+        from frazil.evalcache.database import Database, cache_folder, default_path
         from frazil.evalcache.program import identity
-        from frazil.fetch.settings import cache_directory
 
         self.trees, self.locked, self.recorder = trees, locked, recorder
         self.tree = trees.root_of(locked.flake.folder)
         base = os.path.basename(self.tree)
         self._may_keep = recorder.set_tree(base)
-        database = Database(default_path(cache_directory(trees.context.settings)))
+        database = Database(default_path(cache_folder(os.environ)))
         self.cache = EvaluationCache(database, self.verifier, self.identity, covers_contents=True)
         self.program = identity(database.program, database.put_program)
         source = trees.source_directory(locked.flake.resolved)
