@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from frazil.errors import FrazilError, UsageError
+from frazil.store import locks
 
 SECONDS_A_DAY = 24 * 60 * 60
 
@@ -156,9 +157,9 @@ class Profile:
     def _lock(self) -> Iterator[None]:
         path = f"{self.path}.lock"
         while True:
-            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            descriptor = locks.open_lock_file(path)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                locks.flock(descriptor, fcntl.LOCK_EX)
                 # Another process may have deleted the file between our open and our lock: then it guards nothing.
                 if os.fstat(descriptor).st_nlink == 0:
                     continue
