@@ -293,3 +293,13 @@ def test_relative_inputs_that_are_locked_anew_are_listed(run: Run, make: Make) -
     run("flake", "lock", cwd=top)
     (leaf / "data").write_text("x")
     assert "• Updated input 'sub':\n    'path:./sub'\n  → 'path:./sub'\n" in run("flake", "update", cwd=top).err
+
+
+def test_a_lock_file_that_leads_in_circles(run: Run, make: Make) -> None:
+    make("leaf", LEAF)
+    top = make("top", '{ inputs.a.url = "path:ROOT/leaf"; OUTPUTS }')
+    run("flake", "lock", cwd=top)
+    content = json.loads((top / "flake.lock").read_text())
+    content["nodes"]["a"]["inputs"] = {"b": "a"}
+    (top / "flake.lock").write_text(json.dumps(content))
+    assert "nested more than 200 deep" in run("flake", "lock", cwd=top, status=1).err

@@ -14,6 +14,7 @@ from frazil.errors import FrazilError
 from frazil.flake.errors import FlakeError, LockFileError
 from frazil.flake.flake_file import Flake, FlakeInput, add_trace, read_flake, read_text
 from frazil.flake.lock import (
+    MAX_DEPTH,
     Edge,
     InputPath,
     LockedNode,
@@ -134,6 +135,8 @@ class _Locker:
             self.add_overrides(override, path, job)
 
     def compute(self, job: _Job) -> None:
+        if len(job.path) > MAX_DEPTH:  # a lock file may say that an input is its own input
+            raise LockFileError(f"inputs are nested more than {MAX_DEPTH} deep: '{print_input_path(job.path[:5])}/…'")
         for name, flake_input in sorted(job.inputs.items()):
             self.add_overrides(flake_input, (*job.path, name), job)
         for path in sorted(self.overrides):
