@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import frazil
+from frazil.build.settings import BuildSettings
 from frazil.cli.room_settings import build_settings, eval_settings, parse_nix_path, search_entries, store_settings
 from frazil.cli.settings import Settings, parse_configuration, parse_integer, user_files
 from frazil.cli.settings_table import ALIASES, ROWS, WITHOUT_EFFECT
 from frazil.errors import FrazilError, UsageError
+from frazil.fetch.settings import FetchSettings
+from frazil.lang.settings import EvalSettings
+from frazil.store.config import StoreSettings
 
 
 def make(environment: dict[str, str] | None = None) -> tuple[Settings, list[str]]:
@@ -137,3 +143,24 @@ def test_what_has_no_effect_is_known_and_exists() -> None:
     assert set(WITHOUT_EFFECT) <= {row[0] for row in ROWS}
     settings.apply("trusted-users = me\nbuild-hook-kill-timeout = 0", "x")
     assert settings.changed(WITHOUT_EFFECT) == ["trusted-users"]
+
+
+def read_fields(texts: list[str]) -> set[str]:
+    """Settings that a room's record of settings holds, and that some code reads from it."""
+    renamed = {"pure": "pure-eval", "restricted": "restrict-eval", "stalled_timeout": "stalled-download-timeout"}
+    renamed |= {"require_signatures": "require-sigs", "reserved_space": "gc-reserved-space"}
+    names: set[str] = set()
+    for kind in (EvalSettings, StoreSettings, BuildSettings, FetchSettings):
+        names |= set(getattr(kind, "field_defaults", None) or getattr(kind, "__dataclass_fields__", ()))
+    words = {word for text in texts for word in re.findall(r"\.([a-z_0-9]+)\b", text)}
+    return {renamed.get(name, name.replace("_", "-")) for name in names & words}
+
+
+def test_every_setting_acts_or_says_that_it_does_not() -> None:
+    folder = Path(frazil.__file__).parent
+    # What is remembered of evaluations depends on settings that others act on.
+    left_out = {"settings_table.py", "remembered.py"}
+    texts = [p.read_text() for p in folder.rglob("*.py") if p.name not in left_out]
+    acts = read_fields(texts) | {name for name, *_ in ROWS if any(f'"{name}"' in text for text in texts)}
+    assert {name for name, *_ in ROWS} - acts - set(WITHOUT_EFFECT) == set()
+    assert read_fields(texts) & set(WITHOUT_EFFECT) == set()

@@ -192,21 +192,29 @@ SETTING_FEATURES: dict[str, str] = {
 _ELSEWHERE = "frazil builds on this machine only"
 _NO_CACHES = "frazil does not fetch from binary caches"
 _NO_DAEMON = "frazil has no daemon"
+_NO_DEBUGGER = "frazil has no debugger"
+_NO_PROFILER = "frazil does not profile evaluation"
 _NO_RANGES = "builds run under one user id each"
 WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
-    "allow-unsafe-native-code-during-evaluation": ("no builtin runs native code", True),
     "allowed-users": (_NO_DAEMON, False),
     "auto-allocate-uids": (_NO_RANGES, True),
     "build-hook": (_ELSEWHERE, False),
     "build-hook-kill-timeout": (_ELSEWHERE, False),
     "builders": (_ELSEWHERE, False),
     "builders-use-substitutes": (_ELSEWHERE, False),
+    "debugger-on-trace": (_NO_DEBUGGER, False),
+    "debugger-on-warn": (_NO_DEBUGGER, False),
     "download-buffer-size": ("downloads go to files as they come", False),
     "eval-attrset-update-layer-rhs-threshold": ("attribute sets are stored in another way", False),
+    "eval-profile-file": (_NO_PROFILER, False),
+    "eval-profiler": (_NO_PROFILER, True),
+    "eval-profiler-frequency": (_NO_PROFILER, False),
     "external-builders": (_ELSEWHERE, False),
+    "fallback": (_NO_CACHES, False),
     "http-connections": ("it does not limit the number of connections", False),
     "http3": ("downloads use HTTP/1.1 or HTTP/2", False),
     "id-count": (_NO_RANGES, False),
+    "ignore-try": (_NO_DEBUGGER, False),
     "keep-env-derivations": ("frazil does not install into profiles by name", False),
     "max-substitution-jobs": (_NO_CACHES, False),
     "narinfo-cache-meta-ttl": (_NO_CACHES, False),
@@ -214,10 +222,12 @@ WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
     "preallocate-contents": ("files are written as they come", False),
     "remote-build-log-size": (_ELSEWHERE, False),
     "start-id": (_NO_RANGES, False),
+    "trace-function-calls": ("calls of functions are not traced", True),
     "trusted-substituters": (_NO_DAEMON, False),
     "trusted-users": (_NO_DAEMON, False),
     "upgrade-nix-store-path-url": ("frazil is upgraded by pip", False),
     "use-cgroups": ("builds run outside of control groups of their own", True),
+    "warn-large-path-threshold": ("the size of what is copied is not looked at", False),
 }
 """Settings of parts that frazil does not have: (reason, whether one in a file is worth a warning, too)."""
 
