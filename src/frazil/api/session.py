@@ -197,7 +197,9 @@ class Session:
         try:
             return self._worker.call(function)
         except FrazilError as error:
-            _explain(error)
+            if not getattr(error, "__notes__", None):
+                # Python shows notes below the message: place, source line and the way there.
+                error.add_note(self._context.show_error(error))
             # Where in frazil it was raised says nothing about the program that was evaluated.
             raise error.with_traceback(None) from error.__cause__
 
@@ -318,11 +320,3 @@ def _missing(name: str, attrs: Any) -> str:
 
     near = [text_of(word) for word in suggestions(bytes_of(name), attrs.names())]
     return f"{name} (did you mean {' or '.join(near)}?)" if near else name
-
-
-def _explain(error: FrazilError) -> None:
-    """Python shows notes below the message: place, source line and the way there."""
-    from frazil.cli.display import show_error
-
-    if not getattr(error, "__notes__", None):
-        error.add_note(show_error(error))

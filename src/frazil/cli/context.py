@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from frazil.build.settings import BuildSettings
     from frazil.cli.options import Arguments
     from frazil.cli.reporter import JsonReporter, LineReporter, TeeReporter
+    from frazil.errors import FrazilError
     from frazil.fetch.settings import FetchSettings
     from frazil.instantiate.recording import ReadRecorder
     from frazil.instantiate.session import Session
@@ -144,6 +145,25 @@ class Context:
     def _default(self, name: str, value: str) -> None:
         if name not in self.settings.overridden:
             self.settings.set(name, value)
+
+    def show_error(self, error: FrazilError, *, show_trace: bool | None = None, level: str = "error") -> str:
+        """One screen; in Nix's own layout with --show-trace, for other programs, and where we are called `nix`."""
+        wanted = self.settings.boolean("show-trace") if show_trace is None else show_trace
+        if wanted or self.own_layout is False:
+            from frazil.cli.display import show_error
+
+            colours = self.colours or self.log_format == "internal-json"
+            return show_error(error, show_trace=wanted, colours=colours, level=level)
+        from frazil.cli.base_directory import base_directory
+        from frazil.cli.error_layout import lay_out, view_for
+
+        width = os.get_terminal_size(2).columns if os.isatty(2) else 120
+        return lay_out(error, view_for(error, base_directory(), width=width, colours=self.colours), level=level)
+
+    @property
+    def own_layout(self) -> bool:
+        """Whether errors are shown in frazil's layout, which needs all of the trace."""
+        return self.program == "frazil" and self.log_format != "internal-json"
 
     # -- output ------------------------------------------------------------------------------------------------
 

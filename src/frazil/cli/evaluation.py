@@ -45,6 +45,7 @@ def make_session(
         pure=pure and not arguments.flag("impure"),
         search_path=arguments.all("include"),
         store_dir=context.store_config.store_dir,
+        whole_trace=context.own_layout,
     )
     holder: list[Session] = []
     session = Session(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from frazil.activity import Verbosity
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK
 from frazil.cli.context import Context
-from frazil.cli.display import show_error
 from frazil.cli.evaluation import with_deep_stack
 from frazil.cli.flake_options import default_setting, lock_flags, open_trees, parse_reference, worker_entrance
 from frazil.cli.options import Arguments, Command, Option
@@ -52,8 +51,7 @@ def _checker(context: Context, arguments: Arguments, trees: Trees) -> Checker:
     options = CheckOptions(settings.system, arguments.flag("all-systems"), settings.boolean("keep-going"), enter)
 
     def show(error: FrazilError) -> None:
-        text = show_error(error, show_trace=settings.boolean("show-trace"), colours=context.colours)
-        context.reporter.log(Verbosity.ERROR, text)
+        context.reporter.log(Verbosity.ERROR, context.show_error(error))
 
     def allow_imports(allowed: bool) -> None:
         if "allow-import-from-derivation" not in settings.overridden and not arguments.flag("no-build"):
@@ -88,7 +86,7 @@ def _build(context: Context, trees: Trees, result: CheckResult) -> list[DerivedP
         if not context.settings.boolean("keep-going"):
             raise failures[0] from error
         for failure in failures:
-            context.reporter.log(Verbosity.ERROR, show_error(failure, colours=context.colours))
+            context.reporter.log(Verbosity.ERROR, context.show_error(failure))
         result.has_errors = True
     return paths
 

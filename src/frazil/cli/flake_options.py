@@ -140,7 +140,10 @@ def apply_flake_config(context: Context, session: Session, flake: Flake) -> None
         context.settings.set(name, text)
     from frazil.cli.room_settings import eval_settings
 
-    session.change_settings(eval_settings(context.settings, pure=session.settings.pure, search_path=[]))
+    settings = eval_settings(
+        context.settings, pure=session.settings.pure, search_path=[], whole_trace=context.own_layout
+    )
+    session.change_settings(settings)
 
 
 def ask(question: str) -> str | None:

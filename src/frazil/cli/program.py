@@ -93,11 +93,9 @@ def _failed(context: Context, text: str, status: int, error: FrazilError | None 
 
 
 def _error_text(context: Context, error: FrazilError) -> str:
-    from frazil.cli.display import help_notice, show_error
+    from frazil.cli.display import help_notice
 
-    show_trace = context.settings.boolean("show-trace")
-    colours = context.colours or context.log_format == "internal-json"
-    return show_error(error, show_trace=show_trace, colours=colours) + help_notice(error, context.program)
+    return context.show_error(error) + help_notice(error, context.program)
 
 
 def _system_error_text(error: OSError) -> str:

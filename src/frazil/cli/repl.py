@@ -159,9 +159,7 @@ class Repl:
         self.context.note(text, Verbosity.ERROR)
 
     def show_error(self, error: FrazilError) -> None:
-        from frazil.cli.display import show_error
-
-        self.say_error(show_error(error, show_trace=self.show_trace, colours=self.context.colours))
+        self.say_error(self.context.show_error(error, show_trace=self.show_trace))
 
     def print(self, text: str, end: str = "\n") -> None:
         """A byte string, to standard output."""

@@ -52,8 +52,14 @@ def fields_of(kind: Any, settings: Settings, names: dict[str, str]) -> dict[str,
 
 
 def eval_settings(
-    settings: Settings, *, pure: bool, search_path: list[str], store_dir: str = "/nix/store"
+    settings: Settings,
+    *,
+    pure: bool,
+    search_path: list[str],
+    store_dir: str = "/nix/store",
+    whole_trace: bool = False,
 ) -> EvalSettings:
+    """`whole_trace`: errors keep every step, whatever will be shown of it."""
     from frazil.lang.settings import EvalSettings
 
     entries = [] if pure or settings.boolean("pure-eval") else search_entries(settings, search_path)
@@ -67,6 +73,8 @@ def eval_settings(
     values["allowed_uris"] = tuple(_byte_string(u) for u in settings.words("allowed-uris"))
     if os.environ.get("NIX_ABORT_ON_WARN") in {"1", "yes", "true"}:
         values["abort_on_warn"] = True
+    if whole_trace:
+        values["show_trace"] = True
     return EvalSettings(**values)
 
 

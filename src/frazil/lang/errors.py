@@ -161,11 +161,19 @@ class TypeMismatch(EvalError):
 
 
 class UndefinedVariable(EvalError):
-    """A name that no scope defines."""
+    """A name that no scope defines. `near`: names in scope that may have been meant."""
+
+    near: Sequence[str] = ()
 
 
 class MissingArgument(EvalError):
     """A function with formals called without one."""
+
+
+class CallMismatch(TypeMismatch):
+    """A function with formals called with other arguments than it takes; `formals`: as they are written, shortened."""
+
+    formals = ""
 
 
 class MissingAttribute(EvalError):
@@ -173,7 +181,20 @@ class MissingAttribute(EvalError):
 
 
 class InfiniteRecursion(EvalError):
-    """A value that needs itself."""
+    """A value that needs itself. `cycle`: positions of the values that need each other, innermost first."""
+
+    def __init__(self, message: str, *, pos: int = 0, positions: Positions | None = None) -> None:
+        super().__init__(message, pos=pos, positions=positions)
+        self.thunk: object = None
+        self.cycle: list[int] = []
+
+    @property
+    def steps(self) -> list[Position]:
+        """Places of the cycle, each once, in the order they need each other."""
+        if self.positions is None:
+            return []
+        found = [self.positions.position(pos) for pos in dict.fromkeys(reversed(self.cycle)) if pos > 0]
+        return [place for place in found if place is not None]
 
 
 class InvalidStorePath(EvalError):

@@ -31,7 +31,10 @@ from cython.cimports.frazil.lang.values import (
     stack_overflow,
 )
 
-from frazil.lang.errors import TypeMismatch
+from frazil.lang.errors import CallMismatch, TypeMismatch, byte_string
+
+SHOWN_FORMALS = 20
+DEFAULT_SHOWN = byte_string(" ? …")
 
 
 @cython.cfunc
@@ -219,11 +222,12 @@ class FormalsLambda(LambdaExpr):
 
     def missing(self, name, call_pos):
         what = self.name if self.name is not None else "anonymous lambda"
-        error = TypeMismatch(
+        error = CallMismatch(
             f"function '{what}' called without required argument '{show_name(name)}'",
             pos=self.pos,
             positions=self.state.positions,
         )
+        error.formals = show_formals(self)
         error.add_trace(call_pos, "from call site")
         raise error
 
@@ -235,12 +239,13 @@ class FormalsLambda(LambdaExpr):
         others.sort(key=attrs.position)
         name = others[0]
         what = self.name if self.name is not None else "anonymous lambda"
-        error = TypeMismatch(
+        error = CallMismatch(
             f"function '{what}' called with unexpected argument '{show_name(name)}'",
             pos=self.pos,
             positions=self.state.positions,
             suggestions=suggestions(name, known),
         )
+        error.formals = show_formals(self)
         error.add_trace(call_pos, "from call site")
         raise error
 
@@ -255,6 +260,20 @@ class FormalsLambda(LambdaExpr):
             if not done:
                 call_failed(self, call_pos)
         return value
+
+
+def show_formals(function):
+    """`{ a, b ? …, ... }`, at most as many names as fit on a line or two."""
+    formals: list = cython.cast(FormalsLambda, function).formals
+    words = []
+    for item in formals[:SHOWN_FORMALS]:
+        formal: Formal = item
+        words.append(show_name(formal.name) + (DEFAULT_SHOWN if formal.default is not None else ""))
+    if len(formals) > SHOWN_FORMALS:
+        words.append(f"({len(formals) - SHOWN_FORMALS} more)")
+    if cython.cast(FormalsLambda, function).ellipsis:
+        words.append("...")
+    return "{ " + ", ".join(words) + " }"
 
 
 def set_name(expr, name):

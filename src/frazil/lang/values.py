@@ -622,9 +622,11 @@ def restore_thunk(thunk, expr, env):
         raise stack_overflow(expr.state, expr.pos) from None
     if type(expr) is Failed or not isinstance(error, EvalBaseError) or getattr(error, "recoverable", False):
         return
-    if isinstance(error, InfiniteRecursion) and error.thunk is thunk:
-        error.thunk = None
-        error.add_trace(0, "entering the infinite recursion")
+    if isinstance(error, InfiniteRecursion) and error.thunk is not None:
+        error.cycle.append(expr.pos)
+        if error.thunk is thunk:
+            error.thunk = None
+            error.add_trace(0, "entering the infinite recursion")
     thunk.expr = Failed(error)
     thunk.slot = None
 

@@ -13,6 +13,7 @@ from cython.cimports.frazil.lang.values import (
     Env,
     Expr,
     Scope,
+    State,
     Thunk,
     cell,
     finished,
@@ -26,7 +27,7 @@ from cython.cimports.frazil.lang.values import (
 )
 
 from frazil.lang.errors import TypeMismatch, UndefinedVariable
-from frazil.lang.runtime import position_value
+from frazil.lang.runtime import position_value, suggestions
 
 
 @cython.no_gc
@@ -93,8 +94,30 @@ class Var(Expr):
             known.value = value
             return known
         if withs is None:
-            raise UndefinedVariable(f"undefined variable '{name}'", pos=self.pos, positions=self.state.positions)
+            raise undefined(self, names_in_scope(scope))
         return with_var(self, withs)
+
+
+def names_in_scope(scope):
+    """All that an expression may refer to by name, but for the names of `with`."""
+    names = set()
+    while scope is not None:
+        current: Scope = scope
+        if current.single is not None:
+            names.add(current.single)
+        elif current.names is not None:
+            names.update(current.names)
+        scope = current.up
+    return names
+
+
+def undefined(var, names):
+    asked: Var = var
+    name = asked.name
+    state: State = asked.state
+    error = UndefinedVariable(f"undefined variable '{name}'", pos=asked.pos, positions=state.positions)
+    error.near = suggestions(name, [*names, *[known for known in state.globals if not known.startswith("__")]])
+    return error
 
 
 def argument_var(var, depth: cython.Py_ssize_t):
@@ -337,7 +360,10 @@ class WithVar(Var):
             value = attrs.lookup(name)
             if value is not MISSING:
                 return finished(value, self.pos)
-        raise UndefinedVariable(f"undefined variable '{name}'", pos=self.pos, positions=self.state.positions)
+        names = set()
+        for i in range(len(self.depths)):
+            names.update(with_attrs(self, outer(env, self.depths[i]), self.positions[i]).names())
+        raise undefined(self, names)
 
 
 @cython.cfunc
