@@ -74,7 +74,8 @@ def test_expressions_are_pure_unless_asked(run: Run) -> None:
 def test_thrown_errors(run: Run) -> None:
     status, out, err = run("frazil", "eval", "--expr", 'throw "no"')
     assert (status, out) == (1, "")
-    assert err.rstrip().endswith("error: no")
+    assert err.splitlines()[:2] == ["error: no", "       at «string»:1:1:"]
+    assert run("nix", "eval", "--expr", 'throw "no"').err.rstrip().endswith("error: no")
 
 
 def test_write_to(run: Run, tmp_path: Path) -> None:

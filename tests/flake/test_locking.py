@@ -171,7 +171,7 @@ def test_a_corrupt_lock_file_is_shown_with_its_place(run: Run, make: Make) -> No
     top = make("top", '{ inputs.a.url = "path:ROOT/a"; OUTPUTS }')
     (top / "flake.lock").write_text('{\n  "nodes": oops\n}')
     said = run("flake", "lock", cwd=top, status=1).err
-    assert f"{top}/flake.lock:2:12" in said
+    assert "at flake.lock:2:12" in said.replace(f"{top}/", "")
     assert "hint:" in said
 
 

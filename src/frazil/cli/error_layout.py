@@ -32,6 +32,7 @@ _SELF_EVIDENT = (
     "from the definition of",
     "while evaluating the condition",
 )
+_ORDINARY = (*_SELF_EVIDENT, "while calling ", "while evaluating the attribute '")
 
 
 class View:
@@ -118,7 +119,7 @@ def lay_out(error: FrazilError, view: View, *, level: str = "error") -> str:
     hints += [failure.hint] if failure is not None and failure.hint else []
     hints += advice(error)
     blocks += [_hint(readable(text), palette) for text in dict.fromkeys(hints)]
-    return "\n\n".join(blocks)
+    return "\n\n".join(block for block in blocks if block)
 
 
 def _message(error: FrazilError, message: str, level: str, view: View) -> str:
@@ -223,7 +224,9 @@ def _worth_showing(trace: Sequence[TraceFrame]) -> list[TraceFrame]:
         if last is not None and frame.position is not None and frame.position == last.position:
             if last.text.startswith(_SELF_EVIDENT):
                 found[-1] = frame
-            continue
+                continue
+            if frame.text.startswith(_ORDINARY):
+                continue
         if last is not None and frame.position is None and frame.text == last.text:
             continue
         found.append(frame)
@@ -244,7 +247,7 @@ def _way(frames: list[TraceFrame], place: Position | None, view: View) -> list[s
             folded = []
         if frame.position is None:
             steps.append(("", readable(frame.text).rstrip(":"), ""))
-        elif frame.position != place:
+        elif frame.position != place or not frame.text.startswith(_ORDINARY):
             steps.append((view.place(frame.position), readable(frame.text).rstrip(":"), ""))
     if folded:
         steps.append(_fold(folded))

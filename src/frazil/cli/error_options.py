@@ -198,12 +198,20 @@ def definition_place(file: str, option: str) -> Position | None:
     names = [name.strip('"') for name in option.split(".")]
     for first in range(len(names)):
         path = rb"\s*\.\s*".join(rb'"?' + re.escape(os.fsencode(name)) + rb'"?' for name in names[first:])
-        hits = list(re.finditer(rb"(?<![\w.'\"-])(?:config\s*\.\s*)?" + path + rb"\s*=(?!=)", text))
+        pattern = re.compile(rb"(?<![\w.'\"-])(?:config\s*\.\s*)?" + path + rb"\s*=(?!=)")
+        hits = [hit for hit in pattern.finditer(text) if _may_be_meant(text, hit.start(), names[:first])]
         if len(hits) == 1:
             return _place(file, text, hits[0].start())
         if hits:
             return None
     return None
+
+
+def _may_be_meant(text: bytes, offset: int, outer: list[str]) -> bool:
+    """Not in a comment, and what the rest of the path names comes somewhere before."""
+    if b"#" in text[text.rfind(b"\n", 0, offset) + 1 : offset]:
+        return False
+    return all(re.search(rb"(?<![\w'-])" + re.escape(os.fsencode(name)), text[:offset]) for name in outer)
 
 
 def _place(file: str, text: bytes, offset: int) -> Position:
