@@ -64,3 +64,8 @@ def test_commands_that_need_no_feature(run: Run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "stdin", io.StringIO("1 + 1\n"))
     assert "nix-command" not in run("nix", "repl").err
     assert "nix-command" not in run("nix", "config", "check").err
+
+
+def test_references_to_flakes_need_the_feature(run: Run) -> None:
+    result = run("nix", "--option", "experimental-features", "nix-command", "eval", "nixpkgs#hello")
+    assert result.status == 1 and "experimental Nix feature 'flakes' is disabled" in result.err

@@ -43,6 +43,9 @@ def test_versions(run: Run) -> None:
     assert run("/usr/bin/nix-build", "--version").out == "nix-build (Nix) 2.36.0\n"
     assert run("nix", "--version").out == "nix (Nix) 2.36.0\n"
     assert run("frazil", "--version").out.startswith("frazil ")
+    assert run("nix-build", "--version", "-v").out.count("\n") == 1
+    assert "System type:" in run("nix-build", "-v", "--version").out
+    assert "System type:" in run("nix", "--version", "-v").out
 
 
 def test_mistakes(run: Run) -> None:

@@ -149,11 +149,16 @@ class Opened:
             self.arguments.values["file"] = "default.nix"
 
     def parse(self, texts: Sequence[str]) -> list[Installable]:
+        from frazil.cli.context import require_feature
+        from frazil.flake.installable import FlakeInstallable
         from frazil.flake.outputs import parse_installables
 
         key = tuple(texts)
         if key not in self._parsed:
-            self._parsed[key] = parse_installables(texts, self.source)
+            parsed = parse_installables(texts, self.source)
+            if any(isinstance(item, FlakeInstallable) for item in parsed):
+                require_feature(self.context, "flakes")
+            self._parsed[key] = parsed
         return self._parsed[key]
 
     def targets(self, texts: Sequence[str] | None = None) -> list[Target]:

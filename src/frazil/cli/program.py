@@ -311,6 +311,9 @@ def run_program(context: Context, words: list[str]) -> int:
         context.print(show_program_help(context.program, command), end="")
         return 0
     if arguments.flag("version"):
+        keys = [key for key, _ in arguments.order]
+        if "verbose" not in keys[: keys.index("version")]:
+            arguments.values.pop("verbose", None)  # these programs answer as soon as they read --version
         return print_version(context, arguments)
     context.apply_globals(arguments)
     check_positional(command, arguments)
