@@ -7,6 +7,8 @@ cdef class Select(Expr):
     cdef readonly Expr subject
     cdef readonly list path
     cdef readonly Expr default
+    cdef list shapes
+    cdef list places
     cdef object failed(self, Env env, Py_ssize_t where, Py_ssize_t resolved)
 
 

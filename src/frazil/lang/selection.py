@@ -94,6 +94,34 @@ def not_a_set(state, value, pos):
     return error
 
 
+@cython.cfunc
+@cython.inline
+def remembered(attrs: Attrs, name: str, shapes: list, places: list, i: cython.Py_ssize_t) -> object:
+    """`attrs.lookup(name)`; where sets of the last shape have it is known."""
+    shape: Shape = attrs.shape
+    if shape is None:
+        return attrs.table.get(name, MISSING)
+    if shape is not shapes[i]:
+        place = shape.index.get(name)
+        if place is None:
+            return MISSING
+        if type(places[i]) is int:
+            shapes[i] = shape
+            places[i] = place
+        return get_slot(attrs.values, place)
+    return get_slot(attrs.values, places[i])
+
+
+@cython.cfunc
+def peek_path(attrs: object, path: list, shapes: list, places: list) -> object:
+    """What following a path would give where nothing need be evaluated for it, otherwise MISSING."""
+    for i in range(len(path)):
+        if type(attrs) is not Attrs or type(path[i]) is not str:
+            return MISSING
+        attrs = glance(remembered(cython.cast(Attrs, attrs), path[i], shapes, places, i))
+    return attrs
+
+
 @cython.no_gc
 @cython.cclass
 class Select(Expr):
@@ -125,7 +153,25 @@ class Select(Expr):
         if self.default is not None:
             self.default = self.default.bind(scope)
         self.path = [item if type(item) is str else cython.cast(Expr, item).bind(scope) for item in path]
+        self.shapes = [None] * len(path)
+        # Computed names (None here) differ from time to time.
+        self.places = [0 if type(item) is str else None for item in path]
         return self
+
+    def peek(self, env):
+        value: object = self.subject.peek(env)
+        if type(value) is not Attrs:
+            return MISSING
+        return peek_path(value, self.path, self.shapes, self.places)
+
+    def delay(self, env):
+        value: object = self.peek(env)
+        if value is MISSING:
+            return new_thunk(self, env)
+        kind = type(value)
+        if kind is Lambda or kind is Primop or kind is PrimopApplication:
+            return new_cell(value)
+        return value
 
     def eval(self, env):
         value: object = traced_eval(self.subject, env, "while selecting an attribute")
@@ -149,7 +195,7 @@ class Select(Expr):
                         value = MISSING
                         break
                     raise not_a_set(state, value, self.pos)
-                found = cython.cast(Attrs, value).lookup(name)
+                found = remembered(cython.cast(Attrs, value), name, self.shapes, self.places, i)
                 if found is MISSING:
                     if default is not None:
                         value = MISSING
@@ -239,15 +285,6 @@ class Select1(Select):
             return MISSING
         return glance(self.find(cython.cast(Attrs, value)))
 
-    def delay(self, env):
-        value: object = self.peek(env)
-        if value is MISSING:
-            return new_thunk(self, env)
-        kind = type(value)
-        if kind is Lambda or kind is Primop or kind is PrimopApplication:
-            return new_cell(value)
-        return value
-
 
 @cython.final
 @cython.no_gc
@@ -270,6 +307,11 @@ class HasAttr(Expr):
 
     def eval(self, env):
         value: object = traced_eval(self.subject, env, "in the argument of '?'")
+        item: object
+        if len(self.path) == 1 and type(value) is Attrs:
+            item = self.path[0]
+            if type(item) is str:
+                return True if cython.cast(Attrs, value).has(item) else False
         for item in self.path:
             value = finished(value, self.pos)
             name = path_name(self.state, item, env)

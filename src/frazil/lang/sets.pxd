@@ -24,7 +24,7 @@ cdef class AttrsExpr(Expr):
     cdef public list inherit_from
     cdef Shape shape
     cdef list exprs
-    cdef list kinds
+    cdef bytes kinds
     cdef bint plain
     cdef Py_ssize_t overrides
     cdef object prepare(self)

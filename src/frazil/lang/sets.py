@@ -102,7 +102,7 @@ class AttrsExpr(Expr):
         names = sorted(self.defs)
         self.shape = Shape(names, [cython.cast(AttrDef, self.defs[name]).pos for name in names])
         self.exprs = [None] * len(names)
-        self.kinds = [cython.cast(AttrDef, self.defs[name]).kind for name in names]
+        self.kinds = bytes([cython.cast(AttrDef, self.defs[name]).kind for name in names])
         self.plain = not self.recursive and self.dynamic is None and self.inherit_from is None
         if self.recursive:
             self.overrides = self.shape.index.get("__overrides", -1)

@@ -1,6 +1,6 @@
 cimport cython
 
-from frazil.lang.values cimport Expr
+from frazil.lang.values cimport Env, Expr
 
 
 cdef class Literal(Expr):
@@ -58,6 +58,7 @@ cdef class SlotVar(Var):
 
 @cython.final
 cdef class WithVar(Var):
+    cdef object found(self, Env env)
     cdef list depths
     cdef list positions
 

@@ -365,6 +365,26 @@ class WithVar(Var):
             names.update(with_attrs(self, outer(env, self.depths[i]), self.positions[i]).names())
         raise undefined(self, names)
 
+    def found(self, env):
+        """What the name stands for, as far as the sets are known already; otherwise MISSING."""
+        for i in range(len(self.depths)):
+            attrs: object = glance(outer(env, self.depths[i]).payload)
+            if type(attrs) is not Attrs:
+                return MISSING
+            value: object = cython.cast(Attrs, attrs).lookup(self.name)
+            if value is not MISSING:
+                return value
+        return MISSING
+
+    def delay(self, env):
+        value: object = self.found(env)
+        if value is MISSING:
+            return new_thunk(self, env)
+        return cell(value)
+
+    def peek(self, env):
+        return glance(self.found(env))
+
 
 @cython.cfunc
 def with_attrs(var: WithVar, env: Env, pos: cython.Py_ssize_t) -> Attrs:
