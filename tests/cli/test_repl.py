@@ -122,6 +122,14 @@ def test_reloading_sees_changes(talk: Talk, tmp_path: Path) -> None:
     assert [line for line in result.out.split("\n") if line] == ["1", "2"]
 
 
+def test_editing_what_is_in_no_file(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDITOR", "cp --force --target-directory=. --no-preserve=all")
+    talk(":e derivation", ":e <nix/fetchurl.nix>")
+    texts = [path.read_text() for path in Path(".").glob("*.nix")]
+    assert any("derivationStrict" in text for text in texts) and any("builtin:fetchurl" in text for text in texts)
+    assert "cannot be shown in an editor" in talk(":e x: x").err
+
+
 def test_installables(talk: Talk, tmp_path: Path) -> None:
     (tmp_path / "flake.nix").write_text("{ outputs = { self }: { x = 4; y.z = 5; }; }")
     assert "Added 2 variables.\nx, y" in talk(arguments=(f"path:{tmp_path}",)).err

@@ -118,16 +118,42 @@ def edit(repl: Repl, rest: str, word: str) -> None:
     from frazil.cli.edit_command import editor
 
     value = repl.evaluate(rest)
-    file, line = repl.on_deep_stack(lambda: _place(repl, value, rest))
-    real = os.fsdecode(repl.session.effects.real(file))
-    argv = editor(os.environ.get("EDITOR", ""), real, line)
+    internal = _internal_source(repl, value)
+    if internal is not None:
+        import tempfile
+
+        with tempfile.NamedTemporaryFile(prefix="nix-internal-", suffix=".nix") as file:
+            file.write(internal[0])
+            file.flush()
+            os.fchmod(file.fileno(), 0o400)
+            _run_editor(repl, editor(os.environ.get("EDITOR", ""), file.name, internal[1]))
+        return
+    path, line = repl.on_deep_stack(lambda: _place(repl, value, rest))
+    real = os.fsdecode(repl.session.effects.real(path))
+    _run_editor(repl, editor(os.environ.get("EDITOR", ""), real, line))
+    repl.reload()
+
+
+def _run_editor(repl: Repl, argv: list[str]) -> None:
     repl.context.flush()
     try:
         child = os.posix_spawnp(argv[0], argv, os.environ)
     except OSError as error:
         raise FrazilError(f"cannot run the editor '{argv[0]}': {error.strerror}") from error
     os.waitpid(child, 0)
-    repl.reload()
+
+
+def _internal_source(repl: Repl, value: Any) -> tuple[bytes, int] | None:
+    """(text, line) of a function of the evaluator's own, which is in no file."""
+    from frazil.lang.values import Lambda
+
+    if not isinstance(value, Lambda):
+        return None
+    positions = repl.evaluator.positions
+    source, place = positions.locate(value.expr.pos), positions.file_line_column(value.expr.pos)
+    if source is None or place is None or "nix-internal" not in source[0]:
+        return None
+    return source[2], place[2]
 
 
 def _place(repl: Repl, value: Any, text: str) -> tuple[str, int]:
