@@ -132,7 +132,7 @@ def read_input(path: str) -> bytes:
 
 def file_argument(session: Session, text: str) -> str:
     """A file named on the command line: a path, `<…>`, a URL or `flake:…`. -> an absolute path of the language."""
-    from frazil.instantiate.effects import is_pseudo_url, resolve_pseudo_url
+    from frazil.instantiate.uris import is_pseudo_url, resolve_pseudo_url
 
     name = byte_string(text)
     if is_pseudo_url(name):

@@ -415,6 +415,8 @@ class StoreEffects:
 
     def check_uri(self, uri: str) -> None:
         """Raises RestrictedPath where restricted evaluation may not fetch from there."""
+        from frazil.instantiate.uris import is_allowed_uri
+
         if not self.settings.restricted or is_allowed_uri(uri, self.settings.allowed_uris):
             return
         if uri.startswith("/"):
@@ -456,6 +458,8 @@ class StoreEffects:
         return found
 
     def _place_of_entry(self, place: str, allow: bool) -> str | None:
+        from frazil.instantiate.uris import is_pseudo_url, resolve_pseudo_url
+
         if is_pseudo_url(place):
             try:
                 if self._download_tarball is None:
@@ -790,30 +794,3 @@ def _hash_text(contents: bytes, method: str) -> Hash:
     from frazil.store import nar
 
     return nar.hash_file_archive(contents)[0] if method == "nar" else Hash.of("sha256", contents)
-
-
-def is_pseudo_url(text: str) -> bool:
-    """Search path entries that name something to download."""
-    if text.startswith("channel:"):
-        return True
-    scheme, mark, _ = text.partition("://")
-    return bool(mark) and scheme in {"http", "https", "file", "channel", "git", "s3", "ssh"}
-
-
-def resolve_pseudo_url(url: str) -> str:
-    if url.startswith("channel:"):
-        return f"https://channels.nixos.org/{url[8:]}/nixexprs.tar.xz"
-    return url
-
-
-def is_allowed_uri(uri: str, prefixes: Iterable[str]) -> bool:
-    """Equal to a prefix, or continuing it at a `/`; a prefix that is only a scheme (`https:`) takes all of it."""
-    for prefix in prefixes:
-        if uri == prefix:
-            return True
-        if not uri.startswith(prefix) or not prefix:
-            continue
-        is_scheme = prefix.endswith(":") and prefix[:-1].replace("+", "").replace("-", "").replace(".", "").isalnum()
-        if is_scheme or prefix.endswith("/") or uri[len(prefix)] == "/":
-            return True
-    return False

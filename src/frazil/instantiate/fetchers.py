@@ -10,8 +10,8 @@ import re
 from frazil.digest import Hash
 from frazil.errors import FrazilError
 from frazil.instantiate.derivation import parse_hash_allow_empty, require_feature
-from frazil.instantiate.effects import resolve_pseudo_url
 from frazil.instantiate.paths import base_name
+from frazil.instantiate.uris import resolve_pseudo_url
 from frazil.lang.error_text import attribute_name
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string
 from frazil.lang.runtime import coerce_to_string, force, force_attrs, force_bool, force_string_no_context, show_type

@@ -587,17 +587,3 @@ def add_from_nar(
 def canonical_mode(path: str) -> None:
     """A flat object is never executable."""
     os.chmod(path, 0o444)
-
-
-def adopt(store: LocalStore, path: StorePath, source: str, owner_range: tuple[int, int] | None = None) -> PathInfo:
-    """Moves a tree that something else made to `path`, canonical; the caller holds the lock and registers.
-
-    The info returned has the archive's hash and size, and no references yet.
-    """
-    real = f"{store.config.real_store_dir}/{path.base}"
-    canonicalise(source, owner_range=owner_range, ignored_attributes=store.settings.ignored_acls)
-    if os.path.abspath(source) != real:
-        delete_tree(real)
-        move_into_place(source, real)
-    digest, size = nar.hash_path(real)
-    return PathInfo(path, digest, size, registration_time=int(time.time()))

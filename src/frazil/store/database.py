@@ -468,14 +468,6 @@ class Database:
         )
         return {self._path(text) for (text,) in rows}
 
-    def derivation_outputs(self, path: StorePath) -> dict[str, StorePath]:
-        """The outputs whose paths are known. Raises InvalidPath."""
-        rows = self.rows("select id from ValidPaths where path = ?", (self.directory.show(path),))
-        if not rows:
-            raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
-        found = self.rows("select id, path from DerivationOutputs where drv = ?", rows[0])
-        return {name: self._path(text) for name, text in found}
-
     def from_hash_part(self, hash_part: str) -> StorePath | None:
         prefix = f"{self.directory.path}/{hash_part}"
         rows = self.rows("select path from ValidPaths where path >= ? limit 1", (prefix,))

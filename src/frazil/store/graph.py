@@ -1,15 +1,15 @@
-"""Dependencies as pictures: the tree, Graphviz and GraphML texts of `nix-store --query`.
+"""Dependencies in order and as pictures: the tree, Graphviz and GraphML texts of `nix-store --query`.
 
 In: a store and paths. Out: lines without their ends. Source of truth: the manual's `nix-store --query`.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from frazil.store.path import StorePath
+from frazil.store.errors import ReferenceCycle
+from frazil.store.path import StoreDirectory, StorePath
 
 if TYPE_CHECKING:
     from frazil.store.local import LocalStore
@@ -19,6 +19,44 @@ _LAST = "└───"
 _LINE = "│   "
 _NOTHING = "    "
 _COLOURS = ("black", "red", "green", "blue", "magenta", "burlywood")
+
+
+def topological_order(
+    paths: set[StorePath],
+    references: Callable[[StorePath], Iterable[StorePath]],
+    directory: StoreDirectory,
+) -> list[StorePath]:
+    """References first. Deterministic: the order in which C++ Nix prints closures. Raises ReferenceCycle."""
+    done: set[StorePath] = set()
+    order: list[StorePath] = []
+    for start in sorted(paths):
+        if start in done:
+            continue
+        active = {start}
+        stack = [(start, _sorted_inner(start, paths, references))]
+        while stack:
+            current, pending = stack[-1]
+            following = next(pending, None)
+            if following is None:
+                stack.pop()
+                active.discard(current)
+                done.add(current)
+                order.append(current)
+            elif following in active:
+                raise ReferenceCycle(
+                    f"cycle detected in the references of '{directory.show(following)}' "
+                    f"from '{directory.show(current)}'"
+                )
+            elif following not in done:
+                active.add(following)
+                stack.append((following, _sorted_inner(following, paths, references)))
+    return order
+
+
+def _sorted_inner(
+    path: StorePath, paths: set[StorePath], references: Callable[[StorePath], Iterable[StorePath]]
+) -> Iterator[StorePath]:
+    return iter(sorted(other for other in references(path) if other != path and other in paths))
 
 
 def tree(store: LocalStore, path: StorePath, done: set[StorePath] | None = None) -> Iterator[str]:
@@ -43,6 +81,8 @@ def tree(store: LocalStore, path: StorePath, done: set[StorePath] | None = None)
 
 def _walk(store: LocalStore, roots: Iterable[StorePath]) -> Iterator[tuple[StorePath, list[StorePath]]]:
     """Each path of the closure once with its other references, the smallest waiting one first."""
+    import heapq
+
     waiting = sorted(set(roots))
     done: set[StorePath] = set()
     while waiting:

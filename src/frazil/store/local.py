@@ -24,10 +24,10 @@ from frazil.store.errors import (
     InvalidPath,
     PathInUse,
     ReadOnlyStore,
-    ReferenceCycle,
     StoreError,
     from_os_error,
 )
+from frazil.store.graph import topological_order
 from frazil.store.locks import PathLocks
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
@@ -770,44 +770,6 @@ def read_bounded(path: str, maximum: int) -> bytes:
     if len(data) > maximum:
         raise StoreError(f"file '{path}' is larger than {maximum} bytes")
     return data
-
-
-def topological_order(
-    paths: set[StorePath],
-    references: Callable[[StorePath], Iterable[StorePath]],
-    directory: StoreDirectory,
-) -> list[StorePath]:
-    """References first. Deterministic: the order in which C++ Nix prints closures. Raises ReferenceCycle."""
-    done: set[StorePath] = set()
-    order: list[StorePath] = []
-    for start in sorted(paths):
-        if start in done:
-            continue
-        active = {start}
-        stack = [(start, _sorted_inner(start, paths, references))]
-        while stack:
-            current, pending = stack[-1]
-            following = next(pending, None)
-            if following is None:
-                stack.pop()
-                active.discard(current)
-                done.add(current)
-                order.append(current)
-            elif following in active:
-                raise ReferenceCycle(
-                    f"cycle detected in the references of '{directory.show(following)}' "
-                    f"from '{directory.show(current)}'"
-                )
-            elif following not in done:
-                active.add(following)
-                stack.append((following, _sorted_inner(following, paths, references)))
-    return order
-
-
-def _sorted_inner(
-    path: StorePath, paths: set[StorePath], references: Callable[[StorePath], Iterable[StorePath]]
-) -> Iterator[StorePath]:
-    return iter(sorted(other for other in references(path) if other != path and other in paths))
 
 
 if TYPE_CHECKING:

@@ -357,14 +357,6 @@ class BufferedSource(Source):
             have += len(data)
         self._buffer, self._at = b"".join(pieces), 0
 
-    def at_end(self) -> bool:
-        if len(self._buffer) > self._at:
-            return False
-        data = self._read(1)
-        self._start += self._at
-        self._buffer, self._at = data, 0
-        return not data
-
 
 class TeeSource(Source):
     """Reads from another source and shows every byte taken to `write`."""
@@ -491,17 +483,6 @@ class Check:
 
     def symlink(self, name: bytes | None, target: bytes) -> None:
         pass
-
-
-def copy_archive(read: Read, write: Write) -> None:
-    """Passes one archive through, checking it, and reads not a byte more."""
-
-    def tee(size: int) -> bytes:
-        data = read(size)
-        write(data)
-        return data
-
-    parse(Source(tee), Check())
 
 
 # -------------------------------------------------------------------------------------------------------- restoring
