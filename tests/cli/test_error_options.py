@@ -29,24 +29,26 @@ def module(tmp_path: Path) -> Path:
 
 
 def test_wrong_type(module: Path) -> None:
-    text = lay_out(FrazilError(NIXPKGS_TYPE.format(file=module)), View(str(module.parent)))
-    assert (
-        text.splitlines()
-        == [
-            "error: A definition for option `web.port' is not of type `16 bit unsigned integer'.",
-            "",
-            "       option   web.port",
-            "       type     16 bit unsigned integer",
-            '       defined  machine.nix  "80"',
-            "",
-            "       hint: give the option a value of that type in machine.nix: write 80 without the quotes",
-        ]
-        or 'machine.nix:3  "80"' in text
-    )
+    text = lay_out(FrazilError(NIXPKGS_TYPE.format(file=module)), View(str(module.parent), width=120))
+    assert text.splitlines() == [
+        "error: A definition for option `web.port' is not of type `16 bit unsigned integer'.",
+        "",
+        "       option   web.port",
+        "       type     16 bit unsigned integer",
+        '       defined  machine.nix:3  "80"',
+        "",
+        "       at machine.nix:3:3:",
+        "            2|   # web.port = 1;",
+        '            3|   config.web.port = "80";',
+        "             |   ^",
+        '            4|   web.name = "a";',
+        "",
+        "       hint: give the option a value of that type in machine.nix, line 3: write 80 without the quotes",
+    ]
 
 
 def test_conflict(module: Path) -> None:
-    failure = option_failure(NIXPKGS_CONFLICT.format(file=module), View(str(module.parent)))
+    failure = option_failure(NIXPKGS_CONFLICT.format(file=module), View(str(module.parent), width=120))
     assert failure is not None
     assert failure.message == "The option `web.name' has conflicting definition values"
     assert [(d.file, d.line, d.value) for d in failure.definitions] == [

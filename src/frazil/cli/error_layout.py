@@ -8,6 +8,7 @@ calls us by one of Nix's names, errors look as Nix's do (`display.show_error`).
 from __future__ import annotations
 
 import os
+import re
 
 from frazil.cli.display import Palette, readable, show_suggestions, terminal_text
 
@@ -31,7 +32,9 @@ _SELF_EVIDENT = (
     "from call site",
     "from the definition of",
     "while evaluating the condition",
+    "while evaluating a path segment",
 )
+_WITHOUT_PLACE = re.compile(r"while evaluating (?:the file '|the (?:\w+ )?argument passed to builtins\.)")
 _ORDINARY = (*_SELF_EVIDENT, "while calling ", "while evaluating the attribute '")
 
 
@@ -84,10 +87,14 @@ def view_for(error: FrazilError, directory: str, *, width: int = 100, colours: b
     if error.position is not None:
         places.append(error.position)
     if places and not any(view.is_own(place.file) for place in places):
-        first = next((place.file for place in places if place.file.startswith("/")), None)
+        first = next((place.file for place in places if _may_be_own(place.file)), None)
         if first is not None:
             view.own = (*view.own, os.path.dirname(first))
     return view
+
+
+def _may_be_own(file: str) -> bool:
+    return file.startswith("/") and not any(part in file for part in ("/nix/store/", "/lib/", "/frazil/packages/"))
 
 
 def lay_out(error: FrazilError, view: View, *, level: str = "error") -> str:
@@ -102,7 +109,8 @@ def lay_out(error: FrazilError, view: View, *, level: str = "error") -> str:
         blocks.append(_indent(failure.table(palette)))
     frames = _worth_showing(error.trace)
     place, frames = _main_place(error, frames, view)
-    if failure is not None and failure.place is not None:
+    if failure is not None and (failure.place is not None or (place is not None and not view.is_own(place.file))):
+        # Where the module system gave up is of no interest.
         place = failure.place
     if place is not None:
         shown = _indent(excerpt(place, view))
@@ -118,7 +126,7 @@ def lay_out(error: FrazilError, view: View, *, level: str = "error") -> str:
     hints = [error.hint] if error.hint else []
     hints += [failure.hint] if failure is not None and failure.hint else []
     hints += advice(error)
-    blocks += [_hint(readable(text), palette) for text in dict.fromkeys(hints)]
+    blocks += [_hint(readable(text), view) for text in dict.fromkeys(hints)]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -131,8 +139,16 @@ def _message(error: FrazilError, message: str, level: str, view: View) -> str:
     return f"{view.palette.red}{level}:{view.palette.normal} {shown}"
 
 
-def _hint(text: str, palette: Palette) -> str:
-    return f"{MARGIN}{palette.green}hint:{palette.normal} " + text.replace("\n", "\n" + MARGIN + " " * 6)
+def _hint(text: str, view: View) -> str:
+    """Long sentences are broken; lines with spaces before them, and single words, stay as they are."""
+    import textwrap
+
+    lines: list[str] = []
+    for line in text.split("\n"):
+        whole = line.startswith((" ", "git ")) or len(line) <= view.width - len(MARGIN) - 6
+        lines += [line] if whole else textwrap.wrap(line, view.width - len(MARGIN) - 6, break_on_hyphens=False)
+    shown = "\n".join((MARGIN + " " * 6 + line).rstrip() for line in lines)
+    return f"{MARGIN}{view.palette.green}hint:{view.palette.normal} {shown.lstrip(' ')}"
 
 
 def _indent(lines: list[str]) -> str:
@@ -218,7 +234,7 @@ def _worth_showing(trace: Sequence[TraceFrame]) -> list[TraceFrame]:
     """One step a place, the most telling one; repeated steps once."""
     found: list[TraceFrame] = []
     for frame in trace:
-        if not frame.text or (frame.position is None and frame.text.startswith(_SELF_EVIDENT)):
+        if not frame.text or (frame.position is None and _says_nothing(frame.text)):
             continue
         last = found[-1] if found else None
         if last is not None and frame.position is not None and frame.position == last.position:
@@ -231,6 +247,11 @@ def _worth_showing(trace: Sequence[TraceFrame]) -> list[TraceFrame]:
             continue
         found.append(frame)
     return found
+
+
+def _says_nothing(text: str) -> bool:
+    """Of a step without a place of its own: what the place that follows shows anyway."""
+    return text.startswith(_SELF_EVIDENT) or _WITHOUT_PLACE.match(text) is not None
 
 
 def _way(frames: list[TraceFrame], place: Position | None, view: View) -> list[str]:
