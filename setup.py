@@ -25,9 +25,11 @@ UNCOMPILED = {
     "error_text",
     "errors",
     "indentation",
+    "observation",
     "positions",
     "registry",
     "settings",
+    "statistics",
 }
 # What instantiation does thousands of times.
 OTHER_COMPILED = ("instantiate/derivation", "instantiate/instantiator", "store/aterm")

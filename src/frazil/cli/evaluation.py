@@ -46,6 +46,7 @@ def make_session(
         search_path=arguments.all("include"),
         store_dir=context.store_config.store_dir,
         whole_trace=context.own_layout,
+        debugger=arguments.flag("debugger"),
     )
     holder: list[Session] = []
     session = Session(
@@ -62,6 +63,10 @@ def make_session(
     )
     holder.append(session)
     context.keep(session)
+    if settings.observed:
+        from frazil.cli.observing import observe
+
+        observe(context, session)
     return session
 
 

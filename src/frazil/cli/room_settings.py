@@ -58,6 +58,7 @@ def eval_settings(
     search_path: list[str],
     store_dir: str = "/nix/store",
     whole_trace: bool = False,
+    debugger: bool = False,
 ) -> EvalSettings:
     """`whole_trace`: errors keep every step, whatever will be shown of it."""
     from frazil.lang.settings import EvalSettings
@@ -75,6 +76,9 @@ def eval_settings(
         values["abort_on_warn"] = True
     if whole_trace:
         values["show_trace"] = True
+    values["debugger"] = debugger
+    for name in ("show_stats", "count_calls"):
+        values[name] = settings.environment.get(f"NIX_{name.upper()}", "0") != "0"
     return EvalSettings(**values)
 
 

@@ -6,6 +6,14 @@ In: an expression, resolved or not. Out: a byte string.
 import cython
 from cython.cimports.frazil.lang.concatenation import ConcatLists, ConcatStrings
 from cython.cimports.frazil.lang.functions import CallNode, Formal, FormalsLambda, SimpleLambda
+from cython.cimports.frazil.lang.observed import (
+    Counted,
+    CountedSubject,
+    WatchedBody,
+    WatchedCall,
+    WatchedPlace,
+    WatchedSelection,
+)
 from cython.cimports.frazil.lang.operators import And, Arithmetic, Assert, Binary, Equals, If, Implies, Not, Or, Update
 from cython.cimports.frazil.lang.selection import HasAttr, Select
 from cython.cimports.frazil.lang.sets import AttrDef, AttrsExpr, DynamicDef, LetExpr, ListExpr
@@ -116,7 +124,20 @@ def write_binary(out, expr):
 
 def write_other(out, expr):
     kind = type(expr)
-    if kind is Arithmetic:
+    if kind is WatchedCall:
+        watched: WatchedCall = expr
+        write_joined(out, "(", " ", [watched.function, *watched.arguments])
+    elif kind is WatchedSelection:
+        write(out, cython.cast(WatchedSelection, expr).body)
+    elif kind is WatchedBody:
+        write(out, cython.cast(WatchedBody, expr).body)
+    elif kind is WatchedPlace:
+        write(out, cython.cast(WatchedPlace, expr).body)
+    elif kind is Counted:
+        write(out, cython.cast(Counted, expr).body)
+    elif kind is CountedSubject:
+        write(out, cython.cast(CountedSubject, expr).subject)
+    elif kind is Arithmetic:
         arithmetic: Arithmetic = expr
         out.append("(" + FUNCTIONS[arithmetic.operator] + " ")
         write(out, arithmetic.left)

@@ -56,6 +56,9 @@ def builtin_add_error_context(state: State, arguments: list):
 
 def builtin_try_eval(state: State, arguments: list):
     depth: cython.Py_ssize_t = state.call_depth
+    debugger = debugger_of(state)
+    if debugger is not None:
+        debugger.try_level += 1
     try:
         value = force(arguments[0])
     except AssertionFailed as error:
@@ -64,6 +67,9 @@ def builtin_try_eval(state: State, arguments: list):
         error.__context__ = None
         state.call_depth = depth
         return attrs_from_dict({"success": False, "value": False})
+    finally:
+        if debugger is not None:
+            debugger.try_level -= 1
     return attrs_from_dict({"success": True, "value": value})
 
 
@@ -77,7 +83,15 @@ def builtin_deep_seq(state: State, arguments: list):
     return force(arguments[1])
 
 
+@cython.cfunc
+def debugger_of(state: State) -> object:
+    return None if state.observer is None else state.observer.debugger
+
+
 def builtin_break(state: State, arguments: list):
+    debugger = debugger_of(state)
+    if debugger is not None:
+        debugger.breakpoint()
     return force(arguments[0])
 
 
@@ -92,6 +106,9 @@ def builtin_trace(state: State, arguments: list):
 
         text = print_value(state, value)
     state.effects.trace(f"trace: {text}")
+    debugger = debugger_of(state)
+    if debugger is not None and debugger.on_trace:
+        debugger.stop(None)
     return force(arguments[1])
 
 
@@ -111,6 +128,9 @@ def builtin_warn(state: State, arguments: list):
     state.effects.trace(shown)
     if state.settings.abort_on_warn:
         raise EvalBaseError("aborting to reveal stack trace of warning, as abort-on-warn is set")
+    debugger = debugger_of(state)
+    if debugger is not None and debugger.on_warn:
+        debugger.stop(None)
     return force(arguments[1])
 
 

@@ -40,6 +40,14 @@ INT_MAX = 2**63 - 1
 class ConcatLists(Binary):
     """`++`."""
 
+    def bind(self, scope):
+        Binary.bind(self, scope)
+        if self.state.observer is not None:
+            from frazil.lang.observed import counted
+
+            return counted(self.state.observer, self)
+        return self
+
     def eval(self, env):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)

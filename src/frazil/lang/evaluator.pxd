@@ -6,6 +6,7 @@ cdef class Parsed:
     cdef Env env
     cdef readonly object path
     cdef readonly dict docs
+    cdef bint written_as_set
 
 
 cdef class Evaluator(State):

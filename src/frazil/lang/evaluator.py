@@ -83,7 +83,7 @@ class Parsed:
     @property
     def is_attribute_set(self):
         """Whether it is written as a set, not computed."""
-        return type(self.expr) is AttrsExpr
+        return self.written_as_set
 
 
 @cython.cclass
@@ -94,6 +94,11 @@ class Evaluator(State):
         self.effects = effects
         self.settings = settings
         self.positions = PositionTable()
+        self.observer = None
+        if settings.observed:
+            from frazil.lang.observation import Observer
+
+            self.observer = Observer(self, settings)
         self.call_depth = 0
         self.max_call_depth = self.allowed_depth = settings.max_call_depth
         self.interrupted = False
@@ -133,7 +138,10 @@ class Evaluator(State):
         if spec.arity == 0:
             value = lazy(lambda: spec.function(self, []))
         else:
-            value = Primop(name, spec.arity, spec.function, spec.internal)
+            function = spec.function
+            if self.observer is not None:
+                function = self.observer.watched_primop(name, function)
+            value = Primop(name, spec.arity, function, spec.internal)
             value.add_trace = spec.add_trace
             value.spec = spec
         if name in GLOBAL_NAMES:
@@ -142,6 +150,21 @@ class Evaluator(State):
             self.globals["__" + name] = value
         if not spec.internal:
             table[name] = value
+
+    def registered_primop(self, name):
+        """A builtin by its own name, which may be none of `builtins`."""
+        spec = self.registered[name]
+        return Primop(name, spec.arity, spec.function, spec.internal)
+
+    def global_names(self):
+        """Names that are in scope everywhere, sorted; without those of internal builtins and the `__…` aliases."""
+        internal = {spec.name for spec in self.registered.values() if spec.internal}
+        return sorted(name for name in self.globals if not name.startswith("__") and name not in internal)
+
+    def close(self):
+        """The end: what was observed is written."""
+        if self.observer is not None:
+            self.observer.close()
 
     def builtins(self):
         """The set `builtins`."""
@@ -194,6 +217,13 @@ class Evaluator(State):
     def bound(self, parser, expr, scope, env, path):
         parsed = Parsed()
         parsed.expr = cython.cast(Expr, expr).bind(scope)
+        parsed.written_as_set = type(parsed.expr) is AttrsExpr
+        if self.observer is not None and path is not None:
+            from frazil.lang.observed import watched_place
+
+            what = f"while evaluating the file '{path}':"
+            where = cython.cast(Expr, parsed.expr).pos
+            parsed.expr = watched_place(self.observer, parsed.expr, scope, where, what)
         parsed.env = ROOT if env is None else env
         parsed.path = path
         parsed.docs = parser.docs

@@ -48,6 +48,13 @@ def call_failed(function: LambdaExpr, call_pos: cython.Py_ssize_t) -> object:
     return None
 
 
+def watch_body(function, body, scope, slots):
+    from frazil.lang.observed import watched_body
+
+    expr: LambdaExpr = function
+    return watched_body(expr.state.observer, function, body, scope, slots)
+
+
 @cython.final
 @cython.no_gc
 @cython.cclass
@@ -64,9 +71,12 @@ class SimpleLambda(LambdaExpr):
     def bind(self, scope):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
-        self.body = self.body.bind(Scope(scope, None, self.argument))
+        inner = Scope(scope, None, self.argument)
+        self.body = self.body.bind(inner)
         if isinstance(self.body, LambdaExpr):
             self.inner = cython.cast(LambdaExpr, self.body)
+        if self.state.observer is not None:
+            self.body = watch_body(self, self.body, inner, 1)
         return self
 
     def eval(self, env):
@@ -134,6 +144,8 @@ class FormalsLambda(LambdaExpr):
                 formal.default = formal.default.bind(inner)
             self.defaults.append(formal.default)
         self.body = self.body.bind(inner)
+        if self.state.observer is not None:
+            self.body = watch_body(self, self.body, inner, len(slots))
         return self
 
     def eval(self, env):
@@ -305,6 +317,10 @@ class CallNode(Expr):
             raise stack_overflow(self.state, self.pos)
         function = self.function.bind(scope)
         arguments = [cython.cast(Expr, a).bind(scope) for a in self.arguments]
+        if self.state.observer is not None:
+            from frazil.lang.observed import watched_call
+
+            return watched_call(self.state.observer, self.state, self.pos, function, arguments, scope)
         result: CallNode
         if len(arguments) == 1:
             one: Call1 = Call1.__new__(Call1)

@@ -351,6 +351,10 @@ class Update(Binary):
         self.length = 1
         if type(self.right) is Update:
             self.length += cython.cast(Update, self.right).length
+        if self.state.observer is not None:
+            from frazil.lang.observed import counted
+
+            return counted(self.state.observer, self)
         return self
 
     def eval(self, env):

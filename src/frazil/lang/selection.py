@@ -148,7 +148,7 @@ class Select(Expr):
             one.cached = None
             one.index = 0
             one.subject = self.subject.bind(scope)
-            return one
+            return one if self.state.observer is None else self.watched(one, scope)
         self.subject = self.subject.bind(scope)
         if self.default is not None:
             self.default = self.default.bind(scope)
@@ -156,7 +156,14 @@ class Select(Expr):
         self.shapes = [None] * len(path)
         # Computed names (None here) differ from time to time.
         self.places = [0 if type(item) is str else None for item in path]
-        return self
+        return self if self.state.observer is None else self.watched(self, scope)
+
+    def watched(self, bound, scope):
+        from frazil.lang.ast_printer import show_attr_path
+        from frazil.lang.observed import watched_selection
+
+        what = f"while evaluating the attribute '{show_attr_path(self.path)}'"
+        return watched_selection(self.state.observer, bound, scope, what)
 
     def peek(self, env):
         value: object = self.subject.peek(env)

@@ -95,7 +95,7 @@ class AttrsExpr(Expr):
                 item: DynamicDef = definition
                 item.name = item.name.bind(inner)
                 item.expr = item.expr.bind(inner)
-        return self
+        return self if self.state.observer is None else counted_node(self)
 
     def prepare(self):
         """Sort the names once."""
@@ -263,6 +263,11 @@ class LetExpr(Expr):
         inner = Scope(scope, attrs.shape.index, None)
         attrs.bind_definitions(scope, inner)
         self.body = self.body.bind(inner)
+        if self.state.observer is not None:
+            from frazil.lang.observed import watched_place
+
+            what = "while evaluating a 'let' expression"
+            self.body = watched_place(self.state.observer, self.body, inner, 0, what)
         return self
 
     def eval(self, env):
@@ -287,7 +292,7 @@ class ListExpr(Expr):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
         self.elements = [cython.cast(Expr, e).bind(scope) for e in self.elements]
-        return self
+        return self if self.state.observer is None else counted_node(self)
 
     def eval(self, env):
         elements = self.elements
@@ -302,6 +307,12 @@ class ListExpr(Expr):
         if len(self.elements) == 0:
             return []
         return new_thunk(self, env)
+
+
+def counted_node(expr):
+    from frazil.lang.observed import counted
+
+    return counted(cython.cast(Expr, expr).state.observer, expr)
 
 
 def is_literal(value):

@@ -26,6 +26,15 @@ class EvalSettings(Record):
     trace_verbose: bool = False
     abort_on_warn: bool = False
     trace_function_calls: bool = False
+    eval_profiler: str = "disabled"
+    eval_profile_file: str = "nix.profile"
+    eval_profiler_frequency: int = 99
+    show_stats: bool = False
+    count_calls: bool = False
+    debugger: bool = False
+    debugger_on_trace: bool = False
+    debugger_on_warn: bool = False
+    ignore_try: bool = False
     lint_url_literals: str = "ignore"
     lint_short_path_literals: str = "ignore"
     lint_absolute_path_literals: str = "ignore"
@@ -33,3 +42,8 @@ class EvalSettings(Record):
     home_directory: str = ""
     current_time: int | None = None
     nix_version: str = "2.36.0"
+
+    @property
+    def observed(self) -> bool:
+        """Whether something wants to know about every call."""
+        return self.trace_function_calls or self.eval_profiler != "disabled" or self.show_stats or self.debugger

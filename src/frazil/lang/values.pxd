@@ -380,6 +380,7 @@ cdef class State:
     cdef public Py_ssize_t max_call_depth
     cdef public bint show_trace
     cdef public bint interrupted
+    cdef public object observer
     cdef public dict globals
     cdef public dict symbols
     cdef public dict symbol_ranks

@@ -1,0 +1,206 @@
+"""The debugger: a conversation where evaluation stopped, with the commands of `repl` and some of its own.
+
+In: `lang.observation.Debugger`, which stops; out: evaluation goes on, or ends. Names are those in scope at the chosen
+step. Source: `nix eval --debugger`, the debugger's part of Nix's `repl.cc`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from frazil.cli.context import Context
+from frazil.cli.options import Arguments
+from frazil.cli.repl_command import HELP, Repl
+from frazil.lang.observed import bindings, levels
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frazil.instantiate.session import Session
+    from frazil.lang.errors import EvalBaseError
+    from frazil.lang.observation import Debugger, Frame
+
+DEBUG_HELP = """
+        Debug mode commands
+  :env             Show env stack
+  :bt, :backtrace  Show trace stack
+  :st              Show current trace
+  :st <idx>        Change to another trace in the stack
+  :c, :continue    Go until end of program, exception, or builtins.break
+  :s, :step        Go one step
+"""
+
+
+class Left(SystemExit):
+    """The user left a debugger that stopped without an error: the program ends, and nothing is wrong."""
+
+
+class Conversation:
+    """One for a whole evaluation: it greets once."""
+
+    def __init__(self, context: Context, session: Session) -> None:
+        self.context = context
+        self.session = session
+        self.greeted = False
+
+    def converse(self, debugger: Debugger, error: EvalBaseError | None, notice: str) -> None:
+        self.context.flush()
+        if error is not None:
+            self.say(self.text_of(error) + "\n")
+            if debugger.try_level > 0:
+                self.say(
+                    "This exception occurred in a 'tryEval' call. Use --ignore-try to skip these."
+                )
+        elif notice:
+            self.say(f"info: {notice}\n")
+        if not self.greeted:
+            self.greeted = True
+            version = self.session.settings.nix_version
+            self.say(f"Nix {version} debugger\nType :? for help.")
+        repl = DebugRepl(self.context, self.session, debugger)
+        repl.run()
+        if repl.going_on:
+            return
+        debugger.stepping = False
+        debugger.converse = None
+        if error is None:
+            raise Left(0)
+
+    def text_of(self, error: EvalBaseError) -> str:
+        from frazil.cli.display import show_error
+        from frazil.lang.values import copy_error
+
+        # How it was reached is for the commands to say.
+        bare = copy_error(error)
+        bare.frames = []
+        return show_error(bare, show_trace=False, colours=self.context.colours)
+
+    def say(self, text: str) -> None:
+        from frazil.cli.reporter import write_stderr
+
+        write_stderr(text + "\n")
+
+
+class DebugRepl(Repl):
+    """`going_on`: whether the user wants evaluation to continue."""
+
+    def __init__(self, context: Context, session: Session, debugger: Debugger) -> None:
+        self.context = context
+        self.session = session
+        self.arguments = Arguments(context.program)
+        self.debugger = debugger
+        self.scope = {}
+        self.loads = []
+        self.last_loaded = []
+        self.show_trace = context.settings.boolean("show-trace")
+        self.index = 0
+        self.going_on = False
+        self.use_frame(0)
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The innermost first, as they are numbered."""
+        return self.debugger.frames[::-1]
+
+    def run(self) -> None:
+        while not self.finished:
+            line = self.read_line()
+            if line is None:
+                self.context.print("")
+                return
+            self.answer(line)
+            if not self.finished:
+                self.context.print("")
+                self.context.flush()
+
+    def read_line(self) -> str | None:
+        line = self.read("nix-repl> ")
+        if line is not None and os.environ.get("_NIX_TEST_REPL_ECHO") == "1" and not sys.stdin.isatty():
+            self.context.print(f"nix-repl> {line}")
+        return line
+
+    def process(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        command = DEBUG_COMMANDS.get(word)
+        if command is None:
+            super().process(line)
+        else:
+            command(self, rest.strip())
+
+    # -- steps -------------------------------------------------------------------------------------------------
+
+    def use_frame(self, index: int) -> None:
+        self.index = index
+        self.scope.clear()
+        self.scope.update(bindings(self.frames[index].names))
+
+    def show_frame(self, index: int) -> None:
+        frame = self.frames[index]
+        text = f"\n{index}: " + ("error: " if frame.is_error else "") + frame.message
+        position = self.session.evaluator.positions.position(frame.pos)
+        if position is not None:
+            text += f"\n{position}\n"
+            for number, source in (
+                (position.line - 1, position.previous_line),
+                (position.line, position.source_line),
+                (position.line + 1, position.next_line),
+            ):
+                if source is not None:
+                    text += f"\n {number:5}| {source}"
+                if number == position.line:
+                    text += f"\n      |{' ' * position.column}^"
+        self.context.print(text)
+
+    def show_names(self, index: int) -> None:
+        level = 0
+        for level, (kind, names) in enumerate(levels(self.frames[index].names)):
+            self.context.print(f"Env level {level}")
+            shown = "".join(f"{name} " for name in names or ())
+            self.context.print_byte_string(f"static: \nwith: {shown}" if kind == "with" else f"static: {shown}")
+            self.context.print("")
+        level = len(levels(self.frames[index].names))
+        self.context.print(f"Env level {level}")
+        self.context.print_byte_string("".join(f"{name} " for name in self.session.evaluator.global_names()))
+        self.context.print("")
+
+
+def show_environment(repl: DebugRepl, rest: str) -> None:
+    repl.show_names(repl.index)
+
+
+def show_steps(repl: DebugRepl, rest: str) -> None:
+    for index in range(len(repl.frames)):
+        repl.show_frame(index)
+
+
+def choose_step(repl: DebugRepl, rest: str) -> None:
+    index = int(rest) if rest.isdigit() and rest.isascii() else repl.index
+    if index < len(repl.frames):
+        repl.show_frame(index)
+        repl.context.print("")
+        repl.show_names(index)
+        repl.use_frame(index)
+
+
+def go_on(repl: DebugRepl, rest: str) -> None:
+    repl.debugger.stepping = False
+    repl.finished = repl.going_on = True
+
+
+def go_one_step(repl: DebugRepl, rest: str) -> None:
+    repl.debugger.stepping = True
+    repl.finished = repl.going_on = True
+
+
+def show_debug_help(repl: DebugRepl, rest: str) -> None:
+    repl.context.print(HELP + DEBUG_HELP, end="")
+
+
+DEBUG_COMMANDS = {
+    **dict.fromkeys((":?", ":help"), show_debug_help),
+    **dict.fromkeys((":bt", ":backtrace"), show_steps),
+    ":env": show_environment,
+    ":st": choose_step,
+    **dict.fromkeys((":c", ":continue"), go_on),
+    **dict.fromkeys((":s", ":step"), go_one_step),
+}
