@@ -36,6 +36,10 @@ def require_feature(context: Context, name: str) -> None:
         )
 
 
+class Left(BaseException):
+    """The user left a debugger that stopped without an error: the program ends, and nothing is wrong."""
+
+
 class Context:
     """One invocation. Everything expensive is made on first use."""
 

@@ -7,11 +7,11 @@ step. Source: `nix eval --debugger`, the debugger's part of Nix's `repl.cc`.
 from __future__ import annotations
 
 import os
-import sys
 
-from frazil.cli.context import Context
+from frazil.cli.context import Context, Left
+from frazil.cli.evaluation import byte_string
 from frazil.cli.options import Arguments
-from frazil.cli.repl_command import HELP, Repl
+from frazil.cli.repl import HELP, Repl
 from frazil.lang.observed import bindings, levels
 
 TYPE_CHECKING = False
@@ -31,10 +31,6 @@ DEBUG_HELP = """
 """
 
 
-class Left(SystemExit):
-    """The user left a debugger that stopped without an error: the program ends, and nothing is wrong."""
-
-
 class Conversation:
     """One for a whole evaluation: it greets once."""
 
@@ -48,23 +44,17 @@ class Conversation:
         if error is not None:
             self.say(self.text_of(error) + "\n")
             if debugger.try_level > 0:
-                self.say(
-                    "This exception occurred in a 'tryEval' call. Use --ignore-try to skip these."
-                )
+                self.say("This exception occurred in a 'tryEval' call. Use --ignore-try to skip these.")
         elif notice:
             self.say(f"info: {notice}\n")
-        if not self.greeted:
-            self.greeted = True
-            version = self.session.settings.nix_version
-            self.say(f"Nix {version} debugger\nType :? for help.")
-        repl = DebugRepl(self.context, self.session, debugger)
+        repl = DebugRepl(self, debugger)
         repl.run()
         if repl.going_on:
             return
         debugger.stepping = False
         debugger.converse = None
         if error is None:
-            raise Left(0)
+            raise Left
 
     def text_of(self, error: EvalBaseError) -> str:
         from frazil.cli.display import show_error
@@ -84,50 +74,51 @@ class Conversation:
 class DebugRepl(Repl):
     """`going_on`: whether the user wants evaluation to continue."""
 
-    def __init__(self, context: Context, session: Session, debugger: Debugger) -> None:
-        self.context = context
-        self.session = session
-        self.arguments = Arguments(context.program)
+    def __init__(self, conversation: Conversation, debugger: Debugger) -> None:
+        # Not `Repl.__init__`: the session is there, and in the middle of an evaluation.
+        self.conversation = conversation
+        self.context = conversation.context
+        self.session = conversation.session
+        self.evaluator = self.session.evaluator
+        self.arguments = Arguments(self.context.program)
         self.debugger = debugger
         self.scope = {}
-        self.loads = []
-        self.last_loaded = []
-        self.show_trace = context.settings.boolean("show-trace")
-        self.index = 0
+        self.loaded_files = []
+        self.loaded_flakes = []
+        self.last_loaded = None
+        self.show_trace = self.context.settings.boolean("show-trace")
+        self.colours = "NO_COLOR" not in os.environ
+        self.finished = False
         self.going_on = False
+        self.index = 0
         self.use_frame(0)
+
+    def greet(self) -> None:
+        if not self.conversation.greeted:
+            self.conversation.greeted = True
+            self.notice(f"Nix {self.session.settings.nix_version} debugger\nType :? for help.")
+
+    def load_installables(self) -> None:
+        """None belong to the place where evaluation stopped."""
+
+    def load_flake(self, text: str) -> None:
+        get_flake = self.evaluator.builtins().lookup("getFlake")
+        self.add(self.on_deep_stack(lambda: self.evaluator.call(get_flake, byte_string(text))))
+
+    def process(self, line: str) -> None:
+        word, *rest = line.split(None, 1) or [""]
+        command = DEBUG_COMMANDS.get(word)
+        if command is None:
+            super().process(line)
+        else:
+            command(self, rest[0] if rest else "")
+
+    # -- steps -------------------------------------------------------------------------------------------------
 
     @property
     def frames(self) -> list[Frame]:
         """The innermost first, as they are numbered."""
         return self.debugger.frames[::-1]
-
-    def run(self) -> None:
-        while not self.finished:
-            line = self.read_line()
-            if line is None:
-                self.context.print("")
-                return
-            self.answer(line)
-            if not self.finished:
-                self.context.print("")
-                self.context.flush()
-
-    def read_line(self) -> str | None:
-        line = self.read("nix-repl> ")
-        if line is not None and os.environ.get("_NIX_TEST_REPL_ECHO") == "1" and not sys.stdin.isatty():
-            self.context.print(f"nix-repl> {line}")
-        return line
-
-    def process(self, line: str) -> None:
-        word, _, rest = line.partition(" ")
-        command = DEBUG_COMMANDS.get(word)
-        if command is None:
-            super().process(line)
-        else:
-            command(self, rest.strip())
-
-    # -- steps -------------------------------------------------------------------------------------------------
 
     def use_frame(self, index: int) -> None:
         self.index = index
@@ -156,11 +147,11 @@ class DebugRepl(Repl):
         for level, (kind, names) in enumerate(levels(self.frames[index].names)):
             self.context.print(f"Env level {level}")
             shown = "".join(f"{name} " for name in names or ())
-            self.context.print_byte_string(f"static: \nwith: {shown}" if kind == "with" else f"static: {shown}")
+            self.print(f"static: \nwith: {shown}" if kind == "with" else f"static: {shown}")
             self.context.print("")
         level = len(levels(self.frames[index].names))
         self.context.print(f"Env level {level}")
-        self.context.print_byte_string("".join(f"{name} " for name in self.session.evaluator.global_names()))
+        self.print("".join(f"{name} " for name in self.session.evaluator.global_names()))
         self.context.print("")
 
 

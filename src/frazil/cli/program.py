@@ -13,7 +13,7 @@ import sys
 from frazil.cli.base_directory import set_base_directory
 from frazil.cli.commands import ALIASES, DELEGATED, PROGRAMS, TABLE
 from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
-from frazil.cli.context import Context, require_feature
+from frazil.cli.context import Context, Left, require_feature
 from frazil.cli.options import Arguments, Command, Option, OptionParser
 from frazil.cli.settings import kind_of
 from frazil.errors import FrazilBug, FrazilError, Signalled, UsageError
@@ -54,6 +54,8 @@ def _guarded(context: Context, words: list[str]) -> int:
         # Whoever read our output has left; Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+    except Left:
+        return 0
     except Signalled as error:
         return _failed(context, "error: interrupted by a signal", SIGNALLED + error.number)
     except KeyboardInterrupt:

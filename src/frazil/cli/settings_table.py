@@ -192,8 +192,6 @@ SETTING_FEATURES: dict[str, str] = {
 _ELSEWHERE = "frazil builds on this machine only"
 _NO_CACHES = "frazil does not fetch from binary caches"
 _NO_DAEMON = "frazil has no daemon"
-_NO_DEBUGGER = "frazil has no debugger"
-_NO_PROFILER = "frazil does not profile evaluation"
 _NO_RANGES = "builds run under one user id each"
 WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
     "allowed-users": (_NO_DAEMON, False),
@@ -202,19 +200,13 @@ WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
     "build-hook-kill-timeout": (_ELSEWHERE, False),
     "builders": (_ELSEWHERE, False),
     "builders-use-substitutes": (_ELSEWHERE, False),
-    "debugger-on-trace": (_NO_DEBUGGER, False),
-    "debugger-on-warn": (_NO_DEBUGGER, False),
     "download-buffer-size": ("downloads go to files as they come", False),
     "eval-attrset-update-layer-rhs-threshold": ("attribute sets are stored in another way", False),
-    "eval-profile-file": (_NO_PROFILER, False),
-    "eval-profiler": (_NO_PROFILER, True),
-    "eval-profiler-frequency": (_NO_PROFILER, False),
     "external-builders": (_ELSEWHERE, False),
     "fallback": (_NO_CACHES, False),
     "http-connections": ("it does not limit the number of connections", False),
     "http3": ("downloads use HTTP/1.1 or HTTP/2", False),
     "id-count": (_NO_RANGES, False),
-    "ignore-try": (_NO_DEBUGGER, False),
     "keep-env-derivations": ("frazil does not install into profiles by name", False),
     "max-substitution-jobs": (_NO_CACHES, False),
     "narinfo-cache-meta-ttl": (_NO_CACHES, False),
@@ -222,7 +214,6 @@ WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
     "preallocate-contents": ("files are written as they come", False),
     "remote-build-log-size": (_ELSEWHERE, False),
     "start-id": (_NO_RANGES, False),
-    "trace-function-calls": ("calls of functions are not traced", True),
     "trusted-substituters": (_NO_DAEMON, False),
     "trusted-users": (_NO_DAEMON, False),
     "upgrade-nix-store-path-url": ("frazil is upgraded by pip", False),

@@ -1,8 +1,8 @@
 """Watching an evaluation: every call printed, sampled or counted, and stops for a debugger.
 
-`Observer` is the evaluator's `observer` where a setting asks for one, else there is none and nothing of this is imported:
-`observed` puts nodes that report to it between the ordinary ones while names are resolved. Source of truth: Nix's
-`eval-profiler.cc`, `function-trace.cc`, the debugger's part of `eval.cc`, the manual's `conf-file.md`.
+`Observer` is the evaluator's `observer` where a setting asks for one, else there is none and nothing of this is
+imported: `observed` puts nodes that report to it between the ordinary ones while names are resolved. Source of truth:
+Nix's `eval-profiler.cc`, `function-trace.cc`, the debugger's part of `eval.cc`, the manual's `conf-file.md`.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Profile:
         try:
             self.file = open(path, "wb", buffering=0)
         except OSError as error:
-            raise EvalError(f"opening file \"{byte_string(path)}\": {error.strerror}") from error
+            raise EvalError(f'opening file "{byte_string(path)}": {error.strerror}') from error
         self.sampled = self.written = time.monotonic_ns()
 
     def enter(self, function: Any, arguments: list[Any], pos: int) -> None:

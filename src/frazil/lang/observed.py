@@ -20,7 +20,6 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     PrimopApplication,
     Scope,
-    State,
     Thunk,
     get_slot,
     new_thunk,
@@ -384,7 +383,7 @@ def collect(scope, env, found):
             found.update(cython.cast(Attrs, attrs).items())
     elif scope.names is not None:
         for name, index in scope.names.items():
-            found[name] = get_slot(env.payload, index)
+            found[name] = get_slot(env, index)
     else:
         found[scope.single] = env.payload
     return None

@@ -2,8 +2,8 @@
 
 In: an `Observer` that counted. Out: a set for JSON, with the names that Nix uses. Calls, selections, environments and
 the thunks of arguments are counted; sizes are those of frazil's own objects, and values are the objects of the
-language's types that are still alive: nothing is counted while they are made. Source of truth: `printStatistics` in Nix's
-`eval.cc`; the manual's `env-common.md`.
+language's types that are still alive: nothing is counted while they are made. Source of truth: `printStatistics` in
+Nix's `eval.cc`; the manual's `env-common.md`.
 """
 
 from __future__ import annotations
