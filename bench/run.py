@@ -20,7 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,8 @@ class Workload:
     """A new store for each turn, taken away afterwards."""
     measured_only: str | None = None
     """An option that the warm-up, which fills the store, goes without."""
+    before: Callable[[int], None] | None = None
+    """What happens ahead of each turn."""
 
 
 def measure(command: list[str], environment: dict[str, str]) -> Figure:
@@ -119,6 +121,24 @@ def workloads(options: argparse.Namespace, folder: Path) -> Iterator[Workload]:
         yield Workload("tree-read-only", [*frazil, option], [*nix, option] if nix else None, measured_only=option)
         yield Workload("tree-warm", frazil, nix)
         yield Workload("tree-empty", frazil, nix, fresh_store=True)
+        yield from remembered(options, folder, link)
+
+
+def remembered(options: argparse.Namespace, folder: Path, link: Path) -> Iterator[Workload]:
+    """With frazil's evaluation cache: nothing changed; and a package changed that is not asked for."""
+    names = attribute_names(options.attributes)
+    tree = folder / "tree"
+    shutil.copytree(Path(options.tree).resolve(), tree, symlinks=True)
+    arguments = tree_arguments(tree, names, folder)
+    cached = [str(link), *arguments, "--option", "eval-cache", "true"]
+    nix = [options.nix, *arguments] if options.nix else None
+    yield Workload("tree-cached", cached, nix)
+    others = [path for path in sorted(tree.glob("pkgs/by-name/*/*/package.nix")) if path.parent.name not in names]
+    if others:
+        text = others[-1].read_text()
+        yield Workload(
+            "tree-edited", cached, nix, before=lambda turn: others[-1].write_text(f"{text}\n# edited {turn}\n")
+        )
 
 
 def tree_arguments(tree: Path, names: list[str], folder: Path) -> list[str]:
@@ -137,11 +157,19 @@ def attribute_names(text: str) -> list[str]:
 
 def environment(store: Path) -> dict[str, str]:
     settings = "substituters =\nbuild-users-group =\neval-cache = false"
-    return {**os.environ, "NIX_REMOTE": f"local?root={store}", "NIX_CONFIG": settings}
+    cache = store.parent / "cache"
+    return {
+        **os.environ,
+        "NIX_REMOTE": f"local?root={store}",
+        "NIX_CONFIG": settings,
+        "XDG_CACHE_HOME": str(cache),
+    }
 
 
 def take_turn(workload: Workload, command: list[str], folder: Path, side: int, turn: int) -> Figure:
     """Each side has a store of its own."""
+    if workload.before is not None and side == 0:
+        workload.before(turn)
     store = folder / (f"{workload.name}-{side}-{turn}" if workload.fresh_store else f"root-{side}")
     if turn == 0 and workload.measured_only:
         command = [word for word in command if word != workload.measured_only]
