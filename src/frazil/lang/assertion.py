@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from frazil.lang.comparison import equal
 from frazil.lang.error_text import attribute_name
 from frazil.lang.errors import AssertionFailed, EvalBaseError, StackOverflow
-from frazil.lang.runtime import equal, force, is_derivation, show_type, show_value
+from frazil.lang.runtime import force, is_derivation, show_type, show_value
 from frazil.lang.values import MISSING, Attrs, ContextString, PathValue
 
 

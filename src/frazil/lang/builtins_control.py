@@ -4,13 +4,8 @@ In and out: values of the language. Source of truth: the manual's "Built-ins", N
 """
 
 import cython
-from cython.cimports.frazil.lang.runtime import (
-    coerce_to_string,
-    force,
-    force_deep,
-    force_string,
-    force_string_no_context,
-)
+from cython.cimports.frazil.lang.deep_force import force_deep
+from cython.cimports.frazil.lang.runtime import coerce_to_string, force, force_string, force_string_no_context
 from cython.cimports.frazil.lang.values import (
     Attrs,
     ContextString,

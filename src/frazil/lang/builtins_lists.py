@@ -5,11 +5,11 @@ when. A function that returns its argument's list unchanged returns the very sam
 """
 
 import cython
+from cython.cimports.frazil.lang.comparison import equal, less_than
+from cython.cimports.frazil.lang.deep_force import determine_pos
 from cython.cimports.frazil.lang.runtime import (
     call_value,
     delayed_calls,
-    determine_pos,
-    equal,
     force,
     force_attrs,
     force_bool,
@@ -17,7 +17,6 @@ from cython.cimports.frazil.lang.runtime import (
     force_int,
     force_list,
     force_string_no_context,
-    less_than,
     show_type,
 )
 from cython.cimports.frazil.lang.values import (

@@ -7,7 +7,8 @@ In and out: values of the language. Integers are 64 bits wide and overflow is an
 import math
 
 import cython
-from cython.cimports.frazil.lang.runtime import force, force_float, force_int, less_than
+from cython.cimports.frazil.lang.comparison import less_than
+from cython.cimports.frazil.lang.runtime import force, force_float, force_int
 from cython.cimports.frazil.lang.values import State
 
 from frazil.lang.errors import EvalError

@@ -9,15 +9,15 @@ import gc
 import sys
 
 import cython
+from cython.cimports.frazil.lang.comparison import equal_cells
+from cython.cimports.frazil.lang.deep_force import force_deep
 from cython.cimports.frazil.lang.functions import Formal, FormalsLambda, SimpleLambda
 from cython.cimports.frazil.lang.parser import Parser
 from cython.cimports.frazil.lang.runtime import (
     add_trace,
     call_value,
     coerce_to_string,
-    equal_cells,
     force_at,
-    force_deep,
     lazy,
     show_type,
     type_name,

@@ -5,8 +5,9 @@ Source of truth: Nix's `eval.cc` and, for arithmetic, `primops.cc`; messages inc
 """
 
 import cython
+from cython.cimports.frazil.lang.comparison import equal_values, less_than
 from cython.cimports.frazil.lang.functions import CallNode
-from cython.cimports.frazil.lang.runtime import add_trace, equal_values, eval_attrs, eval_bool, less_than
+from cython.cimports.frazil.lang.runtime import add_trace, eval_attrs, eval_bool
 from cython.cimports.frazil.lang.values import (
     Attrs,
     Expr,

@@ -7,7 +7,8 @@ of truth: Nix's `print.cc`, `print-ambiguous.cc`, `print-options.hh`.
 """
 
 import cython
-from cython.cimports.frazil.lang.runtime import coerce_to_string, determine_pos, force_placed, is_derivation
+from cython.cimports.frazil.lang.deep_force import determine_pos, force_placed
+from cython.cimports.frazil.lang.runtime import coerce_to_string, is_derivation
 from cython.cimports.frazil.lang.values import (
     MISSING,
     Attrs,

@@ -16,11 +16,6 @@ cdef class PythonExpr(Expr):
 
 cpdef object force(object value)
 cdef object force_at(object value, Py_ssize_t pos)
-cpdef object force_deep(State state, object value)
-cdef Py_ssize_t determine_pos(object value) except -1
-cdef object force_placed(object value)
-cdef object creation_order(State state, Attrs attrs)
-cdef object deepen(State state, object value, set seen)
 cdef object call_value(State state, object function, list arguments, Py_ssize_t pos)
 cdef object call_primop(State state, object primop, list arguments, Py_ssize_t pos)
 cpdef object call(State state, object function, object argument)
@@ -31,13 +26,8 @@ cpdef Thunk delayed_call2(State state, object function, object argument1, object
 cdef CallExpr delayed_calls(State state, object function, bint paired)
 cdef CallExpr delayed_members(State state, object function)
 cdef object call_with_two(State state, object function, object first, object second, Py_ssize_t pos)
-cdef object run_placed(Thunk thunk, CallExpr calls, Py_ssize_t pos)
 cdef Attrs map_shaped(State state, object function, Attrs attrs)
 cpdef Thunk lazy(object function)
-cpdef bint equal(State state, object left, object right) except -1
-cdef bint equal_cells(State state, object left, object right, Py_ssize_t pos) except -1
-cdef bint equal_values(State state, object left, object right, Py_ssize_t pos) except -1
-cpdef bint less_than(State state, object left, object right, str what=*) except -1
 cpdef str type_name(object value)
 cpdef str show_type(object value)
 cpdef object force_int(object value, str trace)
@@ -62,11 +52,6 @@ cdef object add_trace(object state, Py_ssize_t pos, object text)
 cdef object force_traced(object value, str trace)
 cdef object call_functor(State state, Attrs attrs, object argument, Py_ssize_t pos)
 cdef object primop_failed(State state, object primop, Py_ssize_t pos)
-cdef object resolved(object value)
-cdef bint equal_lists(State state, object left, object right, Py_ssize_t pos) except -1
-cdef bint equal_sets(State state, object left, object right, Py_ssize_t pos) except -1
-cdef bint compare(State state, object left, object right, str what) except -1
-cdef bint compare_lists(State state, list left, list right, str what) except -1
 cdef str coerce_path(State state, str text, set context, bint copy_to_store, bint canonicalize_path)
 cpdef object note_shown(State state, str text)
 cdef str coerce_list(

@@ -1,0 +1,177 @@
+# cython: boundscheck=False, wraparound=False
+"""Equality and order of values.
+
+Source of truth: `eqValues` in Nix's `eval.cc`, `CompareValues` in `primops.cc`; messages included.
+"""
+
+import cython
+from cython.cimports.frazil.lang.runtime import (
+    add_trace,
+    force,
+    force_at,
+    is_derivation,
+    note_shown,
+    show_type,
+    show_value,
+    type_name,
+)
+from cython.cimports.frazil.lang.values import (
+    MISSING,
+    Attrs,
+    ContextString,
+    Lambda,
+    PathValue,
+    Primop,
+    PrimopApplication,
+    Thunk,
+    stack_is_low,
+    stack_overflow,
+)
+
+from frazil.lang.errors import EvalError
+
+
+def equal(state, left, right):
+    """`left == right` for two cells, as builtins compare (identical functions in one cell are equal)."""
+    return equal_cells(state, left, right, 0)
+
+
+def resolved(value):
+    if type(value) is Thunk and cython.cast(Thunk, value).expr is None:
+        return cython.cast(Thunk, value).slot
+    return value
+
+
+def equal_cells(state, left, right, pos):
+    same: cython.bint = left is right or resolved(left) is resolved(right)
+    left = force_at(left, pos)
+    right = force_at(right, pos)
+    if same:
+        return True
+    if left is right and (type(left) is Lambda or type(left) is Primop or type(left) is PrimopApplication):
+        return True
+    return equal_values(state, left, right, pos)
+
+
+def equal_values(state, left, right, pos):
+    """Two forced values that are not in one cell."""
+    left_kind = type(left)
+    right_kind = type(right)
+    if left_kind is str or left_kind is ContextString:
+        if right_kind is not str and right_kind is not ContextString:
+            return False
+        left_text: object = left if left_kind is str else cython.cast(ContextString, left).text
+        right_text: object = right if right_kind is str else cython.cast(ContextString, right).text
+        return left_text == right_text
+    if left_kind is int:
+        if right_kind is float:
+            return float(left) == right
+        return right_kind is int and left == right
+    if left_kind is float:
+        if right_kind is int:
+            return left == float(right)
+        return right_kind is float and left == right
+    if left_kind is not right_kind:
+        return False
+    if left is None or left_kind is bool:
+        return left is right
+    if left_kind is PathValue:
+        return cython.cast(PathValue, left).text == cython.cast(PathValue, right).text
+    if left_kind is list or left_kind is Attrs:
+        if state.call_depth > state.max_call_depth or stack_is_low():
+            raise stack_overflow(state, pos)
+        state.call_depth += 1
+        result = equal_lists(state, left, right, pos) if left_kind is list else equal_sets(state, left, right, pos)
+        state.call_depth -= 1
+        return result
+    return False
+
+
+def equal_lists(state, left, right, pos):
+    left_items = cython.cast(list, left)
+    right_items = cython.cast(list, right)
+    count: cython.Py_ssize_t = len(left_items)
+    if count != len(right_items):
+        return False
+    for i in range(count):
+        if not equal_cells(state, left_items[i], right_items[i], pos):
+            return False
+    return True
+
+
+def equal_sets(state, left, right, pos):
+    left_attrs = cython.cast(Attrs, left)
+    right_attrs = cython.cast(Attrs, right)
+    if is_derivation(left) and is_derivation(right):
+        left_path = left_attrs.lookup("outPath")
+        right_path = right_attrs.lookup("outPath")
+        if left_path is not MISSING and right_path is not MISSING:
+            return equal_cells(state, left_path, right_path, pos)
+    if left_attrs.size() != right_attrs.size():
+        return False
+    for name in left_attrs.names():
+        other = right_attrs.lookup(name)
+        if other is MISSING or not equal_cells(state, left_attrs.lookup(name), other, pos):
+            return False
+    return True
+
+
+def less_than(state, left, right, what=""):
+    """Order of two forced values, as `<`, `sort` and `genericClosure` use it; `what` goes into the trace."""
+    left_kind = type(left)
+    right_kind = type(right)
+    if left_kind is int and right_kind is int:
+        return left < right
+    if left_kind is str and right_kind is str:
+        return left < right
+    done: cython.bint = False
+    try:
+        result: cython.bint = compare(state, left, right, what)
+        done = True
+    finally:
+        if not done and what:
+            add_trace(state, 0, what)
+    return result
+
+
+def order_kind(value):
+    kind = type(value)
+    return str if kind is ContextString else kind
+
+
+def compare(state, left, right, what):
+    left_kind = order_kind(left)
+    right_kind = order_kind(right)
+    if left_kind in (int, float) and right_kind in (int, float):
+        if left_kind is not right_kind:
+            return float(left) < float(right)
+        return left < right
+    if type_name(left) != type_name(right):
+        raise EvalError(
+            f"cannot compare {show_type(left)} with {show_type(right)};"
+            f" values are {show_value(left)} and {show_value(right)}"
+        )
+    if left_kind is str:
+        left_text: str = left if type(left) is str else left.text
+        right_text: str = right if type(right) is str else right.text
+        return left_text < right_text
+    if left_kind is PathValue:
+        note_shown(state, left.text)
+        return left.text < right.text
+    if left_kind is list:
+        return compare_lists(state, left, right, what)
+    raise EvalError(
+        f"cannot compare {show_type(left)} with {show_type(right)};"
+        f" values of that type are incomparable (values are {show_value(left)} and {show_value(right)})"
+    )
+
+
+def compare_lists(state, left, right, what):
+    if stack_is_low():
+        raise stack_overflow(state, 0)
+    for i in range(len(right)):
+        if i == len(left):
+            return True
+        if not equal_cells(state, left[i], right[i], 0):
+            return less_than(state, force(left[i]), force(right[i]), "while comparing two list elements")
+    return False
