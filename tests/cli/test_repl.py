@@ -151,10 +151,22 @@ def test_documentation(talk: Talk, tmp_path: Path) -> None:
     (tmp_path / "d.nix").write_text("{ /** Twice\n      as much. */ double = x: x * 2; /** Half. */ half = 1; }")
     result = talk(":doc builtins.map", ":l d.nix", ":doc double", ":doc (import ./d.nix).half", ":doc 1", ":doc x: x")
     assert "Synopsis: builtins.map" in result.out
-    assert "Function double\n  … defined at" in result.out and "Twice\nas much." in result.out.replace(" as", "\nas")
+    assert "Function double\n  … defined at" in result.out and "Twice as much." in result.out
     assert "Attribute half" in result.out and "Half." in result.out
     assert "Function defined at «string»:1:1" in result.out
     assert "value does not have documentation" in result.err
+
+
+def test_documentation_as_markdown(talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_NIX_TEST_RAW_MARKDOWN", "1")
+    (tmp_path / "c.nix").write_text(
+        "{ /** Two **arguments**. */ f = a: b: 1; g = { __functor = self: self.h; h = x: 2; }; }"
+    )
+    result = talk(":l c.nix", ":doc f 1", ":doc g", ":doc builtins.add")
+    assert f"Function `f`\\\n  … defined at {tmp_path}/c.nix:1:36\n\nTwo **arguments**." in result.out
+    assert "Function `h`" in result.out and "**Synopsis:** `builtins.add` *" in result.out
+    looping = talk(":a { f = { __functor = self: self.__functor self; }; }", ":doc f", "1 + 1")
+    assert "max-call-depth exceeded" in looping.err and "\n2\n" in looping.out
 
 
 def test_rendering() -> None:

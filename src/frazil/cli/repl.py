@@ -194,7 +194,9 @@ class Repl:
         parsed: Any = None
         for candidate in (text, text + ";"):
             try:
-                parsed = self.evaluator.parse_bindings(os.fsencode(candidate), working_directory(), dict(self.scope))
+                parsed = self.evaluator.parse_bindings(
+                    os.fsencode(candidate), working_directory(), dict(self.scope), shown=os.fsencode(text)
+                )
                 break
             except ParseError:
                 pass
@@ -242,7 +244,7 @@ class Repl:
         attrs = self.on_deep_stack(lambda: force_attrs(value, trace))
         items = list(self.evaluator.attrs_items(attrs))
         self.scope.update(items)
-        self.last_loaded = [name for name, _ in items]
+        self.last_loaded = in_order_of_creation(self.evaluator, list(attrs.copy_table()))
         self.notice(f"Added {len(items)} variables.")
         shown = [show_name(name).encode("latin-1").decode("utf-8", "replace") for name, _ in items[:MOST_NAMES_SHOWN]]
         self.notice(", ".join(shown))
@@ -322,6 +324,12 @@ class Repl:
 
 def is_incomplete(error: FrazilError) -> bool:
     return "unexpected end of file" in error.message
+
+
+def in_order_of_creation(evaluator: Any, names: list[str]) -> list[str]:
+    """As Nix numbers names: those of the evaluator and the texts first, computed ones as they were put into the set."""
+    known = {name: index for index, name in enumerate((*evaluator.globals, *evaluator.symbols))}
+    return sorted(names, key=lambda name: known.get(name, len(known)))
 
 
 def _remember(texts: list[str], text: str) -> None:

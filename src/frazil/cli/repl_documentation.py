@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from frazil.cli.repl import Repl
 
 WIDTH = 80
-MOST_FUNCTORS = 100
 
 
 def show_documentation(repl: Repl, rest: str, word: str) -> None:
@@ -26,42 +25,52 @@ def show_documentation(repl: Repl, rest: str, word: str) -> None:
     text = repl.on_deep_stack(lambda: documentation(repl, repl.evaluator.evaluate(repl.parse(rest)))) or fallback
     if text is None:
         raise FrazilError("value does not have documentation")
-    repl.context.print(text.strip())
+    raw = os.environ.get("_NIX_TEST_RAW_MARKDOWN") == "1"
+    repl.context.print((text if raw else render(text)).strip())
 
 
 def documentation(repl: Repl, value: Any) -> str | None:
-    """Of a builtin or a function; a set that can be called is asked for what it calls."""
+    """Markdown, of a builtin or a function; a set that can be called is asked for what it calls."""
+    from frazil.lang.errors import EvalBaseError
     from frazil.lang.values import Attrs, Lambda, Primop
 
     evaluator = repl.evaluator
-    for _ in range(MOST_FUNCTORS):
-        value = evaluator.force(value)
-        if isinstance(value, Primop):
-            return _builtin(repl, value.name)
-        if isinstance(value, Lambda):
-            return _function(repl, value)
-        functor = evaluator.get_attr(value, "__functor") if isinstance(value, Attrs) else None
-        if functor is None:
-            return None
-        value = evaluator.call(functor, value)
-    return None
+    value = evaluator.force(value)
+    if isinstance(value, Primop):
+        return _builtin(repl, value.name)
+    if isinstance(value, Lambda):
+        return _function(repl, value)
+    functor = evaluator.get_attr(value, "__functor") if isinstance(value, Attrs) else None
+    if functor is None:
+        return None
+    depth = evaluator.call_depth
+    try:
+        called = evaluator.call(functor, value)
+        evaluator.call_depth = depth + 1  # what calls itself for ever ends as any such evaluation does
+        return documentation(repl, called)
+    except EvalBaseError as error:
+        error.add_trace(0, "while partially calling '__functor' to retrieve documentation")
+        raise
+    finally:
+        evaluator.call_depth = depth
 
 
 def _builtin(repl: Repl, name: str) -> str | None:
     spec = repl.evaluator.registered.get(name.removeprefix("__"))
     if spec is None or not spec.documentation:
         return None
-    synopsis = " ".join(["Synopsis:", f"builtins.{spec.name}", *spec.argument_names]) + "\n\n"
-    return (synopsis if spec.argument_names else "") + render(spec.documentation)
+    arguments = " ".join(f"*{argument}*" for argument in spec.argument_names)
+    synopsis = f"**Synopsis:** `builtins.{spec.name}` {arguments}\n\n" if arguments else ""
+    return synopsis + dedent(spec.documentation)
 
 
 def _function(repl: Repl, value: Any) -> str:
     place = value.expr.position()
     name = value.expr.name
-    where = f"defined at {place}" if place is not None else ""
-    head = f"Function {name}\n  … {where}" if name else f"Function {where}"
+    head = f"Function `{name}`\\\n  … " if name else "Function "
+    text = head + (f"defined at {place}" if place is not None else "")
     comment = comment_before(repl, value.expr.pos)
-    return head + (f"\n\n{render(comment)}" if comment else "")
+    return text + (f"\n\n{comment}" if comment else "")
 
 
 def _attribute(repl: Repl, text: str) -> str | None:
@@ -69,19 +78,20 @@ def _attribute(repl: Repl, text: str) -> str | None:
     from frazil.lang.values import Attrs
 
     head, dot, name = text.rpartition(".")
-    if not dot or not name.replace("_", "").replace("-", "").replace("'", "").isalnum():
+    if not dot or not name.replace("_", "a").replace("-", "").replace("'", "").isalnum() or name[:1].isdigit():
         return None
     try:
         value = repl.evaluator.force(repl.evaluator.evaluate(repl.parse(head)))
     except FrazilError:
-        return None  # the expression itself will be evaluated next, and says what is wrong
+        if not any(character in head for character in " :+"):
+            raise  # that is what the attribute is selected from
+        return None  # the whole expression may be something else; it is evaluated next
     name = os.fsencode(name).decode("latin-1")
     position = value.position(name) if isinstance(value, Attrs) and value.has(name) else 0
     if not position:
         return None
-    comment = comment_before(repl, position)
-    found = render(comment) if comment else "No documentation found."
-    return f"Attribute {name}\n\n  … defined at {repl.evaluator.positions.position(position)}\n\n{found}"
+    found = comment_before(repl, position) or "No documentation found."
+    return f"Attribute `{name}`\n\n  … defined at {repl.evaluator.positions.position(position)}\n\n{found}"
 
 
 # -- comments ------------------------------------------------------------------------------------------------------
@@ -94,13 +104,31 @@ def comment_before(repl: Repl, position: int) -> str | None:
         return None
     _, _, source, offset = found
     before = source[:offset].rstrip()
-    own = _ending_comment(before)
-    if own is not None or not before.endswith(b"="):
-        return own
-    name = before[:-1].rstrip()
-    while name and (name[-1:].isalnum() or name[-1:] in b"_'-.\"" or name[-1] >= 128):
-        name = name[:-1]
-    return _ending_comment(name.rstrip())
+    while True:
+        own = _ending_comment(before)
+        if own is not None:
+            return own
+        if before.endswith(b"="):
+            return _ending_comment(_without_name(before[:-1].rstrip()))
+        outer = _without_argument(before)
+        if outer is None:
+            return None
+        before = outer
+
+
+def _without_name(text: bytes) -> bytes:
+    while text and (text[-1:].isalnum() or text[-1:] in b"_'-.\"" or text[-1] >= 128):
+        text = text[:-1]
+    return text.rstrip()
+
+
+def _without_argument(text: bytes) -> bytes | None:
+    """Without the `name:` that it ends in: a function inside another one is documented with it."""
+    if not text.endswith(b":"):
+        return None
+    name = text[:-1].rstrip()
+    shorter = _without_name(name)
+    return shorter if shorter != name else None
 
 
 def _ending_comment(text: bytes) -> str | None:
@@ -109,7 +137,21 @@ def _ending_comment(text: bytes) -> str | None:
     begin = text.rfind(b"/**")
     if begin < 0 or b"*/" in text[begin + 3 : -2] or begin + 3 > len(text) - 2:
         return None
-    return textwrap.dedent("   " + text[begin + 3 : -2].decode("utf-8", "replace"))
+    return dedent("   " + text[begin + 3 : -2].decode("utf-8", "replace"))
+
+
+def dedent(text: str) -> str:
+    """Without what all lines are indented by; the opening of a comment counts as indentation."""
+    lines = text.split("\n")
+    widths = [len(line) - len(line.lstrip(" ")) for line in lines if line.strip(" ")]
+    return "\n".join(line[min(widths, default=0) :] for line in lines)
+
+
+def plain(text: str) -> str:
+    """Without marks of emphasis and code."""
+    import re
+
+    return re.sub(r"\*(\w[^*]*)\*", r"\1", text.replace("`", "").replace("**", ""))
 
 
 def render(text: str) -> str:
@@ -119,6 +161,8 @@ def render(text: str) -> str:
     paragraph: list[str] = []
 
     def flush() -> None:
+        while paragraph and paragraph[0].endswith("\\"):  # the line ends here
+            out.append(paragraph.pop(0)[:-1])
         if paragraph:
             out.extend(textwrap.wrap(" ".join(paragraph), WIDTH - 20, break_long_words=False, break_on_hyphens=False))
             paragraph.clear()
@@ -130,13 +174,16 @@ def render(text: str) -> str:
         elif code or line.startswith("    "):
             flush()
             out.append(f"  │ {line if code else line[4:]}".rstrip())
+        elif line.startswith("  … "):
+            flush()
+            out.append(line)
         elif not line.strip():
             flush()
             out.append("")
         elif line.lstrip()[:2] in {"- ", "* ", "# "} or line.lstrip().startswith("##"):
             flush()
-            paragraph.append(line.strip().replace("`", ""))
+            paragraph.append(plain(line.strip()))
         else:
-            paragraph.append(line.strip().replace("`", "").replace("**", ""))
+            paragraph.append(plain(line.strip()))
     flush()
     return "\n".join(out)

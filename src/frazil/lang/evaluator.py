@@ -188,10 +188,12 @@ class Evaluator(State):
             text, base_directory, origin, False, Scope(None, names, None), scope_env(list(scope.values()))
         )
 
-    def parse_bindings(self, text, base_directory, scope, origin=STRING_ORIGIN):
-        """Definitions as a REPL takes them (`a = 1; b = a;`), as a set that may use the scope."""
+    def parse_bindings(self, text, base_directory, scope, origin=STRING_ORIGIN, shown=None):
+        """Definitions as a REPL takes them (`a = 1; b = a;`), as a set that may use the scope.
+
+        `shown`: what messages show, where that lacks what was added to the end."""
         data = text if isinstance(text, bytes) else text.encode("latin-1")
-        base = self.positions.add_origin(origin, False, data)
+        base = self.positions.add_origin(origin, False, data if shown is None else shown)
         parser = Parser(self, data, base, base_directory)
         expr: Expr = parser.parse_definitions()
         names = {name: i for i, name in enumerate(scope)}

@@ -22,6 +22,7 @@ class Evaluator(State):
     effects: Effects
     settings: EvalSettings
     globals: dict[str, Value]
+    call_depth: int
     registered: dict[str, BuiltinSpec]
     observer: Any
     def __init__(
@@ -72,7 +73,12 @@ class Evaluator(State):
         self, value: Value, path: Sequence[str], arguments: Mapping[str, Value] | None = ...
     ) -> tuple[Value, int]: ...
     def parse_bindings(
-        self, text: bytes | str, base_directory: str, scope: Mapping[str, Value], origin: str = ...
+        self,
+        text: bytes | str,
+        base_directory: str,
+        scope: Mapping[str, Value],
+        origin: str = ...,
+        shown: bytes | None = ...,
     ) -> Parsed: ...
 
 STACK_SIZES: tuple[int, ...]
