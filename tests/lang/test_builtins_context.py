@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 from golden import cases, evaluate
 
+from frazil.lang.effects import FileSystemEffects
+from frazil.lang.errors import TypeMismatch
+from frazil.lang.evaluator import Evaluator
+
 HASH = "a" * 32
 DRV = f"/nix/store/{HASH}-x.drv"
 FILE = f"/nix/store/{HASH}-f"
@@ -29,9 +33,9 @@ builtins.getContext (builtins.replaceStrings [ "s" ] [ {CONSTANT} ] "s") => {{ "
 builtins.getContext (builtins.toJSON [ {CONSTANT} ]) => {{ "{DRV}" = {{ path = true; }}; }}
 builtins.getContext (builtins.head (builtins.split "q" {CONSTANT})) => {{ "{DRV}" = {{ path = true; }}; }}
 builtins.getContext (builtins.hashString "md5" {CONSTANT}) => {{ }}
-builtins.appendContext "s" {{ "/x".path = true; }} => !! context key '/x' is not a store path
-builtins.appendContext "s" {{ "{FILE}".allOutputs = true; }} => !! tried to add all-outputs context of {FILE}, which is not a derivation, to a string
-builtins.appendContext "s" {{ "{FILE}".outputs = [ "out" ]; }} => !! tried to add derivation output context of {FILE}, which is not a derivation, to a string
+builtins.appendContext "s" {{ "/x".path = true; }} => !! context key '"/x"' is not a store path
+builtins.appendContext "s" {{ "{FILE}".allOutputs = true; }} => !! tried to add all-outputs context of "{FILE}", which is not a derivation, to a string
+builtins.appendContext "s" {{ "{FILE}".outputs = [ "out" ]; }} => !! tried to add derivation output context of "{FILE}", which is not a derivation, to a string
 builtins.placeholder "out" => "/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9"
 """
 
@@ -39,3 +43,12 @@ builtins.placeholder "out" => "/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8k
 @pytest.mark.parametrize(("expression", "value"), cases(TABLE))
 def test_golden(expression: str, value: str) -> None:
     assert evaluate(expression) == value
+
+
+def test_a_wrong_flag_says_where_it_is_written() -> None:
+    evaluator = Evaluator(FileSystemEffects())
+    text = f'builtins.appendContext "s" {{ "{FILE}" = {{ path = 1; }}; }}'
+    with pytest.raises(TypeMismatch) as caught:
+        evaluator.eval_string(text, "/")
+    assert caught.value.position is not None
+    assert caught.value.position.column == text.index("path = 1") + 1

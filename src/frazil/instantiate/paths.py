@@ -53,13 +53,14 @@ def to_file(evaluator: Any, arguments: list[Any]) -> Any:
     name = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.toFile")
     context: set[str] = set()
     contents = force_string(arguments[1], context, "while evaluating the second argument passed to builtins.toFile")
+    effects: StoreEffects = evaluator.effects
     for element in sorted(context):
         if not element.startswith("/"):
             raise EvalError(
-                f"files created by builtins.toFile may not reference derivations, but {name} references {element}",
+                f"files created by builtins.toFile may not reference derivations, but {name} references"
+                f" {element.replace(effects.store_dir + '/', '')}",
                 pos=CALL_SITE,
             )
-    effects: StoreEffects = evaluator.effects
     path = effects.add_text(checked_name(name), contents, frozenset(context))
     return make_string(path, (path,))
 

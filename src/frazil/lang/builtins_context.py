@@ -13,11 +13,12 @@ from cython.cimports.frazil.lang.runtime import (
     force_list,
     force_string,
     force_string_no_context,
+    show_name,
 )
 from cython.cimports.frazil.lang.values import MISSING, Attrs, ContextString, State, attrs_from_dict
 
 from frazil.digest import encode_base32
-from frazil.lang.errors import EvalError
+from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
 from frazil.lang.registry import BuiltinSpec
 
 STORE_OBJECT = r"[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9a-zA-Z+\-._?=]{1,211}"
@@ -107,23 +108,41 @@ def builtin_append_context(state: State, arguments: list):
     for path, info in attrs.items():
         where: cython.Py_ssize_t = attrs.position(path)
         if not is_store_path(state, path):
-            raise failure(state, f"context key '{path}' is not a store path", where)
+            raise failure(state, f"context key '{show_name(path)}' is not a store path", where)
         if ensure_path is not None:
             ensure_path(path)
         add_elements(state, path, force_attrs(info, "while evaluating the value of a string context"), where, context)
     return with_context(text, context)
 
 
+def flag(state, info, name):
+    """A Boolean that may be missing; errors say where it is written."""
+    attrs: Attrs = info
+    found = attrs.lookup(name)
+    if found is MISSING:
+        return False
+    try:
+        return force_bool(found, f"while evaluating the `{name}` attribute of a string context")
+    except EvalBaseError as error:
+        where = attrs.position(name)
+        error.positions = state.positions
+        if isinstance(error, TypeMismatch) and error.pos == 0 and len(error.frames) == 1:
+            error.pos = where
+        if error.frames:
+            error.frames[-1] = (where, error.frames[-1][1], None)
+        raise
+
+
 @cython.cfunc
 def add_elements(state: State, path: str, info: Attrs, where: cython.Py_ssize_t, context: set):
-    found = info.lookup("path")
-    if found is not MISSING and force_bool(found, "while evaluating the `path` attribute of a string context"):
+    if flag(state, info, "path"):
         context.add(path)
-    found = info.lookup("allOutputs")
-    if found is not MISSING and force_bool(found, "while evaluating the `allOutputs` attribute of a string context"):
+    if flag(state, info, "allOutputs"):
         if not path.endswith(".drv"):
             raise failure(
-                state, f"tried to add all-outputs context of {path}, which is not a derivation, to a string", where
+                state,
+                f"tried to add all-outputs context of {show_name(path)}, which is not a derivation, to a string",
+                where,
             )
         context.add("=" + path)
     found = info.lookup("outputs")
@@ -132,7 +151,9 @@ def add_elements(state: State, path: str, info: Attrs, where: cython.Py_ssize_t,
     outputs: list = force_list(found, "while evaluating the `outputs` attribute of a string context")
     if len(outputs) and not path.endswith(".drv"):
         raise failure(
-            state, f"tried to add derivation output context of {path}, which is not a derivation, to a string", where
+            state,
+            f"tried to add derivation output context of {show_name(path)}, which is not a derivation, to a string",
+            where,
         )
     for output in outputs:
         name = force_string_no_context(output, "while evaluating an output name within a string context")
