@@ -7,7 +7,9 @@ export CC := $(if $(CCACHE),$(CCACHE) $(or $(CC),cc),$(CC))
 SOURCES := $(wildcard src/frazil/lang/*.py src/frazil/lang/*.pxd src/frazil/*/*.c) setup.py pyproject.toml
 PYTEST_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test bench lint setup clean
+FUZZ_SECONDS ?= 60
+
+.PHONY: demo test bench lint fuzz setup clean
 
 setup: $(VENV)/.installed
 
@@ -31,6 +33,14 @@ test: setup
 
 bench: setup
 	$(BIN)/python bench/run.py
+
+$(VENV)/.fuzz-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/.fuzz-installed
+	$(BIN)/python -m tools.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
+	$(BIN)/python -m tools.fuzz --guided --seconds $(FUZZ_SECONDS) $(TARGETS)
 
 lint: $(VENV)/.lint-installed
 	$(BIN)/ruff check .

@@ -9,12 +9,15 @@ def main() -> int:
 
     # Evaluation makes millions of objects that live until the end: looking for cycles among them is wasted.
     gc.disable()
-    defer_inspect()
-    open_standard_streams()
-    end_by_signals()
-    from frazil.cli.program import run
+    try:
+        defer_inspect()
+        open_standard_streams()
+        end_by_signals()
+        from frazil.cli.program import run
 
-    status = run()
+        status = run()
+    except KeyboardInterrupt as error:  # while modules were imported, or at the very end
+        status = 128 + getattr(error, "number", 2)
     leave(status)
     return status
 

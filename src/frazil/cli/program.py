@@ -44,6 +44,28 @@ def run(argv: list[str] | None = None) -> int:
 
 
 def _guarded(context: Context, words: list[str]) -> int:
+    """Runs it and says what went wrong; what ends even the saying is not said at length."""
+    try:
+        return _answered(context, words)
+    except BrokenPipeError:
+        return 1
+    except Signalled as error:
+        return _cut_short("interrupted by a signal", SIGNALLED + error.number)
+    except KeyboardInterrupt:
+        return _cut_short("interrupted by the user", INTERRUPTED)
+    except (MemoryError, RecursionError):
+        return _cut_short("out of memory while showing an error", 1)
+
+
+def _cut_short(what: str, status: int) -> int:
+    try:
+        os.write(2, f"error: {what}\n".encode())
+    except OSError:
+        pass  # nobody is there to read it
+    return status
+
+
+def _answered(context: Context, words: list[str]) -> int:
     try:
         set_base_directory(None)
         context.settings.load()

@@ -27,6 +27,7 @@ class PositionTable:
         self._next = 1
         self._asked: dict[int, int] = {}
         self._line_starts: dict[int, list[int]] = {}
+        self._last_shown: tuple[tuple[int, int], tuple[str, str | None, str | None]] = ((-1, -1), ("", None, None))
         self.rename: Callable[[str], str] | None = None
         """What a path is called in messages: byte string to byte string."""
 
@@ -64,12 +65,22 @@ class PositionTable:
         if is_path and self.rename is not None:
             name = self.rename(name)
         line, start = self._line(pos - offset, text, offset)
-        this, following = line_at(text, start)
-        after = line_at(text, following)[0] if following <= len(text) else None
-        before = None
-        if start > 0:
-            before = line_at(text, previous_start(text, start))[0]
+        this, before, after = self._shown_lines(pos - offset, text, start)
         return Position(display(name), line, offset - start + 1, this, before, after)
+
+    def _shown_lines(self, base: int, text: bytes, start: int) -> tuple[str, str | None, str | None]:
+        """(the line that starts there, the one before, the one after).
+
+        Thousands of frames of one trace may be on one line, which may be the whole of a large file: they share it.
+        """
+        place, lines = self._last_shown
+        if place != (base, start):
+            this, following = line_at(text, start)
+            after = line_at(text, following)[0] if following <= len(text) else None
+            before = line_at(text, previous_start(text, start))[0] if start > 0 else None
+            lines = (this, before, after)
+            self._last_shown = ((base, start), lines)
+        return lines
 
     def _line(self, base: int, text: bytes, offset: int) -> tuple[int, int]:
         """As `line_of`; a text that is asked about often gets a table of its lines."""
@@ -108,9 +119,11 @@ def line_of(text: bytes, offset: int) -> tuple[int, int]:
 
 def line_at(text: bytes, start: int) -> tuple[str, int]:
     """(the line that starts there, where the next one starts)."""
-    end = start
-    while end < len(text) and text[end] not in b"\r\n":
-        end += 1
+    line_feed = text.find(b"\n", start)
+    end = len(text) if line_feed < 0 else line_feed
+    carriage_return = text.find(b"\r", start, end)
+    if carriage_return >= 0:
+        end = carriage_return
     following = end + (2 if text[end : end + 2] == b"\r\n" else 1)
     return text[start:end].decode("utf-8", "replace"), following
 
