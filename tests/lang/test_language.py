@@ -97,3 +97,11 @@ def test_the_same_uncompiled() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not is_compiled(), reason="uncompiled values are ended by Python")
+def test_the_end_of_a_long_chain_needs_no_deep_stack() -> None:
+    evaluator = Evaluator(FileSystemEffects(), EvalSettings())
+    chain = b"builtins.foldl' (f: n: (x: f x)) (x: x) (builtins.genList (x: x) 400000)"
+    evaluator.eval_string(chain, "/")
+    assert evaluator.eval_string(b"1 + 1", "/") == 2
