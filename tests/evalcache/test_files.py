@@ -235,3 +235,23 @@ def test_statistics_and_collection(world: World) -> None:
     found = json.loads(world.run("frazil", "eval-cache", "stat", "--json").out)
     assert (found["entries"], found["segments"]) == (0, 0)
     assert world.run("nix-instantiate", "--eval", "-A", "a").evaluated
+
+
+def test_a_session_that_began_before_keeps_nothing(world: World) -> None:
+    """Two readings of the arguments share one evaluation; only the first takes down what is read."""
+    from frazil.cli.context import Context
+    from frazil.cli.installables import Opened
+    from frazil.cli.options import Arguments
+
+    world.write("default.nix", "import ./a.nix")
+    world.write("a.nix", "1")
+    context = Context("frazil", legacy=False)
+    context.settings.load()
+    arguments = Arguments("frazil")
+    arguments.values["file"] = "default.nix"
+    first, second = Opened(context, arguments), Opened(context, arguments)
+    assert first.session is second.session
+    assert first.remembered is not None and second.remembered is not None
+    assert first.remembered.recorder.refusal is None
+    assert second.remembered.recorder.refusal is not None
+    context.close()

@@ -63,6 +63,9 @@ class Opened:
             self._session = self.context.session(
                 self.arguments, pure=self.pure, read_only=self.read_only, recorder=self._recorder()
             )
+            remembered = self.remembered
+            if remembered is not None and self._session.effects.recorder is not remembered.recorder:
+                remembered.recorder.refuse("the evaluation began before, and nobody took down what it read")
         return self._session
 
     def _recorder(self) -> Recorder | None:

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from frazil.store.path import StorePath
 
 WATCHED_ENVIRONMENT = ("NIX_SHOW_STATS", "NIX_COUNT_CALLS")
-WATCHED_SETTINGS = ("trace-function-calls", "debugger-on-trace", "debugger-on-warn")
+WATCHED_SETTINGS = (
+    "allow-unsafe-native-code-during-evaluation",
+    "debugger-on-trace",
+    "debugger-on-warn",
+    "trace-function-calls",
+)
 
 
 def wants_evaluation(context: Context, arguments: Arguments) -> bool:

@@ -104,6 +104,8 @@ def _get_flake(evaluator: Any, arguments: list[Any]) -> Value:
             byte_string(f"cannot call 'getFlake' on unlocked flake reference '{text}' (use --impure to override)"),
             pos=CALL_SITE,
         )
+    if not is_locked(dict(reference.attributes)):
+        trees.effects.not_repeatable(f"the flake '{text}' is not locked")
     path = reference.attributes.get("path") if reference.type == "path" else None
     if isinstance(path, str) and trees.is_known(path):
         # A flake's own `outPath` with its context dropped: its files may not be in the store yet.

@@ -50,6 +50,7 @@ class FlakeMemory:
         self.tree = trees.root_of(locked.flake.folder)
         base = os.path.basename(self.tree)
         self._may_keep = recorder.set_tree(base)
+        self._kept = False
         database = Database(default_path(cache_folder(os.environ)))
         self.cache = EvaluationCache(database, self.verifier, self.identity, covers_contents=True)
         self.program = identity(database.program, database.put_program)
@@ -125,8 +126,9 @@ class FlakeMemory:
         """`texts`: what was printed."""
         from frazil.evalcache.objects import object_hash
 
-        if not self._may_keep:
-            return
+        if not self._may_keep or (self.recorder.messages and self._kept):
+            return  # of several answers nobody knows whose the messages are
+        self._kept = True
         store = self.trees.context.store
         self.cache.keep(
             self.question(detail), answer, self.recorder, lambda base: object_hash(store, base), texts=texts
