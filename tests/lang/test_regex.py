@@ -96,6 +96,19 @@ def test_time_is_bounded() -> None:
     assert time.monotonic() - start < 20
 
 
+def test_nested_empty_repetitions_are_bounded() -> None:
+    start = time.process_time()
+    for text in ("a" * 60, "b"):
+        for operator in ("+", "*"):
+            pattern = compile_regex("((a*)+)" + operator * 41 + "b")
+            try:
+                assert pattern.match(text) in (None, ["", ""])
+            except RegexError as error:
+                assert error.too_large
+    assert time.process_time() - start < 20
+    assert compile_regex("((a*)+)*b").match("a" * 3000) is None
+
+
 def test_long_texts_do_not_recurse() -> None:
     assert compile_regex("((a)|b)*").match("ab" * 50_000) == ["b", "a"]
 

@@ -12,9 +12,10 @@ def main() -> int:
     try:
         defer_inspect()
         open_standard_streams()
-        end_by_signals()
         from frazil.cli.program import run
 
+        # Only now: there was nothing to clean up, and Python's import machinery may swallow what a handler raises.
+        end_by_signals()
         status = run()
     except KeyboardInterrupt as error:  # while modules were imported, or at the very end
         status = 128 + getattr(error, "number", 2)

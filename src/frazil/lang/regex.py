@@ -32,6 +32,10 @@ from frazil.lang.regex_parser import (
 
 DETERMINISM_LIMIT = 500
 MEMORY_LIMIT = 1 << 27
+ODD_LIMIT = 50_000
+ODD_LIMIT_PER_CHARACTER = 64
+ODD_LIMIT_AT_MOST = 1 << 22
+"""How much is remembered of ways through repetitions that read nothing: nested ones have 3^depth at each position."""
 CACHE_LIMIT = 10_000
 WORK_LIMIT = 1 << 28
 """Steps that backtracking may take at worst; what could take more goes to our own matcher."""
@@ -54,6 +58,7 @@ class Automaton:
     length: cython.Py_ssize_t
     exact: cython.bint
     barred: cython.Py_ssize_t
+    odd_limit: cython.Py_ssize_t
     memory: object
     odd_memory: dict
     barred_memory: dict
@@ -71,6 +76,7 @@ class Automaton:
         self.length = 0
         self.exact = False
         self.barred = -1
+        self.odd_limit = 0
         self.memory = None
         self.odd_memory = {}
         self.barred_memory = {}
@@ -88,6 +94,7 @@ class Automaton:
 
         self.memory = array.array("i", bytes(4 * size))
         self.odd_memory = {}
+        self.odd_limit = min(ODD_LIMIT_AT_MOST, ODD_LIMIT + ODD_LIMIT_PER_CHARACTER * len(text))
 
     def search(self, position, barred=-1):
         """The list of group bounds [start, end, …] (-1: no part) of the match that starts here, or None.
@@ -134,10 +141,16 @@ class Automaton:
     def remember(self, state, position: cython.Py_ssize_t, counts, value) -> None:
         if position == self.barred:
             self.barred_memory[(state, counts)] = value
+            self.check_odd(len(self.barred_memory))
         elif counts:
             self.odd_memory[(state, position, counts)] = value
+            self.check_odd(len(self.odd_memory))
         else:
             self.memory[position * self.branches + self.numbers[state]] = value
+
+    def check_odd(self, size: cython.Py_ssize_t) -> None:
+        if size > self.odd_limit:
+            raise RegexError(too_large=True)
 
     def step(self, state, position, counts, choice):
         """The place reached by one branch of `state`: (state, position, counts), or None."""
