@@ -189,14 +189,15 @@ class Repl:
 
     def define(self, text: str) -> bool:
         """`a = 1; inherit (b) c;`, the last semicolon may be missing. False where the line is something else."""
+        from functools import partial
+
         from frazil.lang.errors import ParseError
 
         parsed: Any = None
         for candidate in (text, text + ";"):
             try:
-                parsed = self.evaluator.parse_bindings(
-                    os.fsencode(candidate), working_directory(), dict(self.scope), shown=os.fsencode(text)
-                )
+                data = os.fsencode(candidate)
+                parsed = self.on_deep_stack(partial(self._parse_definitions, data, os.fsencode(text)))
                 break
             except ParseError:
                 pass
@@ -207,12 +208,16 @@ class Repl:
         self.scope.update(self.evaluator.attrs_items(found))
         return True
 
+    def _parse_definitions(self, data: bytes, shown: bytes) -> Any:
+        return self.evaluator.parse_bindings(data, working_directory(), dict(self.scope), shown=shown)
+
     def _check_open_string(self, text: str) -> None:
         """Raises Incomplete for a definition that ends inside a string."""
         from frazil.lang.errors import ParseError
 
         try:
-            self.evaluator.parse_string(os.fsencode("{" + text + ";"), working_directory())
+            data = os.fsencode("{" + text + ";")
+            self.on_deep_stack(lambda: self.evaluator.parse_string(data, working_directory()))
         except ParseError as error:
             if is_incomplete(error):
                 raise Incomplete(error) from error
