@@ -75,6 +75,18 @@ def test_a_mistake_keeps_the_session(talk: Talk) -> None:
         assert part in result.err
 
 
+def test_too_little_memory_keeps_the_session(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(repl: Repl, text: str) -> object:
+        if text == "huge":
+            raise MemoryError
+        return 7
+
+    monkeypatch.setattr(Repl, "evaluate", evaluate)
+    result = talk("huge", "small")
+    assert result.status == 0 and result.out == "\n7\n\n\n"
+    assert "error: out of memory" in result.err
+
+
 def test_printing(talk: Talk) -> None:
     assert talk("{ a.b.c = 1; d = [ 1 ]; }").out.startswith("{\n  a = { ... };\n  d = [ ... ];\n}\n")
     assert "c = 1;" in talk(":p { a.b.c = 1; }").out

@@ -128,6 +128,8 @@ class Repl:
             raise
         except FrazilError as error:
             self.show_error(error)
+        except MemoryError:
+            self.say_error("error: out of memory")
         except OSError as error:
             self.say_error(f"error: {error.strerror or error}" + (f": '{error.filename}'" if error.filename else ""))
         except KeyboardInterrupt:
