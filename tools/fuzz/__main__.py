@@ -93,6 +93,8 @@ def work(target: str, options: argparse.Namespace) -> int:
 def work_guided(target: str, options: argparse.Namespace) -> int:
     import atheris  # type: ignore[import-not-found]
 
+    import frazil.lang  # installs the finder of uncompiled modules, which atheris then has to come before
+
     with atheris.instrument_imports(include=["frazil"]):
         import frazil.lang.evaluator  # noqa: I001
         import frazil.lang.printer
@@ -121,7 +123,8 @@ def work_guided(target: str, options: argparse.Namespace) -> int:
                 raise
 
     flags = [f"-max_total_time={int(options.seconds)}", f"-seed={options.seed}", "-max_len=2048", "-timeout=60"]
-    flags += [f"-dict={words}", f"-artifact_prefix={options.folder}/{target}-", "-rss_limit_mb=3000", "-verbosity=0"]
+    flags += [f"-dict={words}"] if described.words else []
+    flags += [f"-artifact_prefix={options.folder}/{target}-", "-rss_limit_mb=3000", "-verbosity=0"]
     atheris.Setup([sys.argv[0], *flags, "-print_final_stats=1", str(corpus)], one)
     atheris.Fuzz()
     return 0
