@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,27 @@ def test_links_lead_to_dependencies_or_are_left_out(store: Store) -> None:
     assert not os.path.lexists(out / "share/x")
     assert os.readlink(out / "share/null") == "/dev/null"
     assert any("share/x -> /etc/alternatives/x" in line for line in store.log)
+
+
+def test_python_cannot_write_beside_its_modules(store: Store) -> None:
+    dist = "usr/lib/python3/dist-packages"
+    modules = [
+        "usr/lib/python3.13/os.py",
+        "usr/lib/python3.13/json/tool.py",
+        f"{dist}/pack/__init__.py",
+        f"{dist}/one.py",
+    ]
+    out = store.make("out", [store.deb("py", [(f"./{name}", b"x = 1\n", 0o644) for name in modules])])
+    sealed = sorted(str(path.relative_to(out).parent) for path in out.rglob("__pycache__"))
+    assert sealed == ["lib/python3.13", "lib/python3.13/json", "lib/python3/dist-packages/pack"]
+    done = subprocess.run(
+        [sys.executable, "-S", "-W", "error", "-c", "import pack; assert pack.x == 1"],
+        env={"PYTHONPATH": f"{out}/lib/python3/dist-packages"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(path.is_file() for path in out.rglob("__pycache__"))
 
 
 def test_nothing_is_written_through_links(store: Store, tmp_path: Path) -> None:

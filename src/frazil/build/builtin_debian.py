@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SHEBANG = re.compile(rb"#![ \t]*(/[^ \t\n]*)([^\n]*)\n?")
 _MAX_SHEBANG = 250  # the kernel cuts the line at 255 bytes
 _MAX_TEXT = 64 << 20
+_STANDARD_LIBRARY = re.compile(r"lib/python3\.[0-9]+")
 
 
 def build(context: BuiltinContext) -> None:
@@ -64,6 +65,25 @@ def make_prefix(
         tree.add_file(path, _expand(tree, text), executable=False)
     for path, text in sorted(plan.executables.items()):
         tree.add_file(path, _expand(tree, text), executable=True)
+    seal_bytecode(tree)
+
+
+def seal_bytecode(tree: MergedTree) -> None:
+    """Python writes compiled modules to `__pycache__` beside their sources wherever it may, and root may everywhere: a
+    store object would change. A file of that name keeps it from that; it then goes on without a word.
+
+    In packages and in the standard library, where a folder belongs to one unit: folders that several units share are
+    merged by environments, which would meet the file twice.
+    """
+    folders = {posixpath.dirname(path) for path in tree.files if path.endswith(".py")}
+    libraries = tuple(
+        folder for folder in folders if _STANDARD_LIBRARY.fullmatch(folder) and f"{folder}/os.py" in tree.files
+    )
+    for folder in sorted(folders):
+        inside = any(folder == library or folder.startswith(library + "/") for library in libraries)
+        cache = f"{folder}/__pycache__"
+        if (inside or f"{folder}/__init__.py" in tree.files) and cache not in tree.directories:
+            tree.add_file(cache, b"", executable=False)
 
 
 def _expand(tree: MergedTree, text: str) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from frazil.errors import FrazilError
 
-REVISION = "1"
+REVISION = "2"
 """Of what the builder makes of a plan. It is part of every plan, so that a builder that makes something else gives its
 outputs other store paths: raise it with every change of the output, here and in packages/debian/default.nix."""
 

@@ -177,7 +177,7 @@ let
         plan = toJSON (
           {
             # What the builder makes of a plan: REVISION in build/debian_plan.py.
-            revision = "1";
+            revision = "2";
             packages = map fetchPackage names;
             depends = map unitPackage inUnits ++ extraDepends ++ (plan.depends or [ ]);
             inherit (platform) triplet;
