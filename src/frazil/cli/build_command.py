@@ -97,15 +97,15 @@ def print_missing(context: Context, paths: Sequence[DerivedPath], level: Verbosi
 
 
 def _say_nothing_is_fetched(context: Context, level: Verbosity) -> None:
-    """Nix would look for these in binary caches first."""
+    """Nix would look for these in binary caches first: said to who named some."""
     settings = context.settings
     caches = settings.words("substituters")
     if settings.boolean("substitute") and caches:
-        asked = settings.from_command_line("substituters")
-        context.note(
-            f"nothing is fetched from {', '.join(caches)}: frazil does not use binary caches",
-            Verbosity.WARN if asked else level,
-        )
+        if settings.from_command_line("substituters"):
+            level = Verbosity.WARN
+        elif "substituters" not in settings.values:
+            level = Verbosity.TALKATIVE
+        context.note(f"nothing is fetched from {', '.join(caches)}: frazil does not use binary caches", level)
 
 
 def outputs_of(context: Context, path: DerivedPath) -> list[tuple[str, StorePath]]:
