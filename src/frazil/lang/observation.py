@@ -8,7 +8,8 @@ Nix's `eval-profiler.cc`, `function-trace.cc`, the debugger's part of `eval.cc`,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from frazil.lang.errors import EvalBaseError, EvalError, byte_string, display
@@ -250,10 +251,19 @@ class Debugger:
     def quiet(self) -> bool:
         return self.inside or self.converse is None or (self.ignore_try and self.try_level > 0)
 
-    def push(self, frame: Frame) -> None:
+    @contextmanager
+    def within(self, frame: Frame) -> Iterator[None]:
+        """One step deeper: stops there when stepping, and at an error on its way out."""
         self.frames.append(frame)
-        if self.stepping:
-            self.stop(None)
+        try:
+            if self.stepping:
+                self.stop(None)
+            yield
+        except EvalBaseError as error:
+            self.failed(error)
+            raise
+        finally:
+            self.frames.pop()
 
     def failed(self, error: EvalBaseError) -> None:
         """An error on its way out; only where it is seen first, the debugger stops."""

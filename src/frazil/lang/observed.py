@@ -62,14 +62,8 @@ class WatchedCall(Expr):
         debugger = self.observer.debugger
         if debugger is None:
             return self.call(env)
-        debugger.push(Frame("while calling a function", self.pos, Names(self.scope, env)))
-        try:
+        with debugger.within(Frame("while calling a function", self.pos, Names(self.scope, env))):
             return self.call(env)
-        except EvalBaseError as error:
-            debugger.failed(error)
-            raise
-        finally:
-            debugger.frames.pop()
 
     @cython.cfunc
     def call(self, env: Env) -> object:
@@ -162,14 +156,8 @@ class WatchedBody(Expr):
             return self.body.eval(env)
         name = self.function.name
         what = "anonymous lambda" if name is None else f"'{name}'"
-        debugger.push(Frame(f"while calling {what}", self.function.pos, Names(self.scope, env)))
-        try:
+        with debugger.within(Frame(f"while calling {what}", self.function.pos, Names(self.scope, env))):
             return self.body.eval(env)
-        except EvalBaseError as error:
-            debugger.failed(error)
-            raise
-        finally:
-            debugger.frames.pop()
 
 
 @cython.final
@@ -179,15 +167,8 @@ class WatchedPlace(Expr):
     """The body of a `let` or a whole file, for the debugger."""
 
     def eval(self, env):
-        debugger = self.observer.debugger
-        debugger.push(Frame(self.text, self.pos, Names(self.scope, env)))
-        try:
+        with self.observer.debugger.within(Frame(self.text, self.pos, Names(self.scope, env))):
             return self.body.eval(env)
-        except EvalBaseError as error:
-            debugger.failed(error)
-            raise
-        finally:
-            debugger.frames.pop()
 
 
 @cython.final
@@ -214,18 +195,11 @@ class WatchedSelection(Expr):
     def eval(self, env):
         observer = self.observer
         debugger = observer.debugger
-        if debugger is not None:
-            debugger.push(Frame(self.text, self.pos, Names(self.scope, env)))
-        try:
-            observer.lookups += self.steps
+        observer.lookups += self.steps
+        if debugger is None:
             return self.body.eval(env)
-        except EvalBaseError as error:
-            if debugger is not None:
-                debugger.failed(error)
-            raise
-        finally:
-            if debugger is not None:
-                debugger.frames.pop()
+        with debugger.within(Frame(self.text, self.pos, Names(self.scope, env))):
+            return self.body.eval(env)
 
 
 @cython.final

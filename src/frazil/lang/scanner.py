@@ -45,16 +45,16 @@ if not cython.compiled:
     ELLIPSIS = 287
 
 KEYWORDS = {
-    "if": 264,
-    "then": 265,
-    "else": 266,
-    "assert": 267,
-    "with": 268,
-    "let": 269,
-    "in": 270,
-    "rec": 271,
-    "inherit": 272,
-    "or": 282,
+    "if": IF_KW,
+    "then": THEN_KW,
+    "else": ELSE_KW,
+    "assert": ASSERT_KW,
+    "with": WITH_KW,
+    "let": LET_KW,
+    "in": IN_KW,
+    "rec": REC_KW,
+    "inherit": INHERIT_KW,
+    "or": OR_KW,
 }
 
 # Classes of bytes, as bits.
