@@ -49,19 +49,27 @@ cdef extern from *:
         return __builtin_expect(here < frazil_stack_limit, 0) ? frazil_find_stack(here) : 0;
     }
 
-    /* Memory for small objects in large pages: a page fault for every 4 KiB would be a fifth of an evaluation. */
+    /* Memory for small objects: from regions of our own, in large pages where those are cheap. A page fault for every
+       4 KiB is up to a fifth of an evaluation; but in a virtual machine whose balloon takes back what lies unused, a
+       large page that the guest has not used for seconds costs several times its small ones. So the first use of each
+       large page is timed, and after a slow one small pages do for a while. */
     #if defined(__linux__) && !defined(Py_GIL_DISABLED)
     #include <sys/mman.h>
     #include <stdint.h>
     #include <malloc.h>
+    #include <time.h>
     #define FRAZIL_LARGE_PAGE ((size_t) 2 << 20)
     #define FRAZIL_REGIONS 1024
+    #define FRAZIL_SLOW_PAGE 800000
+    #define FRAZIL_SMALL_AT_FIRST ((size_t) 16 << 20)
     static PyObjectArenaAllocator frazil_old_arenas;
     static struct { char *begin, *end; } frazil_regions[FRAZIL_REGIONS];
     static int frazil_region_count = 0;
     static char *frazil_next = NULL;
     static void *frazil_free_arenas = NULL;
     static size_t frazil_arena_size = 0;
+    /* How much is yet to be handed out in small pages, and how much more it will be next time. */
+    static size_t frazil_small_left = (size_t) 8 << 20, frazil_small_next = FRAZIL_SMALL_AT_FIRST;
     static int frazil_new_region(void) {
         size_t size = frazil_region_count < 4 ? (size_t) 8 << 20 : (size_t) 64 << 20;
         char *memory, *begin;
@@ -73,11 +81,26 @@ cdef extern from *:
         if (begin != memory) munmap(memory, (size_t) (begin - memory));
         if (begin - memory != (ptrdiff_t) FRAZIL_LARGE_PAGE)
             munmap(begin + size, FRAZIL_LARGE_PAGE - (size_t) (begin - memory));
-        madvise(begin, size, MADV_HUGEPAGE);
         frazil_regions[frazil_region_count].begin = begin;
         frazil_regions[frazil_region_count++].end = begin + size;
         frazil_next = begin;
         return 1;
+    }
+    static long frazil_thread_time(void) {
+        struct timespec now;
+        if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0) return 0;
+        return now.tv_sec * 1000000000L + now.tv_nsec;
+    }
+    static void frazil_begin_page(char *page) {
+        long before;
+        if (frazil_small_left >= FRAZIL_LARGE_PAGE) { frazil_small_left -= FRAZIL_LARGE_PAGE; return; }
+        if (madvise(page, FRAZIL_LARGE_PAGE, MADV_HUGEPAGE) != 0) { frazil_small_left = SIZE_MAX; return; }
+        before = frazil_thread_time();
+        *(volatile char *) page = 0;
+        if (frazil_thread_time() - before > FRAZIL_SLOW_PAGE) {
+            frazil_small_left = frazil_small_next;
+            if (frazil_small_next < SIZE_MAX / 4) frazil_small_next *= 4;
+        }
     }
     static void *frazil_new_arena(void *context, size_t size) {
         void *arena;
@@ -88,6 +111,7 @@ cdef extern from *:
                 if (!frazil_new_region()) return frazil_old_arenas.alloc(frazil_old_arenas.ctx, size);
             }
             arena = frazil_next;
+            if (((uintptr_t) arena & (FRAZIL_LARGE_PAGE - 1)) == 0) frazil_begin_page((char *) arena);
             frazil_next += size;
             return arena;
         }
@@ -111,6 +135,13 @@ cdef extern from *:
         if (now.alloc == frazil_new_arena) return;
         frazil_old_arenas = now;
         PyObject_SetArenaAllocator(&ours);
+    #if defined(__GLIBC__)
+        /* What else is allocated comes from one heap: a thread's own grows by a system call for every few pages. */
+        mallopt(M_ARENA_MAX, 1);
+        mallopt(M_TOP_PAD, 1 << 20);
+        mallopt(M_TRIM_THRESHOLD, 64 << 20);
+        mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    #endif
     }
     #else
     static void frazil_use_large_pages(void) {}
