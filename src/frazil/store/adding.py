@@ -355,6 +355,12 @@ def _unpack_and_register(store: LocalStore, info: PathInfo, read: nar.Read, repa
 
 def _finish(store: LocalStore, info: PathInfo, real: str, *, computed: bool = True) -> None:
     """`computed`: the path was computed here from what lies at `real`."""
+    _settle(store, real)
+    store.register([info], computed=computed)
+
+
+def _settle(store: LocalStore, real: str) -> None:
+    """What is done with files in their place before they are registered."""
     store.collect_if_needed()
     if store.has_default_acl:
         canonicalise(real, ignored_attributes=store.settings.ignored_acls)
@@ -364,7 +370,6 @@ def _finish(store: LocalStore, info: PathInfo, real: str, *, computed: bool = Tr
         optimise_path(store, real)
     if store.settings.fsync_store_paths:
         sync_tree(real)
-    store.register([info], computed=computed)
 
 
 def _add_large(
@@ -461,15 +466,8 @@ def copy_tree(
 def add_nar(
     store: LocalStore, info: PathInfo, read: nar.Read, *, repair: bool, check_signatures: bool, locked: bool
 ) -> None:
-    if check_signatures and store.settings.require_signatures:
-        from frazil.store.signatures import count_good_signatures
-
-        keys = store.settings.trusted_public_keys
-        if not info.is_content_addressed(store.directory) and not count_good_signatures(info, store.directory, keys):
-            raise StoreError(
-                f"cannot add path '{store.show(info.path)}' because it lacks a signature by a trusted key",
-                hint="add the key that signed it to `trusted-public-keys`, or say `--no-check-sigs`",
-            )
+    if check_signatures:
+        require_signature(store, info)
     store.add_temporary_root(info.path)
     if store.is_valid(info.path) and not repair:
         _skip_archive(read)
@@ -479,7 +477,8 @@ def add_nar(
         lock.acquire()
     try:
         if repair or not store.is_registered(info.path):
-            _add_nar_locked(store, info, read)
+            unpack_promised(store, info, read)
+            store.register([info])
         else:
             _skip_archive(read)
         if lock is not None:
@@ -489,40 +488,81 @@ def add_nar(
             lock.release()
 
 
+def is_untrusted(store: LocalStore, info: PathInfo) -> bool:
+    """Whether a path lacks what makes it trusted: a content address, or a signature by a trusted key."""
+    if not store.settings.require_signatures or info.is_content_addressed(store.directory):
+        return False
+    from frazil.store.signatures import count_good_signatures
+
+    return not count_good_signatures(info, store.directory, store.settings.trusted_public_keys)
+
+
+def require_signature(store: LocalStore, info: PathInfo) -> None:
+    """Raises StoreError."""
+    if is_untrusted(store, info):
+        raise StoreError(
+            f"cannot add path '{store.show(info.path)}' because it lacks a signature by a trusted key",
+            hint="add the key that signed it to `trusted-public-keys`, or say `--no-check-sigs`",
+        )
+
+
 def _skip_archive(read: nar.Read) -> None:
     nar.parse(nar.Source(read), nar.Check())
 
 
-def _add_nar_locked(store: LocalStore, info: PathInfo, read: nar.Read) -> None:
+def unpack_promised(store: LocalStore, info: PathInfo, read: nar.Read, *, whole: bool = False) -> None:
+    """Unpacks an archive in its place, where it is what `info` promises; the caller holds the lock and registers it.
+
+    `whole`: the stream holds nothing but this archive. Raises HashMismatch, BadArchive; then nothing is left.
+    """
     real = f"{store.config.real_store_dir}/{info.path.base}"
     delete_tree(real)
-    counter = nar.CountingHash("sha256")
+    counted = _Counted(read, info, store.show(info.path), whole)
+    try:
+        nar.restore_from(counted.source, real, canonical=True)
+        counted.check()
+        if info.content_address is not None:
+            _check_content_address(store, info, info.content_address, real)
+        _settle(store, real)
+    except BaseException:
+        delete_tree(real)
+        raise
 
-    def tee(size: int) -> bytes:
-        data = read(size)
-        counter.write(data)
+
+class _Counted:
+    """Hashes what is taken of a stream, and ends it where it is longer than was promised."""
+
+    def __init__(self, read: nar.Read, info: PathInfo, shown: str, whole: bool) -> None:
+        self._counter = nar.CountingHash("sha256")
+        self._read, self._info, self._shown, self._whole = read, info, shown, whole
+        self.source = nar.BufferedSource(self._read_counted) if whole else nar.TeeSource(nar.Source(read), self._write)
+
+    def _read_counted(self, size: int) -> bytes:
+        data = self._read(size)
+        self._write(data)
         return data
 
-    nar.restore(tee, real, canonical=True)
-    digest, size = counter.result()
-    shown = store.show(info.path)
-    if digest != info.nar_hash:
-        delete_tree(real)
-        raise HashMismatch(
-            f"hash mismatch importing path '{shown}';\n  specified: {info.nar_hash.sri}\n  got:       {digest.sri}"
-        )
-    if size != info.nar_size:
-        delete_tree(real)
-        raise HashMismatch(
-            f"size mismatch importing path '{shown}';\n  specified: {info.nar_size}\n  got:       {size}"
-        )
-    if info.content_address is not None:
-        try:
-            _check_content_address(store, info, info.content_address, real)
-        except StoreError:
-            delete_tree(real)
-            raise
-    _finish(store, info, real, computed=False)
+    def _write(self, data: bytes) -> None:
+        self._counter.write(data)
+        if self._counter.size > self._info.nar_size:
+            raise HashMismatch(
+                f"size mismatch importing path '{self._shown}';\n  specified: {self._info.nar_size}\n  got:       more"
+            )
+
+    def check(self) -> None:
+        if self._whole:
+            self._read_counted(1)  # counts what follows the archive, which is too much
+        digest, size = self._counter.result()
+        if digest != self._info.nar_hash:
+            raise HashMismatch(
+                f"hash mismatch importing path '{self._shown}';\n  specified: {self._info.nar_hash.sri}\n"
+                f"  got:       {digest.sri}"
+            )
+        if size != self._info.nar_size:
+            raise HashMismatch(
+                f"size mismatch importing path '{self._shown}';\n  specified: {self._info.nar_size}\n"
+                f"  got:       {size}"
+            )
 
 
 def _check_content_address(store: LocalStore, info: PathInfo, address: ContentAddress, real: str) -> None:

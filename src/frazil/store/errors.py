@@ -65,6 +65,20 @@ class UnsupportedStore(StoreError):
     """A store address that this program does not know how to open."""
 
 
+class UnsupportedOperation(StoreError):
+    """Something that this kind of store cannot do."""
+
+
+class SubstituteGone(StoreError):
+    """A binary cache that described an archive no longer has it."""
+
+
+class TransferFailed(StoreError):
+    """A file of a store far away could not be fetched or put there. `status`: HTTP's, where there was an answer."""
+
+    status: int | None = None
+
+
 FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 

@@ -7,15 +7,17 @@ in the database is whole on disk, what is not is garbage. Source of truth: the m
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from frazil.activity import Reporter, SilentReporter, Verbosity
 from frazil.digest import Hash
 from frazil.store import adding, nar
+from frazil.store.address import parse_flag
 from frazil.store.config import StoreConfig, StoreSettings
 from frazil.store.derivation import Derivation, ModuloCache, check_invariants
 from frazil.store.derivation import parse as parse_derivation
@@ -28,6 +30,7 @@ from frazil.store.errors import (
     from_os_error,
 )
 from frazil.store.graph import topological_order
+from frazil.store.interface import MAXIMUM_DERIVATION_SIZE, Archives, Store
 from frazil.store.locks import PathLocks
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
@@ -37,13 +40,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from frazil.store.database import Database
+    from frazil.store.realisation import Realisation
+    from frazil.store.tree import Tree
 
-MAXIMUM_DERIVATION_SIZE = 1 << 28
 _REMEMBERED_DERIVATIONS = 1 << 14
 MAXIMUM_LINKS_FOLLOWED = 1024
+IN_MEMORY = 8 << 20
+"""Archives up to this size are handed over whole, bytes."""
 
 
-class LocalStore:
+class LocalStore(Store):
     """`compute_only`: `add_…` and `write_derivation` tell store paths and remember contents, but write nothing."""
 
     def __init__(
@@ -163,6 +169,32 @@ class LocalStore:
     def warn(self, text: str) -> None:
         self.reporter.log(Verbosity.WARN, text)
 
+    # -------------------------------------------------------------------------------------------------- about it
+
+    @property
+    def uri(self) -> str:
+        return "local" if self.config.uri in ("", "auto") else self.config.uri
+
+    @property
+    def goes_without_saying(self) -> bool:
+        return self.config.uri.partition("?")[0] in ("", "auto", "local")
+
+    @property
+    def priority(self) -> int:
+        return int(self.config.parameters.get("priority", "0"))
+
+    @property
+    def wants_mass_query(self) -> bool:
+        return parse_flag("want-mass-query", self.config.parameters.get("want-mass-query", "true"))
+
+    @property
+    def is_trusted(self) -> bool:
+        return parse_flag("trusted", self.config.parameters.get("trusted", "false"))
+
+    @property
+    def trusts_us(self) -> bool | None:
+        return True
+
     def inform(self, text: str, level: Verbosity = Verbosity.INFO) -> None:
         self.reporter.log(level, text)
 
@@ -248,13 +280,6 @@ class LocalStore:
         self.flush()
         return self.database.all_valid() if self.has_database else set()
 
-    def query_info(self, path: StorePath) -> PathInfo:
-        """Raises InvalidPath."""
-        info = self.query_info_or_none(path)
-        if info is None:
-            raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
-        return info
-
     def query_info_or_none(self, path: StorePath) -> PathInfo | None:
         deferred = self._deferred.get(path)
         if deferred is not None:
@@ -263,6 +288,14 @@ class LocalStore:
         if computed is not None:
             return computed.info
         return self.database.info(path) if self.has_database else None
+
+    def find_infos(self, paths: Iterable[StorePath]) -> list[PathInfo | None]:
+        wanted = list(paths)
+        if self.computed or not self.has_database:
+            return [self.query_info_or_none(path) for path in wanted]
+        self.flush()
+        found = {info.path: info for info in self.database.infos(wanted)}
+        return [found.get(path) for path in wanted]
 
     def query_infos(self, paths: Iterable[StorePath]) -> Iterator[PathInfo]:
         """Of many paths in their order, asking for hundreds at once. Raises InvalidPath."""
@@ -331,15 +364,7 @@ class LocalStore:
         """Everything reachable by references (or, `reverse`, by referrers). Raises InvalidPath."""
         if not (reverse or include_outputs or include_derivers):
             return self._plain_closure(set(paths))
-        pending = list(paths)
-        found = set(pending)
-        while pending:
-            path = pending.pop()
-            for other in self._neighbours(path, reverse, include_outputs, include_derivers):
-                if other not in found:
-                    found.add(other)
-                    pending.append(other)
-        return found
+        return self._closure_by_one(paths, reverse, include_outputs, include_derivers)
 
     def _plain_closure(self, found: set[StorePath]) -> set[StorePath]:
         """Level by level, each asked for at once."""
@@ -360,25 +385,6 @@ class LocalStore:
         if len(paths) == 1 or self.computed or self._deferred or not self.has_database:
             return {}
         return self.database.references_of(paths)
-
-    def _neighbours(
-        self, path: StorePath, reverse: bool, include_outputs: bool, include_derivers: bool
-    ) -> set[StorePath]:
-        if not reverse:
-            found = self.query_references(path)
-            if include_outputs and path.is_derivation:
-                found |= {o for o in self.query_derivation_outputs(path).values() if o and self.is_valid(o)}
-            if include_derivers:
-                deriver = self.query_info(path).deriver
-                if deriver and self.is_valid(deriver):
-                    found.add(deriver)
-            return found
-        found = self.query_referrers(path)
-        if include_outputs:
-            found |= self.query_valid_derivers(path)
-        if include_derivers and path.is_derivation:
-            found |= {o for o in self.query_derivation_outputs(path).values() if o and self.is_valid(o)}
-        return found
 
     def topological(self, paths: Iterable[StorePath]) -> list[StorePath]:
         """References before referrers, otherwise in Nix's order. Raises ReferenceCycle."""
@@ -564,6 +570,21 @@ class LocalStore:
         found = self.database.realisation(derivation, output) if self.has_database else None
         return found[0] if found else None
 
+    def realisation(self, derivation: StorePath, output: str) -> Realisation | None:
+        from frazil.store.realisation import Realisation
+
+        found = self.database.realisation(derivation, output) if self.has_database else None
+        return Realisation(derivation, output, *found) if found else None
+
+    def add_realisation(self, realisation: Realisation, *, check_signatures: bool = False) -> None:
+        """Raises StoreError where it is not signed by a trusted key, or contradicts what is known."""
+        trusted = self.settings.trusted_public_keys
+        if check_signatures and self.settings.require_signatures and not realisation.count_good_signatures(trusted):
+            raise StoreError(
+                f"cannot register realisation '{realisation.identifier}' because it lacks a signature by a trusted key"
+            )
+        self.register_realisation(realisation.derivation, realisation.output, realisation.path, realisation.signatures)
+
     def register_realisation(
         self, derivation: StorePath, output: str, path: StorePath, signatures: frozenset[str] = frozenset()
     ) -> None:
@@ -642,6 +663,34 @@ class LocalStore:
         if not self.is_valid(path):
             raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
         nar.dump_path(self.real_path(path), write)
+
+    def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]:
+        """Small archives through memory, large ones in a thread of their own."""
+        if self.query_info(path).nar_size > IN_MEMORY:
+            return super().open_nar(path)
+        pieces: list[bytes] = []
+        self.dump_nar(path, pieces.append)
+        return nullcontext(io.BytesIO(b"".join(pieces)).read)
+
+    def tree(self, path: StorePath) -> Tree:
+        from frazil.store.tree import FolderTree
+
+        self.query_info(path)
+        return FolderTree(self.real_path(path))
+
+    def add_from(
+        self,
+        source: Archives,
+        infos: Iterable[PathInfo],
+        *,
+        repair: bool = False,
+        check_signatures: bool = True,
+        started: Callable[[PathInfo], AbstractContextManager[object]] | None = None,
+    ) -> None:
+        """Unpacks several at once; registers many together."""
+        from frazil.store.receiving import receive
+
+        receive(self, source, infos, repair=repair, check_signatures=check_signatures, started=started)
 
     def path_locks(
         self, paths: Iterable[StorePath], *, wait: bool = True, on_wait: Callable[[], None] | None = None
@@ -753,11 +802,15 @@ class LocalStore:
 
         return exports.import_paths(self, read, check_signatures=check_signatures)
 
-    def build_log(self, path: StorePath) -> bytes | None:
-        """The log of the build that `path` (a derivation or an output) comes from."""
-        from frazil.store import logs
+    def exact_log(self, derivation: StorePath) -> bytes | None:
+        from frazil.store.logs import read_log
 
-        return logs.build_log(self, path)
+        return read_log(self.config.log_dir, derivation)
+
+    def add_build_log(self, derivation: StorePath, log: bytes) -> None:
+        from frazil.store.logs import write_log
+
+        write_log(self.config.log_dir, derivation, log)
 
 
 def read_bounded(path: str, maximum: int) -> bytes:

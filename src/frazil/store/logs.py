@@ -6,13 +6,9 @@ Source of truth: the manual's `nix log`; C++ Nix's local log store.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
-from frazil.store.errors import InvalidPath, StoreError
+from frazil.store.errors import StoreError
 from frazil.store.path import StorePath
-
-if TYPE_CHECKING:
-    from frazil.store.local import LocalStore
 
 
 def log_path(log_dir: str, derivation: StorePath) -> str:
@@ -54,19 +50,6 @@ def _zstandard(contents: bytes) -> bytes:
         return zstandard.ZstdDecompressor().decompressobj().decompress(contents)
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from error
-
-
-def build_log(store: LocalStore, path: StorePath) -> bytes | None:
-    """`path`: a derivation, or an output, whose deriver then counts."""
-    if not path.is_derivation:
-        try:
-            deriver = store.query_info(path).deriver
-        except InvalidPath:
-            return None
-        if deriver is None:
-            return None
-        path = deriver
-    return read_log(store.config.log_dir, path)
 
 
 def write_log(log_dir: str, derivation: StorePath, contents: bytes) -> None:

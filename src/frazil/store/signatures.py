@@ -137,9 +137,14 @@ def sign_info(info: PathInfo, directory: StoreDirectory, key: SecretKey) -> Path
     return replace(info, signatures=info.signatures | {str(signature)})
 
 
+def trusted_keys(texts: Iterable[str | PublicKey]) -> dict[str, PublicKey]:
+    """By name. Raises FormatError for a broken one."""
+    return {key.name: key for key in (k if isinstance(k, PublicKey) else PublicKey.parse(k) for k in texts)}
+
+
 def count_good_signatures(info: PathInfo, directory: StoreDirectory, trusted: Iterable[str | PublicKey]) -> int:
     """How many of the info's signatures are by trusted keys. Broken signatures count as none; broken keys raise."""
-    keys = {key.name: key for key in (k if isinstance(k, PublicKey) else PublicKey.parse(k) for k in trusted)}
+    keys = trusted_keys(trusted)
     if not keys or not info.signatures or info.nar_size == 0:
         return 0
     message = info.fingerprint(directory).encode("utf-8")

@@ -1,0 +1,164 @@
+"""How a local store takes in many paths from another one: several at once, registered together.
+
+In: infos of paths with where to get their archives. Out: valid paths. Threads fetch, unpack and check; what was
+unpacked becomes valid in batches, never before what it refers to. The lock of a path is held from before its transfer
+until it is registered, so that two processes do not fetch the same; whoever waits then finds it there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from frazil.store import adding
+from frazil.store.errors import StoreError
+from frazil.store.locks import PathLocks
+
+if TYPE_CHECKING:
+    from frazil.store.interface import Archives
+    from frazil.store.local import LocalStore
+    from frazil.store.path import StorePath
+    from frazil.store.path_info import PathInfo
+
+Started = Callable[["PathInfo"], AbstractContextManager[object]]
+BATCH = 128
+"""Registered in one transaction."""
+MAXIMUM_LOCKS = 400
+"""Held at once: each is an open file."""
+_LOCK_POLL = 0.05
+
+
+def receive(
+    store: LocalStore,
+    source: Archives,
+    infos: Iterable[PathInfo],
+    *,
+    repair: bool,
+    check_signatures: bool,
+    started: Started | None,
+) -> None:
+    """`infos`: references first. What came whole before an error stays. Raises StoreError."""
+    wanted = list(infos)
+    if check_signatures:
+        for info in wanted:
+            adding.require_signature(store, info)
+    if not wanted:
+        return
+    store.require_writable()
+    store.add_temporary_roots([info.path for info in wanted])
+    _Receiver(store, source, wanted, repair, started).run()
+
+
+class _Receiver:
+    """No lock is held without an end: whoever waits for another process's lock first lets go of all that it can."""
+
+    def __init__(
+        self, store: LocalStore, source: Archives, infos: Sequence[PathInfo], repair: bool, started: Started | None
+    ) -> None:
+        self.store, self.source, self.repair, self.started = store, source, repair, started
+        self.stopped = threading.Event()
+        self.mutex = threading.Lock()
+        self.waiting = 0
+        """Threads that wait for a lock of another process."""
+        self.places = threading.Semaphore(MAXIMUM_LOCKS)
+        self.unregistered = list(infos)
+        self.locks: dict[StorePath, PathLocks] = {}
+        self.done: set[StorePath] = set()
+
+    def run(self) -> None:
+        workers = min(len(self.unregistered), max(self.store.transfers, self.source.transfers))
+        futures: dict[Future[PathLocks | None], PathInfo] = {}
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="receive")
+        try:
+            futures = {pool.submit(self._one, info): info for info in self.unregistered}
+            self._collect(futures)
+        finally:
+            self.stopped.set()
+            pool.shutdown(cancel_futures=True)
+            for future, info in futures.items():
+                if info.path not in self.done and not future.cancelled() and future.exception() is None:
+                    self._note(info, future.result())
+            try:
+                self._register()
+            finally:
+                for lock in self.locks.values():
+                    lock.release()
+
+    def _collect(self, futures: dict[Future[PathLocks | None], PathInfo]) -> None:
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._note(futures[future], future.result())
+            if len(self.locks) >= BATCH or (self.waiting and self.locks):
+                self._register()
+
+    def _note(self, info: PathInfo, lock: PathLocks | None) -> None:
+        self.done.add(info.path)
+        if lock is not None:
+            self.locks[info.path] = lock
+
+    def _register(self) -> None:
+        """All that came whole and whose references are there or among them."""
+        ready: list[PathInfo] = []
+        valid: set[StorePath] = set()
+        later: list[PathInfo] = []
+        unsure = {p for info in self.unregistered if info.path in self.locks for p in info.references}
+        there = self.store.valid_among(unsure)
+        for info in self.unregistered:
+            if info.path in self.done and info.references <= valid | there | {info.path}:
+                valid.add(info.path)
+                if info.path in self.locks:
+                    ready.append(info)
+            else:
+                later.append(info)
+        if ready:
+            self.store.register(ready)
+        self.unregistered = later
+        for info in ready:
+            lock = self.locks.pop(info.path)
+            lock.delete_files = True
+            lock.release()
+            self.places.release()
+
+    def _one(self, info: PathInfo) -> PathLocks | None:
+        """The lock of a path that was unpacked; None where it was there already."""
+        with nullcontext() if self.started is None else self.started(info):
+            lock = self._lock(info.path)
+            try:
+                if not self.repair and self.store.is_registered(info.path):
+                    lock.delete_files = True
+                    lock.release()
+                    self.places.release()
+                    return None
+                with self.source.open_nar(info.path) as read:
+                    adding.unpack_promised(self.store, info, read, whole=True)
+            except BaseException:
+                lock.release()
+                raise
+        return lock
+
+    def _lock(self, path: StorePath) -> PathLocks:
+        while not self.places.acquire(timeout=_LOCK_POLL):
+            self._check_stopped()
+        lock = self.store.path_locks([path], wait=False)
+        self._check_stopped()
+        if lock.acquire():
+            return lock
+        with self.mutex:
+            self.waiting += 1
+        try:
+            while not lock.acquire():
+                self._check_stopped()
+                self.stopped.wait(_LOCK_POLL)
+        finally:
+            with self.mutex:
+                self.waiting -= 1
+        return lock
+
+    def _check_stopped(self) -> None:
+        if self.stopped.is_set():
+            raise StoreError("the transfer was cut off")
