@@ -40,7 +40,7 @@ def run_build(context: Context, arguments: Arguments) -> None:
     if arguments.flag("print-out-paths"):
         for path in paths:
             for _, output in outputs_of(context, path):
-                context.print(context.store.show(output))
+                context.print(context.directory.show(output))
     profile = arguments.value("profile")
     if profile is not None:
         set_profile(context, profile, [output for path in paths for _, output in outputs_of(context, path)])
@@ -48,6 +48,8 @@ def run_build(context: Context, arguments: Arguments) -> None:
 
 def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "normal", announce: bool = True) -> None:
     """Raises BuildFailed after all that could run has run."""
+    if mode == "normal" and all(path.outputs is not None and path.base in context.found for path in paths):
+        return
     from frazil.build.errors import BuildFailed
     from frazil.build.scheduler import realise
 
@@ -73,6 +75,9 @@ def _exit_status(context: Context, error: BuildFailed) -> int:
 
 def known_outputs(context: Context, derivation: StorePath) -> dict[str, StorePath | None]:
     """By name, None where the path of an output is not known."""
+    found = context.found.get(derivation)
+    if found is not None:
+        return dict(found)
     built = context.built.get(derivation, {})
     known = context.store.query_derivation_outputs(derivation)
     return {name: path or built.get(name) for name, path in known.items()}
@@ -139,17 +144,32 @@ def make_links(context: Context, paths: Sequence[DerivedPath], prefix: str) -> N
 
 def set_profile(context: Context, profile: str, outputs: Sequence[StorePath]) -> None:
     from frazil.errors import UsageError
-    from frazil.store.profile import Profile
 
     if len(outputs) != 1:
         raise UsageError(
             f"'--profile' requires that the arguments produce a single store path, but there are {len(outputs)}"
         )
 
+    if _is_latest(profile, context.directory.show(outputs[0])):
+        return
+    from frazil.store.profile import Profile
+
     def add_root(text: str, link: str) -> None:
         context.store.add_permanent_root(context.store.parse(text), link)
 
     Profile(profile).set(context.store.show(outputs[0]), add_root)
+
+
+def _is_latest(profile: str, path: str) -> bool:
+    """Whether a profile's newest generation is in use, and is the path already."""
+    folder, name = os.path.split(os.path.abspath(profile))
+    try:
+        used = os.readlink(profile)
+        numbers = [entry[len(name) + 1 : -5] for entry in os.listdir(folder) if entry.startswith(name + "-")]
+        newest = max(int(number) for number in numbers if number.isdigit())
+        return used == f"{name}-{newest}-link" and os.readlink(os.path.join(folder, used)) == path
+    except (OSError, ValueError):
+        return False
 
 
 def print_json(context: Context, arguments: Arguments, paths: Sequence[DerivedPath], *, built: bool) -> None:
@@ -164,8 +184,8 @@ def print_json(context: Context, arguments: Arguments, paths: Sequence[DerivedPa
         known = known_outputs(context, path.base) if not path.through else {}
         for name in path.outputs.choose(known):
             output = known[name]
-            outputs[name] = context.store.show(output) if output else None
-        records.append({"drvPath": context.store.show(path.base), "outputs": outputs})
+            outputs[name] = context.directory.show(output) if output else None
+        records.append({"drvPath": context.directory.show(path.base), "outputs": outputs})
     pretty = arguments.flag("pretty") or (os.isatty(1) and not arguments.flag("no-pretty"))
     separators = None if pretty else (",", ":")
     context.print(json.dumps(records, indent=2 if pretty else None, separators=separators, sort_keys=True))

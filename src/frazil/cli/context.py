@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from frazil.instantiate.session import Session
     from frazil.store.config import StoreConfig
     from frazil.store.local import LocalStore
-    from frazil.store.path import StorePath
+    from frazil.store.path import StoreDirectory, StorePath
 
 TREE_TTL_FOREVER = str((1 << 32) - 1)
 
@@ -67,6 +67,8 @@ class Context:
         """Where a list, what is printed is added to it."""
         self.built: dict[StorePath, dict[str, StorePath]] = {}
         """Derivation -> the outputs of its build: those of an impure one are recorded nowhere else."""
+        self.found: dict[StorePath, dict[str, StorePath]] = {}
+        """Derivation -> all its outputs, where they are known to be in the store without asking it."""
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -231,6 +233,13 @@ class Context:
     @property
     def store(self) -> LocalStore:
         return self.open_store()
+
+    @property
+    def directory(self) -> StoreDirectory:
+        """The store's place, known without opening it."""
+        from frazil.store.path import StoreDirectory
+
+        return StoreDirectory(self.store_config.store_dir)
 
     @property
     def build_settings(self) -> BuildSettings:

@@ -6,7 +6,6 @@ Entering the shell of an unchanged flake again evaluates nothing: what was found
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 
 from frazil.activity import Verbosity
@@ -20,7 +19,8 @@ from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from frazil.cli.installables import Opened
     from frazil.dev.environment import BuildEnvironment
@@ -50,7 +50,7 @@ class Shell:
 
 
 def find_shell(context: Context, arguments: Arguments, *, interactive: bool) -> Shell:
-    shell: Shell = with_deep_stack(lambda: _find_shell(context, arguments, interactive))
+    shell = _find_shell(context, arguments, interactive)
     profile = arguments.value("profile")
     if profile is not None:
         set_profile(context, profile, [shell.path])
@@ -59,29 +59,38 @@ def find_shell(context: Context, arguments: Arguments, *, interactive: bool) -> 
 
 def _find_shell(context: Context, arguments: Arguments, interactive: bool) -> Shell:
     from frazil.cli.installables import Opened
-    from frazil.flake.outputs import FlakeInstallable, StorePathInstallable
 
     opened = Opened(context, arguments, command="develop")
+    recalled = _recall_shell(context, opened, opened.texts()[0], interactive=interactive)
+    if recalled is not None:
+        return recalled
+    shell: Shell = with_deep_stack(lambda: _open_shell(context, opened, interactive))
+    return shell
+
+
+def _open_shell(context: Context, opened: Opened, interactive: bool) -> Shell:
+    from frazil.flake.outputs import FlakeInstallable, StorePathInstallable
+
     (installable,) = opened.parse(opened.texts()[:1])
     if isinstance(installable, StorePathInstallable):
         base = installable.path.base
         if installable.path.outputs is None and base.name.endswith("-env"):
             return Shell(base)
-    source = None
-    memory: FlakeMemory | None = None
-    detail: dict[str, object] = {}
-    if isinstance(installable, FlakeInstallable):
-        source = opened.trees.source_directory(installable.locked_flake().flake.resolved)
-        memory = installable.memory()
-        detail = {"kind": "develop", "paths": installable.attribute_paths()}
-        known = _remembered(context, memory, detail)
-        if known is not None:
-            bash = _interactive_bash(opened, installable) if interactive else None
-            return Shell(known, source, bash, remembered=True)
-    path = _realise(context, opened, installable)
-    if memory is not None:
+    if not isinstance(installable, FlakeInstallable):
+        return Shell(_realise(context, opened, installable))
+    source = opened.trees.source_directory(installable.locked_flake().flake.resolved)
+    memory = installable.memory()
+    paths = installable.attribute_paths()
+    detail: dict[str, object] = {"kind": "develop", "paths": paths}
+    known = _remembered(context, memory, detail)
+    path = _realise(context, opened, installable) if known is None else known
+    if memory is not None and known is None:
         memory.keep(detail, {"environment": context.store.show(path)})
-    return Shell(path, source, _interactive_bash(opened, installable) if interactive else None)
+    opened.note_locks()
+    bash = _interactive_bash(opened, installable) if interactive else None
+    if memory is not None and bash is not None:
+        memory.keep({"kind": "bash", "paths": paths}, {"output": bash.removesuffix("/bin/bash")})
+    return Shell(path, source, bash, remembered=known is not None)
 
 
 def _realise(context: Context, opened: Opened, installable: Installable) -> StorePath:
@@ -103,6 +112,28 @@ def _realise(context: Context, opened: Opened, installable: Installable) -> Stor
 
 
 # -- remembering ---------------------------------------------------------------------------------------------------
+
+
+def _recall_shell(context: Context, opened: Opened, text: str, *, interactive: bool) -> Shell | None:
+    """What an unchanged local flake's shell was, without opening the flake."""
+    from frazil.cli.remembered import needs_present
+
+    def is_there(answer: Mapping[str, Any], key: str) -> bool:
+        return isinstance(answer.get(key), str) and needs_present(context, {"needs": [answer[key]]}, brief=True)
+
+    found = opened.recall("develop", text, lambda answer: is_there(answer, "environment"))
+    if found is None:
+        return None
+    doorstep, answer = found
+    bash = None
+    if interactive:
+        known = opened.recall("bash", text, lambda answer: is_there(answer, "output"))
+        if known is None:
+            return None
+        bash = str(known[1]["output"]) + "/bin/bash"
+    doorstep.say([answer])
+    path = context.directory.parse(str(answer["environment"]))
+    return Shell(path, doorstep.place.root, bash, remembered=True)
 
 
 def _remembered(context: Context, memory: FlakeMemory | None, detail: dict[str, object]) -> StorePath | None:
@@ -160,19 +191,23 @@ def run_develop(context: Context, arguments: Arguments) -> int:
     interactive = phase is None and not command
     environment = environment_of(arguments)
     shell = find_shell(context, arguments, interactive=interactive)
-    from frazil.dev.realise import read_environment
-
-    built = read_environment(context.store, shell.path)
+    built = _read(context, shell)
     script = _rc(context, arguments, built)
     bash = shell.bash or built.text("BASH") or "bash"
     text = _script(context, script, phase, command, bash)
-    environment["NIX_GCROOT"] = context.store.show(shell.path)
+    environment["NIX_GCROOT"] = context.directory.show(shell.path)
     environment["SHELL"] = bash
     if phase is not None and shell.source_directory is not None:
         os.chdir(shell.source_directory)
     file = _write_script(text)
     argv = ["bash", "--rcfile", file] if interactive else ["bash", file]
     return exec_program(context, [bash, *argv[1:]], environment)
+
+
+def _read(context: Context, shell: Shell) -> BuildEnvironment:
+    from frazil.dev.environment import BuildEnvironment
+
+    return BuildEnvironment.read(f"{context.store_config.real_store_dir}/{shell.path.base}")
 
 
 def _phase(arguments: Arguments) -> str | None:
@@ -188,6 +223,8 @@ def _rc(context: Context, arguments: Arguments, built: BuildEnvironment) -> str:
 
     files = {}
     if built.structured:
+        import tempfile
+
         folder = tempfile.mkdtemp(prefix="nix-develop-")
         for name, contents in built.structured.items():
             files[name] = os.path.join(folder, name)
@@ -245,6 +282,8 @@ def _prompts(context: Context) -> str:
 
 
 def _write_script(text: str) -> str:
+    import tempfile
+
     descriptor, path = tempfile.mkstemp(prefix="nix-shell-")
     with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(f"FRAZIL_RC_FILE={path!r}\n" + text)
@@ -255,10 +294,8 @@ def _write_script(text: str) -> str:
 
 
 def print_environment(context: Context, arguments: Arguments) -> None:
-    from frazil.dev.realise import read_environment
-
     shell = find_shell(context, arguments, interactive=False)
-    built = read_environment(context.store, shell.path)
+    built = _read(context, shell)
     if arguments.flag("json"):
         from frazil.cli.path_commands import print_json
 

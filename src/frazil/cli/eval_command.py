@@ -32,7 +32,35 @@ def run_eval(context: Context, arguments: Arguments) -> None:
         opened.remembered.is_brief = True
     if opened.remembered is not None and detail is not None and ask_output(opened.remembered, detail):
         return
+    if detail is not None and _recall_output(context, opened, detail):
+        return
     with_deep_stack(lambda: _evaluate(context, arguments, opened, detail))
+
+
+def _recall_output(context: Context, opened: Opened, detail: Mapping[str, Any]) -> bool:
+    """Prints what an earlier run printed of a local flake. -> whether there was one."""
+    from frazil.cli.doorstep import read_installable
+
+    texts = opened.texts()
+    wanted = read_installable(texts[0]) if len(texts) == 1 and not opened.from_expression else None
+    doorstep = None if wanted is None else opened.doorstep(wanted.reference)
+    if wanted is None or doorstep is None:
+        return False
+    detail = {**detail, "attribute": None, "paths": doorstep.paths(wanted)}
+    found = doorstep.ask(detail, lambda answer: _is_brief_output(context, answer))
+    if found is None:
+        return False
+    doorstep.say([found])
+    context.print_byte_string(str(found["output"]), end="")
+    return True
+
+
+def _is_brief_output(context: Context, answer: Mapping[str, Any]) -> bool:
+    from frazil.cli.remembered import needs_present
+
+    if not isinstance(answer.get("output"), str):
+        return False
+    return context.read_only or needs_present(context, answer, brief=True)
 
 
 def _output_detail(opened: Opened) -> dict[str, Any] | None:
@@ -65,6 +93,7 @@ def _evaluate(context: Context, arguments: Arguments, opened: Opened, detail: di
                 detail = {**detail, "attribute": None, "paths": installable.attribute_paths()}
             if memory is not None and (known := memory.ask(detail, _is_output(context))) is not None:
                 context.print_byte_string(str(known["output"]), end="")
+                opened.note_locks()
                 return
         value = opened.value()
         apply = arguments.value("apply")
@@ -82,6 +111,7 @@ def _evaluate(context: Context, arguments: Arguments, opened: Opened, detail: di
     elif memory is not None:
         answer = {"output": text.decode("latin-1"), "needs": session.effects.loose_ends()}
         memory.keep(detail, answer, text)
+        opened.note_locks()
 
 
 def _flake_installable(opened: Opened) -> FlakeInstallable | None:

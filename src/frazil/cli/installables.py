@@ -10,10 +10,11 @@ from frazil.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from frazil.cli.context import Context
+    from frazil.cli.doorstep import Doorstep
     from frazil.cli.options import Arguments
     from frazil.cli.remembered import Remembered
     from frazil.evalcache.recorder import Recorder
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from frazil.flake.outputs import Installable, Source, Target
     from frazil.flake.tree import Trees
     from frazil.instantiate.session import Session
+    from frazil.store.derived_path import DerivedPath
 
 
 class Opened:
@@ -41,6 +43,8 @@ class Opened:
         self.pure = not arguments.has("file")
         self.read_only = read_only
         self.remembered = self._open_remembered()
+        self._doorsteps: dict[str, Doorstep | None] = {}
+        self._heard: list[tuple[int, str]] = []
         self._session: Session | None = None
         self._source: Source | None = None
         self._parsed: dict[tuple[str, ...], list[Installable]] = {}
@@ -56,10 +60,80 @@ class Opened:
         read_only = self.read_only or self.context.read_only
         return open_remembered(self.context, self.arguments, file, expression, pure=self.pure, read_only=read_only)
 
+    # -- flakes that need not be opened ------------------------------------------------------------------------
+
+    def doorstep(self, reference: str) -> Doorstep | None:
+        """Earlier answers about a local flake, where its tree is as it was."""
+        if self.from_expression:
+            return None
+        if reference not in self._doorsteps:
+            from frazil.cli.doorstep import open_doorstep
+
+            self._doorsteps[reference] = open_doorstep(
+                self.context, self.arguments, reference, command=self.command, read_only=self.read_only
+            )
+        return self._doorsteps[reference]
+
+    def recall(
+        self, kind: str, text: str, is_good: Callable[[Mapping[str, Any]], bool]
+    ) -> tuple[Doorstep, Mapping[str, Any]] | None:
+        """What was found out about an installable, where nothing has to be opened to know it."""
+        from frazil.cli.doorstep import read_installable
+
+        wanted = read_installable(text)
+        doorstep = None if wanted is None else self.doorstep(wanted.reference)
+        if wanted is None or doorstep is None:
+            return None
+        answer = doorstep.ask({"kind": kind, "paths": doorstep.paths(wanted)}, is_good)
+        return None if answer is None else (doorstep, answer)
+
+    def recall_targets(self, texts: Sequence[str]) -> list[DerivedPath] | None:
+        """What installables stand for, where all of them are remembered."""
+        from frazil.cli.recalled import derived_path, is_target, note_outputs
+
+        found = []
+        for text in texts:
+            recalled = self.recall("target", text, lambda answer: is_target(self.context, answer))
+            if recalled is None:
+                return None
+            found.append((text, *recalled))
+        for _, doorstep, answer in found:
+            doorstep.say([answer])
+            note_outputs(self.context, answer)
+        return [derived_path(self.context, text, answer) for text, _, answer in found]
+
+    def recall_program(self, text: str) -> tuple[str, Sequence[object]] | None:
+        """What `run` starts, and what it needs."""
+        from frazil.cli.recalled import context_paths, is_program, note_outputs
+
+        recalled = self.recall("program", text, lambda answer: is_program(self.context, answer))
+        if recalled is None:
+            return None
+        doorstep, answer = recalled
+        doorstep.say([answer])
+        note_outputs(self.context, answer)
+        program = str(answer["program"]).encode("latin-1").decode("utf-8", "surrogateescape")
+        return program, context_paths(self.context, answer["needs"])
+
+    def note_locks(self) -> None:
+        """How flakes were locked is kept, so that the next run need not open them."""
+        if self._trees is None:
+            return
+        memory = self._trees.first_memory()
+        if memory is None:
+            return
+        for doorstep in self._doorsteps.values():
+            if doorstep is not None and doorstep.is_about(memory):
+                doorstep.keep(memory)
+
     @property
     def session(self) -> Session:
         """Made when first asked for: what is remembered needs none."""
         if self._session is None:
+            if self._doorsteps:
+                from frazil.cli.reporter import overhear
+
+                self._heard = overhear(self.context.reporter)
             self._session = self.context.session(
                 self.arguments, pure=self.pure, read_only=self.read_only, recorder=self._recorder()
             )
@@ -85,6 +159,7 @@ class Opened:
             from frazil.cli.flake_options import open_trees
 
             self._trees = open_trees(self.context, self.arguments, self.session)
+            self._trees.heard = self._heard
         return self._trees
 
     @property
@@ -171,6 +246,7 @@ class Opened:
             return self._remembered_targets(self.remembered, wanted)
         found = [target for item in self.parse(wanted) for target in item.targets()]
         self.session.flush()
+        self.note_locks()
         return found
 
     def _remembered_targets(self, remembered: Remembered, texts: Sequence[str]) -> list[Target]:

@@ -118,7 +118,7 @@ class Remembered:
         return found
 
     def is_present(self, answer: Mapping[str, Any]) -> bool:
-        return self.read_only or _needs_present(self.context, answer, brief=self.is_brief)
+        return self.read_only or needs_present(self.context, answer, brief=self.is_brief)
 
     def keep(self, detail: Mapping[str, Any], answer: Mapping[str, Any], *texts: bytes) -> None:
         """To be written by `flush`. `texts`: what was printed, which may tell where the root is."""
@@ -137,7 +137,8 @@ def repeat_messages(context: Context, answer: Mapping[str, Any]) -> None:
         context.reporter.log(Verbosity(level), text)
 
 
-def _needs_present(context: Context, answer: Mapping[str, Any], *, brief: bool) -> bool:
+def needs_present(context: Context, answer: Mapping[str, Any], *, brief: bool, only: bool = False) -> bool:
+    """`brief`: nothing has to be kept from the collector. `only`: the store is not opened to know."""
     needs = answer.get("needs")
     if not isinstance(needs, list) or not all(isinstance(path, str) for path in needs):
         return False
@@ -147,6 +148,8 @@ def _needs_present(context: Context, answer: Mapping[str, Any], *, brief: bool) 
         found = valid_among(context.store_config, needs)
         if found is not None:
             return found.issuperset(needs)
+        if only:
+            return False
     from frazil.evalcache.objects import are_present
 
     return are_present(context.store, needs)

@@ -42,6 +42,19 @@ def with_prefix(text: str, palette: Palette) -> str:
     return f"{palette.warning}warning:{palette.normal} {text}"
 
 
+def overhear(reporter: Reporter) -> list[tuple[int, str]]:
+    """A list that every message to the reporter is added to from now on."""
+    heard: list[tuple[int, str]] = []
+    say = reporter.log
+
+    def log(level: Verbosity, text: str) -> None:
+        heard.append((int(level), text))
+        say(level, text)
+
+    reporter.log = log  # type: ignore[method-assign]
+    return heard
+
+
 class LineReporter(Reporter):
     """One line for each event; no cursor movements."""
 

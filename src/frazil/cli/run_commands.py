@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 def exec_program(context: Context, argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """Becomes the program; it sees the store at its logical place. Raises ViewError where it cannot be run."""
-    from frazil.build.view import exec_in_view
+    from frazil.build.view import exec_at
 
     context.flush()
-    store = context.store
+    config = context.store_config
     context.close()
-    exec_in_view(store, argv, environment, os.getcwd())
+    exec_at(config.store_dir, config.real_store_dir, argv, environment, os.getcwd())
 
 
 # -- run -----------------------------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ def run_app(context: Context, arguments: Arguments) -> int:
     return _start(context, program, rest, _environment(arguments))
 
 
-def _start(context: Context, found: tuple[str, list[object]], rest: list[str], environment: dict[str, str]) -> int:
+def _start(context: Context, found: tuple[str, Sequence[object]], rest: list[str], environment: dict[str, str]) -> int:
     from frazil.store.derived_path import DerivedPath
 
     program, paths = found
@@ -50,16 +50,21 @@ def _start(context: Context, found: tuple[str, list[object]], rest: list[str], e
     return exec_program(context, [program, *rest], environment)
 
 
-def _program(context: Context, arguments: Arguments, text: str, command: str = "run") -> tuple[str, list[object]]:
+def _program(context: Context, arguments: Arguments, text: str, command: str = "run") -> tuple[str, Sequence[object]]:
     from frazil.cli.installables import Opened
-    from frazil.flake.outputs import ValueInstallable
 
     opened = Opened(context, arguments, command=command)
+    known = opened.recall_program(text)
+    if known is not None:
+        return known
     (installable,) = opened.parse([text])
+    from frazil.flake.outputs import ValueInstallable
+
     if not isinstance(installable, ValueInstallable):
         raise UsageError(f"installable '{text}' does not correspond to a Nix language value")
     app = installable.app()
     opened.session.flush()
+    opened.note_locks()
     return app.program, list(app.context)
 
 
@@ -72,7 +77,7 @@ def resolve_placeholders(context: Context, text: str, paths: Sequence[object]) -
         if isinstance(path, DerivedPath) and path.outputs is not None:
             for name, output in outputs_of(context, path):
                 placeholder = unknown_output_placeholder(path.base, *path.through, name)
-                text = text.replace(placeholder, context.store.show(output))
+                text = text.replace(placeholder, context.directory.show(output))
     return text
 
 
@@ -142,7 +147,7 @@ def run_shell(context: Context, arguments: Arguments) -> int:
 
 def program_folder(context: Context, path: StorePath) -> str:
     """`bin` of a store object, links followed. Raises FrazilError where they lead out of the store."""
-    directory, config = context.store.directory, context.store_config
+    directory, config = context.directory, context.store_config
     parts = [path.base, "bin"]
     done = directory.path
     for _ in range(1000):
@@ -170,10 +175,10 @@ def _with_propagated(context: Context, paths: Sequence[object]) -> list[StorePat
         if path in found:
             continue
         found.append(path)
-        file = f"{context.store.real_path(path)}/nix-support/propagated-user-env-packages"
+        file = f"{context.store_config.real_store_dir}/{path.base}/nix-support/propagated-user-env-packages"
         if os.path.isfile(file):
             with open(file, encoding="utf-8", errors="surrogateescape") as stream:
-                pending += [context.store.parse(word) for word in stream.read().split()]
+                pending += [context.directory.parse(word) for word in stream.read().split()]
     return found
 
 

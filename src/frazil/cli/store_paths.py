@@ -33,8 +33,13 @@ def derived_paths(context: Context, arguments: Arguments, texts: list[str] | Non
             return [path for path in plain if path is not None]
     from frazil.cli.installables import Opened
 
+    opened = Opened(context, arguments)
+    known = None if needs_evaluation else opened.recall_targets(wanted or ["."])
+    if known is not None:
+        return known
+
     def evaluate() -> list[DerivedPath]:
-        return [target.path for target in Opened(context, arguments).targets(texts)]
+        return [target.path for target in opened.targets(texts)]
 
     found: list[DerivedPath] = with_deep_stack(evaluate)
     return found

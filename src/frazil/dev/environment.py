@@ -42,6 +42,16 @@ class BuildEnvironment:
     structured: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
+    def read(cls, path: str) -> BuildEnvironment:
+        """From a store object's place in the file system."""
+        try:
+            with open(path, "rb") as file:
+                return cls.parse(file.read(LARGEST_ENVIRONMENT + 1))
+        except OSError as error:
+            name = path.rpartition("/")[2]
+            raise DevelopmentError(f"cannot read the build environment '{name}': {error.strerror}") from error
+
+    @classmethod
     def parse(cls, text: bytes) -> BuildEnvironment:
         """Raises DevelopmentError for anything that `get-env.sh` does not write."""
         import json

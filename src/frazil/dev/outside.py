@@ -8,11 +8,9 @@ it inside the view. Folders of starters are named by content, so that two shells
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import posixpath
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -99,6 +97,8 @@ def outside_object(base: str, place: Place, folder: str) -> str:
     path = os.path.join(folder, base)
     logical, real = f"{place.logical}/{base}", f"{place.physical}/{base}"
     os.makedirs(folder, exist_ok=True)
+    import tempfile
+
     temporary = tempfile.mkdtemp(prefix=".new-", dir=folder)
     try:
         made = os.path.join(temporary, base)
@@ -134,11 +134,15 @@ def _write_script(path: str, text: str) -> None:
 
 
 def _content_folder(texts: Mapping[str, str], parent: str) -> str:
+    import hashlib
+
     digest = hashlib.sha256(repr(sorted(texts.items())).encode("utf-8", "surrogateescape")).hexdigest()[:32]
     folder = os.path.join(parent, digest)
     if os.path.isdir(folder):
         return folder
     os.makedirs(parent, exist_ok=True)
+    import tempfile
+
     temporary = tempfile.mkdtemp(prefix=".new-", dir=parent)
     try:
         for name, text in texts.items():

@@ -90,8 +90,4 @@ def realise_environment(store: LocalStore, drv_path: StorePath, realise: Realise
 
 
 def read_environment(store: LocalStore, path: StorePath) -> BuildEnvironment:
-    try:
-        with open(store.real_path(path), "rb") as file:
-            return BuildEnvironment.parse(file.read())
-    except OSError as error:
-        raise DevelopmentError(f"cannot read the build environment '{path.base}': {error.strerror}") from error
+    return BuildEnvironment.read(store.real_path(path))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from frazil.errors import FrazilError
+from frazil.flake.attribute_paths import attribute_paths
 from frazil.flake.cursor import Cursor, Suggestions, parse_attribute_path, trim
 from frazil.flake.errors import FlakeError, OutputNotFound
 from frazil.flake.reference import FlakeReference, OutputsSpecification
@@ -230,12 +231,8 @@ class FlakeInstallable(ValueInstallable):
         return f"{self.reference}#{self.attribute_paths()[0]}"
 
     def attribute_paths(self) -> list[str]:
-        """In the order they are tried. A fragment that starts with a dot is taken from the root of the outputs."""
-        if not self.fragment:
-            return list(self.default_paths)
-        if self.fragment.startswith("."):
-            return [self.fragment[1:]]
-        return [*(prefix + self.fragment for prefix in self.prefixes), self.fragment]
+        """In the order they are tried."""
+        return attribute_paths(self.fragment, tuple(self.default_paths), tuple(self.prefixes))
 
     def locked_flake(self) -> LockedFlake:
         if self._locked is None:
@@ -318,8 +315,20 @@ class FlakeInstallable(ValueInstallable):
         if known is not None:
             return known
         answer = evaluate()
-        memory.keep(detail, answer)
+        outputs = self.output_paths(answer["needs"])
+        memory.keep(detail, {**answer, "outPaths": outputs})
         return answer
+
+    def output_paths(self, elements: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Of the derivations among context elements, the outputs whose places are known before they are built."""
+        instantiator, directory = self.trees.effects.instantiator, self.trees.context.store.directory
+        found = {}
+        for element in elements:
+            path = self.context_path(element)
+            if path.base.is_derivation and not path.through:
+                outputs = instantiator.read(path.base).output_paths(directory)
+                found[directory.show(path.base)] = {n: directory.show(p) for n, p in outputs.items() if p is not None}
+        return found
 
     def memory(self) -> FlakeMemory | None:
         """What earlier evaluations of the flake found out."""

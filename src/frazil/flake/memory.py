@@ -56,6 +56,8 @@ class FlakeMemory:
         self.program = identity(database.program, database.put_program)
         source = trees.source_directory(locked.flake.resolved)
         self.root = os.fsencode(source or str(locked.flake.resolved))
+        self.said = list(trees.heard)
+        """What was printed until the flake was locked."""
 
     def identity(self) -> str:
         """All that the flake can know of its tree."""
@@ -95,15 +97,29 @@ class FlakeMemory:
         except FrazilError as error:
             raise LookupError(error.message) from error
 
+    def subject(self) -> dict[str, Any]:
+        """What the flake is, apart from its files."""
+        flake = self.locked.flake
+        lock = self.locked.lock_file.to_json()[0]
+        return {"flake": flake.folder[len(self.tree) :], "shape": self.shape(), "lock": lock}
+
+    def is_lock_complete(self) -> bool:
+        """Whether locking again would look at the tree alone: its lock file says what all inputs are."""
+        from frazil.flake.lock import LockFile
+
+        path = f"{self.locked.flake.folder}/flake.lock"
+        if self.trees.file_type(path) is None:
+            return not self.locked.lock_file.root.inputs
+        known = LockFile.parse(self.trees.read_file(path), path, warn=lambda _: None)
+        return known == self.locked.lock_file
+
     def question(self, detail: Mapping[str, Any]) -> Question:
         from frazil.evalcache.cache import Question
         from frazil.evalcache.subject import settings_subject
 
         flake = self.locked.flake
         subject = {
-            "flake": flake.folder[len(self.tree) :],
-            "shape": self.shape(),
-            "lock": self.locked.lock_file.to_json()[0],
+            **self.subject(),
             "settings": settings_subject(self.trees.effects.settings),
             "readOnly": self.trees.effects.read_only,
             **detail,

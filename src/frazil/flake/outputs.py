@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from frazil.errors import UsageError
+from frazil.flake.attribute_paths import attribute_path_prefixes, default_attribute_paths
 from frazil.flake.installable import (
     App,
     AttributeInstallable,
@@ -49,34 +50,6 @@ __all__ = [
     "parse_installables",
     "select",
 ]
-
-
-def default_attribute_paths(system: str, command: str = "build") -> tuple[str, ...]:
-    """Where a flake without a fragment is looked at. `command`: its name, or formatter."""
-    package = (f"packages.{system}.default", f"defaultPackage.{system}")
-    if command == "repl":
-        return ("",)
-    if command == "search":
-        return (f"packages.{system}", f"legacyPackages.{system}")
-    if command == "run":
-        return (f"apps.{system}.default", f"defaultApp.{system}", *package)
-    if command == "develop":
-        return (f"devShells.{system}.default", f"devShell.{system}", *package)
-    if command == "bundle":
-        return (f"apps.{system}.default", f"defaultApp.{system}", *package)
-    if command == "formatter":
-        return (f"formatter.{system}",)
-    return package
-
-
-def attribute_path_prefixes(system: str, command: str = "build") -> tuple[str, ...]:
-    """What is put before a fragment in turn; the fragment alone comes last."""
-    package = (f"packages.{system}.", f"legacyPackages.{system}.")
-    if command in ("run", "bundle"):
-        return (f"apps.{system}.", *package)
-    if command == "develop":
-        return (f"devShells.{system}.", *package)
-    return () if command == "formatter" else package
 
 
 @dataclass(frozen=True, slots=True)

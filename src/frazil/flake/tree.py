@@ -65,6 +65,8 @@ class Trees:
         self.use_registries = True
         self.use_cache = True
         self._memories: dict[int, tuple[LockedFlake, FlakeMemory | None]] = {}
+        self.heard: list[tuple[int, str]] = []
+        """What was printed so far, where somebody takes it down."""
         self._fetched: dict[str, Tree] = {}
         self._by_path: dict[str, Tree] = {}
         self._flags: Registry | None = None
@@ -85,6 +87,12 @@ class Trees:
 
             found = self._memories[id(locked)] = (locked, open_memory(self, locked))
         return found[1]
+
+    def first_memory(self) -> FlakeMemory | None:
+        """That of the flake that was locked first."""
+        for _, memory in self._memories.values():
+            return memory
+        return None
 
     def warn(self, text: str) -> None:
         from frazil.activity import Verbosity
