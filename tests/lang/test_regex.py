@@ -1,4 +1,4 @@
-"""`frazil.lang.regex`: golden cases, its two machines against each other, and against C++ Nix where that is installed."""
+"""`frazil.lang.regex`: golden cases, and its three machines against each other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frazil.lang.regex import Regex, RegexError, compile_regex
+from frazil.lang.regex_looping import LoopingAutomaton
 
 MATCHES = [
     ("(a|ab)(c|bcd)?", "abcd", ["a", "bcd"]),
@@ -129,12 +130,12 @@ PATTERNS = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(PATTERNS, st.text("abc", max_size=8))
-def test_both_machines_agree(pattern: str, text: str) -> None:
-    quick = Regex(pattern)
-    exact = Regex(pattern)
-    exact._pattern = exact._search = None
-    assert quick.match(text) == exact.match(text)
-    assert quick.split(text) == exact.split(text)
+def test_all_machines_agree(pattern: str, text: str) -> None:
+    quick, general, slow = Regex(pattern), Regex(pattern), Regex(pattern)
+    general._machine = general._general_machine()
+    slow._machine = LoopingAutomaton(slow._parser, slow._start)
+    assert quick.match(text) == general.match(text) == slow.match(text)
+    assert quick.split(text) == general.split(text) == slow.split(text)
 
 
 @settings(max_examples=300, deadline=None)
@@ -150,11 +151,21 @@ def test_any_text_is_a_pattern_or_an_error(pattern: str, text: str) -> None:
 
 
 def test_unambiguous_patterns_go_to_the_quick_machine() -> None:
-    assert Regex(r"([a-z]+)-([0-9]+)(\.[0-9]+)*")._pattern is not None
-    assert Regex("(a*)*")._pattern is None
+    for pattern in (r"([a-z]+)-([0-9]+)(\.[0-9]+)*", r"(([a-z]+)=([0-9]+),)+", "^a|b$", "(^a)*", "[ .-]+", "a{3,20}"):
+        assert Regex(pattern)._table is not None
+    for pattern in ("(a*)*", "a*a", "(a|ab)c", "(.*)-(.*)"):
+        assert Regex(pattern)._table is None
     assert Regex(r"([0-9]+\.)*x").match("1." * 100_000) is None
-    assert Regex(r"(([a-z]+)=([0-9]+),)+")._search is not None
-    assert Regex("a*b*")._search is None
+    assert Regex("(a" * 90 + ")" * 90).match("a" * 90) == ["a" * (90 - i) for i in range(90)]
+
+
+def test_the_quick_machine_gives_up_where_it_reads_far_in_vain() -> None:
+    text = "a" * 50_000
+    start = time.process_time()
+    assert compile_regex("a*b").split(text) == [text]
+    assert compile_regex("a(a*b)?").split("aaab" + text)[:3] == ["", ["aab"], ""]
+    assert len(compile_regex("a(a*b)?").split(text)) == 100_001
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("pattern", ["a*a*a*a*b", "(.*)(.*)(.*)b", "(a*)(a*)(a*)(a*)c?b"])

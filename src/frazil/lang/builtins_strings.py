@@ -1,3 +1,4 @@
+# cython: boundscheck=False, wraparound=False
 """Builtins on strings, patterns and versions.
 
 In and out: values of the language; strings are byte strings with or without context. Source of truth: the manual's
@@ -13,15 +14,11 @@ from cython.cimports.frazil.lang.runtime import (
     force_string,
     force_string_no_context,
 )
-from cython.cimports.frazil.lang.values import ContextString, State, attrs_from_dict
+from cython.cimports.frazil.lang.values import ContextString, State, attrs_from_dict, latin1
 
 from frazil.lang.errors import EvalError
-from frazil.lang.regex import RegexError, compile_regex
 from frazil.lang.registry import BuiltinSpec
 from frazil.lang.versions import compare_versions, parse_derivation_name, split_version
-
-ESCAPE_CACHE_LIMIT = 1000
-SHORT_WORK = 400
 
 
 @cython.cfunc
@@ -50,6 +47,9 @@ def builtin_is_string(state: State, arguments: list):
 
 
 def builtin_string_length(state: State, arguments: list):
+    value = force(arguments[0])
+    if type(value) is str:
+        return len(cython.cast(str, value))
     context: set = set()
     text = coerce_to_string(
         state, arguments[0], context, "while evaluating the argument passed to builtins.stringLength"
@@ -141,8 +141,6 @@ def builtin_replace_strings(state: State, arguments: list):
     elif len(names) == 1:
         name: str = names[0]
         result = text.replace(name, replacement(new, 0, context)) if name in text else text
-    elif len(text) * len(names) <= SHORT_WORK:
-        result = replace_in_short(text, names, new, context)
     else:
         result = replace_many(text, names, new, context)
     return with_context(result, context)
@@ -156,78 +154,44 @@ def replacement(new: list, index: cython.Py_ssize_t, context: set) -> str:
 
 
 @cython.cfunc
-def replace_in_short(text: str, names: list, new: list, context: set) -> str:
-    """Trying every name at every place; none is empty."""
+def replace_many(text: str, names: list, new: list, context: set) -> str:
+    """At each place the first name of the list that stands there; none is empty."""
+    starting: list = [None] * 256
+    i: cython.Py_ssize_t
+    for i in range(len(names)):
+        first: cython.int = latin1(names[i])[0]
+        if starting[first] is None:
+            starting[first] = []
+        cython.cast(list, starting[first]).append(i)
+    data: cython.p_const_uchar = latin1(text)
+    known: list = [None] * len(names)
     parts: list = []
-    known: dict = {}
-    count: cython.Py_ssize_t = len(names)
     size: cython.Py_ssize_t = len(text)
     start: cython.Py_ssize_t = 0
     at: cython.Py_ssize_t = 0
-    i: cython.Py_ssize_t
-    while at < size:
-        i = 0
-        while i < count and not text.startswith(cython.cast(str, names[i]), at):
-            i += 1
-        if i == count:
+    while True:
+        while at < size and starting[data[at]] is None:
+            at += 1
+        if at == size:
+            break
+        found: cython.Py_ssize_t = -1
+        for index in cython.cast(list, starting[data[at]]):
+            if text.startswith(cython.cast(str, names[index]), at):
+                found = index
+                break
+        if found < 0:
             at += 1
             continue
         if at > start:
             parts.append(text[start:at])
-        replaced = known.get(i)
-        if replaced is None:
-            replaced = known[i] = replacement(new, i, context)
-        parts.append(replaced)
-        at += len(cython.cast(str, names[i]))
+        if known[found] is None:
+            known[found] = replacement(new, found, context)
+        parts.append(known[found])
+        at += len(cython.cast(str, names[found]))
         start = at
     if start == 0:
         return text
     parts.append(text[start:])
-    return "".join(parts)
-
-
-_patterns: dict = {}
-
-
-def find_any(names: tuple):
-    """(pattern, index of each text): finds the earliest, and of those the first listed."""
-    found = _patterns.get(names)
-    if found is None:
-        import re
-
-        indices: dict = {}
-        for i, name in enumerate(names):
-            indices.setdefault(name, i)
-        if len(_patterns) > ESCAPE_CACHE_LIMIT:
-            _patterns.clear()
-        found = _patterns[names] = (re.compile("|".join([re.escape(n) for n in names]), re.DOTALL), indices)
-    return found
-
-
-@cython.cfunc
-def replace_many(text: str, names: list, new: list, context: set) -> str:
-    present: cython.bint = False
-    for name in names:
-        if cython.cast(str, name) in text:
-            present = True
-            break
-    if not present:
-        return text
-    pattern, indices = find_any(tuple(names))
-    known: dict = {}
-    parts: list = []
-    at: cython.Py_ssize_t = 0
-    for match in pattern.finditer(text):
-        start: cython.Py_ssize_t = match.start()
-        name = match.group()
-        if start > at:
-            parts.append(text[at:start])
-        replaced = known.get(name)
-        if replaced is None:
-            replaced = known[name] = replacement(new, indices[name], context)
-        parts.append(replaced)
-        at = start + len(name)
-    parts.append(text[at:])
     return "".join(parts)
 
 
@@ -258,29 +222,52 @@ def replace_with_empty(text: str, names: list, new: list, context: set) -> str:
 # --- patterns
 
 
+PATTERN_LIMIT = 10_000
+_matchers: dict = {}
+_splitters: dict = {}
+
+
 def invalid_pattern(pattern, error):
     if error.too_large:
         return EvalError(f"memory limit exceeded by regular expression '{pattern}'")
     return EvalError(f"invalid regular expression '{pattern}'")
 
 
+@cython.cfunc
+def compiled(pattern: str, known: dict, splitting: cython.bint) -> object:
+    """The function that matches or splits a text, remembered in `known`."""
+    found: object = known.get(pattern)
+    if found is None:
+        from frazil.lang.regex import RegexError, compile_regex
+
+        try:
+            regex = compile_regex(pattern)
+        except RegexError as error:
+            raise invalid_pattern(pattern, error) from None
+        found = regex.split if splitting else regex.matcher()
+        if len(known) >= PATTERN_LIMIT:
+            known.clear()
+        known[pattern] = found
+    return found
+
+
 def builtin_match(state: State, arguments: list):
     pattern = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.match")
+    matcher = compiled(pattern, _matchers, False)
+    text = force_string(arguments[1], None, "while evaluating the second argument passed to builtins.match")
     try:
-        compiled = compile_regex(pattern)
-        text = force_string(arguments[1], set(), "while evaluating the second argument passed to builtins.match")
-        return compiled.match(text)
-    except RegexError as error:
+        return matcher(text)
+    except ValueError as error:
         raise invalid_pattern(pattern, error) from None
 
 
 def builtin_split(state: State, arguments: list):
     pattern = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.split")
+    splitter = compiled(pattern, _splitters, True)
+    text = force_string(arguments[1], None, "while evaluating the second argument passed to builtins.split")
     try:
-        compiled = compile_regex(pattern)
-        text = force_string(arguments[1], set(), "while evaluating the second argument passed to builtins.split")
-        parts: list = compiled.split(text)
-    except RegexError as error:
+        parts: list = splitter(text)
+    except ValueError as error:
         raise invalid_pattern(pattern, error) from None
     if len(parts) == 1:
         # Nothing matched: the string itself, context and all.

@@ -5,15 +5,18 @@ In: byte strings. Out: digests and their spellings, or EvalError in Nix's words.
 
 from __future__ import annotations
 
-import base64
 import binascii
-import hashlib
+import sys
 from typing import Any
 
 from frazil.digest import DigestError, base32_length, decode_base32, encode_base32
 from frazil.errors import UsageError
 from frazil.lang.errors import EvalError
 
+SMALL = 1 << 18
+"""As many bytes are hashed sooner than OpenSSL is loaded."""
+OWN_MODULES = {"md5": "_md5", "sha1": "_sha1", "sha256": "_sha256", "sha512": "_sha512"}
+"""Python's own implementations, up to its version 3.11."""
 SIZES = {"blake3": 32, "md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
 FORMATS = {"base16": "base16", "nix32": "nix32", "base32": "nix32", "base64": "base64", "sri": "sri"}
 
@@ -42,11 +45,23 @@ def new_hash(algorithm: str) -> Any:
         except ImportError as error:
             raise EvalError("BLAKE3 hashes need the Python package 'blake3'") from error
         return blake3()
+    import hashlib
+
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
+def small_hash(algorithm: str) -> Any:
+    """The same for little data."""
+    if "hashlib" not in sys.modules:
+        try:
+            return getattr(__import__(OWN_MODULES[algorithm]), algorithm)()
+        except (KeyError, ImportError):
+            pass
+    return new_hash(algorithm)
+
+
 def hash_hex(algorithm: str, data: bytes) -> str:
-    state = new_hash(algorithm)
+    state = small_hash(algorithm) if len(data) <= SMALL else new_hash(algorithm)
     state.update(data)
     return str(state.digest().hex())
 
@@ -106,10 +121,10 @@ def _base64(text: str) -> bytes:
     if not body.isascii() or not all(c.isalnum() or c in "+/" for c in body):
         return b""
     try:
-        return base64.b64decode(body + "=" * (-len(body) % 4))
+        return binascii.a2b_base64(body + "=" * (-len(body) % 4))
     except (binascii.Error, ValueError):
         # One character over a multiple of four adds nothing.
-        return base64.b64decode(body[:-1]) if len(body) % 4 == 1 else b""
+        return binascii.a2b_base64(body[:-1]) if len(body) % 4 == 1 else b""
 
 
 def format_hash(algorithm: str, digest: bytes, form: str) -> str:
@@ -118,5 +133,5 @@ def format_hash(algorithm: str, digest: bytes, form: str) -> str:
         return digest.hex()
     if form == "nix32":
         return encode_base32(digest)
-    text = base64.b64encode(digest).decode("ascii")
+    text = binascii.b2a_base64(digest, newline=False).decode("ascii")
     return f"{algorithm}-{text}" if form == "sri" else text

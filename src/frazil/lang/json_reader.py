@@ -1,21 +1,21 @@
+# cython: boundscheck=False, wraparound=False
 """`builtins.fromJSON`: JSON text to values.
 
 In: a byte string. Out: a value of the language, or JSONError with the message that Nix's JSON library (nlohmann) gives.
-Valid text goes through the standard library's scanner; what that refuses, or reads otherwise than it should, is read
-again by the exact reader below, which has no recursion and knows where it stands. Source of truth: RFC 8259,
+Valid text goes through a quick reader; what that refuses is read again by the exact reader below, which has no
+recursion, knows where it stands, and judges the rarer cases. Source of truth: RFC 8259,
 nlohmann/json's lexer and parser (messages), Nix's `json-to-value.cc` (numbers, null bytes).
 """
 
 from __future__ import annotations
 
 import cython
-
-from frazil.lang.values import attrs_from_dict
+from cython.cimports.frazil.lang.values import attrs_from_dict, latin1
 
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
 UNSIGNED_MAX = (1 << 64) - 1
-NESTING_LIMIT = 1000
+NESTING_LIMIT = 1000 if cython.compiled else 100
 
 CONTROL_NAMES = (
     "NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
@@ -43,8 +43,11 @@ class _Retry(Exception):
 def parse_json(text: str):
     """The value of a JSON text; raises JSONError."""
     try:
-        return _quick(text)
-    except (_Retry, ValueError, RecursionError):
+        if not text.isascii():
+            # Whatever holds no UTF-8 is an error, wherever it stands.
+            text.encode("latin-1").decode("utf-8")
+        return _Quick().read(text)
+    except (_Retry, ValueError):
         return _Exact(text).parse()
 
 
@@ -64,80 +67,202 @@ def _real(text: str):
     return value
 
 
-def _constant(text: str):
-    raise _Retry
+@cython.final
+@cython.cclass
+class _Quick:
+    """Reads valid text in one pass. The text is followed by a zero byte, which is no part of any valid text."""
 
+    text: str
+    at: cython.Py_ssize_t
+    depth: cython.int
+    keys: dict
 
-def _recode(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8").decode("latin-1")
+    def read(self, text):
+        self.text = text
+        self.at = 0
+        self.depth = 0
+        self.keys = {}
+        value = self.value()
+        if self.skip() != 0 or self.at != len(text):
+            raise _Retry
+        return value
 
+    @cython.cfunc
+    def skip(self) -> cython.int:
+        """The next byte that is no blank."""
+        data: cython.p_const_uchar = latin1(self.text)
+        at: cython.Py_ssize_t = self.at
+        while data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 9:
+            at += 1
+        self.at = at
+        return data[at]
 
-_decoders: list = []
+    @cython.cfunc
+    def value(self) -> object:
+        c: cython.int = self.skip()
+        if c == 34:
+            return self.string()
+        if c == 123 or c == 91:
+            self.depth += 1
+            if self.depth > NESTING_LIMIT:
+                raise _Retry
+            self.at += 1
+            value: object = self.table() if c == 123 else self.array()
+            self.depth -= 1
+            return value
+        if c == 45 or 48 <= c <= 57:
+            return self.number()
+        if c == 116 and self.text.startswith("true", self.at):
+            self.at += 4
+            return True
+        if c == 102 and self.text.startswith("false", self.at):
+            self.at += 5
+            return False
+        if c == 110 and self.text.startswith("null", self.at):
+            self.at += 4
+            return None
+        raise _Retry
 
+    @cython.cfunc
+    def array(self) -> list:
+        items: list = []
+        if self.skip() == 93:
+            self.at += 1
+            return items
+        while True:
+            items.append(self.value())
+            c: cython.int = self.skip()
+            self.at += 1
+            if c == 93:
+                return items
+            if c != 44:
+                raise _Retry
 
-def _decoder(recode: bool):
-    """The standard library's scanner with our hooks; with `recode`, keys are ordinary text."""
-    if not _decoders:
-        import json
+    @cython.cfunc
+    def table(self) -> object:
+        table: dict = {}
+        if self.skip() == 125:
+            self.at += 1
+            return attrs_from_dict(table)
+        while True:
+            if self.skip() != 34:
+                raise _Retry
+            key: str = self.string()
+            known: object = self.keys.get(key)
+            if known is None:
+                self.keys[key] = known = key
+            if self.skip() != 58:
+                raise _Retry
+            self.at += 1
+            table[known] = self.value()
+            c: cython.int = self.skip()
+            self.at += 1
+            if c == 125:
+                return attrs_from_dict(table)
+            if c != 44:
+                raise _Retry
 
-        def pairs_recoded(pairs):
-            return attrs_from_dict({_recode(k): _strings_recoded(v) for k, v in pairs})
-
-        for hook in ({"object_hook": attrs_from_dict}, {"object_pairs_hook": pairs_recoded}):
-            _decoders.append(
-                json.JSONDecoder(parse_int=_integer, parse_float=_real, parse_constant=_constant, **hook)  # type: ignore[arg-type]
-            )
-    return _decoders[1 if recode else 0]
-
-
-def _strings_recoded(value):
-    """Texts become byte strings; lists are searched, sets were handled when they were made."""
-    if isinstance(value, str):
-        return _recode(value)
-    if isinstance(value, list):
-        return [_strings_recoded(v) for v in value]
-    return value
-
-
-def _is_deep(text: str) -> bool:
-    """Whether brackets nest further than the recursive scanner should follow."""
-    if text.count("[") + text.count("{") <= NESTING_LIMIT:
-        return False
-    depth: cython.Py_ssize_t = 0
-    in_string: cython.bint = False
-    at: cython.Py_ssize_t = 0
-    size: cython.Py_ssize_t = len(text)
-    while at < size:
-        c: cython.Py_UCS4 = text[at]
-        if in_string:
-            if c == "\\":
+    @cython.cfunc
+    def string(self) -> str:
+        data: cython.p_const_uchar = latin1(self.text)
+        start: cython.Py_ssize_t = self.at + 1
+        at: cython.Py_ssize_t = start
+        parts: list = None
+        while True:
+            while data[at] >= 32 and data[at] != 34 and data[at] != 92:
                 at += 1
-            elif c == '"':
-                in_string = False
-        elif c == '"':
-            in_string = True
-        elif c == "[" or c == "{":
-            depth += 1
-            if depth > NESTING_LIMIT:
-                return True
-        elif c == "]" or c == "}":
-            depth -= 1
-        at += 1
-    return False
+            if data[at] == 34:
+                self.at = at + 1
+                if parts is None:
+                    return self.text[start:at]
+                parts.append(self.text[start:at])
+                return "".join(parts)
+            if data[at] != 92:
+                raise _Retry
+            if parts is None:
+                parts = []
+            parts.append(self.text[start:at])
+            self.at = at + 1
+            parts.append(self.escape())
+            start = at = self.at
 
+    @cython.cfunc
+    def escape(self) -> str:
+        """What comes after a backslash."""
+        c: cython.Py_UCS4 = self.text[self.at] if self.at < len(self.text) else "\0"
+        self.at += 1
+        if c != "u":
+            found: object = UNESCAPED.get(c)
+            if found is None:
+                raise _Retry
+            return found
+        code: cython.int = self.hexadecimal()
+        if 0xD800 <= code <= 0xDBFF:
+            if not self.text.startswith("\\u", self.at):
+                raise _Retry
+            self.at += 2
+            low: cython.int = self.hexadecimal()
+            if not 0xDC00 <= low <= 0xDFFF:
+                raise _Retry
+            code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00)
+        elif code == 0 or 0xDC00 <= code <= 0xDFFF:
+            raise _Retry
+        return chr(code).encode("utf-8").decode("latin-1")
 
-def _quick(text: str):
-    if _is_deep(text):
-        raise _Retry
-    if not text.isascii():
-        ordinary = text.encode("latin-1").decode("utf-8")
-    else:
-        ordinary = text
-    if "\\u" not in text:
-        return _decoder(False).decode(text)
-    if "\\u0000" in text:
-        raise _Retry
-    return _strings_recoded(_decoder(True).decode(ordinary))
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def hexadecimal(self) -> cython.int:
+        digits: str = self.text[self.at : self.at + 4]
+        self.at += 4
+        if len(digits) != 4 or not digits.isalnum() or not digits.isascii():
+            raise _Retry
+        return int(digits, 16)
+
+    @cython.cfunc
+    def number(self) -> object:
+        data: cython.p_const_uchar = latin1(self.text)
+        start: cython.Py_ssize_t = self.at
+        at: cython.Py_ssize_t = start
+        value: cython.longlong = 0
+        if data[at] == 45:
+            at += 1
+        first: cython.Py_ssize_t = at
+        while 48 <= data[at] <= 57:
+            if at - first < 18:
+                value = 10 * value + (data[at] - 48)
+            at += 1
+        if at == first or (data[first] == 48 and at - first > 1):
+            raise _Retry
+        if data[at] == 46 or data[at] == 101 or data[at] == 69:
+            return self.real(start, at)
+        self.at = at
+        if at - first > 18:
+            return _integer(self.text[start:at])
+        return -value if first > start else value
+
+    @cython.cfunc
+    def real(self, start: cython.Py_ssize_t, at: cython.Py_ssize_t) -> object:
+        """A number with a fraction or an exponent; `at` is where that begins."""
+        data: cython.p_const_uchar = latin1(self.text)
+        begin: cython.Py_ssize_t
+        if data[at] == 46:
+            at += 1
+            begin = at
+            while 48 <= data[at] <= 57:
+                at += 1
+            if at == begin:
+                raise _Retry
+        if data[at] == 101 or data[at] == 69:
+            at += 1
+            if data[at] == 43 or data[at] == 45:
+                at += 1
+            begin = at
+            while 48 <= data[at] <= 57:
+                at += 1
+            if at == begin:
+                raise _Retry
+        self.at = at
+        return _real(self.text[start:at])
 
 
 class _Exact:

@@ -1,9 +1,11 @@
-"""Reads regular expressions: the automaton that `regex` runs, and the same pattern for Python's `re`.
+# cython: boundscheck=False, wraparound=False
+"""Reads regular expressions: the automaton that `regex` runs.
 
 In: a POSIX extended regular expression as libstdc++'s `std::regex` reads it with the flag `extended` (strict: a
 backslash may only stand before one of `. [ \\ ( ) * + ? { | ^ $`; inside brackets it is an ordinary character), a byte
-string. Out: opcodes and links in `Parser`, and a `Fragment` that tells what may be done with them. Source of truth: the
-behaviour of libstdc++.
+string. Out: opcodes and links in `Parser`. Source of truth: the behaviour of libstdc++.
+
+A set of bytes is an integer of 256 bits.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ NESTING_LIMIT = 1_000
 MATCH, SPLIT, REPEAT, OPEN, CLOSE, START, END, EMPTY, ACCEPT = range(9)
 BRANCHING = (SPLIT, REPEAT)
 
-ESCAPABLE = frozenset(".[\\()*+?{|^$")
+ESCAPABLE = ".[\\()*+?{|^$"
 COLLATING_NAMES = (
     "NUL SOH STX ETX EOT ENQ ACK alert backspace tab newline vertical-tab form-feed carriage-return SO SI DLE DC1 DC2"
     " DC3 DC4 NAK SYN ETB CAN EM SUB ESC IS4 IS3 IS2 IS1 space exclamation-mark quotation-mark number-sign dollar-sign"
@@ -27,32 +29,49 @@ COLLATING_NAMES = (
     " left-curly-bracket vertical-line right-curly-bracket tilde DEL"
 ).split()
 
-_DIGIT = frozenset(range(48, 58))
-_UPPER = frozenset(range(65, 91))
-_LOWER = frozenset(range(97, 123))
+
+def span(first: cython.int, last: cython.int):
+    """The set of the bytes from `first` to `last`."""
+    one: object = 1
+    return ((one << (last - first + 1)) - 1) << first
+
+
+def members(characters) -> list:
+    """The bytes of a set."""
+    found = _members.get(characters)
+    if found is None:
+        if len(_members) > 1000:
+            _members.clear()
+        found = _members[characters] = [i for i, bit in enumerate(reversed(bin(characters)[2:])) if bit == "1"]
+    return found  # type: ignore[no-any-return]
+
+
+_members: dict = {}
+_DIGIT = span(48, 57)
+_UPPER = span(65, 90)
+_LOWER = span(97, 122)
 _ALPHA = _UPPER | _LOWER
 _ALNUM = _ALPHA | _DIGIT
-_GRAPH = frozenset(range(33, 127))
-_SPACE = frozenset([9, 10, 11, 12, 13, 32])
+_GRAPH = span(33, 126)
 CLASSES = {
     "d": _DIGIT,
-    "w": _ALNUM | {95},
-    "s": _SPACE,
+    "w": _ALNUM | span(95, 95),
+    "s": span(9, 13) | span(32, 32),
     "alnum": _ALNUM,
     "alpha": _ALPHA,
-    "blank": frozenset([9, 32]),
-    "cntrl": frozenset(range(32)) | {127},
+    "blank": span(9, 9) | span(32, 32),
+    "cntrl": span(0, 31) | span(127, 127),
     "digit": _DIGIT,
     "graph": _GRAPH,
     "lower": _LOWER,
-    "print": _GRAPH | {32},
-    "punct": _GRAPH - _ALNUM,
-    "space": _SPACE,
+    "print": _GRAPH | span(32, 32),
+    "punct": _GRAPH & ~_ALNUM,
+    "space": span(9, 13) | span(32, 32),
     "upper": _UPPER,
-    "xdigit": _DIGIT | frozenset(range(65, 71)) | frozenset(range(97, 103)),
+    "xdigit": _DIGIT | span(65, 70) | span(97, 102),
 }
-ANY = frozenset(range(1, 256))
-EVERY = frozenset(range(256))
+ANY = span(1, 255)
+EVERY = span(0, 255)
 
 
 class RegexError(ValueError):
@@ -68,148 +87,137 @@ def _signed(code: cython.int) -> cython.int:
     return code - 256 if code > 127 else code
 
 
+@cython.final
+@cython.cclass
 class Fragment:
-    """A piece of automaton under construction and what is known about the pattern it came from.
+    """A piece of automaton under construction: its first and its last state."""
 
-    `source` is the same piece for Python's `re`; `first` the bytes a non-empty match may start with.
-    """
+    begin: cython.int
+    end: cython.int
 
-    def __init__(self, begin, end, source, first, nullable):
+    def __init__(self, begin, end):
         self.begin = begin
         self.end = end
-        self.source = source
-        self.first = first
-        self.nullable = nullable
-        self.stars = 0  # nesting of unbounded repetitions
-        self.loops = 0  # unbounded repetitions in a row
-        self.simple = True  # the first success of backtracking is the wanted whole match
-        self.decided = True  # ... and also the wanted match of a search
-        self.varies = False  # it can match in ways of different length
-        self.atomic = False  # may be quantified in `source` as it stands
-        self.faithful = True  # `source` says the same as the automaton, and repeats nothing that may be empty
 
 
+@cython.final
+@cython.cclass
 class Parser:
-    """One pass over the pattern: builds the automaton (opcodes and links) and the text for `re`."""
+    """One pass over the pattern: builds the automaton (opcodes and links)."""
+
+    text = cython.declare(str, visibility="readonly")
+    at: cython.Py_ssize_t
+    size: cython.Py_ssize_t
+    depth: cython.int
+    groups = cython.declare(cython.int, visibility="readonly")
+    codes = cython.declare(list, visibility="readonly")
+    next = cython.declare(list, visibility="readonly")
+    other = cython.declare(list, visibility="readonly")
+    data = cython.declare(list, visibility="readonly")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.size = len(text)
         self.depth = 0
         self.groups = 0
-        self.codes: list = []
-        self.next: list = []
-        self.other: list = []
-        self.data: list = []
+        self.codes = []
+        self.next = []
+        self.other = []
+        self.data = []
 
-    def state(self, code, other=-1, data=None):
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def state(self, code: cython.int, other: cython.int = -1, data: object = None) -> cython.int:
+        count: cython.int = cython.cast(cython.int, len(self.codes))
+        if count >= STATE_LIMIT:
+            raise RegexError(too_large=True)
         self.codes.append(code)
         self.next.append(-1)
         self.other.append(other)
         self.data.append(data)
-        if len(self.codes) > STATE_LIMIT:
-            raise RegexError(too_large=True)
-        return len(self.codes) - 1
+        return count
 
-    def parse(self) -> Fragment:
-        group = self.state(OPEN, data=0)
-        body = self.alternatives()
-        if self.at < len(self.text):
+    @cython.cfunc
+    def peek(self) -> cython.Py_UCS4:
+        """The next character, NUL (which nothing special is) at the end."""
+        return self.text[self.at] if self.at < self.size else "\0"
+
+    def parse(self):
+        """The number of the first state."""
+        group: cython.int = self.state(OPEN, -1, 0)
+        body: Fragment = self.alternatives()
+        if self.at < self.size:
             raise RegexError()
         self.next[group] = body.begin
-        close = self.state(CLOSE, data=0)
+        close: cython.int = self.state(CLOSE, -1, 0)
         self.next[body.end] = close
         self.next[close] = self.state(ACCEPT)
-        body.begin = group
-        return body
+        return group
 
+    @cython.cfunc
     def alternatives(self) -> Fragment:
-        result = self.sequence()
-        while self.at < len(self.text) and self.text[self.at] == "|":
+        result: Fragment = self.sequence()
+        while self.peek() == "|":
             self.at += 1
-            result = self.join(result, self.sequence())
+            right: Fragment = self.sequence()
+            end: cython.int = self.state(EMPTY)
+            self.next[result.end] = end
+            self.next[right.end] = end
+            begin: cython.int = self.state(SPLIT, result.begin)
+            self.next[begin] = right.begin
+            result = Fragment(begin, end)
         return result
 
-    def join(self, left: Fragment, right: Fragment) -> Fragment:
-        end = self.state(EMPTY)
-        self.next[left.end] = end
-        self.next[right.end] = end
-        begin = self.state(SPLIT, other=left.begin)
-        self.next[begin] = right.begin
-        result = Fragment(
-            begin, end, f"{left.source}|{right.source}", left.first | right.first, left.nullable or right.nullable
-        )
-        result.stars = max(left.stars, right.stars)
-        result.loops = max(left.loops, right.loops)
-        result.simple = left.simple and right.simple
-        result.varies = left.varies or right.varies
-        result.faithful = left.faithful and right.faithful
-        exclusive = not result.nullable and left.first.isdisjoint(right.first)
-        result.decided = left.decided and right.decided and exclusive
-        return result
-
+    @cython.cfunc
     def sequence(self) -> Fragment:
-        result = Fragment(-1, -1, "", frozenset(), True)
-        parts = []
+        result: Fragment = Fragment(-1, -1)
         while True:
-            part = self.term()
+            part: object = self.term()
             if part is None:
                 break
-            parts.append(part.source)
-            if result.begin < 0:
-                result.begin = part.begin
-            else:
-                self.next[result.end] = part.begin
-            result.end = part.end
-            if result.nullable:
-                result.first = result.first | part.first
-                result.nullable = part.nullable
-            result.stars = max(result.stars, part.stars)
-            result.loops += part.loops
-            result.simple = result.simple and part.simple
-            result.decided = result.decided and part.decided
-            result.varies = result.varies or part.varies
-            result.faithful = result.faithful and part.faithful
-        end = self.state(EMPTY)
-        if result.begin < 0:
-            result.begin = end
-        else:
-            self.next[result.end] = end
-        result.end = end
-        result.source = "".join(parts)
+            self.append(result, part)
+        end: cython.int = self.state(EMPTY)
+        self.append(result, Fragment(end, end))
         return result
 
-    def term(self):
-        if self.at >= len(self.text):
+    @cython.cfunc
+    def append(self, result: Fragment, part: Fragment) -> object:
+        if result.begin < 0:
+            result.begin = part.begin
+        else:
+            self.next[result.end] = part.begin
+        result.end = part.end
+        return None
+
+    @cython.cfunc
+    def term(self) -> object:
+        """A Fragment, or None where none begins."""
+        if self.at >= self.size:
             return None
-        c = self.text[self.at]
+        c: cython.Py_UCS4 = self.peek()
         if c == "^" or c == "$":
             self.at += 1
-            here = self.state(START if c == "^" else END)
-            return Fragment(here, here, r"\A" if c == "^" else r"\Z", frozenset(), True)
-        atom = self.atom(c)
-        if atom is None:
+            here: cython.int = self.state(START if c == "^" else END)
+            return Fragment(here, here)
+        if c == "|" or c == ")" or c == "*" or c == "+" or c == "?" or c == "{":
             return None
-        while self.at < len(self.text):
-            c = self.text[self.at]
-            if c == "*":
+        atom: Fragment = self.atom(c)
+        while True:
+            c = self.peek()
+            if c == "*" or c == "+":
                 self.at += 1
-                atom = self.star(atom)
-            elif c == "+":
-                self.at += 1
-                atom = self.plus(atom)
+                atom = self.repeated(atom, c == "+")
             elif c == "?":
                 self.at += 1
                 atom = self.optional(atom)
             elif c == "{":
                 atom = self.interval(atom)
             else:
-                break
-        return atom
+                return atom
 
-    def atom(self, c):
-        if c == "|" or c == ")" or c == "*" or c == "+" or c == "?" or c == "{":
-            return None
+    @cython.cfunc
+    def atom(self, c: cython.Py_UCS4) -> Fragment:
         self.at += 1
         if c == "(":
             return self.group()
@@ -218,146 +226,114 @@ class Parser:
         if c == "[":
             return self.one(self.bracket())
         if c == "\\":
-            if self.at >= len(self.text) or self.text[self.at] not in ESCAPABLE:
+            if self.at >= self.size or self.peek() not in ESCAPABLE:
                 raise RegexError()
-            c = self.text[self.at]
+            c = self.peek()
             self.at += 1
         elif c == "\0":
             raise RegexError()
-        return self.one(frozenset((ord(c),)))
+        return self.one(span(ord(c), ord(c)))
 
-    def one(self, characters) -> Fragment:
-        here = self.state(MATCH, data=characters)
-        fragment = Fragment(here, here, _class_source(characters), characters, False)
-        fragment.atomic = True
-        return fragment
+    @cython.cfunc
+    def one(self, characters: object) -> Fragment:
+        here: cython.int = self.state(MATCH, -1, characters)
+        return Fragment(here, here)
 
+    @cython.cfunc
     def group(self) -> Fragment:
         self.depth += 1
         if self.depth > NESTING_LIMIT:
             raise RegexError(too_large=True)
         self.groups += 1
-        number = self.groups
-        begin = self.state(OPEN, data=number)
-        body = self.alternatives()
-        if self.at >= len(self.text) or self.text[self.at] != ")":
+        number: cython.int = self.groups
+        begin: cython.int = self.state(OPEN, -1, number)
+        body: Fragment = self.alternatives()
+        if self.peek() != ")":
             raise RegexError()
         self.at += 1
         self.depth -= 1
         self.next[begin] = body.begin
-        end = self.state(CLOSE, data=number)
+        end: cython.int = self.state(CLOSE, -1, number)
         self.next[body.end] = end
-        body.begin = begin
-        body.end = end
-        body.source = f"({body.source})"
-        body.atomic = True
-        return body
+        return Fragment(begin, end)
 
-    def repeated(
-        self, body: Fragment, begin, end, mark: str, unbounded: bool, nullable: bool, exact: bool = False
-    ) -> Fragment:
-        source = body.source if body.atomic else f"(?:{body.source})"
-        result = Fragment(begin, end, source + mark, body.first, nullable)
-        result.stars = body.stars + (1 if unbounded else 0)
-        result.loops = body.loops + (1 if unbounded else 0)
-        # How often an empty body is entered is counted differently from `re`.
-        result.simple = body.simple and not body.nullable
-        result.faithful = body.faithful and not body.nullable
-        if mark != "?":
-            # Several ways to go through the body would multiply with every repetition.
-            result.simple = result.simple and body.decided and not body.varies
-        result.varies = body.varies or not exact
-        result.decided = body.decided
-        return result
-
-    def star(self, body: Fragment) -> Fragment:
-        repeat = self.state(REPEAT, other=body.begin)
+    @cython.cfunc
+    def repeated(self, body: Fragment, needed: cython.bint) -> Fragment:
+        """`+` (`needed`) or `*`."""
+        repeat: cython.int = self.state(REPEAT, body.begin)
         self.next[body.end] = repeat
-        return self.repeated(body, repeat, repeat, "*", True, True)
+        return Fragment(body.begin if needed else repeat, repeat)
 
-    def plus(self, body: Fragment) -> Fragment:
-        repeat = self.state(REPEAT, other=body.begin)
-        self.next[body.end] = repeat
-        return self.repeated(body, body.begin, repeat, "+", True, body.nullable)
-
+    @cython.cfunc
     def optional(self, body: Fragment) -> Fragment:
-        end = self.state(EMPTY)
-        repeat = self.state(REPEAT, other=body.begin)
+        end: cython.int = self.state(EMPTY)
+        repeat: cython.int = self.state(REPEAT, body.begin)
         self.next[body.end] = end
         self.next[repeat] = end
-        return self.repeated(body, repeat, end, "?", False, True)
+        return Fragment(repeat, end)
 
-    def number(self):
+    @cython.cfunc
+    def number(self) -> object:
         """The digits at the current place, None without any; wraps like C's int."""
-        start = self.at
-        while self.at < len(self.text) and "0" <= self.text[self.at] <= "9":
+        start: cython.Py_ssize_t = self.at
+        while "0" <= self.peek() <= "9":
             self.at += 1
         if start == self.at:
             return None
         if self.at - start > 4000:
             raise RegexError(too_large=True)
-        value = int(self.text[start : self.at]) & 0xFFFFFFFF
+        value: object = int(self.text[start : self.at]) & 0xFFFFFFFF
         return value - (1 << 32) if value >> 31 else value
 
+    @cython.cfunc
     def interval(self, body: Fragment) -> Fragment:
         self.at += 1
-        least = self.number()
+        least: object = self.number()
         if least is None:
             raise RegexError()
-        extra = 0
-        unbounded = False
-        if self.at < len(self.text) and self.text[self.at] == ",":
+        extra: object = 0
+        unbounded: cython.bint = False
+        if self.peek() == ",":
             self.at += 1
-            most = self.number()
+            most: object = self.number()
             if most is None:
                 unbounded = True
             else:
                 extra = most - least
-        if self.at >= len(self.text) or self.text[self.at] != "}":
+        if self.peek() != "}":
             raise RegexError()
         self.at += 1
-        if extra < 0 and least < 0:
+        if extra < 0:
             raise RegexError()
-        begin = self.state(EMPTY)
-        end = begin
+        begin: cython.int = self.state(EMPTY)
+        result: Fragment = Fragment(begin, begin)
         for _ in range(least):
-            first, last = self.clone(body)
-            self.next[end] = first
-            end = last
+            self.append(result, self.clone(body))
         if unbounded:
-            first, last = self.clone(body)
-            repeat = self.state(REPEAT, other=first)
-            self.next[last] = repeat
-            self.next[end] = repeat
-            end = repeat
-            mark = f"{{{least},}}"
+            copy: Fragment = self.clone(body)
+            repeat: cython.int = self.state(REPEAT, copy.begin)
+            self.next[copy.end] = repeat
+            self.append(result, Fragment(repeat, repeat))
         else:
-            if extra < 0:
-                raise RegexError()
-            end = self.chain(body, end, extra)
-            mark = f"{{{least},{least + extra}}}"
-        exact = not unbounded and extra == 0
-        result = self.repeated(body, begin, end, mark, unbounded, body.nullable or least <= 0, exact)
-        expressible = least >= 0 and least + extra < 65536
-        result.simple = result.simple and expressible
-        result.faithful = result.faithful and expressible
+            self.chain(body, result, extra)
         return result
 
-    def chain(self, body: Fragment, end, count):
+    @cython.cfunc
+    def chain(self, body: Fragment, result: Fragment, count: object) -> object:
         """`count` optional copies, each only after the one before."""
-        out = self.state(EMPTY)
+        out: cython.int = self.state(EMPTY)
         for _ in range(count):
-            first, last = self.clone(body)
-            repeat = self.state(REPEAT, other=first)
+            copy: Fragment = self.clone(body)
+            repeat: cython.int = self.state(REPEAT, copy.begin)
             self.next[repeat] = out
-            self.next[end] = repeat
-            end = last
-        self.next[end] = out
-        return out
+            self.append(result, Fragment(repeat, copy.end))
+        return self.append(result, Fragment(out, out))
 
-    def clone(self, body: Fragment):
+    @cython.cfunc
+    def clone(self, body: Fragment) -> Fragment:
         copies: dict = {}
-        waiting = [body.begin]
+        waiting: list = [body.begin]
+        last: object = body.end
         while waiting:
             old = waiting.pop()
             if old in copies:
@@ -365,71 +341,72 @@ class Parser:
             copies[old] = self.state(self.codes[old], self.other[old], self.data[old])
             if self.other[old] >= 0:
                 waiting.append(self.other[old])
-            if old != body.end and self.next[old] >= 0:
+            if old != last and self.next[old] >= 0:
                 waiting.append(self.next[old])
         for old, new in copies.items():
             if self.other[old] >= 0:
                 self.other[new] = copies[self.other[old]]
-            if old != body.end and self.next[old] >= 0:
+            if old != last and self.next[old] >= 0:
                 self.next[new] = copies[self.next[old]]
-        return copies[body.begin], copies[body.end]
+        return Fragment(copies[body.begin], copies[last])
 
-    def bracket(self):
+    @cython.cfunc
+    def bracket(self) -> object:
         """The set of bytes of a bracket expression; the opening bracket is read already."""
-        negated = self.at < len(self.text) and self.text[self.at] == "^"
+        negated: cython.bint = self.peek() == "^"
         if negated:
             self.at += 1
-        found: set = set()
-        last = None  # a character that may begin a range
-        after_class = False
+        found: object = 0
+        last: cython.int = -1  # a character that may begin a range
+        after_class: cython.bint = False
         kind, value = self.bracket_token(True)
         if kind == "char" or kind == "dash":
             last = value
-            found.add(value)
+            found |= span(value, value)
             kind, value = self.bracket_token(False)
         while kind != "end":
             if kind == "set":
                 found |= value
-                last = None
+                last = -1
                 after_class = True
             elif kind == "char":
                 last = value
-                found.add(value)
+                found |= span(value, value)
                 after_class = False
             else:
                 kind, value = self.bracket_token(False)
                 if kind == "end":
-                    found.add(45)
+                    found |= span(45, 45)
                     break
-                if after_class or last is None or kind == "set":
+                if after_class or last < 0 or kind == "set":
                     raise RegexError()
-                if _signed(last) > _signed(value):
-                    raise RegexError()
-                found.update(c & 255 for c in range(_signed(last), _signed(value) + 1))
-                last = None
+                found |= _range(last, value)
+                last = -1
                 after_class = False
             kind, value = self.bracket_token(False)
-        return EVERY - found if negated else frozenset(found)
+        return EVERY & ~found if negated else found
 
-    def bracket_token(self, first: bool):
+    @cython.cfunc
+    def bracket_token(self, first: cython.bint) -> tuple:
         """("char", code) | ("dash", 45) | ("set", codes) | ("end", None)."""
-        if self.at >= len(self.text):
+        if self.at >= self.size:
             raise RegexError()
-        c = self.text[self.at]
+        c: cython.Py_UCS4 = self.peek()
         self.at += 1
         if c == "-":
             return "dash", 45
         if c == "]" and not first:
             return "end", None
         if c == "[":
-            if self.at >= len(self.text):
+            if self.at >= self.size:
                 raise RegexError()
-            mark = self.text[self.at]
+            mark: str = self.text[self.at]
             if mark == "." or mark == ":" or mark == "=":
                 return self.named(mark)
         return "char", ord(c)
 
-    def named(self, mark: str):
+    @cython.cfunc
+    def named(self, mark: str) -> tuple:
         """`[.name.]`, `[:name:]` or `[=name=]` inside a bracket expression."""
         end = self.text.find(mark, self.at + 1)
         if end < 0 or self.text[end + 1 : end + 2] != "]":
@@ -438,45 +415,24 @@ class Parser:
         self.at = end + 2
         if mark == ":":
             # Only ASCII letters are lowered.
-            members = CLASSES.get(name.lower() if name.isascii() else name)
-            if members is None:
+            known = CLASSES.get(name.lower() if name.isascii() else name)
+            if known is None:
                 raise RegexError()
-            return "set", members
+            return "set", known
         if name not in COLLATING_NAMES:
             raise RegexError()
         code = COLLATING_NAMES.index(name)
         if mark == ".":
             return "char", code
         letter = chr(code)
-        return "set", frozenset((ord(letter.lower()), ord(letter.upper())))
+        return "set", span(ord(letter.lower()), ord(letter.lower())) | span(ord(letter.upper()), ord(letter.upper()))
 
 
-def _class_source(characters) -> str:
-    """The set as a class of Python's `re`, with all bytes written in hexadecimal."""
-    if characters == ANY:
-        return r"[^\x00]"
-    if len(characters) == 1:
-        return _quote(min(characters))
-    if not characters:
-        return r"(?!)"
-    if characters == EVERY:
-        return r"[\x00-\xff]"
-    negated = len(characters) > 128
-    members = sorted(EVERY - characters if negated else characters)
-    parts = ["[^" if negated else "["]
-    position = 0
-    while position < len(members):
-        run = position
-        while run + 1 < len(members) and members[run + 1] == members[run] + 1:
-            run += 1
-        parts.append(_quote(members[position]))
-        if run > position:
-            parts.append("-" + _quote(members[run]))
-        position = run + 1
-    parts.append("]")
-    return "".join(parts)
-
-
-def _quote(code: cython.int) -> str:
-    c = chr(code)
-    return c if c.isascii() and c.isalnum() else f"\\x{code:02x}"
+@cython.cfunc
+def _range(first: cython.int, last: cython.int) -> object:
+    """The bytes from one to another, in the order of signed characters."""
+    if _signed(first) > _signed(last):
+        raise RegexError()
+    if first > 127 and last < 128:
+        return span(first, 255) | span(0, last)
+    return span(first, last)

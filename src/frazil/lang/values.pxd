@@ -147,6 +147,14 @@ cdef extern from *:
     static void frazil_use_large_pages(void) {}
     #endif
 
+    /* Views of a text of bytes, and of packed numbers. */
+    static inline const unsigned char *frazil_latin1(PyObject *text) { return (const unsigned char *) PyUnicode_DATA(text); }
+    static inline const unsigned char *frazil_bytes(PyObject *data) { return (const unsigned char *) PyBytes_AS_STRING(data); }
+    static inline int *frazil_ints(PyObject *data) {
+        return PyBytes_Check(data) ? (int *) PyBytes_AS_STRING(data) : (int *) PyByteArray_AS_STRING(data);
+    }
+    static inline long long *frazil_words(PyObject *data) { return (long long *) PyByteArray_AS_STRING(data); }
+
     /* What evaluation makes most: made here, because allocation is most of evaluation. Sizes are counted in words.
        Memory of one size goes from hand to hand through a list of its own; new memory is cut from large pieces. */
     #define FRAZIL_POOL_WORDS 32
@@ -383,6 +391,10 @@ cdef extern from *:
     }
     #endif
     """
+    const unsigned char *latin1 "frazil_latin1"(str text) noexcept
+    const unsigned char *byte_pointer "frazil_bytes"(bytes data) noexcept
+    int *int_pointer "frazil_ints"(object data) noexcept
+    long long *word_pointer "frazil_words"(bytearray data) noexcept
     ctypedef struct Pool "frazil_pool":
         pass
     object pool_pair "frazil_new_pair"(Pool *pool, type kind, object first, object second)

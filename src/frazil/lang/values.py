@@ -26,6 +26,18 @@ if not cython.compiled:
     def use_large_pages():
         return None
 
+    def latin1(text):
+        return text.encode("latin-1") + b"\0"
+
+    def byte_pointer(data):
+        return data
+
+    def int_pointer(data):
+        return memoryview(data).cast("i")
+
+    def word_pointer(data):
+        return memoryview(data).cast("q")
+
     def use_pool(thunk, env, function, slots, attrs):
         return None
 
