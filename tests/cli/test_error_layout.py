@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frazil.cli.error_layout import View, excerpt, lay_out, library_name, project_folder, view_for
+from frazil.cli.error_layout import View, excerpt, lay_out, project_folder, view_for
+from frazil.cli.error_steps import library_name
 from frazil.errors import FrazilError, TraceFrame
 from frazil.lang.effects import FileSystemEffects
 from frazil.lang.errors import EvalBaseError

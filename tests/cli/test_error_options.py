@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from frazil.cli.error_layout import View, lay_out
-from frazil.cli.error_options import definition_place, option_failure
+from frazil.cli.error_options import definition_place, failure_of
 from frazil.errors import FrazilError
 
 NIXPKGS_TYPE = """A definition for option `web.port' is not of type `16 bit unsigned integer'. Definition values:
@@ -48,7 +48,7 @@ def test_wrong_type(module: Path) -> None:
 
 
 def test_conflict(module: Path) -> None:
-    failure = option_failure(NIXPKGS_CONFLICT.format(file=module), View(str(module.parent), width=120))
+    failure = failure_of(NIXPKGS_CONFLICT.format(file=module), View(str(module.parent), width=120))
     assert failure is not None
     assert failure.message == "The option `web.name' has conflicting definition values"
     assert [(d.file, d.line, d.value) for d in failure.definitions] == [
@@ -76,14 +76,14 @@ def test_conflict(module: Path) -> None:
     ],
 )
 def test_both_wordings(message: str, hint: str) -> None:
-    failure = option_failure(message, View("/"))
+    failure = failure_of(message, View("/"))
     assert failure is not None
     assert hint in failure.hint
     assert "- In" not in failure.message
 
 
 def test_other_messages_are_left_alone() -> None:
-    assert option_failure("attribute 'a' missing", View("/")) is None
+    assert failure_of("attribute 'a' missing", View("/")) is None
 
 
 def test_definitions_that_cannot_be_told_apart_have_no_line(tmp_path: Path) -> None:

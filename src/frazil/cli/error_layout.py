@@ -14,54 +14,65 @@ from frazil.cli.display import Palette, readable, show_suggestions, terminal_tex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from frazil.errors import FrazilError, TraceFrame
+    from frazil.errors import FrazilError
     from frazil.position import Position
 
 MARGIN = " " * 7
-SHOWN_STEPS = 8
 WIDEST = 200
 NARROWEST = 60
-# What evaluation does with a value says nothing that the source line does not show.
-_SELF_EVIDENT = (
-    "in the ",
-    "in an operand",
-    "while evaluating a branch",
-    "while selecting an attribute",
-    "from call site",
-    "from the definition of",
-    "while evaluating the condition",
-    "while evaluating a path segment",
-)
-_WITHOUT_PLACE = re.compile(r"while evaluating (?:the file '|the (?:\w+ )?argument passed to builtins\.)")
-_ORDINARY = (*_SELF_EVIDENT, "while calling ", "while evaluating the attribute '")
+_STORE_PATH = re.compile(r"/nix/store/[0-9a-z]{32}-[^\s'\"`’,;:)»]*")
+
+
+def as_it_is(file: str) -> str:
+    return file
 
 
 class View:
-    """Where the user is, and how wide the screen. `own`: folders whose files are the user's."""
+    """Where the user is, and how wide the screen. `own`: folders whose files are the user's.
 
-    def __init__(self, directory: str, *, own: Sequence[str] = (), width: int = 100, colours: bool = False) -> None:
+    `rename`: what a file of the store is called, where it is a copy of one of the user's.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        *,
+        own: Sequence[str] = (),
+        width: int = 100,
+        colours: bool = False,
+        rename: Callable[[str], str] = as_it_is,
+    ) -> None:
         self.directory = os.path.abspath(directory)
         self.own = tuple(os.path.abspath(folder) for folder in own) or (self.directory,)
         self.width = max(NARROWEST, min(width, WIDEST))
         self.palette = Palette(colours)
         self.colours = colours
+        self.rename = rename
 
     def is_own(self, file: str) -> bool:
         """Expressions of the command line, and files below the user's folders."""
         if not file.startswith("/"):
             # "«github:owner/name/…»/file" is of an input; "«string»" and "«stdin»" are the user's.
-            return "»/" not in file
+            return "»/" not in file and file.startswith("«nix-internal") is False
         return any(_is_below(file, folder) for folder in self.own) and "/nix/store/" not in file
 
     def shorten(self, file: str) -> str:
+        """As messages show it: as the user knows it, seen from the working directory."""
+        file = self.rename(file)
         if _is_below(file, self.directory):
             return file[len(self.directory) + 1 :]
         return file
 
     def place(self, position: Position) -> str:
         return readable(f"{self.shorten(position.file)}:{position.line}:{position.column}")
+
+    def with_names(self, text: str) -> str:
+        """A message whose copies in the store are called as the user knows them."""
+        if "/nix/store/" not in text or self.rename is as_it_is:
+            return text
+        return _STORE_PATH.sub(lambda found: self.rename(found[0]), text)
 
 
 def _is_below(file: str, folder: str) -> bool:
@@ -82,15 +93,31 @@ def project_folder(directory: str) -> str:
 
 def view_for(error: FrazilError, directory: str, *, width: int = 100, colours: bool = False) -> View:
     """Files of the project one stands in are the user's own; where none plays a part, those beside the first one."""
-    view = View(directory, own=[project_folder(directory)], width=width, colours=colours)
+    view = View(directory, own=[project_folder(directory)], width=width, colours=colours, rename=_renamer(error))
     places = [frame.position for frame in error.trace if frame.position is not None]
     if error.position is not None:
         places.append(error.position)
+    asked = getattr(error, "asked", None)
+    if asked is not None:
+        places += asked()
     if places and not any(view.is_own(place.file) for place in places):
         first = next((place.file for place in places if _may_be_own(place.file)), None)
         if first is not None:
             view.own = (*view.own, os.path.dirname(first))
     return view
+
+
+def _renamer(error: FrazilError) -> Callable[[str], str]:
+    """The evaluator's own way to call files, where the error comes from one."""
+    own = getattr(getattr(error, "positions", None), "rename", None)
+    if own is None:
+        return as_it_is
+
+    def rename(file: str) -> str:
+        shown: str = own(os.fsencode(file).decode("latin-1"))
+        return os.fsdecode(shown.encode("latin-1"))
+
+    return rename
 
 
 def _may_be_own(file: str) -> bool:
@@ -100,39 +127,90 @@ def _may_be_own(file: str) -> bool:
 def lay_out(error: FrazilError, view: View, *, level: str = "error") -> str:
     """The whole text, without a final newline."""
     from frazil.cli.error_advice import advice
-    from frazil.cli.error_options import option_failure
+    from frazil.cli.error_options import failure_of
+    from frazil.cli.error_places import main_place, with_derivation_places
+    from frazil.cli.error_steps import way, worth_showing
 
     palette = view.palette
-    failure = option_failure(readable(error.message), view)
-    blocks = [_message(error, failure.message if failure is not None else readable(error.message), level, view)]
+    message = view.with_names(readable(error.message))
+    failure = failure_of(message, view)
+    blocks = [_message(error, failure.message if failure is not None else message, level, view)]
     if failure is not None:
         blocks.append(_indent(failure.table(palette)))
-    frames = _worth_showing(error.trace)
-    place, frames = _main_place(error, frames, view)
+    frames = worth_showing(with_derivation_places(error.trace), view)
+    place, frames = main_place(error, frames, view)
     if failure is not None and (failure.place is not None or (place is not None and not view.is_own(place.file))):
         # Where the module system gave up is of no interest.
         place = failure.place
-    if place is not None:
-        shown = _indent(excerpt(place, view))
-        if failure is None:
-            blocks[-1] += "\n" + shown
-        else:
-            blocks.append(shown)
-    cycle: Sequence[Position] = getattr(error, "steps", ())
-    if cycle:
-        blocks.append(_indent(_cycle(cycle, view)))
-    elif frames:
-        blocks.append(_indent(_way(frames, place, view)))
     hints = [error.hint] if error.hint else []
-    hints += [failure.hint] if failure is not None and failure.hint else []
-    hints += advice(error)
+    shown, more = _pointed(error, place)
+    hints += more
+    if shown is not None:
+        text = _indent(excerpt(shown, view))
+        if failure is None or not failure.rows:
+            blocks[-1] = (blocks[-1] or blocks.pop(-2)) + "\n" + text
+        else:
+            blocks.append(text)
+    blocks += _document(error, shown, view)
+    steps: Sequence[Position] = getattr(error, "steps", ())
+    if steps:
+        from frazil.cli.error_steps import cycle
+
+        blocks.append(_indent(cycle(steps, view)))
+    elif frames:
+        blocks.append(_indent(way(frames, place, view, own_only=failure is not None)))
+    if failure is not None and failure.hint:
+        hints.append(failure.hint)
+    else:
+        hints += advice(error, place)
     blocks += [_hint(readable(text), view) for text in dict.fromkeys(hints)]
     return "\n\n".join(block for block in blocks if block)
+
+
+def _pointed(error: FrazilError, place: Position | None) -> tuple[Position | None, list[str]]:
+    """The place made more exact, and what to say about it: for texts that are no expressions, and missing names."""
+    from frazil.cli.error_places import Places, pointed
+    from frazil.lang.errors import ParseError
+
+    positions, pos = getattr(error, "positions", None), getattr(error, "pos", 0)
+    if isinstance(error, ParseError) and positions is not None and pos > 0 and "syntax error" in error.message:
+        from frazil.cli.error_syntax import syntax_advice
+
+        _, _, text, offset = positions.locate(pos)
+        found = syntax_advice(text, offset, error.message)
+        if found is not None:
+            hint, better = found
+            return (place if better is None else Places(positions, pos - offset)(better)), [hint]
+    return (pointed(error, place) if place is not None else None), []
+
+
+def _document(error: FrazilError, place: Position | None, view: View) -> list[str]:
+    """The place in the JSON text that `fromJSON` could not read."""
+    document = getattr(error, "document", None)
+    where = re.search(r"at line (\d+), column (\d+)", error.message)
+    if document is None or where is None:
+        return []
+    from frazil.cli.error_places import document_name
+    from frazil.position import Position
+
+    line, column = int(where[1]), int(where[2])
+    data = document.encode("latin-1")
+    lines = [part.decode("utf-8", "replace") for part in data.split(b"\n", line + 1)]
+    if line > len(lines):
+        return []
+    around = [lines[n] if 0 <= n < len(lines) else None for n in (line - 2, line - 1, line)]
+    name = document_name(data, place) or "the JSON text"
+    return [_indent(excerpt(Position(name, line, max(column, 1), around[1], around[0], around[2]), view))]
 
 
 def _message(error: FrazilError, message: str, level: str, view: View) -> str:
     text = message
     suggestions = [readable(word) for word in getattr(error, "suggestions", None) or ()]
+    asked = re.search(r"attribute '([^']*)' missing|argument '([^']*)'", message)
+    if suggestions and asked is not None:
+        from frazil.cli.error_advice import likely
+
+        suggestions = likely(asked[1] or asked[2], suggestions)
     if suggestions:
         text += "\n" + show_suggestions(suggestions)
     shown = terminal_text(text.rstrip(), view.colours).replace("\n", "\n" + MARGIN)
@@ -155,26 +233,7 @@ def _indent(lines: list[str]) -> str:
     return "\n".join((MARGIN + line).rstrip() for line in lines)
 
 
-# -- places --------------------------------------------------------------------------------------------------------
-
-
-def _main_place(error: FrazilError, frames: list[TraceFrame], view: View) -> tuple[Position | None, list[TraceFrame]]:
-    """Where to look first, and the steps that lead there.
-
-    That is where the error arose, unless that is in other people's code: then it is the last step in the user's own.
-    """
-    if error.position is not None and view.is_own(error.position.file):
-        return error.position, frames
-    for index in range(len(frames) - 1, -1, -1):
-        position = frames[index].position
-        if position is not None and view.is_own(position.file):
-            return position, frames
-    if error.position is not None:
-        return error.position, frames
-    for frame in reversed(frames):
-        if frame.position is not None:
-            return frame.position, frames
-    return None, frames
+# -- places -------------------------------------------------------------------------------------------------------
 
 
 def excerpt(position: Position, view: View) -> list[str]:
@@ -197,15 +256,26 @@ def excerpt(position: Position, view: View) -> list[str]:
         # A line above or below that is blank, or out of sight, helps nobody.
         if number != position.line and not line[start:].strip():
             continue
-        lines.append(f"{number:6}| {_cut(readable(line).expandtabs(1), start, room)}")
+        lines.append(f"{number:6}| {_cut(_plain(line), start, room)}")
         if number == position.line and position.column > 0:
-            before = readable(position.source_line).expandtabs(1)[start:column]
+            before = _plain(position.source_line)[start:column]
             lines.append(f"      | {' ' * (_width(before) + (start > 0))}{palette.red}^{palette.normal}")
     return lines
 
 
+def _plain(line: str) -> str:
+    """A character for each character, none of which moves the cursor or says anything to a terminal."""
+    text = readable(line)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\u3000" else " " if c.isspace() else "\ufffd" for c in text)
+
+
 def _cut(line: str, start: int, room: int) -> str:
     end = start + room
+    if not line.isascii():
+        while end > start + 1 and _width(line[start:end]) > room:
+            end -= max(1, (_width(line[start:end]) - room) // 2)
     return ("…" if start else "") + line[start:end].rstrip() + ("…" if len(line) > end else "")
 
 
@@ -225,144 +295,3 @@ def _width(text: str) -> int:
 
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
     return len(text) + wide - sum(unicodedata.combining(c) != 0 for c in text)
-
-
-# -- the way there ---------------------------------------------------------------------------------------------------
-
-
-def _worth_showing(trace: Sequence[TraceFrame]) -> list[TraceFrame]:
-    """One step a place, the most telling one; repeated steps once."""
-    found: list[TraceFrame] = []
-    for frame in trace:
-        if not frame.text or (frame.position is None and _says_nothing(frame.text)):
-            continue
-        last = found[-1] if found else None
-        if last is not None and frame.position is not None and frame.position == last.position:
-            if last.text.startswith(_SELF_EVIDENT):
-                found[-1] = frame
-                continue
-            if frame.text.startswith(_ORDINARY):
-                continue
-        if last is not None and frame.position is None and frame.text == last.text:
-            continue
-        found.append(frame)
-    return found
-
-
-def _says_nothing(text: str) -> bool:
-    """Of a step without a place of its own: what the place that follows shows anyway."""
-    return text.startswith(_SELF_EVIDENT) or _WITHOUT_PLACE.match(text) is not None
-
-
-def _way(frames: list[TraceFrame], place: Position | None, view: View) -> list[str]:
-    """The steps from where evaluation began to the error; runs of steps in other people's files as one line."""
-    steps: list[tuple[str, str, str]] = []
-    folded: list[TraceFrame] = []
-    for frame in frames:
-        own = frame.position is None or view.is_own(frame.position.file)
-        if not own:
-            folded.append(frame)
-            continue
-        if folded:
-            steps.append(_fold(folded))
-            folded = []
-        if frame.position is None:
-            steps.append(("", readable(frame.text).rstrip(":"), ""))
-        elif frame.position != place or not frame.text.startswith(_ORDINARY):
-            steps.append((view.place(frame.position), readable(frame.text).rstrip(":"), ""))
-    if folded:
-        steps.append(_fold(folded))
-    steps = _unrepeated(steps)
-    if all(fold for _, _, fold in steps):
-        return []
-    if len(steps) > SHOWN_STEPS:
-        left = len(steps) - SHOWN_STEPS
-        middle = ("", f"… {left} more steps ('--show-trace' shows all)", "fold")
-        steps = [*steps[: SHOWN_STEPS // 2], middle, *steps[-(SHOWN_STEPS // 2) :]]
-    width = min(max((len(where) for where, _, _ in steps), default=0), 40)
-    palette = view.palette
-    lines = ["on the way there:"]
-    for where, text, fold in steps:
-        text = text.replace("\n", " ")
-        room = max(view.width - len(MARGIN) - width - 4, 20)
-        text = text if len(text) <= room else text[: room - 1] + "…"
-        colour = palette.faint if fold else palette.blue
-        lines.append(
-            f"  {colour}{where:{width}}{palette.normal}  {palette.faint if fold else ''}{text}{palette.normal}"
-        )
-    return lines
-
-
-def _unrepeated(steps: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """A function that calls itself leaves the same steps again and again: said once, with how often."""
-    found: list[tuple[str, str, str]] = []
-    index = 0
-    while index < len(steps):
-        for length in (1, 2, 3):
-            pattern = steps[index : index + length]
-            count = 1
-            while steps[index + count * length : index + (count + 1) * length] == pattern:
-                count += 1
-            if count > 2:
-                found += [*pattern, ("", f"… and {count - 1} times more", "fold")]
-                index += count * length
-                break
-        else:
-            found.append(steps[index])
-            index += 1
-    return found
-
-
-def _fold(frames: list[TraceFrame]) -> tuple[str, str, str]:
-    names = dict.fromkeys(library_name(f.position.file) for f in frames if f.position is not None)
-    shown = ", ".join(list(names)[:3]) + (", …" if len(names) > 3 else "")
-    plural = "frame" if len(frames) == 1 else "frames"
-    return ("", f"… {len(frames)} {plural} inside {shown}", "fold")
-
-
-def library_name(file: str) -> str:
-    """What people call the place of a file that is not theirs: "nixpkgs lib", "flake-utils", "frazilpkgs lib"."""
-    if "»/" in file:
-        reference, _, below = file.partition("»/")
-        name = _input_name(reference.lstrip("«"))
-    elif "/frazil/packages/" in file:
-        name, below = "frazilpkgs", file.rpartition("/frazil/packages/")[2]
-    elif "/nix/store/" in file:
-        rest = file.partition("/nix/store/")[2]
-        base, _, below = rest.partition("/")
-        name = base[33:] or base
-    else:
-        folder, mark, after = file.partition("/lib/")
-        name, below = (os.path.basename(folder), "lib/" + after) if mark else (os.path.dirname(file), "")
-    first = below.partition("/")[0] if "/" in below else ""
-    return f"{name} {first}" if first == "lib" else name
-
-
-def _input_name(reference: str) -> str:
-    """ "github:NixOS/nixpkgs/057f9a…?narHash=…" -> "nixpkgs"."""
-    path = reference.partition("?")[0]
-    scheme, _, rest = path.partition(":")
-    words = [word for word in rest.split("/") if word]
-    if scheme in ("github", "gitlab", "sourcehut") and len(words) > 1:
-        return words[1]
-    return (words[-1] if words else scheme).removesuffix(".git")
-
-
-def _cycle(places: Sequence[Position], view: View) -> list[str]:
-    """Values that need each other, each once."""
-    if len(places) == 1:
-        return [f"this value needs itself: {view.palette.blue}{view.place(places[0])}{view.palette.normal}"]
-    shown = list(places)
-    left = len(shown) - 2 * SHOWN_STEPS
-    width = min(max(len(view.place(place)) for place in shown), 40)
-    lines = ["these values need each other, each the one below it, the last the first:"]
-    for index, place in enumerate(shown):
-        if left > 0 and SHOWN_STEPS <= index < SHOWN_STEPS + left:
-            if index == SHOWN_STEPS:
-                lines.append(f"  … {left} more")
-            continue
-        room = max(view.width - len(MARGIN) - width - 4, 20)
-        line = readable(place.source_line or "").strip()
-        line = line if len(line) <= room else line[: room - 1] + "…"
-        lines.append(f"  {view.palette.blue}{view.place(place):{width}}{view.palette.normal}  {line}")
-    return lines

@@ -1,7 +1,7 @@
-"""Errors of the module system: which option, of which type, defined where, and how to resolve it.
+"""Errors that libraries can only throw as text: of the module system (which option, of which type, defined where, and
+how to resolve it), and of `callPackage`.
 
-`lib.evalModules` can only throw text. In: that text, in nixpkgs' wording or in that of the embedded package set. Out:
-`OptionFailure`, or None for any other message.
+In: that text, in nixpkgs' wording or in that of the embedded package set. Out: `Failure`, None for other messages.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import re
 
+from frazil.cli.error_places import read_source
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from frazil.cli.display import Palette
     from frazil.cli.error_layout import View
     from frazil.position import Position
 
-LARGEST_FILE = 1 << 20
 SHOWN_VALUE = 100
 SHOWN_DEFINITIONS = 8
 OPTION = r"[`‘](?P<option>[^'’]+)['’]"
@@ -82,6 +85,30 @@ KINDS = (
         r"The option OPTION in [`‘].*?['’] is already declared in (?P<files>[^\n]*?)\.?$",
         r"declares the option OPTION, which is already declared by (?P<files>[^\n]*?)\.?$",
     ),
+    _Kind(
+        "conflict",
+        "keep one definition, or make both of the same kind",
+        r"The option OPTION has conflicting option types in (?P<files>[^\n]*?)\.?$",
+    ),
+    _Kind(
+        "not a set",
+        "`{option}` holds further options: set these, {option}.NAME = …;",
+        r"In module [`‘](?P<file>[^'’]*)['’], you're trying to define a value of type [^\n]*\n"
+        r"rather than an attribute set for the option\s+OPTION!",
+    ),
+)
+_MODULE = re.compile(
+    r"Module [`‘](?P<file>[^'’]*)['’] has an unsupported attribute [`‘](?P<option>[^'’]*)['’]\. This is caused by"
+)
+_REFUSED = re.compile(
+    r"Package [‘`](?P<name>[^’']+)[’'] in (?P<place>\S+) (?P<why>has an unfree license \([^)]*\)|is marked as broken"
+    r"|is marked as insecure|is not available on the requested hostPlatform)(?P<more>.*?), refusing to evaluate\.",
+    re.S,
+)
+_ALLOW = {"unfree": "allowUnfree", "broken": "allowBroken", "hostPlatform": "allowUnsupportedSystem"}
+_CALL_PACKAGE = re.compile(
+    r"(?:lib\.customisation\.)?callPackageWith: Function called without required argument \"(?P<name>[^\"]*)\""
+    r"(?: at (?P<file>[^:\s]*):(?P<line>\d+))?(?:, did you mean (?P<near>[^?]*)\?)?"
 )
 
 
@@ -98,26 +125,30 @@ class Definition:
         return 0 if self.place is None else self.place.line
 
 
-class OptionFailure:
-    """`message`: without the list of definitions, which `table` shows."""
+class Failure:
+    """`message`: without the list of definitions, which `table` shows. `rows`: what comes before these."""
 
-    def __init__(self, message: str, option: str, kind: str | None, definitions: list[Definition], hint: str) -> None:
+    def __init__(
+        self,
+        message: str,
+        hint: str,
+        rows: Sequence[tuple[str, str]] = (),
+        definitions: Sequence[Definition] = (),
+        place: Position | None = None,
+    ) -> None:
         self.message = message
-        self.option = option
-        self.type = kind
-        self.definitions = definitions
         self.hint = hint
+        self.rows = rows
+        self.definitions = definitions
+        self._place = place
 
     @property
     def place(self) -> Position | None:
         """The first definition that can be shown."""
-        return next((d.place for d in self.definitions if d.place is not None), None)
+        return self._place or next((d.place for d in self.definitions if d.place is not None), None)
 
     def table(self, palette: Palette) -> list[str]:
-        rows = [("option", self.option)]
-        if self.type:
-            rows.append(("type", self.type))
-        lines = [f"{name:<8} {text}" for name, text in rows]
+        lines = [f"{name:<8} {text}" for name, text in self.rows]
         for number, definition in enumerate(self.definitions[:SHOWN_DEFINITIONS]):
             label = "defined" if number == 0 else ""
             where = definition.file + (f":{definition.line}" if definition.line else "")
@@ -128,7 +159,16 @@ class OptionFailure:
         return lines
 
 
-def option_failure(message: str, view: View) -> OptionFailure | None:
+def failure_of(message: str, view: View) -> Failure | None:
+    call = _CALL_PACKAGE.search(message)
+    if call is not None:
+        return _call_failure(call, view)
+    refused = _REFUSED.search(message)
+    if refused is not None:
+        return _refusal(refused, message, view)
+    module = _MODULE.search(message)
+    if module is not None:
+        return _module_failure(module, view)
     for kind in KINDS:
         for pattern in kind.patterns:
             found = pattern.search(message)
@@ -137,13 +177,19 @@ def option_failure(message: str, view: View) -> OptionFailure | None:
     return None
 
 
-def _failure(message: str, kind: _Kind, found: re.Match[str], view: View) -> OptionFailure:
-    option = found["option"]
+def _failure(message: str, kind: _Kind, found: re.Match[str], view: View) -> Failure:
+    option = _without_element(found["option"])
     groups = found.groupdict()
     definitions = _definitions(message, option, view)
+    if kind.name in ("declared twice", "not a set", "conflict") and not definitions:
+        files = [groups["file"]] if groups.get("file") else re.findall(r"[`‘]([^'’]+)['’]", message)
+        definitions = [_definition(file, option, "", view) for file in dict.fromkeys(files) if file.startswith("/")]
     first = message[: message.find("\n- In ")] if "\n- In " in message else message
     near = re.search(r"Did you mean ([^\n]*)\?\s*\Z", message)
     first = re.sub(r":?\s*(?:Definition values:?)?\s*\Z", "", first)
+    first = re.sub(r"\. TypeError\b:?.*\Z", ".", first, flags=re.S)
+    if kind.name == "not a set":
+        first = " ".join(first.partition("!")[0].split()) + "."
     where = ""
     if kind.name == "wrong type" and definitions:
         at = definitions[0]
@@ -152,7 +198,69 @@ def _failure(message: str, kind: _Kind, found: re.Match[str], view: View) -> Opt
     hint = kind.hint.format(option=option, there=where)
     if near is not None:
         hint = f"did you mean {near[1]}? If not: {hint}"
-    return OptionFailure(first, option, groups.get("type"), definitions, hint)
+    rows = [("option", found["option"])]
+    if groups.get("type"):
+        rows.append(("type", groups["type"] or ""))
+    return Failure(first, hint, rows, definitions)
+
+
+def _without_element(option: str) -> str:
+    """`a.b."[definition 1-entry 2]"` is an element of the list that `a.b` is."""
+    return re.sub(r'\."?\[definition [^\]]*\]"?.*\Z', "", option)
+
+
+def _module_failure(found: re.Match[str], view: View) -> Failure:
+    """A module with `config` or `options` beside settings."""
+    file, name = view.rename(found["file"]), found["option"]
+    return Failure(
+        f"The module {view.shorten(found['file'])} has `config` or `options`, and `{name}` beside them.",
+        f"in a module that has `options` or `config`, all settings are inside: config = {{ {name} … }};",
+        place=definition_place(file, name),
+    )
+
+
+def _call_failure(found: re.Match[str], view: View) -> Failure:
+    """The place is that of the argument, where it can be found after the line that is known."""
+    name, near = found["name"], found["near"]
+    hint = f"did you mean {near}? " if near else ""
+    place = None
+    where = "the function"
+    if found["file"]:
+        file = view.rename(found["file"])
+        where = f"the function in {view.shorten(file)}"
+        place = _argument_place(file, int(found["line"]), name)
+    hint += f"what the package set lacks is given by hand: callPackage … {{ {name} = …; }}"
+    return Failure(f'callPackage: {where} takes an argument "{name}", which the package set lacks', hint, place=place)
+
+
+def _refusal(found: re.Match[str], message: str, view: View) -> Failure:
+    """A package that nixpkgs evaluates only where its configuration says so."""
+    why, name = found["why"], found["name"]
+    said = f"Package ‘{name}’ {why}{found['more'].rstrip()}"
+    issues = re.search(r"Known issues:\n((?: - [^\n]*\n?)+)", message)
+    if issues is not None:
+        said += ":\n" + issues[1].rstrip()
+        setting, variable = f'permittedInsecurePackages = [ "{name}" ]', "NIXPKGS_ALLOW_INSECURE"
+    else:
+        key = next((key for key in _ALLOW if key in why), "unfree")
+        setting = f"{_ALLOW[key]} = true"
+        variable = "NIXPKGS_ALLOW_" + {"hostPlatform": "UNSUPPORTED_SYSTEM"}.get(key, key.upper())
+    hint = (
+        f"the configuration of the package set allows it: import nixpkgs {{ config.{setting}; … }}; "
+        f"in NixOS nixpkgs.config.{setting}; once: {variable}=1 and --impure"
+    )
+    return Failure(said, hint, [("package", view.shorten(found["place"]))])
+
+
+def _argument_place(file: str, line: int, name: str) -> Position | None:
+    text = read_source(file)
+    if text is None:
+        return None
+    starts = [0, *(found.end() for found in re.finditer(rb"\n", text))]
+    if line > len(starts):
+        return None
+    found = re.compile(rb"(?<![\w.'-])" + re.escape(os.fsencode(name)) + rb"(?![\w'-])").search(text, starts[line - 1])
+    return _place(file, text, starts[line - 1] if found is None else found.start())
 
 
 def _unquoted(value: str, wanted: str) -> str:
@@ -172,38 +280,47 @@ def _definitions(message: str, option: str, view: View) -> list[Definition]:
     for line in message.split("\n"):
         match = _DEFINITION.match(line)
         if match is not None:
-            file = match["file"]
-            value = " ".join(match["value"].split())
-            short = value if len(value) <= SHOWN_VALUE else value[: SHOWN_VALUE - 1] + "…"
-            found.append(Definition(view.shorten(file), definition_place(file, option), short))
+            found.append(_definition(match["file"], option, _short(_condition(match["value"])), view))
         elif found and line[:1] in (" ", "\t") and len(found[-1].value) < SHOWN_VALUE:
             # A value over several lines.
             last = found[-1]
-            value = f"{last.value} {' '.join(line.split())}".strip()
-            last.value = value if len(value) <= SHOWN_VALUE else value[: SHOWN_VALUE - 1] + "…"
+            last.value = _short(_condition(f"{last.value} {' '.join(line.split())}".strip()))
     return found
+
+
+def _definition(file: str, option: str, value: str, view: View) -> Definition:
+    path, via, rest = file.partition(", via ")
+    path = view.rename(path)
+    return Definition(view.shorten(path) + via + rest, definition_place(path, option), value)
+
+
+def _short(value: str) -> str:
+    text = " ".join(value.split())
+    return text if len(text) <= SHOWN_VALUE else text[: SHOWN_VALUE - 1] + "…"
+
+
+def _condition(value: str) -> str:
+    """The set that `mkIf` makes, as it is written."""
+    found = re.fullmatch(r'\s*\{ _type = "if"; condition = (\w+); content = (.*); \}\s*', value)
+    return value if found is None else f"mkIf {found[1]} {found[2]}"
 
 
 def definition_place(file: str, option: str) -> Position | None:
     """Where a file sets an option, None where it does not, or in more than one place that may be meant."""
-    if not os.path.isabs(file) or not os.path.isfile(file):
-        return None
-    try:
-        with open(file, "rb") as stream:
-            text = stream.read(LARGEST_FILE + 1)
-    except OSError:
-        return None
-    if len(text) > LARGEST_FILE:
+    text = read_source(file)
+    if text is None:
         return None
     names = [name.strip('"') for name in option.split(".")]
     for first in range(len(names)):
         path = rb"\s*\.\s*".join(rb'"?' + re.escape(os.fsencode(name)) + rb'"?' for name in names[first:])
-        pattern = re.compile(rb"(?<![\w.'\"-])(?:config\s*\.\s*)?" + path + rb"\s*=(?!=)")
-        hits = [hit for hit in pattern.finditer(text) if _may_be_meant(text, hit.start(), names[:first])]
-        if len(hits) == 1:
-            return _place(file, text, hits[0].start())
-        if hits:
-            return None
+        begin = rb"(?<![\w.'\"-])(?:config\s*\.\s*)?"
+        inherited = rb"\binherit\s(?:\s*\([^()]*\))?[^;()]*?(?<![\w.'-])" + path + rb"(?![\w'-])[^;()]*;"
+        for pattern in (begin + path + rb"\s*=(?!=)", begin + path + rb"\s*\.\s*[\w\"$]", inherited):
+            hits = [hit for hit in re.finditer(pattern, text) if _may_be_meant(text, hit.start(), names[:first])]
+            if len(hits) == 1:
+                return _place(file, text, hits[0].start())
+            if hits:
+                return None
     return None
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from frazil.flake.errors import FlakeError, OutputNotFound
-from frazil.lang.errors import TypeMismatch
+from frazil.lang.errors import EvalBaseError, TypeMismatch
 from frazil.lang.runtime import force, force_bool, force_string
 from frazil.lang.values import MISSING, Attrs
+from frazil.position import Position
 
 Value = Any
 MAX_SUGGESTIONS, MAX_DISTANCE = 5, 2
@@ -56,18 +57,29 @@ def trim(suggestions: Suggestions) -> tuple[str, ...]:
 class Cursor:
     """A value at a place, evaluated when asked."""
 
-    __slots__ = ("evaluator", "path", "value")
+    __slots__ = ("evaluator", "path", "places", "value")
 
-    def __init__(self, evaluator: Any, value: Value, path: tuple[str, ...] = ()) -> None:
-        self.evaluator, self.value, self.path = evaluator, value, path
+    def __init__(self, evaluator: Any, value: Value, path: tuple[str, ...] = (), places: tuple[int, ...] = ()) -> None:
+        """`places`: where the attributes of the path are defined, as the evaluator's positions."""
+        self.evaluator, self.value, self.path, self.places = evaluator, value, path, places
 
     @property
     def name(self) -> str:
         return show_attribute_path(self.path)
 
     def force(self) -> Value:
-        self.value = force(self.value)
+        try:
+            self.value = force(self.value)
+        except EvalBaseError as error:
+            if error.asked is None:
+                error.asked = self.positions
+            raise
         return self.value
+
+    def positions(self) -> list[Position]:
+        """Where the attributes of the path are defined, outermost first."""
+        found = (self.evaluator.positions.position(place) for place in self.places if place > 0)
+        return [position for position in found if position is not None]
 
     def names(self) -> list[str]:
         """Raises TypeMismatch where the value is no set."""
@@ -81,7 +93,9 @@ class Cursor:
         if not isinstance(value, Attrs):
             return None
         found = value.lookup(name)
-        return None if found is MISSING else Cursor(self.evaluator, found, (*self.path, name))
+        if found is MISSING:
+            return None
+        return Cursor(self.evaluator, found, (*self.path, name), (*self.places, value.position(name)))
 
     def get(self, name: str) -> Cursor:
         found = self.maybe(name)

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from frazil.errors import FrazilError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from frazil.position import Position
+
 
 class FlakeError(FrazilError):
-    """Anything wrong with a flake that is not an evaluation, fetch or build error."""
+    """Anything wrong with a flake that is not an evaluation, fetch or build error.
+
+    `asked`: gives the places of the attributes that lead to what was asked for, outermost first.
+    """
+
+    asked: Callable[[], list[Position]] | None = None
+
+    def about(self, asked: Callable[[], list[Position]]) -> FlakeError:
+        self.asked = asked
+        return self
 
 
 class BadFlakeReference(FlakeError):
@@ -28,6 +43,10 @@ class LockFileError(FlakeError):
 class OutputNotFound(FlakeError):
     """No attribute path tried leads to a value; `suggestions` are near names, best first."""
 
-    def __init__(self, message: str, suggestions: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, suggestions: tuple[str, ...] = (), there: Callable[[], str | None] | None = None
+    ) -> None:
+        """`there`: says what there is instead, when asked."""
         super().__init__(message)
         self.suggestions = suggestions
+        self.there = there

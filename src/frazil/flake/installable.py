@@ -184,7 +184,7 @@ class ValueInstallable(Installable):
         kind = cursor.get("type").string()
         expected = "app" if cursor.path and cursor.path[0] in ("apps", "defaultApp") else "derivation"
         if kind != expected:
-            raise FlakeError(f"attribute '{cursor.name}' should have type '{expected}'")
+            raise FlakeError(f"attribute '{cursor.name}' should have type '{expected}'").about(cursor.positions)
         if kind == "app":
             program, context = cursor.get("program").string_with_context()
             return program, sorted(context)
@@ -256,9 +256,16 @@ class FlakeInstallable(ValueInstallable):
                 found.append(cursor)
         if not found:
             raise OutputNotFound(
-                f"flake '{self.reference}' does not provide attribute {_alternatives(paths)}", trim(suggestions)
+                f"flake '{self.reference}' does not provide attribute {_alternatives(paths)}",
+                trim(suggestions),
+                lambda: self._provided(root),
             )
         return found
+
+    def _provided(self, root: Cursor) -> str | None:
+        from frazil.flake.provided import what_there_is
+
+        return what_there_is(root, [parse_attribute_path(_byte_string(text)) for text in self.attribute_paths()])
 
     def targets(self) -> list[Target]:
         answer = self.remembered("target", self.evaluate_target)
@@ -294,7 +301,7 @@ class FlakeInstallable(ValueInstallable):
             raise FlakeError(
                 f"expected flake output attribute '{_display(cursor.name)}' to be a derivation or path but found "
                 f"{self.trees.evaluator.type_name(value)}: {self.trees.show_value(value)}"
-            )
+            ).about(cursor.positions)
         return {"needs": [self.context_element(path)]}
 
     def program(self) -> tuple[str, list[str]]:

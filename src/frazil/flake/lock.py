@@ -22,6 +22,7 @@ Warn = Callable[[str], None]
 MAX_BYTES = 16 << 20
 MAX_NODES = 100_000
 MAX_DEPTH = 200
+SHOWN_INPUTS = 20
 
 
 def parse_input_path(text: str) -> InputPath:
@@ -155,8 +156,10 @@ class LockFile:
         """Raises LockFileError where an input follows one that does not exist."""
         for path, edge in self.all_inputs().items():
             if not isinstance(edge, Node) and edge and self.find_input(edge) is None:
+                known = [print_input_path(other) for other in self.all_inputs() if other != path]
                 raise LockFileError(
-                    f"input '{print_input_path(path)}' follows a non-existent input '{print_input_path(edge)}'"
+                    f"input '{print_input_path(path)}' follows a non-existent input '{print_input_path(edge)}'",
+                    hint=f"the inputs are: {', '.join(known[:SHOWN_INPUTS])}" if known else None,
                 )
 
     def nodes(self) -> Iterator[LockedNode]:

@@ -24,6 +24,7 @@ def builtin_from_json(state: State, arguments: list):
         return parse_json(text)
     except JSONError as error:
         failure = EvalError(error.message)
+        failure.document = text
         if error.syntax:
             failure.add_trace(0, "while decoding a JSON string")
         raise failure from None

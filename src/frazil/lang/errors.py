@@ -68,7 +68,12 @@ class EvalBaseError(FrazilError):
     """Everything that evaluation raises.
 
     `frames` holds what `add_trace` collected, innermost first: (pos, text). `positions` is set by the evaluator.
+    `document`: the text that was being read, if not an expression (a byte string). `asked`: gives the places of the
+    attributes that lead to what was asked for, outermost first.
     """
+
+    document: str | None = None
+    asked: Callable[[], list[Position]] | None = None
 
     def __init__(
         self,
@@ -177,7 +182,9 @@ class CallMismatch(TypeMismatch):
 
 
 class MissingAttribute(EvalError):
-    """An attribute that a set lacks, with suggestions."""
+    """An attribute that a set lacks, with suggestions. `available`: the names it has."""
+
+    available: Sequence[str] = ()
 
 
 class InfiniteRecursion(EvalError):

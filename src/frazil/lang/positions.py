@@ -13,7 +13,7 @@ from frazil.position import Position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ASKED_BEFORE_TABLE = 16
 
@@ -38,6 +38,11 @@ class PositionTable:
         self._origins.append((name, is_path, text))
         self._next = base + len(text) + 2
         return base
+
+    def origins(self) -> Iterator[tuple[int, str, bool, bytes]]:
+        """(base, name, is a path, text) of each source text, in the order they were read."""
+        for base, (name, is_path, text) in zip(list(self._bases), list(self._origins), strict=True):
+            yield base, name, is_path, text
 
     def locate(self, pos: int) -> tuple[str, bool, bytes, int] | None:
         """(name, is a path, text, offset) of a position."""

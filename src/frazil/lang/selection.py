@@ -81,11 +81,14 @@ def show_path(state, path, env):
 def missing_attribute(state, attrs, name):
     from frazil.lang.runtime import suggestions
 
-    return MissingAttribute(
+    names = attrs.names()
+    error = MissingAttribute(
         f"attribute '{show_name(name)}' missing",
         positions=state.positions,
-        suggestions=suggestions(name, attrs.names()),
+        suggestions=suggestions(name, names),
     )
+    error.available = names
+    return error
 
 
 def not_a_set(state, value, pos):
