@@ -83,7 +83,8 @@ class _Caller:
 
     def extend(self, attrs: Any, more: Mapping[str, Value]) -> Value:
         """`attrs // more`, keeping the positions."""
-        from frazil.lang.values import attrs_from_dict, update_attrs
+        from frazil.lang.shapes import update_attrs
+        from frazil.lang.values import attrs_from_dict
 
         return update_attrs(attrs, attrs_from_dict(dict(more)))
 

@@ -5,6 +5,7 @@ In and out: values of the language. Positions of attributes are kept where Nix k
 """
 
 import cython
+from cython.cimports.frazil.lang.functions import FormalsLambda
 from cython.cimports.frazil.lang.runtime import (
     delayed_calls,
     delayed_members,
@@ -15,6 +16,7 @@ from cython.cimports.frazil.lang.runtime import (
     force_string_no_context,
     map_shaped,
 )
+from cython.cimports.frazil.lang.shapes import compact, without_names
 from cython.cimports.frazil.lang.values import (
     EMPTY_ATTRS,
     MISSING,
@@ -24,10 +26,10 @@ from cython.cimports.frazil.lang.values import (
     PrimopApplication,
     State,
     attrs_from_dict,
+    get_value,
     kept_positions,
     new_env,
     new_thunk,
-    without_names,
 )
 
 from frazil.lang.errors import EvalBaseError, TypeMismatch
@@ -138,25 +140,26 @@ def builtin_list_to_attrs(state: State, arguments: list):
         if where != 0:
             positions[name] = where
             known = True
-    return attrs_from_dict(table, positions if known else None)
+    return compact(table, positions if known else None)
 
 
 def builtin_intersect_attrs(state: State, arguments: list):
     left: Attrs = force_attrs(arguments[0], "while evaluating the first argument passed to builtins.intersectAttrs")
     right: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.intersectAttrs")
     table: dict = {}
+    name: str
     if left.size() < right.size():
-        for name in left.table if left.table is not None else left.shape.names:
+        for name in left.table if left.shape is None else left.shape.names:
             value = right.lookup(name)
             if value is not MISSING:
                 table[name] = value
     else:
-        for name in right.table if right.table is not None else right.shape.names:
+        for name in right.table if right.shape is None else right.shape.names:
             if left.has(name):
                 table[name] = right.lookup(name)
     if len(table) == 0:
         return EMPTY_ATTRS
-    return attrs_from_dict(table, kept_positions(right.origin, table))
+    return compact(table, kept_positions(right.origin, table))
 
 
 def builtin_cat_attrs(state: State, arguments: list):
@@ -179,15 +182,10 @@ def builtin_function_args(state: State, arguments: list):
         return EMPTY_ATTRS
     if type(function) is not Lambda:
         raise TypeMismatch("'functionArgs' requires a function")
-    formals = cython.cast(object, cython.cast(Lambda, function).expr).pattern()[0]
-    if not formals:
+    expr = cython.cast(Lambda, function).expr
+    if type(expr) is not FormalsLambda:
         return EMPTY_ATTRS
-    table: dict = {}
-    positions: dict = {}
-    for name, has_default, where in formals:
-        table[name] = has_default
-        positions[name] = where
-    return attrs_from_dict(table, positions)
+    return cython.cast(object, expr).asked()
 
 
 def builtin_map_attrs(state: State, arguments: list):
@@ -202,25 +200,46 @@ def builtin_map_attrs(state: State, arguments: list):
     return attrs_from_dict(table)
 
 
+@cython.cfunc
+def gather(found: dict, attrs: Attrs) -> object:
+    """Add each value to the list of its name."""
+    i: cython.Py_ssize_t
+    if attrs.shape is None:
+        for name, value in attrs.table.items():
+            add_to(found, name, value)
+    else:
+        names = attrs.shape.names
+        for i in range(attrs.shape.count):
+            add_to(found, names[i], get_value(attrs, i))
+    return None
+
+
+@cython.cfunc
+@cython.inline
+def add_to(found: dict, name: object, value: object) -> object:
+    values = found.get(name)
+    if values is None:
+        found[name] = [value]
+    else:
+        cython.cast(list, values).append(value)
+    return None
+
+
 def builtin_zip_attrs_with(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.zipAttrsWith")
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.zipAttrsWith")
     found: dict = {}
     for item in items:
-        attrs: Attrs = force_attrs(
-            item, "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith"
+        gather(
+            found,
+            force_attrs(
+                item, "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith"
+            ),
         )
-        for name, value in attrs.items():
-            values = found.get(name)
-            if values is None:
-                found[name] = [value]
-            else:
-                cython.cast(list, values).append(value)
-    table: dict = {}
     calls = delayed_calls(state, function, True)
     for name, values in found.items():
-        table[name] = new_thunk(calls, new_env(name, values))
-    return attrs_from_dict(table)
+        found[name] = new_thunk(calls, new_env(name, values))
+    return compact(found, None)
 
 
 BUILTINS = [

@@ -26,8 +26,11 @@ cdef class FormalsLambda(LambdaExpr):
     cdef list defaults
     cdef Py_ssize_t first
     cdef Shape cached
-    cdef list cached_map
-    cdef object use_shape(self, Shape shape)
+    cdef bytes cached_map
+    cdef dict maps
+    cdef object arguments
+    cdef bytes use_shape(self, Shape shape)
+    cdef object bind_table(self, Attrs attrs, Env env, Py_ssize_t call_pos)
     cdef object missing(self, str name, Py_ssize_t call_pos)
     cdef object unexpected(self, Attrs attrs, Py_ssize_t call_pos)
     cdef object bind_argument(self, Env up, object argument, Py_ssize_t call_pos)

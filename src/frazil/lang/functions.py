@@ -22,10 +22,15 @@ from cython.cimports.frazil.lang.values import (
     cell,
     finished,
     get_slot,
+    get_value,
+    init_value,
+    new_attrs,
     new_env,
     new_frame,
     new_lambda,
+    places,
     set_slot,
+    shape_of,
     spare_arguments,
     stack_is_low,
     stack_overflow,
@@ -34,6 +39,9 @@ from cython.cimports.frazil.lang.values import (
 from frazil.lang.errors import CallMismatch, TypeMismatch, byte_string
 
 SHOWN_FORMALS = 20
+# How many shapes of arguments a function remembers.
+MOST_MAPS = cython.declare(cython.Py_ssize_t, 64)
+MOST_MAPS = 64
 DEFAULT_SHOWN = byte_string(" ? …")
 
 
@@ -154,6 +162,18 @@ class FormalsLambda(LambdaExpr):
     def delay(self, env):
         return new_lambda(self, env)
 
+    def asked(self):
+        """What `functionArgs` gives: which formals have defaults."""
+        if self.arguments is None:
+            names = tuple(sorted(self.names))
+            formals = {cython.cast(Formal, f).name: cython.cast(Formal, f) for f in self.formals}
+            shape = shape_of(names)
+            result: object = new_attrs(shape, places(shape, [cython.cast(Formal, formals[n]).pos for n in names], 0))
+            for i, name in enumerate(names):
+                init_value(result, i, cython.cast(Formal, formals[name]).default is not None)
+            self.arguments = result
+        return self.arguments
+
     def pattern(self):
         """(formals as (name, has default, position) or None, has an ellipsis, the argument's name or None)."""
         formals = []
@@ -163,12 +183,18 @@ class FormalsLambda(LambdaExpr):
         return formals, bool(self.ellipsis), self.argument
 
     def use_shape(self, shape):
-        """Note where a set of this shape has each formal (-1: nowhere), and whether it has others."""
-        places = [shape.index.get(name, -1) for name in self.names]
-        if not self.ellipsis:
-            used = sum([1 for place in places if place >= 0])
-            if used != len(shape.names):
+        """Where a set of this shape has each formal (counted from 1; 0: nowhere), or None where that does not tell:
+        there are too many names, or the set has others than the formals."""
+        if self.maps is None:
+            self.maps = {}
+        places: bytes = self.maps.get(shape)
+        if places is None:
+            if shape.count >= 255 or len(self.maps) >= MOST_MAPS:
                 return None
+            places = bytes([shape.index.get(name, -1) + 1 for name in self.names])
+            if not self.ellipsis and len(places) - places.count(0) != shape.count:
+                return None
+            self.maps[shape] = places
         self.cached_map = places
         self.cached = shape
         return places
@@ -190,8 +216,7 @@ class FormalsLambda(LambdaExpr):
             if not done and call_pos:
                 add_trace(self.state, call_pos, "from call site")
         attrs: Attrs = cython.cast(Attrs, value)
-        names = self.names
-        count: cython.Py_ssize_t = len(names)
+        count: cython.Py_ssize_t = len(self.names)
         k: cython.Py_ssize_t = self.first
         env: Env = new_frame(up, count + k, MISSING)
         slots: object = env
@@ -199,32 +224,41 @@ class FormalsLambda(LambdaExpr):
             set_slot(slots, 0, cell(argument))
         i: cython.Py_ssize_t
         place: cython.Py_ssize_t
-        item: object
         shape: Shape = attrs.shape
-        if shape is not None and (shape is self.cached or self.use_shape(shape) is not None):
-            values = attrs.values
-            places = self.cached_map
+        places: bytes = None
+        if shape is not None:
+            places = self.cached_map if shape is self.cached else self.use_shape(shape)
+        if places is not None:
             for i in range(count):
                 place = places[i]
-                if place >= 0:
-                    set_slot(slots, k + i, cell(get_slot(values, place)))
+                place &= 255
+                if place > 0:
+                    set_slot(slots, k + i, cell(get_value(attrs, place - 1)))
         else:
-            used: cython.Py_ssize_t = 0
-            for i in range(count):
-                item = attrs.lookup(names[i])
-                if item is not MISSING:
-                    set_slot(slots, k + i, cell(item))
-                    used += 1
-            if not self.ellipsis and used != attrs.size():
-                self.require(slots, call_pos)
-                self.unexpected(attrs, call_pos)
+            self.bind_table(attrs, env, call_pos)
         defaults = self.defaults
         for i in range(count):
             if get_slot(slots, k + i) is MISSING:
                 if defaults[i] is None:
-                    self.missing(names[i], call_pos)
+                    self.missing(self.names[i], call_pos)
                 set_slot(slots, k + i, cython.cast(Expr, defaults[i]).delay(env))
         return env
+
+    def bind_table(self, attrs, env, call_pos):
+        """Look for each formal by its name."""
+        used: cython.Py_ssize_t = 0
+        i: cython.Py_ssize_t
+        item: object
+        names = self.names
+        slots: object = env
+        for i in range(len(names)):
+            item = attrs.lookup(names[i])
+            if item is not MISSING:
+                set_slot(slots, self.first + i, cell(item))
+                used += 1
+        if not self.ellipsis and used != attrs.size():
+            self.require(slots, call_pos)
+            self.unexpected(attrs, call_pos)
 
     def require(self, slots, call_pos):
         """Missing arguments are reported before unexpected ones."""
@@ -453,5 +487,7 @@ if not cython.compiled:
     # What C-level attributes start as.
     FormalsLambda.cached = None
     FormalsLambda.cached_map = None
+    FormalsLambda.maps = None
+    FormalsLambda.arguments = None
     FormalsLambda.names = None
     FormalsLambda.defaults = None

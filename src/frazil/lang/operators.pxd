@@ -1,6 +1,6 @@
 cimport cython
 
-from frazil.lang.values cimport Attrs, Env, Expr, Shape
+from frazil.lang.values cimport Attrs, Env, Expr
 
 
 @cython.final
@@ -56,12 +56,5 @@ cdef class Implies(Binary):
 
 @cython.final
 cdef class Update(Binary):
-    cdef Shape left_shape
-    cdef Shape right_shape
-    cdef Shape merged
-    cdef list plan
-    cdef int misses
     cdef int length
     cdef Attrs eval_chain(self, Env env)
-    cdef object merge(self, Attrs left, Attrs right)
-    cdef object plan_merge(self)

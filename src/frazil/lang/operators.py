@@ -8,20 +8,8 @@ import cython
 from cython.cimports.frazil.lang.comparison import equal_values, less_than
 from cython.cimports.frazil.lang.functions import CallNode
 from cython.cimports.frazil.lang.runtime import add_trace, eval_attrs, eval_bool
-from cython.cimports.frazil.lang.values import (
-    Attrs,
-    Expr,
-    Shape,
-    attrs_from_dict,
-    cell,
-    empty_slots,
-    get_slot,
-    init_slot,
-    new_attrs,
-    stack_is_low,
-    stack_overflow,
-    update_attrs,
-)
+from cython.cimports.frazil.lang.shapes import update_attrs
+from cython.cimports.frazil.lang.values import Attrs, Expr, attrs_from_dict, stack_is_low, stack_overflow
 from cython.cimports.frazil.lang.variables import GlobalVar, Var
 
 from frazil.lang.errors import AssertionFailed, EvalError
@@ -344,7 +332,7 @@ class Implies(Binary):
 @cython.no_gc
 @cython.cclass
 class Update(Binary):
-    """`//`. Remembers the outcome for two shapes that meet here again."""
+    """`//`."""
 
     def bind(self, scope):
         Binary.bind(self, scope)
@@ -374,7 +362,7 @@ class Update(Binary):
             left = self.left.eval(env)
         else:
             left = eval_attrs(self.left, env, "in the left operand of '//'")
-        return self.merge(cython.cast(Attrs, left), cython.cast(Attrs, right))
+        return update_attrs(cython.cast(Attrs, left), cython.cast(Attrs, right))
 
     def eval_chain(self, env):
         """A long chain: one set in the end, instead of a copy for each `//`."""
@@ -395,68 +383,7 @@ class Update(Binary):
         attrs: Attrs
         while values:
             attrs = cython.cast(Attrs, values.pop())
-            table.update(attrs.table if attrs.table is not None else attrs.copy_table())
+            table.update(attrs.table if attrs.shape is None else attrs.copy_table())
             for name in attrs.names():
                 origins[name] = attrs.position(name)
         return attrs_from_dict(table, origins)
-
-    def merge(self, left, right):
-        left_shape: Shape = left.shape
-        right_shape: Shape = right.shape
-        if left_shape is None or right_shape is None:
-            return update_attrs(left, right)
-        if len(left_shape.names) == 0:
-            return right
-        if len(right_shape.names) == 0:
-            return left
-        if left_shape is not self.left_shape or right_shape is not self.right_shape:
-            if self.misses > 3 or len(left_shape.names) > 100:
-                return update_attrs(left, right)
-            self.left_shape = left_shape
-            self.right_shape = right_shape
-            self.merged = None
-            return update_attrs(left, right)
-        if self.merged is None:
-            self.misses += 1
-            self.plan_merge()
-        plan = self.plan
-        values: object = empty_slots(len(plan))
-        left_values = left.values
-        right_values = right.values
-        place: cython.Py_ssize_t
-        i: cython.Py_ssize_t
-        for i in range(len(plan)):
-            place = plan[i]
-            if place >= 0:
-                init_slot(values, i, cell(get_slot(left_values, place)))
-            else:
-                init_slot(values, i, cell(get_slot(right_values, -place - 1)))
-        return new_attrs(self.merged, values, 0)
-
-    def plan_merge(self):
-        """Where each value of the outcome comes from: left (0, 1, …) or right (-1, -2, …)."""
-        left = self.left_shape
-        right = self.right_shape
-        names = sorted({*left.names, *right.names})
-        plan: list = []
-        positions: list = []
-        for name in names:
-            place = right.index.get(name)
-            if place is not None:
-                plan.append(-place - 1)
-                positions.append(right.positions[place])
-            else:
-                place = left.index[name]
-                plan.append(place)
-                positions.append(left.positions[place])
-        self.plan = plan
-        self.merged = Shape(names, positions)
-
-
-if not cython.compiled:
-    # What C-level attributes start as.
-    Update.left_shape = None
-    Update.right_shape = None
-    Update.merged = None
-    Update.plan = None
-    Update.misses = 0

@@ -21,9 +21,8 @@ from cython.cimports.frazil.lang.values import (
     PrimopApplication,
     Thunk,
     attrs_from_dict,
-    empty_slots,
-    get_slot,
-    init_slot,
+    get_value,
+    init_value,
     new_attrs,
     new_env,
     new_thunk,
@@ -293,15 +292,12 @@ def delayed_members(state, function):
 
 def map_shaped(state, function, attrs):
     """`mapAttrs` of a set that has a shape: the outcome has it too, but no positions."""
-    count: cython.Py_ssize_t = len(attrs.shape.names)
-    values: object = empty_slots(count)
     names = attrs.shape.names
     calls = delayed_members(state, function)
+    result = new_attrs(attrs.shape, attrs.shape.nowhere)
     i: cython.Py_ssize_t
-    for i in range(count):
-        init_slot(values, i, new_thunk(calls, new_env(names[i], get_slot(attrs.values, i))))
-    result = new_attrs(attrs.shape, values, 0)
-    result.origin = None
+    for i in range(attrs.shape.count):
+        init_value(result, i, new_thunk(calls, new_env(names[i], get_value(attrs, i))))
     return result
 
 

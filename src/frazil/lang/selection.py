@@ -27,16 +27,21 @@ from cython.cimports.frazil.lang.values import (
     State,
     Thunk,
     finished,
-    get_slot,
+    get_value,
     glance,
     new_cell,
     new_thunk,
-    set_slot,
+    place_of,
+    set_value,
     stack_is_low,
     stack_overflow,
 )
 
 from frazil.lang.errors import EvalBaseError, MissingAttribute, TypeMismatch
+
+# Dicts of so many names are looked up again and again, like a library's.
+LARGE = cython.declare(cython.Py_ssize_t, 32)
+LARGE = 32
 
 
 @cython.cfunc
@@ -97,31 +102,71 @@ def not_a_set(state, value, pos):
     return error
 
 
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Part:
+    """One name of an attribute path: `name`, or `expr` that computes it. Remembers where sets of the last shape have it
+    (-1: nowhere), and of a large dict, the value itself."""
+
+
+def path_part(item):
+    part = cython.cast(Part, Part.__new__(Part))
+    part.name = item if type(item) is str else None
+    part.expr = None if type(item) is str else item
+    part.shape = None
+    part.place = -1
+    part.holder = None
+    part.held = None
+    return part
+
+
 @cython.cfunc
 @cython.inline
-def remembered(attrs: Attrs, name: str, shapes: list, places: list, i: cython.Py_ssize_t) -> object:
-    """`attrs.lookup(name)`; where sets of the last shape have it is known."""
+def part_value(part: Part, attrs: Attrs) -> object:
+    """What the set has under the part's own name, or MISSING."""
     shape: Shape = attrs.shape
     if shape is None:
-        return attrs.table.get(name, MISSING)
-    if shape is not shapes[i]:
-        place = shape.index.get(name)
-        if place is None:
-            return MISSING
-        if type(places[i]) is int:
-            shapes[i] = shape
-            places[i] = place
-        return get_slot(attrs.values, place)
-    return get_slot(attrs.values, places[i])
+        if attrs is part.holder:
+            return part.held
+        return part_of_table(part, attrs)
+    if shape is not part.shape:
+        part.place = place_of(shape, part.name)
+        part.shape = shape
+    return get_value(attrs, part.place) if part.place >= 0 else MISSING
 
 
 @cython.cfunc
-def peek_path(attrs: object, path: list, shapes: list, places: list) -> object:
+def part_of_table(part: Part, attrs: Attrs) -> object:
+    value: object = attrs.table.get(part.name, MISSING)
+    if len(attrs.table) >= LARGE and value is not MISSING:
+        part.holder = attrs
+        part.held = value
+    return value
+
+
+@cython.cfunc
+@cython.inline
+def has_part(part: Part, attrs: Attrs) -> cython.bint:
+    shape: Shape = attrs.shape
+    if shape is None:
+        return attrs is part.holder or part.name in attrs.table
+    if shape is not part.shape:
+        part.place = place_of(shape, part.name)
+        part.shape = shape
+    return part.place >= 0
+
+
+@cython.cfunc
+def peek_path(attrs: object, parts: list) -> object:
     """What following a path would give where nothing need be evaluated for it, otherwise MISSING."""
-    for i in range(len(path)):
-        if type(attrs) is not Attrs or type(path[i]) is not str:
+    part: Part
+    i: cython.Py_ssize_t
+    for i in range(len(parts)):
+        part = cython.cast(Part, parts[i])
+        if type(attrs) is not Attrs or part.name is None:
             return MISSING
-        attrs = glance(remembered(cython.cast(Attrs, attrs), path[i], shapes, places, i))
+        attrs = glance(part_value(part, cython.cast(Attrs, attrs)))
     return attrs
 
 
@@ -140,26 +185,19 @@ class Select(Expr):
     def bind(self, scope):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
-        path = self.path
-        if self.default is None and len(path) == 1 and type(path[0]) is str:
-            one: Select1 = Select1.__new__(Select1)
-            one.state = self.state
-            one.pos = self.pos
-            one.path = path
-            one.default = None
-            one.name = path[0]
-            one.cached = None
-            one.index = 0
-            one.subject = self.subject.bind(scope)
-            return one if self.state.observer is None else self.watched(one, scope)
-        self.subject = self.subject.bind(scope)
-        if self.default is not None:
-            self.default = self.default.bind(scope)
-        self.path = [item if type(item) is str else cython.cast(Expr, item).bind(scope) for item in path]
-        self.shapes = [None] * len(path)
-        # Computed names (None here) differ from time to time.
-        self.places = [0 if type(item) is str else None for item in path]
-        return self if self.state.observer is None else self.watched(self, scope)
+        bound: Select = self
+        if len(self.path) == 1 and type(self.path[0]) is str:
+            bound = Select1.__new__(Select1) if self.default is None else SelectOr1.__new__(SelectOr1)
+            bound.state = self.state
+            bound.pos = self.pos
+            bound.path = self.path
+        bound.subject = self.subject.bind(scope)
+        bound.default = None if self.default is None else self.default.bind(scope)
+        if bound is self:
+            self.path = [item if type(item) is str else cython.cast(Expr, item).bind(scope) for item in self.path]
+        bound.parts = [path_part(item) for item in bound.path]
+        bound.part = bound.parts[0]
+        return bound if self.state.observer is None else self.watched(bound, scope)
 
     def watched(self, bound, scope):
         from frazil.lang.ast_printer import show_attr_path
@@ -172,7 +210,7 @@ class Select(Expr):
         value: object = self.subject.peek(env)
         if type(value) is not Attrs:
             return MISSING
-        return peek_path(value, self.path, self.shapes, self.places)
+        return peek_path(value, self.parts)
 
     def delay(self, env):
         value: object = self.peek(env)
@@ -192,12 +230,16 @@ class Select(Expr):
         name: str = None
         holder_name: str = None
         done: cython.bint = False
-        path = self.path
+        parts = self.parts
+        part: Part
         default: Expr = self.default
         i: cython.Py_ssize_t
         try:
-            for i in range(len(path)):
-                name = path_name(state, path[i], env)
+            for i in range(len(parts)):
+                part = cython.cast(Part, parts[i])
+                name = part.name
+                if name is None:
+                    name = path_name(state, part.expr, env)
                 if type(value) is Thunk:
                     value = finished(value, self.pos)
                 if type(value) is not Attrs:
@@ -205,7 +247,10 @@ class Select(Expr):
                         value = MISSING
                         break
                     raise not_a_set(state, value, self.pos)
-                found = remembered(cython.cast(Attrs, value), name, self.shapes, self.places, i)
+                if part.name is None:
+                    found = cython.cast(Attrs, value).lookup(name)
+                else:
+                    found = part_value(part, cython.cast(Attrs, value))
                 if found is MISSING:
                     if default is not None:
                         value = MISSING
@@ -238,20 +283,7 @@ class Select(Expr):
 @cython.no_gc
 @cython.cclass
 class Select1(Select):
-    """`e.a`: with a memory of where sets of the last shape have `a`."""
-
-    def find(self, attrs):
-        """What the set has, or MISSING."""
-        shape: Shape = attrs.shape
-        if shape is None:
-            return attrs.table.get(self.name, MISSING)
-        if shape is not self.cached:
-            found: object = shape.index.get(self.name)
-            if found is None:
-                return MISSING
-            self.index = found
-            self.cached = shape
-        return get_slot(attrs.values, self.index)
+    """`e.a`."""
 
     def eval(self, env):
         if stack_is_low():
@@ -259,26 +291,25 @@ class Select1(Select):
         value: object
         result: object
         stage: cython.int = 0
+        part: Part = self.part
         try:
             value = self.subject.eval(env)
             stage = 1
             if type(value) is not Attrs:
                 raise not_a_set(self.state, value, self.pos)
             attrs: Attrs = cython.cast(Attrs, value)
-            shape: Shape = attrs.shape
-            if shape is not None and shape is self.cached:
-                result = get_slot(attrs.values, self.index)
-            else:
-                result = self.find(attrs)
-                if result is MISSING:
-                    raise missing_attribute(self.state, attrs, self.name)
+            result = part_value(part, attrs)
+            if result is MISSING:
+                raise missing_attribute(self.state, attrs, part.name)
             if type(result) is Thunk:
                 stage = 2
-                # The place may be another one after evaluation, which can come here again.
-                index: cython.Py_ssize_t = self.index
-                result = finished(result, self.pos)
-                if shape is not None:
-                    set_slot(attrs.values, index, result)
+                if attrs.shape is None:
+                    result = finished(result, self.pos)
+                else:
+                    # The part may remember another place after evaluation, which can come here again.
+                    place: cython.Py_ssize_t = part.place
+                    result = finished(result, self.pos)
+                    set_value(attrs, place, result)
             stage = 3
         finally:
             if stage == 0:
@@ -286,14 +317,39 @@ class Select1(Select):
             elif stage == 1:
                 self.failed(env, 0, 1)
             elif stage == 2:
-                self.failed(env, attrs.position(self.name), 1)
+                self.failed(env, attrs.position(part.name), 1)
         return result
 
     def peek(self, env):
         value: object = self.subject.peek(env)
         if type(value) is not Attrs:
             return MISSING
-        return glance(self.find(cython.cast(Attrs, value)))
+        return glance(part_value(self.part, cython.cast(Attrs, value)))
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class SelectOr1(Select):
+    """`e.a or default`."""
+
+    def eval(self, env):
+        value: object = traced_eval(self.subject, env, "while selecting an attribute")
+        result: object = MISSING
+        if type(value) is Attrs:
+            result = part_value(self.part, cython.cast(Attrs, value))
+            if type(result) is not Thunk and result is not MISSING:
+                return result
+        done: cython.bint = False
+        found: cython.bint = result is not MISSING
+        try:
+            result = finished(result, self.pos) if found else self.default.eval(env)
+            done = True
+        finally:
+            if not done:
+                where: cython.Py_ssize_t = cython.cast(Attrs, value).position(self.part.name) if found else 0
+                self.failed(env, where, 1 if found else 0)
+        return result
 
 
 @cython.final
@@ -313,18 +369,24 @@ class HasAttr(Expr):
             raise stack_overflow(self.state, self.pos)
         self.subject = self.subject.bind(scope)
         self.path = [item if type(item) is str else cython.cast(Expr, item).bind(scope) for item in self.path]
+        self.parts = [path_part(item) for item in self.path]
+        if len(self.path) == 1 and type(self.path[0]) is str:
+            self.only = self.parts[0]
         return self
 
     def eval(self, env):
         value: object = traced_eval(self.subject, env, "in the argument of '?'")
-        item: object
-        if len(self.path) == 1 and type(value) is Attrs:
-            item = self.path[0]
-            if type(item) is str:
-                return True if cython.cast(Attrs, value).has(item) else False
-        for item in self.path:
+        if self.only is not None:
+            if type(value) is not Attrs:
+                return False
+            return True if has_part(self.only, cython.cast(Attrs, value)) else False
+        part: Part
+        for item in self.parts:
+            part = cython.cast(Part, item)
             value = finished(value, self.pos)
-            name = path_name(self.state, item, env)
+            name: str = part.name
+            if name is None:
+                name = path_name(self.state, part.expr, env)
             if type(value) is not Attrs:
                 return False
             value = cython.cast(Attrs, value).lookup(name)
@@ -332,8 +394,20 @@ class HasAttr(Expr):
                 return False
         return True
 
+    def peek(self, env):
+        if self.only is None:
+            return MISSING
+        value: object = self.subject.peek(env)
+        if type(value) is not Attrs:
+            return MISSING
+        return True if has_part(self.only, cython.cast(Attrs, value)) else False
+
+    def delay(self, env):
+        value: object = self.peek(env)
+        return new_thunk(self, env) if value is MISSING else value
+
 
 if not cython.compiled:
     # What C-level attributes start as.
-    Select1.cached = None
-    Select1.default = None
+    Select.default = None
+    HasAttr.only = None

@@ -1,6 +1,6 @@
 cimport cython
 
-from frazil.lang.values cimport Env, Expr, Scope, Shape
+from frazil.lang.values cimport Attrs, Env, Expr, Places, Scope, Shape
 
 
 @cython.final
@@ -23,6 +23,7 @@ cdef class AttrsExpr(Expr):
     cdef public list dynamic
     cdef public list inherit_from
     cdef Shape shape
+    cdef Places places
     cdef list exprs
     cdef bytes kinds
     cdef bint plain
@@ -31,6 +32,7 @@ cdef class AttrsExpr(Expr):
     cdef object bind_definitions(self, Scope outer, Scope inner)
     cdef Env inherit_env(self, Env env)
     cdef object fill(self, Env env, Env inner, object slots)
+    cdef Attrs make(self, Env env)
     cdef object eval_overrides(self, Env inner, object slots)
     cdef object eval_dynamic(self, Env env, object attrs)
 

@@ -8,27 +8,25 @@ import cython
 from cython.cimports.frazil.lang.functions import set_name
 from cython.cimports.frazil.lang.runtime import force_string_no_context, show_name, show_type, show_value
 from cython.cimports.frazil.lang.values import (
-    EMPTY_ATTRS,
     MISSING,
     Attrs,
     Env,
     Expr,
     LambdaExpr,
     Scope,
-    Shape,
     State,
     Thunk,
     attrs_from_dict,
-    empty_slots,
     finished,
     get_slot,
-    init_slot,
+    init_value,
     new_attrs,
     new_frame,
-    new_slots,
     new_thunk,
     origin_position,
+    places,
     set_slot,
+    shape_of,
     slots_table,
     stack_is_low,
     stack_overflow,
@@ -100,7 +98,8 @@ class AttrsExpr(Expr):
     def prepare(self):
         """Sort the names once."""
         names = sorted(self.defs)
-        self.shape = Shape(names, [cython.cast(AttrDef, self.defs[name]).pos for name in names])
+        self.shape = shape_of(tuple(names))
+        self.places = places(self.shape, [cython.cast(AttrDef, self.defs[name]).pos for name in names], self.pos)
         self.exprs = [None] * len(names)
         self.kinds = bytes([cython.cast(AttrDef, self.defs[name]).kind for name in names])
         self.plain = not self.recursive and self.dynamic is None and self.inherit_from is None
@@ -152,31 +151,43 @@ class AttrsExpr(Expr):
     def eval(self, env):
         exprs = self.exprs
         count: cython.Py_ssize_t = len(exprs)
-        slots: object
+        attrs: object
         i: cython.Py_ssize_t
         if self.plain:
-            slots = empty_slots(count)
+            attrs = new_attrs(self.shape, self.places)
             for i in range(count):
-                init_slot(slots, i, cython.cast(Expr, exprs[i]).delay(env))
-            return new_attrs(self.shape, slots, self.pos)
-        attrs: object
+                init_value(attrs, i, cython.cast(Expr, exprs[i]).delay(env))
+            return attrs
         if not self.recursive:
-            slots = new_slots(count, MISSING)
-            self.fill(env, env, slots)
-            attrs = new_attrs(self.shape, slots, self.pos)
+            attrs = self.make(env)
             return attrs if self.dynamic is None else self.eval_dynamic(env, attrs)
-        # The set and the scope of its definitions are the same slots.
         inner: Env = new_frame(env, count, MISSING)
         if self.overrides >= 0:
             attrs = self.eval_overrides(inner, inner)
         else:
             self.fill(env, inner, inner)
-            attrs = new_attrs(self.shape, inner, self.pos)
+            attrs = new_attrs(self.shape, self.places)
+            for i in range(count):
+                init_value(attrs, i, get_slot(inner, i))
         return attrs if self.dynamic is None else self.eval_dynamic(inner, attrs)
+
+    def make(self, env):
+        """A set that is not recursive."""
+        attrs: object = new_attrs(self.shape, self.places)
+        source: Env = self.inherit_env(env)
+        exprs = self.exprs
+        kinds = self.kinds
+        i: cython.Py_ssize_t
+        for i in range(len(exprs)):
+            if kinds[i] == INHERITED_FROM:
+                init_value(attrs, i, cython.cast(Expr, exprs[i]).delay(source))
+            else:
+                init_value(attrs, i, cython.cast(Expr, exprs[i]).delay(env))
+        return attrs
 
     def delay(self, env):
         if len(self.exprs) == 0 and self.dynamic is None:
-            return new_attrs(self.shape, EMPTY_ATTRS.values, self.pos)
+            return new_attrs(self.shape, self.places)
         return new_thunk(self, env)
 
     def eval_overrides(self, inner, slots):
@@ -198,7 +209,7 @@ class AttrsExpr(Expr):
             raise error
         replacing: Attrs = cython.cast(Attrs, over)
         table = slots_table(self.shape.names, slots)
-        origin = {name: self.shape.positions[i] for i, name in enumerate(self.shape.names)}
+        origin = {name: self.places.table[i] for i, name in enumerate(self.shape.names)}
         for name, value in replacing.items():
             slot = self.shape.index.get(name)
             if slot is not None:
@@ -328,6 +339,7 @@ def is_literal(value):
 if not cython.compiled:
     # What C-level attributes start as.
     AttrsExpr.shape = None
+    AttrsExpr.places = None
     AttrsExpr.exprs = None
     AttrsExpr.kinds = None
     AttrsExpr.plain = None

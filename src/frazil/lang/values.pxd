@@ -165,12 +165,14 @@ cdef extern from *:
     } frazil_pool;
     typedef struct { PyObject_HEAD PyObject *first; PyObject *second; } frazil_pair;
     typedef struct { PyObject_HEAD PyObject *up; Py_ssize_t size; PyObject *items[1]; } frazil_slots;
+    /* The values of a set that has a shape; for others there is one item, a dict or None. */
     typedef struct {
-        PyObject_HEAD void *table_of_methods; PyObject *shape; PyObject *values; PyObject *table; PyObject *origin;
-        Py_ssize_t pos;
+        PyObject_HEAD void *table_of_methods; PyObject *shape; PyObject *origin; PyObject *items[1];
     } frazil_attrs;
+    typedef struct { PyObject_HEAD Py_ssize_t count; } frazil_shape;
     #define FRAZIL_WORDS(type) (sizeof(type) / sizeof(void *))
     #define FRAZIL_SLOTS_WORDS(count) (offsetof(frazil_slots, items) / sizeof(void *) + (size_t) (count))
+    #define FRAZIL_ATTRS_WORDS(count) (offsetof(frazil_attrs, items) / sizeof(void *) + (size_t) (count))
     static inline PyObject *frazil_begin(frazil_pool *pool, PyTypeObject *type, size_t words) {
         PyObject *object;
     #if defined(Py_GIL_DISABLED) || defined(Py_TRACE_REFS) || defined(Py_REF_DEBUG)
@@ -202,18 +204,75 @@ cdef extern from *:
         Py_INCREF(second); pair->second = second;
         return (PyObject *) pair;
     }
-    static inline PyObject *frazil_new_attrs(
-        frazil_pool *pool, PyObject *like, PyObject *shape, PyObject *values, Py_ssize_t pos
-    ) {
-        frazil_attrs *attrs = (frazil_attrs *) frazil_begin(pool, Py_TYPE(like), FRAZIL_WORDS(frazil_attrs));
+    /* A set whose values are yet to be put in by `init_value`. */
+    static inline PyObject *frazil_new_attrs(frazil_pool *pool, PyObject *like, PyObject *shape, PyObject *origin) {
+        Py_ssize_t i, count = ((frazil_shape *) shape)->count;
+        frazil_attrs *attrs = (frazil_attrs *) frazil_begin(pool, Py_TYPE(like), FRAZIL_ATTRS_WORDS(count));
         if (__builtin_expect(attrs == NULL, 0)) return NULL;
         attrs->table_of_methods = ((frazil_attrs *) like)->table_of_methods;
         Py_INCREF(shape); attrs->shape = shape;
-        Py_INCREF(values); attrs->values = values;
-        Py_INCREF(Py_None); attrs->table = Py_None;
-        Py_INCREF(shape); attrs->origin = shape;
-        attrs->pos = pos;
+        Py_INCREF(origin); attrs->origin = origin;
+        for (i = 0; i < count; i++) attrs->items[i] = NULL;
         return (PyObject *) attrs;
+    }
+    static inline PyObject *frazil_table_attrs(frazil_pool *pool, PyObject *like, PyObject *table, PyObject *origin) {
+        frazil_attrs *attrs = (frazil_attrs *) frazil_begin(pool, Py_TYPE(like), FRAZIL_ATTRS_WORDS(1));
+        if (__builtin_expect(attrs == NULL, 0)) return NULL;
+        attrs->table_of_methods = ((frazil_attrs *) like)->table_of_methods;
+        Py_INCREF(Py_None); attrs->shape = Py_None;
+        Py_INCREF(origin); attrs->origin = origin;
+        Py_INCREF(table); attrs->items[0] = table;
+        return (PyObject *) attrs;
+    }
+    static inline PyObject *frazil_get_value(PyObject *attrs, Py_ssize_t i) {
+        PyObject *value = ((frazil_attrs *) attrs)->items[i];
+        Py_INCREF(value);
+        return value;
+    }
+    static inline void frazil_set_value(PyObject *attrs, Py_ssize_t i, PyObject *value) {
+        PyObject *old = ((frazil_attrs *) attrs)->items[i];
+        Py_INCREF(value);
+        ((frazil_attrs *) attrs)->items[i] = value;
+        Py_DECREF(old);
+    }
+    static inline void frazil_init_value(PyObject *attrs, Py_ssize_t i, PyObject *value) {
+        Py_INCREF(value);
+        ((frazil_attrs *) attrs)->items[i] = value;
+    }
+    static PyObject *frazil_values_list(PyObject *attrs) {
+        Py_ssize_t i, count = ((frazil_shape *) ((frazil_attrs *) attrs)->shape)->count;
+        PyObject *list = PyList_New(count);
+        if (list == NULL) return NULL;
+        for (i = 0; i < count; i++) PyList_SET_ITEM(list, i, frazil_get_value(attrs, i));
+        return list;
+    }
+    static PyObject *frazil_values_table(PyObject *names, PyObject *attrs) {
+        Py_ssize_t i, count = PyTuple_GET_SIZE(names);
+        PyObject *table = PyDict_New();
+        if (table == NULL) return NULL;
+        for (i = 0; i < count; i++) {
+            if (PyDict_SetItem(table, PyTuple_GET_ITEM(names, i), ((frazil_attrs *) attrs)->items[i]) < 0) {
+                Py_DECREF(table);
+                return NULL;
+            }
+        }
+        return table;
+    }
+    /* Where shapes have names: of each pair what was last found, -1 for nowhere. Shapes live for ever. */
+    #define FRAZIL_PLACES 4096
+    static struct { PyObject *shape, *name; Py_ssize_t place; } frazil_places[FRAZIL_PLACES];
+    static inline Py_ssize_t frazil_find_place(PyObject *shape, PyObject *index, PyObject *name) {
+        size_t hash = (((size_t) shape >> 4) * 31 + ((size_t) name >> 4)) % FRAZIL_PLACES;
+        PyObject *found, *old;
+        if (frazil_places[hash].shape == shape && frazil_places[hash].name == name) return frazil_places[hash].place;
+        found = PyDict_GetItemWithError(index, name);
+        old = frazil_places[hash].name;
+        Py_INCREF(name);
+        frazil_places[hash].shape = shape;
+        frazil_places[hash].name = name;
+        frazil_places[hash].place = found == NULL ? -1 : PyLong_AsSsize_t(found);
+        Py_XDECREF(old);
+        return frazil_places[hash].place;
     }
     /* Slots are filled and refilled in place, and never leave the evaluator. Without a filler they hold NULL, which
        `init_slot` expects. */
@@ -248,13 +307,6 @@ cdef extern from *:
     static inline void frazil_init_slot(PyObject *slots, Py_ssize_t i, PyObject *value) {
         Py_INCREF(value);
         ((frazil_slots *) slots)->items[i] = value;
-    }
-    static PyObject *frazil_slots_list(PyObject *slots) {
-        Py_ssize_t i, count = ((frazil_slots *) slots)->size;
-        PyObject *list = PyList_New(count);
-        if (list == NULL) return NULL;
-        for (i = 0; i < count; i++) PyList_SET_ITEM(list, i, frazil_get_slot(slots, i));
-        return list;
     }
     static PyObject *frazil_slots_table(PyObject *names, PyObject *slots) {
         Py_ssize_t i, count = ((frazil_slots *) slots)->size;
@@ -336,8 +388,10 @@ cdef extern from *:
         }
         else if (Py_TYPE(object) == frazil_attrs_type) {
             frazil_attrs *attrs = (frazil_attrs *) object;
-            Py_XDECREF(attrs->shape); Py_XDECREF(attrs->values); Py_XDECREF(attrs->table); Py_XDECREF(attrs->origin);
-            frazil_drop(object, FRAZIL_WORDS(frazil_attrs));
+            Py_ssize_t i, count = attrs->shape == Py_None ? 1 : ((frazil_shape *) attrs->shape)->count;
+            for (i = 0; i < count; i++) Py_XDECREF(attrs->items[i]);
+            Py_DECREF(attrs->shape); Py_XDECREF(attrs->origin);
+            frazil_drop(object, FRAZIL_ATTRS_WORDS(count));
         }
         else {
             frazil_pair *pair = (frazil_pair *) object;
@@ -398,7 +452,14 @@ cdef extern from *:
     ctypedef struct Pool "frazil_pool":
         pass
     object pool_pair "frazil_new_pair"(Pool *pool, type kind, object first, object second)
-    object pool_attrs "frazil_new_attrs"(Pool *pool, object like, object shape, object values, Py_ssize_t pos)
+    object pool_attrs "frazil_new_attrs"(Pool *pool, object like, object shape, object origin)
+    object pool_table_attrs "frazil_table_attrs"(Pool *pool, object like, object table, object origin)
+    object get_value "frazil_get_value"(object attrs, Py_ssize_t i)
+    void set_value "frazil_set_value"(object attrs, Py_ssize_t i, object value)
+    void init_value "frazil_init_value"(object attrs, Py_ssize_t i, object value)
+    list values_list "frazil_values_list"(object attrs)
+    dict values_table "frazil_values_table"(tuple names, object attrs)
+    Py_ssize_t find_place "frazil_find_place"(object shape, dict index, object name) noexcept
     object pool_slots "frazil_new_slots"(Pool *pool, type kind, object up, Py_ssize_t count, object filler)
     object pool_empty_slots "frazil_empty_slots"(Pool *pool, type kind, object up, Py_ssize_t count)
     object get_slot "frazil_get_slot"(object slots, Py_ssize_t i)
@@ -407,7 +468,6 @@ cdef extern from *:
     list arguments1 "frazil_arguments1"(object first)
     list arguments2 "frazil_arguments2"(object first, object second)
     void spare_arguments "frazil_spare_arguments"(list arguments)
-    list slots_list "frazil_slots_list"(object slots)
     dict slots_table "frazil_slots_table"(tuple names, object slots)
     void begin_pool "frazil_begin_pool"(Pool *pool, type thunk, type env, type function, type slots, type attrs)
     void use_large_pages "frazil_use_large_pages"() noexcept
@@ -471,9 +531,19 @@ cdef class Thunk:
 
 @cython.final
 cdef class Shape:
+    cdef readonly Py_ssize_t count
     cdef readonly tuple names
     cdef readonly dict index
-    cdef readonly list positions
+    cdef readonly object nowhere
+    cdef dict merges
+    cdef dict removals
+
+
+@cython.final
+cdef class Places:
+    cdef Shape shape
+    cdef object table
+    cdef readonly Py_ssize_t pos
 
 
 @cython.final
@@ -486,16 +556,15 @@ cdef class MergedPositions:
 @cython.final
 cdef class KeptPositions:
     cdef object origin
-    cdef dict table
+    cdef object kept
 
 
+# In memory a frazil_attrs: with a shape, the values begin where others have `table`.
 @cython.final
 cdef class Attrs:
     cdef Shape shape
-    cdef object values
-    cdef dict table
     cdef object origin
-    cdef public Py_ssize_t pos
+    cdef dict table
     cpdef object lookup(self, str name)
     cpdef bint has(self, str name) except -1
     cpdef Py_ssize_t size(self) noexcept
@@ -504,7 +573,6 @@ cdef class Attrs:
     cpdef list raw_values(self)
     cpdef Py_ssize_t position(self, str name) except -1
     cpdef dict copy_table(self)
-    cdef dict as_table(self)
 
 
 @cython.final
@@ -556,6 +624,7 @@ cdef object MISSING
 cdef Attrs EMPTY_ATTRS
 cdef Expr BLACKHOLE
 cdef Shape EMPTY_SHAPE
+cdef dict SHAPES
 
 cdef object new_cell(object value)
 cdef object run_thunk(Thunk thunk, Py_ssize_t pos)
@@ -563,10 +632,10 @@ cdef object restore_thunk(Thunk thunk, Expr expr, object env)
 cdef object stack_overflow(State state, Py_ssize_t pos)
 cpdef object copy_error(object error)
 cpdef Attrs attrs_from_dict(dict table, object positions=*, Py_ssize_t pos=*)
-cpdef Attrs update_attrs(Attrs left, Attrs right)
-cdef Attrs merged_attrs(dict table, Attrs left, Attrs right)
-cpdef Attrs without_names(Attrs attrs, object names)
-cdef object kept_positions(object origin, dict table)
+cdef Places places(Shape shape, object table, Py_ssize_t pos)
+cdef object kept_positions(object origin, object kept)
+cpdef Shape shape_of(tuple names)
+cdef Py_ssize_t place_of(Shape shape, str name) noexcept
 cpdef bint has_origin(object origin, str name) except -1
 cpdef Py_ssize_t origin_position(object origin, str name) except -1
 
@@ -583,8 +652,12 @@ cdef inline Lambda new_lambda(object expr, object env):
     return <Lambda> pool_pair(&POOL, Lambda, expr, env)
 
 
-cdef inline Attrs new_attrs(Shape shape, object values, Py_ssize_t pos):
-    return <Attrs> pool_attrs(&POOL, EMPTY_ATTRS, shape, values, pos)
+cdef inline Attrs new_attrs(Shape shape, object origin):
+    return <Attrs> pool_attrs(&POOL, EMPTY_ATTRS, shape, origin)
+
+
+cdef inline Attrs new_table_attrs(dict table, object origin):
+    return <Attrs> pool_table_attrs(&POOL, EMPTY_ATTRS, table, origin)
 
 
 cdef inline void use_pool(type thunk, type env, type function, type slots, type attrs) noexcept:

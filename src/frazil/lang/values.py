@@ -75,11 +75,25 @@ if not cython.compiled:
     def spare_arguments(arguments):
         return None
 
-    def slots_list(slots):
-        return list(slots.items)
-
     def slots_table(names, slots):
         return dict(zip(names, slots.items))
+
+    def get_value(attrs, i):
+        return attrs.values[i]
+
+    def set_value(attrs, i, value):
+        attrs.values[i] = value
+
+    init_value = set_value
+
+    def values_list(attrs):
+        return list(attrs.values)
+
+    def values_table(names, attrs):
+        return dict(zip(names, attrs.values))
+
+    def find_place(shape, index, name):
+        return index.get(name, -1)
 
     def new_thunk(expr, slot):
         return Thunk(expr, slot)
@@ -90,13 +104,18 @@ if not cython.compiled:
     def new_lambda(expr, env):
         return Lambda(expr, env)
 
-    def new_attrs(shape, values, pos):
+    def new_attrs(shape, origin):
         attrs = Attrs()
         attrs.shape = shape
-        attrs.values = values
-        attrs.table = None
-        attrs.origin = shape
-        attrs.pos = pos
+        attrs.origin = origin
+        attrs.values = [None] * shape.count
+        return attrs
+
+    def new_table_attrs(table, origin):
+        attrs = Attrs()
+        attrs.shape = None
+        attrs.origin = origin
+        attrs.table = table
         return attrs
 
     def finished(value, pos):
@@ -219,12 +238,49 @@ class Thunk:
 @cython.no_gc
 @cython.cclass
 class Shape:
-    """The names of all sets that one literal makes, sorted; where each is defined; and their index."""
+    """Names, sorted, and the index of each. There is one for the same names (`shape_of`), and it lives for ever.
 
-    def __init__(self, names, positions):
-        self.names = tuple(names)
-        self.positions = list(positions)
-        self.index = {name: i for i, name in enumerate(self.names)}
+    `merges` and `removals` belong to `shapes`; `nowhere`: the origin of sets whose attributes no text defines."""
+
+    def __init__(self, names):
+        self.count = len(names)
+        self.names = names
+        self.index = {name: i for i, name in enumerate(names)}
+        self.nowhere = places(self, None, 0)
+        self.merges = None
+        self.removals = None
+
+
+SHAPES = {}
+
+
+def shape_of(names):
+    """The shape with these names, a sorted tuple."""
+    shape = SHAPES.get(names)
+    if shape is None:
+        shape = SHAPES[names] = Shape(names)
+    return shape
+
+
+def place_of(shape, name):
+    """Where sets of this shape have an attribute, -1 for nowhere."""
+    return find_place(shape, shape.index, name)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Places:
+    """Where the attributes of a literal are defined. `table`: positions in order of a shape's names, or None (they are
+    defined nowhere), or, without a shape, a dict by name. `pos`: where the set itself is written."""
+
+
+def places(shape, table, pos):
+    result = cython.cast(Places, Places.__new__(Places))
+    result.shape = shape
+    result.table = table
+    result.pos = pos
+    return result
 
 
 @cython.final
@@ -243,23 +299,23 @@ class MergedPositions:
 @cython.no_gc
 @cython.cclass
 class KeptPositions:
-    """Where the attributes of a part of a set were defined: those of `origin` that are in `table`."""
+    """Where the attributes of a part of a set were defined: those of `origin` that are in `kept`."""
 
-    def __init__(self, origin, table):
+    def __init__(self, origin, kept):
         self.origin = origin
-        self.table = table
+        self.kept = kept
 
 
-def kept_positions(origin, table):
-    """The origin of a set that holds some attributes of one with `origin`; `table` is its own."""
+def kept_positions(origin, kept):
+    """The origin of a set that holds some attributes of one with `origin`; `kept` are its own names (a container)."""
     if origin is None:
         return None
     if type(origin) is KeptPositions:
         origin = cython.cast(KeptPositions, origin).origin
-    kept = cython.cast(KeptPositions, KeptPositions.__new__(KeptPositions))
-    kept.origin = origin
-    kept.table = table
-    return kept
+    result = cython.cast(KeptPositions, KeptPositions.__new__(KeptPositions))
+    result.origin = origin
+    result.kept = kept
+    return result
 
 
 def has_origin(origin, name):
@@ -271,9 +327,10 @@ def has_origin(origin, name):
     if origin is None:
         return False
     if type(origin) is KeptPositions:
-        return name in cython.cast(KeptPositions, origin).table
-    if isinstance(origin, Shape):
-        return name in cython.cast(Shape, origin).index
+        return name in cython.cast(KeptPositions, origin).kept
+    if type(origin) is Places:
+        shape = cython.cast(Places, origin).shape
+        return name in (cython.cast(Places, origin).table if shape is None else shape.index)
     return name in origin
 
 
@@ -287,17 +344,22 @@ def origin_position(origin, name):
             else:
                 origin = merged.left
         elif type(origin) is KeptPositions:
-            if name not in cython.cast(KeptPositions, origin).table:
+            if name not in cython.cast(KeptPositions, origin).kept:
                 return 0
             origin = cython.cast(KeptPositions, origin).origin
         else:
             break
     if origin is None:
         return 0
-    if isinstance(origin, Shape):
-        shape = cython.cast(Shape, origin)
+    if type(origin) is Places:
+        shape = cython.cast(Places, origin).shape
+        table = cython.cast(Places, origin).table
+        if table is None:
+            return 0
+        if shape is None:
+            return table.get(name, 0)
         i = shape.index.get(name)
-        return 0 if i is None else shape.positions[i]
+        return 0 if i is None else table[i]
     return origin.get(name, 0)
 
 
@@ -307,30 +369,30 @@ def origin_position(origin, name):
 class Attrs:
     """An attribute set.
 
-    Either `shape` and `values` side by side (what a literal makes), or `table` alone, unsorted. `origin` tells where
-    attributes were defined: a Shape, a dict from name to position, a MergedPositions, or None. `pos`: where the set
-    itself is written.
+    Either it has a `shape`, and its values in the order of the shape's names (`get_value`), or a `table`, unsorted:
+    look at that only where `shape` is None. `origin` tells where attributes were defined: Places, MergedPositions,
+    KeptPositions, a dict from name to position, or None.
 
     Reading: `lookup(name)` gives a value, a thunk, or MISSING; `has`, `size`; `names()` and `items()` are sorted;
     `raw_values()` is in order of names. Building: `attrs_from_dict(table, positions)`.
     """
 
     def lookup(self, name):
-        if self.table is not None:
+        if self.shape is None:
             return self.table.get(name, MISSING)
-        i = self.shape.index.get(name)
-        if i is None:
+        i: cython.Py_ssize_t = place_of(self.shape, name)
+        if i < 0:
             return MISSING
-        return get_slot(self.values, i)
+        return get_value(self, i)
 
     def has(self, name):
-        if self.table is not None:
+        if self.shape is None:
             return name in self.table
-        return name in self.shape.index
+        return place_of(self.shape, name) >= 0
 
     def size(self):
         if self.shape is not None:
-            return len(self.shape.names)
+            return self.shape.count
         return len(self.table)
 
     def names(self):
@@ -342,14 +404,14 @@ class Attrs:
     def items(self):
         """(name, value or thunk), sorted by name."""
         if self.shape is not None:
-            return list(zip(self.shape.names, slots_list(self.values)))
+            return list(zip(self.shape.names, values_list(self)))
         table = self.table
         return [(name, table[name]) for name in sorted(table)]
 
     def raw_values(self):
         """Values or thunks in order of names; a fresh list."""
         if self.shape is not None:
-            return slots_list(self.values)
+            return values_list(self)
         table = self.table
         return [table[name] for name in sorted(table)]
 
@@ -357,16 +419,16 @@ class Attrs:
         """Where an attribute is defined, 0 where unknown."""
         return origin_position(self.origin, name)
 
-    def as_table(self):
-        if self.table is None:
-            self.table = slots_table(self.shape.names, self.values)
-        return self.table
+    @property
+    def pos(self):
+        """Where the set itself is written, 0 where unknown."""
+        return cython.cast(Places, self.origin).pos if type(self.origin) is Places else 0
 
     def copy_table(self):
         """A fresh dict from name to value or thunk, in no particular order."""
-        if self.table is not None:
+        if self.shape is None:
             return self.table.copy()
-        return slots_table(self.shape.names, self.values)
+        return values_table(self.shape.names, self)
 
     def origins(self):
         """What `attrs_from_dict` takes as positions to keep those of this set."""
@@ -376,62 +438,11 @@ class Attrs:
         return self.size()
 
 
-EMPTY_SHAPE = Shape((), ())
-
-
 def attrs_from_dict(table, positions=None, pos=0):
     """A set from a dict (given up by the caller). `positions`: dict from name to position, or another's origins()."""
-    attrs = cython.cast(Attrs, Attrs.__new__(Attrs))
-    attrs.shape = None
-    attrs.values = None
-    attrs.table = table
-    attrs.origin = positions
-    attrs.pos = pos
-    return attrs
-
-
-def update_attrs(left, right):
-    """`left // right`."""
-    if left.size() == 0:
-        return right
-    if right.size() == 0:
-        return left
-    if right.table is not None and left.size() < right.size() >> 2:
-        # Most of the outcome is the right set: a dict is copied faster than filled.
-        table = right.table.copy()
-        for name, value in left.items():
-            table.setdefault(name, value)
-        return merged_attrs(table, left, right)
-    table = left.copy_table()
-    if right.table is not None:
-        table.update(right.table)
-    else:
-        i: cython.Py_ssize_t = 0
-        values = right.values
-        for name in right.shape.names:
-            table[name] = get_slot(values, i)
-            i += 1
-    return merged_attrs(table, left, right)
-
-
-def merged_attrs(table, left, right):
-    merged = cython.cast(MergedPositions, MergedPositions(left.origin, right.origin))
-    origin: object = merged
-    if merged.depth > 64:
-        origin = {name: origin_position(merged, name) for name in table}
-    return attrs_from_dict(table, origin)
-
-
-def without_names(attrs, names):
-    """The set without some names (any container of them)."""
-    table = attrs.copy_table()
-    removed = False
-    for name in names:
-        if table.pop(name, MISSING) is not MISSING:
-            removed = True
-    if not removed:
-        return attrs
-    return attrs_from_dict(table, kept_positions(attrs.origin, table))
+    if pos != 0 and type(positions) is dict:
+        positions = places(None, positions, pos)
+    return new_table_attrs(table, positions)
 
 
 @cython.final
@@ -448,14 +459,14 @@ class Lambda:
 use_pool(Thunk, Env, Lambda, Slots, Attrs)
 
 
+EMPTY_SHAPE = shape_of(())
+
+
 def first_attrs():
     """The empty set; others take their table of methods from it."""
     attrs = cython.cast(Attrs, Attrs.__new__(Attrs))
     attrs.shape = EMPTY_SHAPE
-    attrs.values = new_slots(0, None)
-    attrs.table = None
-    attrs.origin = EMPTY_SHAPE
-    attrs.pos = 0
+    attrs.origin = EMPTY_SHAPE.nowhere
     return attrs
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 Value = Any
@@ -28,10 +28,10 @@ class Thunk:
     def __init__(self, expr: Expr, slot: Any) -> None: ...
 
 class Shape:
+    count: int
     names: tuple[str, ...]
     index: dict[str, int]
-    positions: list[int]
-    def __init__(self, names: Iterable[str], positions: Iterable[int]) -> None: ...
+    nowhere: Any
 
 class Attrs:
     pos: int
@@ -47,8 +47,7 @@ class Attrs:
     def __len__(self) -> int: ...
 
 def attrs_from_dict(table: dict[str, Value], positions: Any = ..., pos: int = ...) -> Attrs: ...
-def update_attrs(left: Attrs, right: Attrs) -> Attrs: ...
-def without_names(attrs: Attrs, names: Container[str] | Iterable[str]) -> Attrs: ...
+def shape_of(names: tuple[str, ...]) -> Shape: ...
 
 class Lambda:
     expr: LambdaExpr

@@ -1,0 +1,18 @@
+cimport cython
+
+from frazil.lang.values cimport Attrs, Shape
+
+
+@cython.final
+cdef class Plan:
+    cdef Shape shape
+    cdef bytes places
+    cdef object left
+    cdef object right
+    cdef object origin
+
+
+cpdef Attrs update_attrs(Attrs left, Attrs right)
+cpdef Attrs without_names(Attrs attrs, object names)
+cdef Attrs compact(dict table, object origin)
+cdef Shape known_shape(tuple names)

@@ -1,0 +1,231 @@
+# cython: boundscheck=False, wraparound=False
+"""Sets from sets: `//`, fewer attributes, small dicts. What is computed from names alone is remembered by shape.
+
+In: sets, dicts. Out: sets. A shape costs more than the set that first needs it, so it is made when names meet for the
+second time, and only so many are: a program that invents names for ever ends up with dicts.
+"""
+
+import cython
+from cython.cimports.frazil.lang.values import (
+    MISSING,
+    SHAPES,
+    Attrs,
+    MergedPositions,
+    Shape,
+    attrs_from_dict,
+    cell,
+    get_value,
+    init_value,
+    kept_positions,
+    new_attrs,
+    new_table_attrs,
+    origin_position,
+    shape_of,
+)
+
+# Sets of more names are dicts when they are made from others: copying those is cheaper than following a plan.
+MOST_NAMES = cython.declare(cython.Py_ssize_t, 100)
+MOST_NAMES = 100
+# Dicts of at most so many names are worth sorting, to see whether they have a shape.
+FEW_NAMES = cython.declare(cython.Py_ssize_t, 12)
+FEW_NAMES = 12
+DEEPEST = cython.declare(cython.int, 64)
+DEEPEST = 64
+SEEN = cython.declare(list, [None] * 4096)
+SEEN = [0] * 4096
+# How many more shapes, plans and notes of a first meeting may be made for sets that no literal describes.
+LEFT = cython.declare(cython.int, 100_000)
+LEFT = 100_000
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Plan:
+    """How to make a set from one or two that have shapes. `places`: where each value of the outcome comes from, the
+    left set from 0 on, the right one from 128 on. `origin`: that of the outcome for these two origins."""
+
+
+@cython.cfunc
+def spend_one() -> cython.bint:
+    global LEFT
+    if LEFT <= 0:
+        return False
+    LEFT -= 1
+    return True
+
+
+def known_shape(names):
+    """The shape with these names (a sorted tuple), or None where a dict is better: nobody had them before."""
+    shape = SHAPES.get(names)
+    if shape is not None:
+        return shape
+    mark = hash(names)
+    at: cython.Py_ssize_t = mark & 4095
+    if SEEN[at] != mark:
+        SEEN[at] = mark
+        return None
+    return shape_of(names) if spend_one() else None
+
+
+def compact(table, origin):
+    """A set from a dict (given up by the caller): with a shape, where one is known and the set is small."""
+    count: cython.Py_ssize_t = len(table)
+    if count > FEW_NAMES:
+        return new_table_attrs(table, origin)
+    names = tuple(sorted(table))
+    shape: Shape = known_shape(names)
+    if shape is None:
+        return new_table_attrs(table, origin)
+    attrs = new_attrs(shape, origin)
+    i: cython.Py_ssize_t
+    for i in range(count):
+        init_value(attrs, i, table[names[i]])
+    return attrs
+
+
+@cython.cfunc
+def merge_plan(left: Shape, right: Shape) -> object:
+    """The plan of `left // right`; None where there is none (yet)."""
+    if left.merges is None:
+        left.merges = {}
+    found: object = left.merges.get(right, MISSING)
+    if found is MISSING:
+        if left.count + right.count <= MOST_NAMES and spend_one():
+            left.merges[right] = None
+        return None
+    if found is not None:
+        return found
+    names = tuple(sorted({**left.index, **right.index}))
+    plan = cython.cast(Plan, Plan.__new__(Plan))
+    plan.places = bytes([128 + right.index[name] if name in right.index else left.index[name] for name in names])
+    plan.shape = shape_of(names)
+    left.merges[right] = plan
+    return plan
+
+
+@cython.cfunc
+def merged_origin(plan: Plan, left: object, right: object) -> object:
+    """The origin of `left // right`: remembered, since those of literals are the same every time."""
+    if plan.origin is None or plan.left is not left or plan.right is not right:
+        plan.origin = joined_origin(left, right, plan.shape.names)
+        plan.left = left
+        plan.right = right
+    return plan.origin
+
+
+def joined_origin(left, right, names):
+    if type(left) is MergedPositions and cython.cast(MergedPositions, left).right is right:
+        return left
+    merged = MergedPositions(left, right)
+    if merged.depth > DEEPEST:
+        return {name: origin_position(merged, name) for name in names}
+    return merged
+
+
+def update_attrs(left, right):
+    """`left // right`."""
+    left_shape: Shape = left.shape
+    right_shape: Shape = right.shape
+    if left_shape is not None and right_shape is not None:
+        if left_shape.count == 0:
+            return right
+        if right_shape.count == 0:
+            return left
+        plan: Plan = merge_plan(left_shape, right_shape)
+        if plan is not None:
+            return follow(plan, left, right)
+    elif left.size() == 0:
+        return right
+    elif right.size() == 0:
+        return left
+    return update_table(left, right)
+
+
+@cython.cfunc
+def follow(plan: Plan, left: Attrs, right: Attrs) -> Attrs:
+    if plan.shape is right.shape:
+        return right
+    result = new_attrs(plan.shape, merged_origin(plan, left.origin, right.origin))
+    places = plan.places
+    i: cython.Py_ssize_t
+    place: cython.Py_ssize_t
+    for i in range(plan.shape.count):
+        place = places[i]
+        place &= 255
+        if place < 128:
+            init_value(result, i, cell(get_value(left, place)))
+        else:
+            init_value(result, i, cell(get_value(right, place - 128)))
+    return result
+
+
+@cython.cfunc
+def update_table(left: Attrs, right: Attrs) -> Attrs:
+    i: cython.Py_ssize_t = 0
+    table: dict
+    if right.shape is None and left.size() < right.size() >> 2:
+        # Most of the outcome is the right set: a dict is copied faster than filled.
+        table = right.table.copy()
+        for name, value in left.items():
+            table.setdefault(name, value)
+    else:
+        table = left.copy_table()
+        if right.shape is None:
+            table.update(right.table)
+        else:
+            for name in right.shape.names:
+                table[name] = get_value(right, i)
+                i += 1
+    return compact(table, joined_origin(left.origin, right.origin, table))
+
+
+def without_names(attrs, names):
+    """The set without some names (any container of them)."""
+    shape: Shape = attrs.shape
+    if shape is not None:
+        plan: Plan = removal_plan(shape, tuple(names))
+        if plan is not None:
+            return attrs if plan.shape is shape else follow_removal(plan, attrs)
+    table = attrs.copy_table()
+    removed = False
+    for name in names:
+        if table.pop(name, MISSING) is not MISSING:
+            removed = True
+    if not removed:
+        return attrs
+    return attrs_from_dict(table, kept_positions(attrs.origin, table))
+
+
+@cython.cfunc
+def removal_plan(shape: Shape, names: tuple) -> object:
+    if len(names) > MOST_NAMES or shape.count > MOST_NAMES:
+        return None
+    if shape.removals is None:
+        shape.removals = {}
+    found: object = shape.removals.get(names, MISSING)
+    if found is MISSING:
+        if spend_one():
+            shape.removals[names] = None
+        return None
+    if found is not None:
+        return found
+    kept = tuple([name for name in shape.names if name not in names])
+    plan = cython.cast(Plan, Plan.__new__(Plan))
+    plan.places = bytes([shape.index[name] for name in kept])
+    plan.shape = shape_of(kept)
+    shape.removals[names] = plan
+    return plan
+
+
+@cython.cfunc
+def follow_removal(plan: Plan, attrs: Attrs) -> Attrs:
+    if plan.origin is None or plan.left is not attrs.origin:
+        plan.origin = kept_positions(attrs.origin, plan.shape.index)
+        plan.left = attrs.origin
+    result = new_attrs(plan.shape, plan.origin)
+    places = plan.places
+    i: cython.Py_ssize_t
+    for i in range(plan.shape.count):
+        init_value(result, i, get_value(attrs, cython.cast(cython.Py_ssize_t, places[i])))
+    return result

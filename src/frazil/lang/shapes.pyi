@@ -1,0 +1,6 @@
+from collections.abc import Iterable
+
+from frazil.lang.values import Attrs
+
+def update_attrs(left: Attrs, right: Attrs) -> Attrs: ...
+def without_names(attrs: Attrs, names: Iterable[str]) -> Attrs: ...
