@@ -133,7 +133,7 @@ class SilentReporter(Reporter):
 _last_identifier = 0
 
 
-def _next_identifier() -> int:
+def next_identifier() -> int:
     global _last_identifier
     _last_identifier += 1
     return _last_identifier
@@ -156,7 +156,7 @@ class Activity:
         level: Verbosity = Verbosity.INFO,
         parent: Activity | None = None,
     ) -> None:
-        self.identifier = _next_identifier()
+        self.identifier = next_identifier()
         self.reporter = reporter
         self._start = Started(self.identifier, level, kind, text, tuple(fields), parent.identifier if parent else 0)
 

@@ -11,16 +11,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from frazil.activity import Reporter
-from frazil.build.errors import BuildFailed, DerivationFailed, failing_exit_status, failure_text
+from frazil.build.errors import BuildFailed, DerivationFailed, Failure, failing_exit_status, failure_text
 from frazil.build.result import BuildResult
 from frazil.build.settings import BuildSettings
 from frazil.errors import FrazilBug
-from frazil.store.derived_path import DerivedPath
+from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
 
 if TYPE_CHECKING:
     from frazil.build.goals import Goal
     from frazil.build.substitution import Substituter
+    from frazil.store.derivation import Derivation
     from frazil.store.local import LocalStore
+    from frazil.store.path import StorePath
 
 MODES = ("normal", "check", "repair")
 
@@ -51,6 +53,59 @@ def realise(
     with Worker(store, settings, reporter, mode, substituter) as worker:
         goals = worker.run(targets)
     return _results(store, targets, goals, reporter)
+
+
+def realise_each(
+    store: LocalStore,
+    targets: Sequence[DerivedPath],
+    settings: BuildSettings,
+    reporter: Reporter,
+    *,
+    mode: str = "normal",
+    substituter: Substituter | None = None,
+) -> list[BuildResult]:
+    """As `realise`, but what failed is told in the results: for who has to answer for each target."""
+    if mode not in MODES:
+        raise FrazilBug(f"unknown build mode '{mode}'")
+    if not targets:
+        return []
+    store.flush()
+    quick = _all_valid(store, targets) if mode == "normal" else None
+    if quick is not None:
+        return quick
+    from frazil.build.worker import Worker
+
+    with Worker(store, settings, reporter, mode, substituter) as worker:
+        goals = worker.run(targets)
+    return [_each(target, goal) for target, goal in zip(targets, goals)]
+
+
+def realise_derivation(
+    store: LocalStore,
+    path: StorePath,
+    drv: Derivation,
+    settings: BuildSettings,
+    reporter: Reporter,
+    *,
+    mode: str = "normal",
+    substituter: Substituter | None = None,
+) -> BuildResult:
+    """Builds a derivation whose inputs are plain store paths, and which need not be in the store itself."""
+    from frazil.build.worker import Worker
+
+    store.flush()
+    with Worker(store, settings, reporter, mode, substituter) as worker:
+        goal = worker.build_goal(path, drv, mode)
+        worker.loop.run([goal])
+    return _each(DerivedPath(path, ALL_OUTPUTS), goal)
+
+
+def _each(target: DerivedPath, goal: Goal) -> BuildResult:
+    if isinstance(goal.outcome, DerivationFailed):
+        return BuildResult(target, failure=goal.outcome)
+    if goal.outcome is None:  # cut off because another one failed
+        return BuildResult(target, failure=DerivationFailed(Failure.MISC_FAILURE, "the build was cut off"))
+    return _result(target, goal)
 
 
 def _all_valid(store: LocalStore, targets: Sequence[DerivedPath]) -> list[BuildResult] | None:

@@ -12,7 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from frazil.activity import Reporter
     from frazil.build.settings import BuildSettings
+    from frazil.build.substitution import Substituter
     from frazil.cli.options import Arguments
     from frazil.cli.reporter import JsonReporter, LineReporter, TeeReporter
     from frazil.errors import FrazilError
@@ -57,6 +59,7 @@ class Context:
         self.no_gc_warning = False
         self.offline = self.refresh = False
         self._reporter: LineReporter | JsonReporter | TeeReporter | None = None
+        self._served: Reporter | None = None
         self._ready = False
         self._store_config: StoreConfig | None = None
         self._store: LocalStore | None = None
@@ -94,6 +97,11 @@ class Context:
             )
         return self._reporter
 
+    def use_reporter(self, reporter: Reporter) -> None:
+        """Messages go there from here on. For what serves others: before anything has been said or opened."""
+        self._served = reporter
+        self._ready = True
+
     def silence(self) -> None:
         """No messages from here on."""
         from frazil.cli.reporter import LineReporter
@@ -102,12 +110,12 @@ class Context:
 
     def warn(self, text: str) -> None:
         if self._ready:
-            self.reporter.log(Verbosity.WARN, text)
+            (self._served or self.reporter).log(Verbosity.WARN, text)
         else:
             self.early_warnings.append(text)
 
     def note(self, text: str, level: Verbosity = Verbosity.INFO) -> None:
-        self.reporter.log(level, text)
+        (self._served or self.reporter).log(level, text)
 
     def apply_globals(self, arguments: Arguments) -> None:
         """Verbosity, log format, offline: the options every command has."""
@@ -227,12 +235,16 @@ class Context:
 
             if self.store_config.read_only and not self.store_config.is_dummy:
                 require_feature(self, "read-only-local-store")
-            self._store = LocalStore(self.store_config, store_settings(self.settings), self.reporter)
+            self._store = LocalStore(self.store_config, store_settings(self.settings), self._served or self.reporter)
         return self._store
 
     @property
     def store(self) -> LocalStore:
         return self.open_store()
+
+    def substituter(self) -> Substituter | None:
+        """What fetches from binary caches."""
+        return None
 
     @property
     def directory(self) -> StoreDirectory:

@@ -264,12 +264,4 @@ PROGRAMS = {
         keep_unknown=True,
         examples=[("Instead", "nix-store --export $(nix-store -qR ./result) | ssh host nix-store --import")],
     ),
-    "nix-daemon": Command(
-        unsupported("nix-daemon", "frazil needs no daemon: each user works on a store directly"),
-        "serve a store (not supported)",
-        positional="arguments…",
-        at_most=None,
-        keep_unknown=True,
-        examples=[("Instead: every command works on the store itself", "frazil store info")],
-    ),
 }

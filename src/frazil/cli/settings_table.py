@@ -191,10 +191,8 @@ SETTING_FEATURES: dict[str, str] = {
 
 _ELSEWHERE = "frazil builds on this machine only"
 _NO_CACHES = "frazil does not fetch from binary caches"
-_NO_DAEMON = "frazil has no daemon"
 _NO_RANGES = "builds run under one user id each"
 WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
-    "allowed-users": (_NO_DAEMON, False),
     "auto-allocate-uids": (_NO_RANGES, True),
     "build-hook": (_ELSEWHERE, False),
     "build-hook-kill-timeout": (_ELSEWHERE, False),
@@ -214,8 +212,6 @@ WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
     "preallocate-contents": ("files are written as they come", False),
     "remote-build-log-size": (_ELSEWHERE, False),
     "start-id": (_NO_RANGES, False),
-    "trusted-substituters": (_NO_DAEMON, False),
-    "trusted-users": (_NO_DAEMON, False),
     "upgrade-nix-store-path-url": ("frazil is upgraded by pip", False),
     "use-cgroups": ("builds run outside of control groups of their own", True),
     "warn-large-path-threshold": ("the size of what is copied is not looked at", False),

@@ -377,7 +377,7 @@ class _Collector:
                     actual += status.st_size
                     unshared += (status.st_nlink - 1) * status.st_size
         overhead = os.stat(folder).st_blocks * 512
-        self.results.links_saving = unshared - actual - overhead
+        self.results.links_saving = max(0, unshared - actual - overhead)
         self.store.inform(f"note: hard linking is currently saving {render_size(self.results.links_saving)}")
 
 
