@@ -44,6 +44,10 @@ def realise(
         raise FrazilBug(f"unknown build mode '{mode}'")
     if not targets:
         return []
+    if store.builds_elsewhere:
+        from frazil.build.elsewhere import realise_all
+
+        return realise_all(store, targets, mode, reporter)
     store.flush()
     quick = _all_valid(store, targets) if mode == "normal" else None
     if quick is not None:
@@ -69,6 +73,10 @@ def realise_each(
         raise FrazilBug(f"unknown build mode '{mode}'")
     if not targets:
         return []
+    if store.builds_elsewhere:
+        from frazil.build.elsewhere import build_each
+
+        return build_each(store, targets, mode)
     store.flush()
     quick = _all_valid(store, targets) if mode == "normal" else None
     if quick is not None:
@@ -91,6 +99,10 @@ def realise_derivation(
     substituter: Substituter | None = None,
 ) -> BuildResult:
     """Builds a derivation whose inputs are plain store paths, and which need not be in the store itself."""
+    if store.builds_elsewhere:
+        from frazil.build.elsewhere import build_derivation
+
+        return build_derivation(store, path, drv, mode)
     from frazil.build.worker import Worker
 
     store.flush()
@@ -158,13 +170,17 @@ def _result(target: DerivedPath, goal: Goal) -> BuildResult:
 
 
 def _failure(store: LocalStore, failed: Sequence[tuple[DerivedPath, Goal]], reporter: Reporter) -> BuildFailed:
+    found = [(target, goal.outcome) for target, goal in failed if isinstance(goal.outcome, DerivationFailed)]
+    return failure_of(store, found, reporter)
+
+
+def failure_of(
+    store: LocalStore, failed: Sequence[tuple[DerivedPath, DerivationFailed]], reporter: Reporter
+) -> BuildFailed:
     """One failure is the error itself; of several, each is logged and the error names them."""
     from frazil.activity import Verbosity
 
-    causes: list[DerivationFailed] = []
-    for _, goal in failed:
-        if isinstance(goal.outcome, DerivationFailed) and goal.outcome not in causes:
-            causes.append(goal.outcome)
+    causes = list(dict.fromkeys(failure for _, failure in failed))
     every = {failure for cause in causes for failure in cause.caused_by | {cause.failure}}
     status = failing_exit_status(every)
     names = sorted({target.show(store.directory) for target, _ in failed})

@@ -87,16 +87,18 @@ def check(context: Context, arguments: Arguments) -> int:
     from frazil.cli.display import Palette
 
     palette = Palette(context.colours)
-    context.note(f"Running checks against store uri: {context.store_config.uri}", Verbosity.NOTICE)
+    uri = context.store_config.uri
+    context.note(f"Running checks against store uri: {uri}", Verbosity.NOTICE)
     failed = False
     for good, text in (_programs_on_path(), _user_namespaces()):
         mark = f"{palette.green}[PASS]{palette.normal}" if good else f"{palette.red}[FAIL]{palette.normal}"
         context.note(f"{mark} {text}", Verbosity.NOTICE)
         failed = failed or not good
-    context.note(
-        f"{palette.blue}[INFO]{palette.normal} You are trusted by store uri: {context.store_config.uri}",
-        Verbosity.NOTICE,
-    )
+    trusted = context.store.open().trusts_us
+    words = f"You are {'' if trusted else 'not '}trusted by store uri: {uri}"
+    if trusted is None:
+        words = f"Store uri: {uri} doesn't have a notion of trusted user"
+    context.note(f"{palette.blue}[INFO]{palette.normal} {words}", Verbosity.NOTICE)
     return 2 if failed else 0
 
 

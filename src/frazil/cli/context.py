@@ -235,8 +235,26 @@ class Context:
 
             if self.store_config.read_only and not self.store_config.is_dummy:
                 require_feature(self, "read-only-local-store")
-            self._store = LocalStore(self.store_config, store_settings(self.settings), self._served or self.reporter)
+            reporter = self._served or self.reporter
+            if self.store_config.scheme == "local":
+                self._store = LocalStore(self.store_config, store_settings(self.settings), reporter)
+            else:
+                self._store = self._open_foreign(reporter)
         return self._store
+
+    def _open_foreign(self, reporter: Reporter) -> LocalStore:
+        """One that others look after: a daemon, another machine."""
+        from frazil.cli.room_settings import foreign_store_settings
+        from frazil.store.local import LocalStore
+        from frazil.store.opening import open_store
+
+        address = self.settings.values.get("store") or self.settings.environment.get("NIX_REMOTE") or "daemon"
+        if address in ("", "auto"):
+            address = "daemon"
+        settings = foreign_store_settings(self.settings, self.verbosity)
+        store = open_store(address, settings, reporter, self.settings.environment)
+        assert isinstance(store, LocalStore)
+        return store
 
     @property
     def store(self) -> LocalStore:

@@ -41,6 +41,7 @@ class SettingsHost:
 
     def open(self, reporter: Reporter) -> LocalStore:
         self.context.use_reporter(reporter)
+        self.context.build_logs = False  # errors then repeat the last lines of logs
         self.store = self.context.store
         return self.store
 
@@ -72,7 +73,6 @@ class SettingsHost:
         }
         for name, value in own.items():
             settings.set(name, value)
-        self.context.build_logs = options.verbose_build
         for name, value in options.overrides.items():
             try:
                 self._override(name, value, trusted, warn)

@@ -326,6 +326,8 @@ def optimise(context: Context, arguments: Arguments) -> None:
 
     no_arguments(arguments)
     statistics = context.store.optimise()
+    if statistics is None:  # whoever looks after the store has said it
+        return
     context.note(f"{render_size(statistics.bytes_freed)} freed by hard-linking {statistics.files_linked} files")
 
 

@@ -28,6 +28,9 @@ class Missing:
 
 
 def query_missing(store: LocalStore, targets: Iterable[DerivedPath]) -> Missing:
+    if store.builds_elsewhere and hasattr(store, "query_missing"):
+        build, _, unknown, _, _ = store.query_missing(list(targets))
+        return Missing(store.topological(build), sorted(unknown))
     search = _Search(store)
     for target in targets:
         if target.outputs is None:

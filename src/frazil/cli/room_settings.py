@@ -164,6 +164,48 @@ def fetch_settings(settings: Settings, *, offline: bool, refresh: bool) -> Fetch
     return FetchSettings(**values, offline=offline, refresh=refresh)
 
 
+_NOT_FOR_DAEMONS = """
+abort-on-warn accept-flake-config access-tokens allow-dirty allow-dirty-locks allow-import-from-derivation
+allowed-uris bash-prompt bash-prompt-prefix bash-prompt-suffix commit-lock-file-summary cores debugger-on-trace
+debugger-on-warn eval-attrset-update-layer-rhs-threshold eval-cache eval-cores eval-profile-file eval-profiler
+eval-profiler-frequency eval-system experimental-features fallback flake-registry ignore-try json-log-path
+keep-failed keep-going lazy-trees lint-absolute-path-literals lint-short-path-literals lint-url-literals
+max-call-depth max-jobs max-silent-time nix-path nix-shell-always-looks-for-shell-nix
+nix-shell-shebang-arguments-relative-to-script plugin-files pure-eval restrict-eval show-trace store substitute
+tarball-ttl trace-function-calls trace-import-from-derivation trace-verbose trust-tarballs-from-git-forges
+upgrade-nix-store-path-url use-case-hack use-registries use-xdg-base-directories warn-dirty
+warn-short-path-literals print-missing allow-unsafe-native-code-during-evaluation
+"""
+NOT_FOR_DAEMONS = frozenset(_NOT_FOR_DAEMONS.split())
+"""Settings of evaluation, fetching and display, and those that `SetOptions` has places for."""
+
+
+def client_options(settings: Settings, verbosity: int) -> tuple[int, ...]:
+    """The numbers of `SetOptions`."""
+    flags = [int(settings.boolean(name)) for name in ("keep-failed", "keep-going", "fallback")]
+    silent = settings.integer("max-silent-time")
+    cores, substitute = settings.integer("cores"), int(settings.boolean("substitute"))
+    return (*flags, verbosity, settings.max_jobs, silent, 1, 0, 0, 0, cores, substitute)
+
+
+def client_overrides(settings: Settings) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (name, value)
+        for name, value in sorted(settings.overridden.items())
+        if name not in NOT_FOR_DAEMONS and not name.startswith("frazil-")
+    )
+
+
+def foreign_store_settings(settings: Settings, verbosity: int) -> StoreSettings:
+    """With what others are told who look after a store."""
+    build = [settings.integer(name) for name in ("max-silent-time", "timeout", "max-build-log-size")]
+    return store_settings(settings).with_(
+        client_options=client_options(settings, verbosity),
+        client_overrides=client_overrides(settings),
+        serve_options=(*build, int(settings.boolean("keep-failed"))),
+    )
+
+
 def store_settings(settings: Settings) -> StoreSettings:
     from frazil.store.config import StoreSettings
 

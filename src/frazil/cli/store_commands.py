@@ -109,17 +109,30 @@ def _exactly_one(paths: list[StorePath]) -> list[StorePath]:
 
 
 def info(context: Context, arguments: Arguments) -> None:
-    config = context.store_config
-    uri = config.uri if config.uri != "auto" else "local"
-    context.store.open()
+    """Of whatever store `--store` names."""
+    store = context.store.open()
+    version = store.version or (None if store.builds_elsewhere else _version())
+    trusted = store.trusts_us
+    url = store.uri
+    if store.builds_elsewhere and store.config.parameters:
+        from urllib.parse import urlencode
+
+        url += "?" + urlencode(store.config.parameters, safe="/:")
     if arguments.flag("json"):
         import json
 
-        context.print(json.dumps({"trusted": True, "url": uri, "version": _version()}, sort_keys=True))
+        found: dict[str, object] = {"url": url}
+        if version is not None:
+            found["version"] = version
+        if trusted is not None:
+            found["trusted"] = trusted
+        context.print(json.dumps(found, sort_keys=True, separators=(",", ":")))
         return
-    context.note(f"Store URL: {uri}", Verbosity.NOTICE)
-    context.note(f"Version: {_version()}", Verbosity.NOTICE)
-    context.note("Trusted: 1", Verbosity.NOTICE)
+    context.note(f"Store URL: {url}", Verbosity.NOTICE)
+    if version is not None:
+        context.note(f"Version: {version}", Verbosity.NOTICE)
+    if trusted is not None:
+        context.note(f"Trusted: {int(trusted)}", Verbosity.NOTICE)
 
 
 def _version() -> str:

@@ -37,6 +37,10 @@ _OTHER_PARAMETERS = frozenset(
 )
 
 
+REMOTE_SCHEMES = frozenset(("daemon", "unix", "ssh", "ssh-ng", "mounted-ssh-ng"))
+"""Stores that others look after."""
+
+
 class StoreSettings(Record):
     """What the user may tune about a local store; names as in `nix.conf`."""
 
@@ -60,6 +64,12 @@ class StoreSettings(Record):
     """Keys that sign what is built here."""
     ignored_acls: frozenset[str] = frozenset(("security.csm", "security.selinux", "system.nfs4_acl"))
     use_content_addressed_derivations: bool = False
+    client_options: tuple[int, ...] = (0, 0, 0, 3, 1, 0, 1, 7, 0, 0, 0, 1)
+    """What a daemon is told of the user's settings: the numbers of the worker protocol's `SetOptions`, in order."""
+    client_overrides: tuple[tuple[str, str], ...] = ()
+    """And the settings that it is told by name."""
+    serve_options: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """For builds through `ssh://`: `max-silent-time`, `timeout`, `max-build-log-size`, `keep-failed`."""
     ignore_gc_delete_failure: bool = False
     """What a collection cannot delete is a warning. A parameter of store addresses only."""
 
@@ -83,6 +93,8 @@ class StoreConfig(Record):
     read_only: bool = False
     is_dummy: bool = False
     is_user_default: bool = False
+    scheme: str = "local"
+    """How the store is reached: "local", or as in an address whose store others look after ("daemon", "ssh", …)."""
     parameters: Mapping[str, str] = NO_PARAMETERS
     unknown_parameters: tuple[str, ...] = ()
 
@@ -122,11 +134,10 @@ class StoreConfig(Record):
             return _local(parameters, environment, uri, is_dummy=True)
         if "://" not in base and "/" in base:
             return _local({"root": os.path.abspath(base), **parameters}, environment, uri)
-        if base == "daemon" or base.startswith("unix://"):
-            raise UnsupportedStore(
-                f"cannot open the store '{uri}': frazil does not speak to a daemon",
-                hint="frazil needs none: unset NIX_REMOTE, or say `--store auto` or `--store local?root=DIRECTORY`",
-            )
+        scheme = base.partition("://")[0]
+        if scheme in REMOTE_SCHEMES and (scheme == "daemon" or "://" in base):
+            place = {name: parameters[name] for name in _LOCATION_PARAMETERS if name in parameters}
+            return _local(place, environment, base).with_(scheme=scheme, parameters=parameters)
         if "://" in base:
             raise UnsupportedStore(
                 f"don't know how to open Nix store with scheme '{base.partition('://')[0]}'",
@@ -136,6 +147,11 @@ class StoreConfig(Record):
             f"Cannot parse Nix store '{uri}'",
             hint="known store addresses: auto, local, local?root=DIRECTORY, a path (with a slash), dummy://",
         )
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str], environment: Mapping[str, str], uri: str) -> StoreConfig:
+        """Of a store whose address says no more of its place than `parameters` do."""
+        return _local(parameters, environment, uri)
 
     @classmethod
     def from_environment(cls, option: str | None = None, environment: Mapping[str, str] | None = None) -> StoreConfig:
@@ -222,6 +238,9 @@ def _automatic(parameters: Mapping[str, str], environment: Mapping[str, str]) ->
         return config
     if _may_write(config.state_dir) and _may_write(config.real_store_dir):
         return config
+    socket = environment.get("NIX_DAEMON_SOCKET_PATH") or f"{config.state_dir}/daemon-socket/socket"
+    if os.path.exists(socket):
+        return config.with_(scheme="daemon", uri="daemon")
     root = user_store_root(environment)
     return _local({"root": root}, environment, "local?root=" + root).with_(is_user_default=True)
 

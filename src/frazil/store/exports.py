@@ -45,7 +45,7 @@ def _export_path(store: LocalStore, path: StorePath, write: nar.Write) -> None:
         counter.write(data)
         write(data)
 
-    nar.dump_path(store.real_path(path), tee)
+    store.dump_nar(path, tee)
     digest = counter.result()[0]
     if digest != info.nar_hash and any(info.nar_hash.digest):
         raise HashMismatch(

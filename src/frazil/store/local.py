@@ -52,6 +52,9 @@ IN_MEMORY = 8 << 20
 class LocalStore(Store):
     """`compute_only`: `add_…` and `write_derivation` tell store paths and remember contents, but write nothing."""
 
+    builds_elsewhere = False
+    """Whether somebody else builds for it, and collects its garbage."""
+
     def __init__(
         self,
         config: StoreConfig | None = None,
@@ -786,7 +789,8 @@ class LocalStore(Store):
 
         return verify.verify_store(self, check_contents=check_contents, repair=repair, repair_path=repair_path)
 
-    def optimise(self) -> optimise.Statistics:
+    def optimise(self) -> optimise.Statistics | None:
+        """None where somebody else does it and says so."""
         from frazil.store import optimise
 
         self.require_writable()

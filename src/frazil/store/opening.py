@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 Opener = Callable[[StoreReference, "StoreSettings", "Reporter", Mapping[str, str]], "Store"]
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "daemon": "frazil.protocol.opening:open_daemon",
+    "unix": "frazil.protocol.opening:open_daemon",
+    "ssh": "frazil.protocol.opening:open_ssh",
+    "ssh-ng": "frazil.protocol.opening:open_ssh_ng",
+    "mounted-ssh-ng": "frazil.protocol.opening:open_ssh_ng",
+}
 """Scheme → `module:function` of type `Opener`, imported when first needed."""
 LOCAL_KINDS = frozenset(("auto", "local", "dummy"))
 

@@ -87,7 +87,7 @@ def add_permanent_root(store: LocalStore, path: StorePath, link: str, target: st
         )
     store.flush()
     make_symlink(link, target or store.show(path))
-    add_indirect_root(store, link)
+    store.add_indirect_root(link)
     return link
 
 

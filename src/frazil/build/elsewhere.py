@@ -1,0 +1,65 @@
+"""Building where a store is that others look after: by a daemon, or on another machine.
+
+In: targets. Out: what they say became of them, in our words. Source of truth: libstore's remote store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from frazil.build.errors import DerivationFailed, Failure
+from frazil.build.result import BuildResult, Status
+from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
+
+if TYPE_CHECKING:
+    from frazil.activity import Reporter
+    from frazil.protocol.values import Outcome
+    from frazil.store.derivation import Derivation
+    from frazil.store.local import LocalStore
+    from frazil.store.path import StorePath
+
+_FAILURES = {failure.value: failure for failure in Failure}
+
+
+class Elsewhere(Protocol):
+    """What such a store has for building."""
+
+    def build_elsewhere(self, targets: Sequence[DerivedPath], mode: str) -> list[Outcome]: ...
+
+    def build_derivation_elsewhere(self, path: StorePath, drv: Derivation, mode: str) -> Outcome: ...
+
+
+def _builder(store: LocalStore) -> Elsewhere:
+    return store  # type: ignore[return-value] # whoever says `builds_elsewhere` has it
+
+
+def realise_all(store: LocalStore, targets: Sequence[DerivedPath], mode: str, reporter: Reporter) -> list[BuildResult]:
+    """Raises BuildFailed."""
+    from frazil.build.scheduler import failure_of
+
+    results = build_each(store, targets, mode)
+    failed = [(result.path, result.failure) for result in results if result.failure is not None]
+    if failed:
+        raise failure_of(store, failed, reporter)
+    return results
+
+
+def build_each(store: LocalStore, targets: Sequence[DerivedPath], mode: str) -> list[BuildResult]:
+    outcomes = _builder(store).build_elsewhere(targets, mode)
+    return [result_of(target, outcome) for target, outcome in zip(targets, outcomes)]
+
+
+def build_derivation(store: LocalStore, path: StorePath, drv: Derivation, mode: str) -> BuildResult:
+    outcome = _builder(store).build_derivation_elsewhere(path, drv, mode)
+    return result_of(DerivedPath(path, ALL_OUTPUTS), outcome)
+
+
+def result_of(target: DerivedPath, outcome: Outcome) -> BuildResult:
+    derivation = target.base if target.outputs is not None and not target.through else None
+    start, stop = outcome.start_time, outcome.stop_time
+    if not outcome.succeeded:
+        failure = DerivationFailed(_FAILURES.get(outcome.status, Failure.MISC_FAILURE), outcome.message)
+        return BuildResult(target, None, derivation, failure=failure, start_time=start, stop_time=stop)
+    outputs = {name: found.path for name, found in outcome.outputs.items()}
+    return BuildResult(target, Status(outcome.status), derivation, outputs, start_time=start, stop_time=stop)

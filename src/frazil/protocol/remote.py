@@ -1,0 +1,407 @@
+"""Stores behind the worker protocol: a daemon's on this machine, and another machine's through SSH.
+
+In: what every store is asked. Out: requests to the server, over as many connections as are worth while. Source of
+truth: the manual's `store/types/local-daemon-store` and `experimental-ssh-store`; libstore's remote store.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from frazil.protocol.client import WorkerClient
+from frazil.protocol.errors import ProtocolError
+from frazil.protocol.foreign import ForeignStore, Send
+from frazil.protocol.pool import Pool
+from frazil.protocol.values import Outcome
+from frazil.protocol.values import Realisation as Found
+from frazil.protocol.wire import Input, Output
+from frazil.store import nar
+from frazil.store.errors import StoreError
+from frazil.store.interface import Archives
+from frazil.store.path import StorePath
+from frazil.store.path_info import PathInfo
+
+if TYPE_CHECKING:
+    from frazil.activity import Reporter
+    from frazil.store.config import StoreConfig, StoreSettings
+    from frazil.store.derivation import Derivation
+    from frazil.store.derived_path import DerivedPath
+    from frazil.store.garbage import Options, Results
+    from frazil.store.path import StoreDirectory
+    from frazil.store.realisation import Realisation
+
+
+class Channel:
+    """A connection of the pool: a client, and what to close with it."""
+
+    def __init__(self, client: WorkerClient, close: Callable[[], None]) -> None:
+        self.client = client
+        self._close = close
+
+    @property
+    def usable(self) -> bool:
+        return self.client.usable
+
+    def close(self) -> None:
+        self.client.usable = False
+        self.client.log.close()
+        self._close()
+
+
+class RemoteStore(ForeignStore):
+    """`connect` gives a new connection each time it is called."""
+
+    def __init__(
+        self,
+        config: StoreConfig,
+        settings: StoreSettings,
+        reporter: Reporter,
+        connect: Callable[[StoreDirectory, Reporter], Channel],
+        *,
+        is_here: bool,
+        maximum_connections: int = 1,
+        maximum_age: float | None = None,
+        sends_options: bool = False,
+    ) -> None:
+        super().__init__(config, settings, reporter)
+        self.is_here = is_here
+        self._connect = connect
+        self._sends_options = sends_options
+        self._maximum_connections = maximum_connections
+        self.pool = Pool(self._new, maximum_connections, maximum_age)
+
+    def _new(self) -> Channel:
+        try:
+            channel = self._connect(self.directory, self.reporter)
+        except (StoreError, ProtocolError) as error:
+            error.message = f"cannot open connection to remote store '{self.uri}': {error.message}"
+            raise
+        if self._sends_options:
+            try:
+                channel.client.set_options(self.settings.client_options, dict(self.settings.client_overrides))
+            except BaseException:
+                channel.close()
+                raise
+        return channel
+
+    def _client(self) -> AbstractContextManager[Channel]:
+        return self.pool.connection()
+
+    def open(self) -> RemoteStore:
+        with self._client():
+            return self
+
+    def close(self) -> None:
+        if self._process == os.getpid():
+            self.pool.close()
+        super().close()
+
+    @property
+    def transfers(self) -> int:
+        return max(1, min(self._maximum_connections, super().transfers))
+
+    @property
+    def trusts_us(self) -> bool | None:
+        with self._client() as channel:
+            return channel.client.server.trusts_us
+
+    @property
+    def version(self) -> str | None:
+        with self._client() as channel:
+            return channel.client.server.nix_version
+
+    # ---------------------------------------------------------------------------------------------------- queries
+
+    def query_info_or_none(self, path: StorePath) -> PathInfo | None:
+        with self._client() as channel:
+            return channel.client.query_info(path)
+
+    def is_registered(self, path: StorePath) -> bool:
+        with self._client() as channel:
+            valid = channel.client.is_valid(path)
+        (self._known_valid.add if valid else self._known_valid.discard)(path)
+        return valid
+
+    def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
+        wanted = set(paths)
+        unknown = wanted - self._known_valid
+        if unknown:
+            with self._client() as channel:
+                self._known_valid |= channel.client.query_valid(unknown) & unknown
+        return wanted & self._known_valid
+
+    def query_all_valid(self) -> set[StorePath]:
+        with self._client() as channel:
+            return set(channel.client.query_all_valid())
+
+    def query_referrers(self, path: StorePath) -> set[StorePath]:
+        with self._client() as channel:
+            return set(channel.client.query_referrers(path))
+
+    def query_valid_derivers(self, path: StorePath) -> set[StorePath]:
+        with self._client() as channel:
+            return set(channel.client.query_valid_derivers(path))
+
+    def query_from_hash_part(self, hash_part: str) -> StorePath | None:
+        with self._client() as channel:
+            return channel.client.query_from_hash_part(hash_part)
+
+    def query_derivation_outputs(self, path: StorePath) -> dict[str, StorePath | None]:
+        with self._client() as channel:
+            if channel.client.version >= (1, 22):
+                return channel.client.query_output_map(path)
+        return super().query_derivation_outputs(path)
+
+    def query_missing(
+        self, targets: Sequence[DerivedPath]
+    ) -> tuple[frozenset[StorePath], frozenset[StorePath], frozenset[StorePath], int, int]:
+        """(will be built, will be substituted, unknown, size of the downloads, size of their archives)."""
+        with self._client() as channel:
+            return channel.client.query_missing(targets)
+
+    def realisation(self, derivation: StorePath, output: str) -> Realisation | None:
+        from frazil.store.realisation import Realisation
+
+        with self._client() as channel:
+            if not channel.client.has_realisations:
+                return None
+            found = channel.client.query_realisation(derivation, output)
+        return None if found is None else Realisation(derivation, output, found.path, found.signatures)
+
+    def add_realisation(self, realisation: Realisation, *, check_signatures: bool = False) -> None:
+        """The server decides whether it wants signatures."""
+        with self._client() as channel:
+            found = Found(realisation.path, realisation.signatures)
+            channel.client.register_realisation(realisation.derivation, realisation.output, found)
+
+    def register_realisation(
+        self, derivation: StorePath, output: str, path: StorePath, signatures: frozenset[str] = frozenset()
+    ) -> None:
+        with self._client() as channel:
+            channel.client.register_realisation(derivation, output, Found(path, signatures))
+
+    # --------------------------------------------------------------------------------------------------- contents
+
+    def dump_nar(self, path: StorePath, write: nar.Write) -> None:
+        if self.is_here:
+            self.query_info(path)
+            nar.dump_path(self.real_path(path), write)
+            return
+        with self._client() as channel:
+            channel.client.nar_from_path(path, write)
+
+    def add_archive(self, info: PathInfo, send: Send, *, repair: bool = False, check_signatures: bool = False) -> None:
+        with self._client() as channel:
+            channel.client.add_nar(info, send, repair=repair, check_signatures=check_signatures)
+
+    def add_archives(self, archives: Sequence[tuple[PathInfo, Send]]) -> None:
+        with self._client() as channel:
+            channel.client.add_many(archives, check_signatures=False)
+
+    def add_from(
+        self,
+        source: Archives,
+        infos: Iterable[PathInfo],
+        *,
+        repair: bool = False,
+        check_signatures: bool = True,
+        started: Callable[[PathInfo], AbstractContextManager[object]] | None = None,
+    ) -> None:
+        """All in one request."""
+        wanted = list(infos)
+
+        def sender(info: PathInfo) -> Send:
+            def send(write: nar.Write) -> None:
+                with started(info) if started is not None else nullcontext(), source.open_nar(info.path) as read:
+                    left = info.nar_size
+                    while left and (data := read(min(left, 1 << 18))):
+                        left -= len(data)
+                        write(data)
+
+            return send
+
+        if not wanted:
+            return
+        with self._client() as channel:
+            channel.client.add_many(
+                [(info, sender(info)) for info in wanted], repair=repair, check_signatures=check_signatures
+            )
+
+    def add_contents(
+        self,
+        name: str,
+        method: str,
+        algorithm: str,
+        references: frozenset[StorePath],
+        send: Send,
+        *,
+        repair: bool = False,
+    ) -> StorePath:
+        with self._client() as channel:
+            path = channel.client.add(name, method, algorithm, references, send, repair=repair)
+        self._known_valid.add(path)
+        return path
+
+    def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
+        with self._client() as channel:
+            channel.client.add_signatures(path, signatures)
+
+    def exact_log(self, derivation: StorePath) -> bytes | None:
+        return super().exact_log(derivation) if self.is_here else None
+
+    def add_build_log(self, derivation: StorePath, log: bytes) -> None:
+        with self._client() as channel:
+            channel.client.add_build_log(derivation, log)
+
+    # --------------------------------------------------------------------------------------------------- building
+
+    def build_elsewhere(self, targets: Sequence[DerivedPath], mode: str) -> list[Outcome]:
+        """What became of each target, in their order. Raises RemoteError."""
+        from frazil.protocol.values import Realisation
+
+        with self._client() as channel:
+            client = channel.client
+            if client.version >= (1, 34):
+                found = dict(client.build_with_results(targets, mode))
+                missing = [target for target in targets if target not in found]
+                if missing:
+                    raise ProtocolError(f"the server says nothing of '{missing[0].show(self.directory)}'")
+                self._known_valid.clear()
+                return [found[target] for target in targets]
+            client.build_paths(targets, mode)
+        self._known_valid.clear()
+        outcomes = []
+        for target in targets:
+            outputs = {}
+            if target.outputs is not None and not target.through:
+                known = self.query_derivation_outputs(target.base)
+                outputs = {n: Realisation(path) for n in target.outputs.choose(known) if (path := known[n])}
+            outcomes.append(Outcome(0 if target.outputs else 1, outputs=outputs))
+        return outcomes
+
+    def build_derivation_elsewhere(self, path: StorePath, drv: Derivation, mode: str) -> Outcome:
+        with self._client() as channel:
+            return channel.client.build_derivation(path, drv, mode)
+
+    def ensure_path(self, path: StorePath) -> None:
+        with self._client() as channel:
+            channel.client.ensure_path(path)
+
+    # ------------------------------------------------------------------------------------------------------ roots
+
+    def add_temporary_root(self, path: StorePath) -> None:
+        with self._client() as channel:
+            channel.client.add_temporary_root(path)
+
+    def add_indirect_root(self, link: str) -> None:
+        with self._client() as channel:
+            channel.client.add_indirect_root(os.path.abspath(link))
+
+    def add_permanent_root(self, path: StorePath, link: str, target: str | None = None) -> str:
+        if not self.is_here:
+            return link
+        from frazil.store import roots
+
+        return roots.add_permanent_root(self, path, link, target)
+
+    def find_roots(self, *, censor: bool = False) -> dict[StorePath, set[str]]:
+        with self._client() as channel:
+            return channel.client.find_roots()
+
+    # ----------------------------------------------------------------------------------------------- housekeeping
+
+    def collect_garbage(self, options: Options) -> Results:
+        from frazil.store.garbage import DELETE_DEAD, Results
+
+        action = options.action
+        if action == DELETE_DEAD and options.paths is not None and not options.skip_alive:
+            action = "delete-specific"
+        with self._client() as channel:
+            texts, freed = channel.client.collect_garbage(
+                action,
+                options.paths,
+                also_referrers=options.also_referrers,
+                ignore_liveness=options.ignore_liveness,
+                max_freed=options.max_freed,
+            )
+        self._known_valid.clear()
+        return Results(texts, freed)
+
+    def delete(
+        self,
+        paths: Iterable[StorePath],
+        *,
+        ignore_liveness: bool = False,
+        skip_alive: bool = False,
+        also_referrers: bool = False,
+    ) -> Results:
+        from frazil.store.garbage import Options
+
+        return self.collect_garbage(
+            Options(
+                paths=frozenset(paths),
+                ignore_liveness=ignore_liveness,
+                skip_alive=skip_alive,
+                also_referrers=also_referrers,
+            )
+        )
+
+    def verify(
+        self,
+        *,
+        check_contents: bool = False,
+        repair: bool = False,
+        repair_path: Callable[[StorePath], None] | None = None,
+    ) -> bool:
+        with self._client() as channel:
+            return not channel.client.verify(check_contents=check_contents, repair=repair)
+
+    def optimise(self) -> None:
+        with self._client() as channel:
+            channel.client.optimise()
+
+
+# -- ways to a server ----------------------------------------------------------------------------------------------
+
+
+def connect_socket(path: str) -> Callable[[StoreDirectory, Reporter], Channel]:
+    def connect(directory: StoreDirectory, reporter: Reporter) -> Channel:
+        connection = open_socket(path)
+        number = connection.fileno()
+        try:
+            client = WorkerClient(Input(number), Output(number), directory, reporter)
+        except BaseException:
+            connection.close()
+            raise
+        return Channel(client, connection.close)
+
+    return connect
+
+
+def open_socket(path: str) -> socket.socket:
+    """Also of a path longer than the system's limit for socket addresses. Raises StoreError."""
+    folder, name = os.path.split(os.path.abspath(path))
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            if len(os.fsencode(path)) < 100:
+                connection.connect(path)
+                return connection
+            directory = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                connection.connect(f"/proc/self/fd/{directory}/{name}")
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise StoreError(
+                f"cannot connect to socket at '{path}': {error.strerror}",
+                hint="start the daemon (`frazil daemon`), or say `--store local` to work on the store directly",
+            ) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
