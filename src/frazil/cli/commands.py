@@ -120,7 +120,7 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     "nix-build": ("legacy_build", "build a Nix expression"),
     "nix-channel": ("legacy_misc", "manage channels (not supported)"),
     "nix-collect-garbage": ("legacy_misc", "delete unreachable store objects"),
-    "nix-copy-closure": ("legacy_misc", "copy store objects over SSH (not supported)"),
+    "nix-copy-closure": ("legacy_copy_closure", "copy store objects over SSH"),
     "nix-daemon": ("daemon_commands", "serve the store to other users and machines"),
     "nix-env": ("legacy_env", "manage profiles"),
     "nix-hash": ("legacy_misc", "compute hashes of paths"),

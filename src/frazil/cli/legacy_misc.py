@@ -256,12 +256,4 @@ PROGRAMS = {
         keep_unknown=True,
         examples=[("Instead", "frazil registry add nixpkgs github:NixOS/nixpkgs/nixos-unstable")],
     ),
-    "nix-copy-closure": Command(
-        unsupported("nix-copy-closure", "use 'nix-store --export' and 'nix-store --import'"),
-        "copy store objects over SSH (not supported)",
-        positional="arguments…",
-        at_most=None,
-        keep_unknown=True,
-        examples=[("Instead", "nix-store --export $(nix-store -qR ./result) | ssh host nix-store --import")],
-    ),
 }

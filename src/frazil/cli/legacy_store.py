@@ -358,6 +358,18 @@ def query(context: Context, arguments: Arguments) -> None:
     run_query(context, arguments)
 
 
+def serve(context: Context, arguments: Arguments) -> None:
+    """Whoever is at the other end sees errors only as we leave."""
+    from frazil.cli.daemon_commands import SettingsHost
+    from frazil.daemon.serve import ServeServer
+    from frazil.protocol.wire import Input, Output
+
+    no_arguments(arguments)
+    context.build_logs = True
+    host = SettingsHost(context)
+    ServeServer(Input(0), Output(1), host, context.reporter, may_write=arguments.flag("write")).run()
+
+
 def generate_key(context: Context, arguments: Arguments) -> None:
     from frazil.store.signatures import SecretKey
 
@@ -397,6 +409,7 @@ OPERATIONS: dict[str, tuple[Callable[[Context, Arguments], int | None], frozense
     "export": (export, frozenset()),
     "import": (import_archives, frozenset()),
     "init": (init, frozenset()),
+    "serve": (serve, frozenset({"write"})),
     "generate-binary-cache-key": (generate_key, frozenset()),
     "verify": (verify, frozenset({"check-contents", "repair"})),
     "verify-path": (verify_path, frozenset()),
@@ -422,6 +435,8 @@ OPTIONS = (
     Option("--restore", "Unpack an archive from standard input."),
     Option("--export", "Write paths with their metadata to standard output."),
     Option("--import", "Add what --export wrote."),
+    Option("--serve", "Serve this store to whoever is at the other end of standard input and output."),
+    Option("--write", "With --serve: let the client add and build."),
     Option("--generate-binary-cache-key", "Make a key pair: NAME SECRET-KEY-FILE PUBLIC-KEY-FILE."),
     Option("--init", "Create the store's database."),
     Option("--verify", "Check the database."),

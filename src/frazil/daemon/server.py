@@ -786,6 +786,10 @@ def _system_message(error: OSError) -> str:
     return f"{error.strerror or error}{':' if what else ''}{what}"
 
 
+def bounded_archive(reader: Reader, size: int) -> _Limited:
+    return _Limited(reader, size)
+
+
 class _Limited:
     """So many bytes of a stream, and no more."""
 

@@ -91,12 +91,9 @@ class LegacySshStore(ForeignStore):
                 self._known_valid |= channel.client.query_valid(unknown) & unknown
         return wanted & self._known_valid
 
-    def query_valid(
-        self, paths: Iterable[StorePath], *, lock: bool = False, substitute: bool = False
-    ) -> frozenset[StorePath]:
-        """`lock`: they are not to be collected while we are connected; `substitute`: fetched there where missing."""
+    def substitute_there(self, paths: Iterable[StorePath]) -> None:
         with self.pool.connection() as channel:
-            return channel.client.query_valid(paths, lock=lock, substitute=substitute)
+            self._known_valid |= channel.client.query_valid(paths, lock=True, substitute=True)
 
     def closure(
         self,

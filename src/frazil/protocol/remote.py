@@ -246,6 +246,10 @@ class RemoteStore(ForeignStore):
         self._known_valid.add(path)
         return path
 
+    def substitute_there(self, paths: Iterable[StorePath]) -> None:
+        with self._client() as channel:
+            self._known_valid |= channel.client.query_valid(paths, substitute=True)
+
     def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
         with self._client() as channel:
             channel.client.add_signatures(path, signatures)

@@ -305,6 +305,9 @@ class Store:
 
         add_one_by_one(self, source, infos, repair=repair, check_signatures=check_signatures, started=started)
 
+    def substitute_there(self, paths: Iterable[StorePath]) -> None:
+        """Lets the store fetch what it lacks of these from where it can; nothing for one that has no such place."""
+
     def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
         """Raises InvalidPath."""
         self.unsupported("addSignatures")
