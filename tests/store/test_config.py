@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from frazil.errors import FrazilError, UsageError
+from frazil.errors import FrazilBug, FrazilError, UsageError
 from frazil.store.config import StoreConfig
 from frazil.store.errors import StoreError, UnsupportedStore
+from frazil.store.local import LocalStore
 
 
 def config(uri: str, **environment: str) -> StoreConfig:
@@ -62,11 +63,19 @@ def test_dummy() -> None:
     assert found.is_dummy and found.read_only
 
 
-@pytest.mark.parametrize("uri", ["daemon", "unix:///x", "ssh://host", "https://cache", "s3://b"])
+@pytest.mark.parametrize("uri", ["https://cache", "s3://b", "daemons://x"])
 def test_stores_of_other_kinds(uri: str) -> None:
     with pytest.raises(UnsupportedStore) as caught:
         config(uri)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("uri", ["daemon", "unix:///x", "ssh://host", "ssh-ng://host?store=/logical"])
+def test_stores_that_others_look_after(uri: str) -> None:
+    found = config(uri)
+    assert found.scheme == uri.partition(":")[0]
+    with pytest.raises(FrazilBug):
+        LocalStore(found).query_all_valid()
 
 
 @pytest.mark.parametrize("uri", ["word", "local?store=relative", "local?state=x", "local?real=/a%00b"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from frazil.activity import Verbosity
 from frazil.cli.common_options import JSON
@@ -103,7 +104,7 @@ def check(context: Context, arguments: Arguments) -> int:
 
 
 def _programs_on_path() -> tuple[bool, str]:
-    """frazil's own links stand for one installation; another Nix beside them may answer in their place."""
+    """frazil's own links stand for one installation. Another Nix is in the way only where it comes first."""
     found = []
     for directory in os.environ.get("PATH", "").split(":"):
         path = os.path.join(directory, "nix-env")
@@ -114,7 +115,10 @@ def _programs_on_path() -> tuple[bool, str]:
         return True, "PATH contains no nix version: only frazil itself is called."
     if len(found) == 1:
         return True, "PATH contains only one nix version."
-    return False, "Multiple versions of nix found in PATH:\n" + "\n".join(f"  {folder}" for folder in found)
+    listed = "\n".join(f"  {folder}" for folder in found)
+    if found[0] == os.path.dirname(os.path.realpath(sys.argv[0])):
+        return True, f"PATH contains other versions of nix, behind this one:\n{listed}"
+    return False, f"Multiple versions of nix found in PATH:\n{listed}"
 
 
 def _user_namespaces() -> tuple[bool, str]:

@@ -30,12 +30,14 @@ def copy_paths_to(
 
 
 def _open(context: Context, address: str) -> LocalStore:
-    from frazil.cli.room_settings import store_settings
-    from frazil.store.config import StoreConfig
+    from frazil.cli.room_settings import foreign_store_settings
     from frazil.store.local import LocalStore
+    from frazil.store.opening import open_store
 
-    config = StoreConfig.from_uri(address, context.settings.environment)
-    return LocalStore(config, store_settings(context.settings), context.reporter)
+    settings = foreign_store_settings(context.settings, context.verbosity)
+    store = open_store(address, settings, context.reporter, context.settings.environment)
+    assert isinstance(store, LocalStore)
+    return store
 
 
 def _copy_all(

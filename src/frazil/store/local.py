@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from frazil.activity import Reporter, SilentReporter, Verbosity
 from frazil.digest import Hash
+from frazil.errors import FrazilBug
 from frazil.store import adding, nar
 from frazil.store.address import parse_flag
 from frazil.store.config import StoreConfig, StoreSettings
@@ -103,6 +104,8 @@ class LocalStore(Store):
         from frazil.store.database import Database
         from frazil.store.layout import prepare_directories
 
+        if self.config.scheme != "local":
+            raise FrazilBug(f"the store '{self.config.uri}' was opened as a local one")
         folder = self.config.state_dir + "/db"
         read_only = self.config.read_only
         if not read_only:
