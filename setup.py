@@ -24,7 +24,6 @@ UNCOMPILED = {
     "effects",
     "error_text",
     "errors",
-    "indentation",
     "observation",
     "positions",
     "registry",

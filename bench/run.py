@@ -1,14 +1,15 @@
 """Times frazil beside C++ Nix in one run and prints ratios (below 1: frazil is faster or smaller).
 
     python bench/run.py [--runs 5] [--only NAME] [--lib NIXPKGS_LIB] [--tree NIXPKGS_TREE --attributes bash,curl]
-                        [--scratch FOLDER]
+                        [--modules HOME_MANAGER] [--scratch FOLDER]
 
 The two take turns (A B A B …) after one warm-up each, so that a drifting machine hits both; medians are printed.
 Wall and CPU time are in milliseconds, peak memory (of the largest process) in MiB. `--lib` is a checkout of nixpkgs'
 `lib` (module-system workloads need it), `--tree` one of nixpkgs itself or a slice, whose `--attributes` (names, or
 `@FILE` with one a line) are instantiated three times over: read-only, with a store that holds everything already, and
 with an empty one, where all is written and registered. Evaluation caches are off. Without C++ Nix only frazil's figures
-are printed. `--scratch` is where the stores are made: on a memory file system the disk does not count.
+are printed. `--modules` is a checkout of home-manager: all its options and a small configuration (needs `--lib`, too).
+`--scratch` is where the stores are made: on a memory file system the disk does not count.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import module_system
 
 FRAZIL = Path(os.environ.get("FRAZIL") or Path(sys.executable).with_name("frazil"))
 
@@ -106,9 +109,14 @@ def workloads(options: argparse.Namespace, folder: Path) -> Iterator[Workload]:
     if options.lib:
         for count in (300, 1000, 3000):
             expressions[f"modules-{count}"] = MODULES.format(lib=Path(options.lib).resolve(), count=count)
+    files = {}
     for name, text in expressions.items():
-        file = folder / f"{name}.nix"
-        file.write_text(text)
+        files[name] = folder / f"{name}.nix"
+        files[name].write_text(text)
+    if options.lib and options.modules:
+        lib, checkout = Path(options.lib).resolve(), Path(options.modules).resolve()
+        files["home-manager"] = module_system.write_evaluation(folder, checkout, lib)
+    for name, file in files.items():
         nix = [options.nix, "--eval", "--strict", str(file)] if options.nix else None
         yield Workload(name, [str(FRAZIL), "eval", "--impure", "--file", str(file)], nix)
     if options.tree:
@@ -219,6 +227,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", action="append")
     parser.add_argument("--lib")
+    parser.add_argument("--modules")
     parser.add_argument("--tree")
     parser.add_argument("--attributes", default="bash")
     parser.add_argument("--scratch")
