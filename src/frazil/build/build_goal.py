@@ -14,6 +14,7 @@ from frazil.activity import Activity, ActivityType, Verbosity
 from frazil.build.derivation_goal import known_outputs
 from frazil.build.errors import BuildError, DerivationFailed, Failure, describe_status
 from frazil.build.goals import A_WHILE, SLOT, Child, Done, EndOfFile, Event, Output, Steps, TimedOut, Wait
+from frazil.build.hook import DECLINE
 from frazil.build.local_build import BuilderFailed, LocalBuild
 from frazil.build.log import MAXIMUM_LINE, BuildLog, LogFile
 from frazil.build.options import DerivationOptions, derivation_options
@@ -27,6 +28,7 @@ from frazil.store.path import StorePath, output_path_name
 if TYPE_CHECKING:
     import subprocess
 
+    from frazil.build.hook import Hook
     from frazil.build.worker import Worker
 
 _TITLES = {"normal": "building", "check": "checking outputs of", "repair": "repairing outputs of"}
@@ -53,8 +55,14 @@ class BuildGoal:
             self.options = derivation_options(self.drv, self.store.directory)
         except BuildError as error:
             raise BuildError(f"{error.message}\nwhile parsing derivation '{self.text}'") from error
-        self._check_capability()
+        refusal = self._refusal()
         try:
+            if self.mode == "normal" and (refusal or not self.options.prefer_local_build):
+                done = yield from self._remotely()
+                if done is not None:
+                    return done
+            if refusal:
+                raise DerivationFailed(Failure.INPUT_REJECTED, refusal)
             while True:
                 outputs = yield from self._take_locks()
                 if outputs is not None:
@@ -67,6 +75,50 @@ class BuildGoal:
         finally:
             self._release(delete=False)
             self.worker.loop.wake_for_slot()
+
+    def _remotely(self) -> Generator[Wait, Event | None, Done | None]:
+        """Has another machine build it; None where none will."""
+        hooks = self.worker.hooks
+        if hooks is None or hooks.declined or not self.store.is_registered(self.path):
+            return None
+        waiting: Activity | None = None
+        try:
+            while True:
+                outputs = yield from self._take_locks()
+                if outputs is not None:
+                    return Done(Status.ALREADY_VALID, outputs, self.path)
+                reply, hook = yield from hooks.ask(
+                    willing=self.worker.loop.running < self.settings.max_jobs,
+                    platform=self.drv.platform,
+                    derivation=self.text,
+                    features=sorted(self.options.required_features),
+                )
+                if hook is not None:
+                    break
+                self._release(delete=False)
+                if reply == DECLINE:
+                    return None
+                if waiting is None:
+                    text = f"waiting for a machine to build '{self.text}'"
+                    waiting = Activity(
+                        self.worker.reporter, ActivityType.BUILD_WAITING, text, level=Verbosity.WARN
+                    ).__enter__()
+                yield A_WHILE
+        finally:
+            if waiting is not None:
+                waiting.__exit__(None, None, None)
+        return (yield from self._follow_hook_build(hook))
+
+    def _follow_hook_build(self, hook: Hook) -> Generator[Wait, Event | None, Done]:
+        from frazil.build.hook_goal import HookBuild
+
+        start = int(time.time())
+        outputs = yield from HookBuild(self, hook).run()
+        self.worker.counts.done += 1
+        self.worker.update_progress()
+        yield from self._run_post_build_hook(outputs)
+        self._release(delete=True)
+        return Done(Status.BUILT, outputs, self.path, start, int(time.time()))
 
     def _inputs(self) -> Generator[Wait, Event | None, None]:
         store, worker = self.store, self.worker
@@ -87,8 +139,8 @@ class BuildGoal:
                 )
         self.closure = frozenset(store.closure(self.drv.input_sources))
 
-    def _check_capability(self) -> None:
-        """Whether this machine may build it at all."""
+    def _refusal(self) -> str:
+        """Why this machine may not build it at all; empty where it may."""
         settings, drv = self.settings, self.drv
         reasons = ""
         if settings.max_jobs == 0:
@@ -110,8 +162,7 @@ class BuildGoal:
                 f"\nReason: missing system features\nRequired features: {{{required}}}"
                 f"\nAvailable features: {{{', '.join(sorted(available))}}}"
             )
-        if reasons:
-            raise DerivationFailed(Failure.INPUT_REJECTED, f"Cannot build '{self.text}'.{reasons}")
+        return reasons and f"Cannot build '{self.text}'.{reasons}"
 
     # -------------------------------------------------------------------------------------------------------- locks
 

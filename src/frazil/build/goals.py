@@ -41,12 +41,15 @@ Outcome = Done | DerivationFailed
 
 @dataclass(frozen=True, slots=True)
 class Output:
+    """`descriptor`: where it came from, for a child with two."""
+
     data: bytes
+    descriptor: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class EndOfFile:
-    pass
+    descriptor: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,13 @@ class Goal:
 
 
 class Child:
-    """What a running program writes, and its time limits (seconds, 0 for none).
+    """What a running program writes, to one descriptor or two, and its time limits (seconds, 0 for none).
 
     `exit_descriptor` becomes readable when the builder itself ends, -1 for none; `on_exit` then ends what it left
     running, which would otherwise hold the terminal open.
     """
 
-    __slots__ = ("descriptor", "exit_descriptor", "goal", "heard", "on_exit", "silence", "started", "total")
+    __slots__ = ("descriptor", "exit_descriptor", "goal", "heard", "on_exit", "second", "silence", "started", "total")
 
     def __init__(
         self,
@@ -95,8 +98,10 @@ class Child:
         silence: int = 0,
         exit_descriptor: int = -1,
         on_exit: Callable[[], None] = lambda: None,
+        second: int = -1,
     ) -> None:
         self.descriptor = descriptor
+        self.second = second
         self.exit_descriptor = exit_descriptor
         self.on_exit = on_exit
         self.total = total
@@ -171,7 +176,9 @@ class Loop:
             return
         if isinstance(wait, Child):
             wait.goal = goal
-            self._children[wait.descriptor] = wait
+            for descriptor in (wait.descriptor, wait.second):
+                if descriptor >= 0:
+                    self._children[descriptor] = wait
         elif wait == SLOT:
             self._for_slot.append(goal)
             self.wake_for_slot()
@@ -212,6 +219,7 @@ class Loop:
 
     def forget(self, child: Child) -> None:
         self._children.pop(child.descriptor, None)
+        self._children.pop(child.second, None)
 
     # -------------------------------------------------------------------------------------------------------- waiting
 
@@ -240,21 +248,21 @@ class Loop:
             if descriptor in exits:
                 exits[descriptor].exit_descriptor = -1
                 exits[descriptor].on_exit()
-            else:
-                self._read(self._children[descriptor])
+            elif descriptor in self._children:
+                self._read(self._children[descriptor], descriptor)
         now = time.monotonic()
         self._wake_sleepers(now)
         self._time_out(now)
 
-    def _read(self, child: Child) -> None:
+    def _read(self, child: Child, descriptor: int) -> None:
         try:
-            data = os.read(child.descriptor, READ_SIZE)
+            data = os.read(descriptor, READ_SIZE)
         except OSError:  # a terminal whose other side is closed says EIO
             data = b""
         assert child.goal is not None
         self.forget(child)
         child.heard = time.monotonic()
-        self._ready.append((child.goal, Output(data) if data else EndOfFile()))
+        self._ready.append((child.goal, Output(data, descriptor) if data else EndOfFile(descriptor)))
 
     def _wake_sleepers(self, now: float) -> None:
         awake = [goal for when, goal in self._sleeping if when <= now]
@@ -262,7 +270,7 @@ class Loop:
         self._ready.extend((goal, None) for goal in awake)
 
     def _time_out(self, now: float) -> None:
-        for child in list(self._children.values()):
+        for child in dict.fromkeys(self._children.values()):
             limit = child.deadline()
             if limit is not None and limit[0] <= now:
                 assert child.goal is not None

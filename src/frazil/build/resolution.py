@@ -65,3 +65,19 @@ def resolve(store: LocalStore, drv: Derivation, found: Mapping[Chain, StorePath]
     }
     plain = rewrite(with_plain_inputs(drv, found), rewrites)
     return fill_in_output_paths(plain, store.directory, store.modulo) if drv.type().kind == "deferred" else plain
+
+
+def resolved_path(store: LocalStore, path: StorePath) -> StorePath | None:
+    """Under which path a derivation was really built, where that is another one; None where not all is known."""
+    drv = store.read_derivation(path)
+    if not needs_resolution(drv, True):
+        return None
+    found: dict[Chain, StorePath] = {}
+    for start, names in input_chains(drv):
+        current: StorePath | None = start
+        for name in names:
+            current = store.query_derivation_outputs(current).get(name) if current is not None else None
+        if current is None:
+            return None
+        found[start, names] = current
+    return resolve(store, drv, found).store_path(store.directory)

@@ -91,6 +91,12 @@ class BuildSettings:
     post_build_hook: str = ""
     configuration: Callable[[], str] | None = None
     """All settings as in `nix.conf`: programs that the hook starts shall have the same."""
+    builders: str = ""
+    """Other machines that build, or files that list them: see `machines`."""
+    build_hook: tuple[str, ...] | None = None
+    """The program that has them do it; None: our own; empty: none."""
+    build_hook_kill_timeout: int = 0
+    """Milliseconds that it gets to end by itself before it is killed."""
     diff_hook: str = ""
     run_diff_hook: bool = False
 

@@ -17,6 +17,7 @@ from frazil.store.path import StorePath
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from frazil.build.hook import Hooks
     from frazil.build.substitution import Substituter
     from frazil.store.local import LocalStore
 
@@ -54,6 +55,8 @@ class Worker:
             interval = max(1.0, float(store.settings.min_free_check_interval))
             self.loop.tick = (interval, lambda: store.collect_if_needed(wait=False))
         self.counts = Counts()
+        self.hooks: Hooks | None = None
+        """Who has other machines build."""
         self._reported: set[DerivationFailed] = set()
         self._goals: dict[object, Goal] = {}
         self._all = Activity(reporter, ActivityType.REALISE, "", level=Verbosity.ERROR)
@@ -68,11 +71,33 @@ class Worker:
             remove_stale(self.settings.build_dir or f"{self.store.config.state_dir}/builds", self.warn)
         self._all.__enter__()
         self.builds.__enter__()
+        self.hooks = self._make_hooks()
         return self
+
+    def _make_hooks(self) -> Hooks | None:
+        """None where no other machine builds."""
+        settings, config = self.settings, self.store.config
+        if not settings.builders and settings.build_hook is None:
+            return None
+        from frazil.build.hook import Hooks
+        from frazil.build.machines import own_build_hook, parse_machines
+
+        if settings.build_hook is not None:
+            command = list(settings.build_hook)
+            if not command:
+                return None
+        elif parse_machines(settings.builders, [settings.system]):
+            command = own_build_hook()
+        else:
+            return None
+        address = config.uri if config.uri not in ("", "auto") else "local"
+        return Hooks(settings, self.reporter, command, self._all, address)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.hooks is not None:
+            self.hooks.close()
         self.builds.__exit__(kind, error, trace)
         self._all.__exit__(kind, error, trace)
 

@@ -277,7 +277,11 @@ class Context:
 
         settings = build_settings(self.settings, print_build_logs=self.build_logs)
         log_command = "nix-store -l" if self.legacy else f"{self.program} log"
-        return settings.with_(fetch=self.fetch_settings, log_command=log_command)
+        changes: dict[str, object] = {"fetch": self.fetch_settings, "log_command": log_command}
+        features = self.store_config.parameters.get("system-features")
+        if features is not None:
+            changes["system_features"] = frozenset(features.split())
+        return settings.with_(**changes)
 
     @property
     def fetch_settings(self) -> FetchSettings:

@@ -345,8 +345,10 @@ def quote(text: str) -> str:
 
 
 def read_log(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.path_commands import log_of
+
     for path in store_paths(context, arguments):
-        log = context.store.build_log(path)
+        log = log_of(context, path)
         if log is None:
             raise FrazilError(f"build log of derivation '{context.store.show(path)}' is not available")
         context.print_bytes(log)

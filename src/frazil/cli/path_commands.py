@@ -108,11 +108,22 @@ def _marks(info: PathInfo) -> list[str]:
 
 def log(context: Context, arguments: Arguments) -> None:
     for path in derived_paths(context, arguments):
-        found = context.store.build_log(path.base)
+        found = log_of(context, path.base)
         if found is None:
             raise FrazilError(f"build log of '{path.show(context.store.directory)}' is not available")
         context.print_bytes(found)
         return
+
+
+def log_of(context: Context, path: StorePath) -> bytes | None:
+    """The log of a derivation or output; a derivation with floating inputs was built under another path."""
+    found = context.store.build_log(path)
+    if found is None and path.is_derivation and context.store.is_valid(path):
+        from frazil.build.resolution import resolved_path
+
+        resolved = resolved_path(context.store, path)
+        found = context.store.exact_log(resolved) if resolved is not None else None
+    return found
 
 
 # -- why-depends ---------------------------------------------------------------------------------------------------

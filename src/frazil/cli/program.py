@@ -162,6 +162,10 @@ def run_command(context: Context, words: list[str]) -> int:
         return _help(context, [], explicit=leading.flag("help"))
     if rest[0] == "__dump-cli":
         return _dump_cli(context)
+    if rest[0] == "__build-remote":
+        from frazil.cli.build_remote import run_hook
+
+        return run_hook(context, rest[1:])
     found, rest = _find_command(context, leading, rest)
     if leading.flag("help") or isinstance(found, list):
         return _help(context, found if isinstance(found, list) else found[0].split(), explicit=leading.flag("help"))

@@ -153,6 +153,8 @@ def build_settings(settings: Settings, *, print_build_logs: bool) -> BuildSettin
     values["experimental_features"] = settings.features
     values["print_build_logs"] = print_build_logs
     values["configuration"] = lambda: _configuration(settings)
+    folder = settings.environment.get("NIX_CONF_DIR") or "/etc/nix"
+    values.setdefault("builders", f"@{folder}/machines")
     return BuildSettings(**values)
 
 

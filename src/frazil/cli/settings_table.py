@@ -31,7 +31,7 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
     ("bash-prompt-suffix", "string", "", "What development shells put after the prompt."),
     ("build-dir", "path?", "", "Where build directories are made."),
     ("build-hook", "list", "nix __build-remote", "The program that runs builds on other machines."),
-    ("build-hook-kill-timeout", "int", "0", "Seconds a build hook gets to end before it is killed."),
+    ("build-hook-kill-timeout", "int", "0", "Milliseconds a build hook gets to end before it is killed."),
     ("build-poll-interval", "int", "5", "Seconds between looking at locks."),
     ("build-users-group", "string", "", "The group whose members run builds (needs root)."),
     ("builders", "string", "@/etc/nix/machines", "Other machines to build on."),
@@ -194,10 +194,6 @@ _NO_CACHES = "frazil does not fetch from binary caches"
 _NO_RANGES = "builds run under one user id each"
 WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
     "auto-allocate-uids": (_NO_RANGES, True),
-    "build-hook": (_ELSEWHERE, False),
-    "build-hook-kill-timeout": (_ELSEWHERE, False),
-    "builders": (_ELSEWHERE, False),
-    "builders-use-substitutes": (_ELSEWHERE, False),
     "download-buffer-size": ("downloads go to files as they come", False),
     "eval-attrset-update-layer-rhs-threshold": ("attribute sets are stored in another way", False),
     "external-builders": (_ELSEWHERE, False),
