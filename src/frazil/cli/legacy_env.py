@@ -1,6 +1,6 @@
-"""`nix-env`: generations of a profile, what it holds, setting it. Source: its manual page.
+"""`nix-env`: a profile's generations, and the packages in it. Source: its manual page.
 
-Installing by name is what flakes replaced; `frazil profile` and `nix-env --set` remain.
+What is installed is in `user_env`, which names are meant in `env_names`, lists of packages in `env_query`.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import time
 
-from frazil.cli.build_command import build_paths, outputs_of, set_profile
+from frazil.cli.common_options import EVALUATION
 from frazil.cli.context import Context
-from frazil.cli.legacy_store import with_outputs
 from frazil.cli.options import Arguments, Command, Option
 from frazil.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from frazil.store.profile import Profile
 
 
@@ -39,19 +40,49 @@ def default_profile(context: Context) -> str:
     return profile
 
 
+def profile_path(context: Context, arguments: Arguments) -> str:
+    given = arguments.value("profile") or context.settings.environment.get("NIX_PROFILE")
+    return os.path.abspath(given) if given else default_profile(context)
+
+
 def _profile(context: Context, arguments: Arguments) -> Profile:
     from frazil.store.profile import Profile
 
-    return Profile(arguments.value("profile") or default_profile(context))
+    return Profile(profile_path(context, arguments))
+
+
+def prepare(context: Context, words: list[str]) -> list[str]:
+    """`--attr` takes a value with `--query` only; elsewhere it says what the arguments are."""
+    queries = any(w == "--query" or (w[:1] == "-" and w[1:2] not in ("-", "") and "q" in w) for w in words)
+    if not queries:
+        return words
+    found = []
+    for word in words:
+        if word == "--attr":
+            found.append("--query-attr")
+        elif len(word) > 1 and word[0] == "-" and word[1:].isalpha() and word.endswith("A"):
+            found += [word[:-1], "--query-attr"] if len(word) > 2 else ["--query-attr"]
+        else:
+            found.append(word)
+    return found
 
 
 def run_env(context: Context, arguments: Arguments) -> None:
-    chosen = [key for key, _ in arguments.order if key in OPERATIONS]
+    chosen = dict.fromkeys(key for key, _ in arguments.order if key in OPERATIONS)
     if not chosen:
         raise UsageError("no operation specified")
+    if len(chosen) > 1:
+        raise UsageError("only one operation may be specified")
     if arguments.unknown:
         raise UsageError(f"unknown flag '{arguments.unknown[0]}'")
-    OPERATIONS[chosen[-1]](context, arguments)
+    (name,) = chosen
+    operation, flags = OPERATIONS[name]
+    for key, _ in arguments.order:
+        if key in OWN_FLAGS and key not in flags:
+            raise UsageError(f"unknown flag '--{key}'")
+    if arguments.flag("dry-run"):
+        context.note("(dry run; not doing anything)")
+    operation(context, arguments)
 
 
 def list_generations(context: Context, arguments: Arguments) -> None:
@@ -113,77 +144,91 @@ def switch_profile(context: Context, arguments: Arguments) -> None:
     replace_symlink(os.path.abspath(arguments.positional[0]), os.path.join(home, ".nix-profile"))
 
 
-def set_to(context: Context, arguments: Arguments) -> None:
-    if len(arguments.positional) != 1:
-        raise UsageError("exactly one argument expected")
-    path = with_outputs(context, arguments.positional[0])
-    build_paths(context, [path])
-    outputs = dict(outputs_of(context, path))
-    chosen = outputs.get("out") or next(iter(outputs.values()))
-    set_profile(context, arguments.value("profile") or default_profile(context), [chosen])
+def _in_packages(name: str) -> Callable[[Context, Arguments], None]:
+    """Operations on packages need an evaluator: imported when asked for."""
+
+    def run(context: Context, arguments: Arguments) -> None:
+        from frazil.cli import env_operations
+
+        getattr(env_operations, name)(context, arguments)
+
+    return run
 
 
-def query(context: Context, arguments: Arguments) -> None:
-    """What the profile's manifest names; for a profile without one, the store path's name."""
-    import json
-
-    profile = _profile(context, arguments)
-    if not os.path.exists(profile.path):
-        return
-    manifest = os.path.join(profile.path, "manifest.json")
-    if os.path.exists(manifest):
-        with open(manifest, "rb") as file:
-            elements = json.load(file).get("elements", {})
-        records = elements.values() if isinstance(elements, dict) else elements
-        for record in records:
-            for text in record.get("storePaths", []):
-                context.print(context.store.parse(text).name)
-        return
-    context.print(context.store.follow_links_to_store_path(profile.path).name)
-
-
-def not_here(context: Context, arguments: Arguments) -> None:
-    raise UsageError(
-        "frazil does not install packages by name",
-        hint="use 'nix-env --set PATH', 'frazil shell' or 'frazil build --profile'",
-    )
-
-
-OPERATIONS = {
-    "query": query,
-    "list-generations": list_generations,
-    "delete-generations": delete_generations,
-    "rollback": rollback,
-    "switch-generation": switch_generation,
-    "switch-profile": switch_profile,
-    "set": set_to,
-    "install": not_here,
-    "upgrade": not_here,
-    "uninstall": not_here,
+_SOURCES = frozenset({"from-expression", "from-profile", "attr"})
+_COLUMNS = """
+status no-name system description compare-versions drv-path out-path meta installed available xml json
+preserve-installed query-attr
+"""
+OPERATIONS: dict[str, tuple[Callable[[Context, Arguments], None], frozenset[str]]] = {
+    "query": (_in_packages("query"), frozenset(_COLUMNS.split())),
+    "list-generations": (list_generations, frozenset()),
+    "delete-generations": (delete_generations, frozenset()),
+    "rollback": (rollback, frozenset()),
+    "switch-generation": (switch_generation, frozenset()),
+    "switch-profile": (switch_profile, frozenset()),
+    "set": (_in_packages("set_to"), _SOURCES),
+    "set-flag": (_in_packages("set_flag"), frozenset()),
+    "install": (_in_packages("install"), _SOURCES | {"preserve-installed", "remove-all", "priority"}),
+    "upgrade": (_in_packages("upgrade"), _SOURCES | {"lt", "leq", "eq", "always"}),
+    "uninstall": (_in_packages("uninstall"), frozenset()),
 }
+OWN_FLAGS = frozenset().union(*(flags for _, flags in OPERATIONS.values()))
+"""Flags that only some operations know."""
 
 PROGRAMS = {
     "nix-env": Command(
         run_env,
         "manage profiles",
+        EVALUATION,
         (
-            Option("--query -q", "List what the profile holds."),
+            Option("--install -i", "Install packages."),
+            Option("--upgrade -u", "Upgrade installed packages."),
+            Option("--uninstall -e", "Remove installed packages."),
+            Option("--set", "Make the profile hold exactly this."),
+            Option("--set-flag", "Change an attribute of installed packages: NAME VALUE PACKAGE…."),
+            Option("--query -q", "List what the profile holds, or (-a) what could be installed."),
             Option("--list-generations", "List generations."),
             Option("--delete-generations", "Delete generations: numbers, `old`, `30d` or `+5`."),
             Option("--rollback", "Go back one generation."),
             Option("--switch-generation -G", "Go to a generation."),
             Option("--switch-profile -S", "Use another profile."),
-            Option("--set", "Make the profile hold exactly this."),
-            Option("--install -i", "Not supported.", hidden=True),
-            Option("--upgrade -u", "Not supported.", hidden=True),
-            Option("--uninstall -e", "Not supported.", hidden=True),
             Option("--profile -p", "The profile to work on.", "path"),
+            Option("--file -f", "Where packages come from (default: `~/.nix-defexpr`).", "path"),
+            Option("--from-expression -E", "The arguments are functions of what --file holds."),
+            Option("--from-profile", "Packages come from the profile *path*.", "path"),
+            Option("--attr -A", "The arguments are attribute paths; with --query, list those below *path*."),
+            Option("--query-attr", "What `prepare` makes of --attr.", "path", hidden=True),
+            Option("--preserve-installed -P", "Replace nothing; with --query -a, show attribute paths."),
+            Option("--attr-path", "With --query -a: show attribute paths.", key="preserve-installed"),
+            Option("--remove-all -r", "Remove all that was installed before."),
+            Option("--priority", "The *priority* of what is installed: a lower number wins.", "priority"),
+            Option("--force-name", "The *name* of what is installed.", "name", hidden=True),
+            Option("--system-filter", "Packages for *system* (`*`: for any).", "system"),
+            Option("--prebuilt-only -b", "Packages that need not be built."),
+            Option("--lt", "With --upgrade: to higher versions only (the default)."),
+            Option("--leq", "With --upgrade: to equal versions, too."),
+            Option("--eq", "With --upgrade: to equal versions only."),
+            Option("--always", "With --upgrade: to any version."),
+            Option("--installed", "With --query: what is installed (the default)."),
+            Option("--available -a", "With --query: what could be installed."),
+            Option("--status -s", "With --query: installed, present, to be fetched."),
+            Option("--no-name", "With --query: no names."),
+            Option("--system", "With --query: show systems."),
+            Option("--description", "With --query: show descriptions."),
+            Option("--compare-versions -c", "With --query: compare with what is available, or installed."),
+            Option("--drv-path", "With --query: show derivations."),
+            Option("--out-path", "With --query: show store paths."),
+            Option("--meta", "With --query --xml or --json: show `meta`."),
+            Option("--xml", "With --query: print XML."),
+            Option("--json", "With --query: print JSON."),
             Option("--dry-run", "Only say what would be done."),
         ),
         positional="operation arguments…",
         at_most=None,
         keep_unknown=True,
         examples=[
+            ("Install a package of a file", "nix-env -f ./packages.nix -iA hello"),
             ("Go back one generation", "nix-env --rollback"),
             ("Show the generations", "nix-env --list-generations"),
         ],

@@ -179,19 +179,25 @@ def profile_folders(context: Context) -> list[str]:
 
 
 def delete_generations(context: Context, older_than: str | None, *, dry_run: bool) -> None:
+    from frazil.cli.legacy_env import default_profile
     from frazil.store.profile import Profile, find_profiles, parse_age
 
     moment = None if older_than is None else parse_age(older_than)
-    for folder in profile_folders(context):
-        if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-            continue
-        for path in find_profiles(folder):
-            context.note(f"removing old generations of profile {path}")
-            profile = Profile(path)
-            if moment is None:
-                profile.delete_old(dry_run=dry_run)
-            else:
-                profile.delete_older_than(moment, dry_run=dry_run)
+    found = [path for folder in profile_folders(context) for path in find_profiles(folder) if _may_change(folder)]
+    own = default_profile(context)  # may be anywhere
+    if Profile(own).current() is not None and _may_change(os.path.dirname(own)):
+        found.append(own)
+    for path in dict.fromkeys(map(os.path.abspath, found)):
+        context.note(f"removing old generations of profile {path}")
+        profile = Profile(path)
+        if moment is None:
+            profile.delete_old(dry_run=dry_run)
+        else:
+            profile.delete_older_than(moment, dry_run=dry_run)
+
+
+def _may_change(folder: str) -> bool:
+    return os.path.isdir(folder) and os.access(folder, os.W_OK)
 
 
 # -- not replaced --------------------------------------------------------------------------------------------------

@@ -201,7 +201,6 @@ WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
     "http-connections": ("it does not limit the number of connections", False),
     "http3": ("downloads use HTTP/1.1 or HTTP/2", False),
     "id-count": (_NO_RANGES, False),
-    "keep-env-derivations": ("frazil does not install into profiles by name", False),
     "max-substitution-jobs": (_NO_CACHES, False),
     "narinfo-cache-meta-ttl": (_NO_CACHES, False),
     "plugin-files": ("plugins of C++ Nix cannot be loaded", True),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from frazil.flake.errors import FlakeError
-from frazil.lang.errors import EvalError, TypeMismatch
+from frazil.lang.errors import AssertionFailed, EvalError, TypeMismatch
 from frazil.lang.runtime import (
     force,
     force_attrs,
@@ -106,19 +106,20 @@ class Package:
             return MISSING
         table = force_attrs(meta, "while evaluating the 'meta' attribute of a derivation")
         value = table.lookup(name)
-        return force(value) if value is not MISSING and _is_plain(value, 0) else MISSING
+        return force(value) if value is not MISSING and is_plain(value, 0) else MISSING
 
 
-def _is_plain(value: Value, depth: int) -> bool:
+def is_plain(value: Value, depth: int) -> bool:
+    """Whether a value is data throughout, as `meta` is meant to be. Forces all of it."""
     if depth > MAX_DEPTH:
         raise EvalError("stack overflow; max-call-depth exceeded", hint="'meta' is nested too deeply")
     value = force(value)
     if isinstance(value, list):
-        return all(_is_plain(element, depth + 1) for element in value)
+        return all(is_plain(element, depth + 1) for element in value)
     if isinstance(value, Attrs):
         if value.has("outPath"):
             return False
-        return all(_is_plain(element, depth + 1) for element in value.raw_values())
+        return all(is_plain(element, depth + 1) for element in value.raw_values())
     return isinstance(value, str | int | float) or hasattr(value, "context")
 
 
@@ -136,11 +137,18 @@ class _Finder:
     def __init__(self, evaluator: Any, directory: StoreDirectory, auto_arguments: Mapping[str, Value]) -> None:
         self.evaluator, self.directory, self.auto_arguments = evaluator, directory, auto_arguments
         self.found: list[Package] = []
+        self.skip_failing = False
+        """Whether what fails an assertion is left out."""
         self.done: dict[int, Attrs] = {}
 
     def enter(self, value: Value, path: str) -> bool:
         """Whether the value is a derivation, new or seen before."""
-        package = package_of(value, self.directory, path)
+        try:
+            package = package_of(value, self.directory, path)
+        except AssertionFailed:
+            if self.skip_failing:
+                return True
+            raise
         if package is None:
             return False
         if id(package.attrs) not in self.done:
@@ -190,9 +198,19 @@ def _join(path: str, name: str) -> str:
 
 
 def find_derivations(
-    evaluator: Any, value: Value, directory: StoreDirectory, auto_arguments: Mapping[str, Value] | None = None
+    evaluator: Any,
+    value: Value,
+    directory: StoreDirectory,
+    auto_arguments: Mapping[str, Value] | None = None,
+    *,
+    path: str = "",
+    skip_failing: bool = False,
 ) -> list[Package]:
-    """All derivations that a value holds, each once. Raises EvalError for a value that can hold none."""
+    """All derivations that a value (found at `path`) holds, each once. Raises EvalError for a value that can hold none.
+
+    `skip_failing`: those whose assertions fail are left out.
+    """
     finder = _Finder(evaluator, directory, auto_arguments or {})
-    finder.search(value, "", 0)
+    finder.skip_failing = skip_failing
+    finder.search(value, path, 0)
     return finder.found

@@ -14,6 +14,7 @@ from frazil.activity import Verbosity
 from frazil.instantiate.context import parse_built, show_element
 from frazil.instantiate.recording import lstat
 from frazil.lang.effects import file_kind
+from frazil.errors import FrazilError
 from frazil.lang.errors import (
     CALL_SITE,
     EvalError,
@@ -465,7 +466,7 @@ class StoreEffects:
                 if self._download_tarball is None:
                     raise EvalError("nothing can be downloaded here")
                 return self._download_tarball(resolve_pseudo_url(place))
-            except EvalError:
+            except FrazilError:
                 self.warn(f"Nix search path entry '{place}' cannot be downloaded, ignoring")
         scheme, colon, rest = place.partition(":")
         if colon and scheme in self._search_hooks:

@@ -82,15 +82,28 @@ class Profile:
         """
         os.makedirs(self.folder, exist_ok=True)
         with self._lock():
-            known = self.generations()
-            if known and _target(known[-1].link) == store_path:
-                generation = known[-1]
-            else:
-                number = known[-1].number + 1 if known else 1
-                link = f"{self.path}-{number}-link"
-                add_root(store_path, link)
-                generation = Generation(number, link, int(time.time()))
-            self._point_at(generation)
+            return self._set(store_path, add_root)
+
+    def token(self) -> str:
+        """What the profile is now, for `set_if_unchanged`."""
+        return _target(self.path) or ""
+
+    def set_if_unchanged(self, store_path: str, add_root: Callable[[str, str], None], token: str) -> Generation | None:
+        """As `set`, unless the profile is another than when `token` was read."""
+        os.makedirs(self.folder, exist_ok=True)
+        with self._lock():
+            return self._set(store_path, add_root) if self.token() == token else None
+
+    def _set(self, store_path: str, add_root: Callable[[str, str], None]) -> Generation:
+        known = self.generations()
+        if known and _target(known[-1].link) == store_path:
+            generation = known[-1]
+        else:
+            number = known[-1].number + 1 if known else 1
+            link = f"{self.path}-{number}-link"
+            add_root(store_path, link)
+            generation = Generation(number, link, int(time.time()))
+        self._point_at(generation)
         return generation
 
     def switch(self, number: int | None = None) -> Generation:
