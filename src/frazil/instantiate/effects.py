@@ -11,10 +11,10 @@ import os
 import stat
 
 from frazil.activity import Verbosity
+from frazil.errors import FrazilError
 from frazil.instantiate.context import parse_built, show_element
 from frazil.instantiate.recording import lstat
 from frazil.lang.effects import file_kind
-from frazil.errors import FrazilError
 from frazil.lang.errors import (
     CALL_SITE,
     EvalError,
