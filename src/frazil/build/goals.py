@@ -44,12 +44,12 @@ class Output:
     """`descriptor`: where it came from, for a child with two."""
 
     data: bytes
-    descriptor: int = -1
+    descriptor: int = field(default=-1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class EndOfFile:
-    descriptor: int = -1
+    descriptor: int = field(default=-1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
