@@ -33,7 +33,8 @@ def test_there_and_back(run: Run, tmp_path: Path, paths: tuple[str, str]) -> Non
     assert run(*NIX, "copy", "--to", other, "--no-check-sigs", drv).err == ""
     third = str(tmp_path / "third")
     done = run(*NIX, "copy", "--from", other, "--to", third, "--no-check-sigs", source)
-    assert done.err == f"copying path '{source}' to '{third}'...\n"
+    line = f"copying path '{source}' from 'local://{other}' to 'local://{third}'..."
+    assert done.err.splitlines() == ["copying 1 paths...", line]
     fourth = ("--store", str(tmp_path / "fourth"))
     assert run(*NIX, *fourth, "copy", "--from", other, "--all", "--no-check-sigs").status == 0
     assert run(*NIX, *fourth, "path-info", "--all").out.split() == [source, drv]
@@ -49,8 +50,7 @@ def test_without_what_it_needs(run: Run, tmp_path: Path, paths: tuple[str, str])
 def test_mistakes(run: Run, tmp_path: Path, paths: tuple[str, str]) -> None:
     drv, source = paths
     assert "you must pass '--from' and/or '--to'" in run(*NIX, "copy", drv).err
-    assert "is not a path of the store" in run(*NIX, "copy", "--from", str(tmp_path / "x"), "hello").err
     assert run(*NIX, "copy", "--to", str(tmp_path / "x"), "--all", drv).status == 1
     assert run(*NIX, "copy", "--from", str(tmp_path / "x"), source).status == 1
-    unknown = run(*NIX, "copy", "--to", "file:///nowhere", drv)
+    unknown = run(*NIX, "copy", "--to", "gopher://nowhere", drv)
     assert "don't know how to open" in unknown.err

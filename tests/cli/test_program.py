@@ -205,17 +205,6 @@ def test_settings_without_effect_are_named(run: Run, monkeypatch: pytest.MonkeyP
     assert "'builders' has no effect" in run("frazil", "eval", "--builders", "ssh://x", "--expr", "1").err
 
 
-CACHE = ["--option", "substituters", "file:///c"]
-
-
-def test_what_is_not_fetched_is_said(run: Run) -> None:
-    text = 'derivation { name = "x"; system = "x86_64-linux"; builder = "/bin/sh"; }'
-    assert "nothing is fetched from file:///c" in run("nix-build", "--dry-run", "-E", text, *CACHE).err
-    assert "nothing is fetched from" in run("nix-build", "--dry-run", "-vv", "-E", text).err
-    for quiet in ([], ["--option", "substituters", ""], [*CACHE, "--option", "substitute", "false"]):
-        assert "nothing is fetched" not in run("nix-build", "--dry-run", "-E", text, *quiet).err
-
-
 PROGRAM = [sys.executable, "-c", "import sys; from frazil.cli import main; sys.argv[0] = 'frazil'; sys.exit(main())"]
 LOOP = (
     "let f = n: if n == 0 then 0 else f (n - 1); "

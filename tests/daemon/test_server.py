@@ -51,7 +51,7 @@ class Host:
         if not trusted and options.overrides:
             warn(f"ignored: {sorted(options.overrides)}")
 
-    def substituter(self) -> None:
+    def substituters(self) -> None:
         return None
 
     def missing(self, targets: Sequence[DerivedPath]) -> MissingPaths:

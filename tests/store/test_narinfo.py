@@ -1,10 +1,6 @@
-"""`.narinfo` texts and caches in folders."""
+"""`.narinfo` texts."""
 
 from __future__ import annotations
-
-import lzma
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,11 +8,10 @@ from hypothesis import strategies as st
 
 from frazil.digest import Hash
 from frazil.errors import FrazilError
-from frazil.store import nar, narinfo
+from frazil.store import narinfo
 from frazil.store.content_address import ContentAddress
-from frazil.store.errors import FormatError, HashMismatch, StoreError
-from frazil.store.local import LocalStore
-from frazil.store.narinfo import FolderCache, NarInfo
+from frazil.store.errors import FormatError
+from frazil.store.narinfo import NarInfo
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
 
@@ -89,62 +84,16 @@ def test_unknown_fields_and_missing_compression() -> None:
     assert narinfo.parse(text, DIRECTORY).compression == "bzip2"
 
 
+def test_signatures_are_in_the_order_of_their_keys_names() -> None:
+    signatures = frozenset({"a-b:AAAA", "a:AAAA", "a:Bw=="})
+    text = NarInfo(PathInfo(PATH, Hash.of("sha256", b""), 1, signatures=signatures), "nar/a.nar").show(DIRECTORY)
+    assert [line for line in text.splitlines() if line.startswith("Sig")] == [
+        "Sig: a:AAAA",
+        "Sig: a:Bw==",
+        "Sig: a-b:AAAA",
+    ]
+
+
 def test_length_is_bounded() -> None:
     with pytest.raises(FormatError, match="longer than"):
         narinfo.parse("a" * (narinfo.MAXIMUM_SIZE + 1), DIRECTORY)
-
-
-def make_cache(folder: Path, contents: bytes) -> tuple[FolderCache, NarInfo]:
-    archive: list[bytes] = []
-    nar.dump_file(contents, archive.append)
-    data = b"".join(archive)
-    digest = Hash.of("sha256", data)
-    path = DIRECTORY.make_fixed_output_path("nar", digest, "x")
-    packed = lzma.compress(data)
-    info = NarInfo(
-        PathInfo(path, digest, len(data), content_address=ContentAddress("nar", digest)),
-        "nar/a.nar.xz",
-        "xz",
-        Hash.of("sha256", packed),
-        len(packed),
-    )
-    (folder / "nar").mkdir(parents=True)
-    (folder / "nar" / "a.nar.xz").write_bytes(packed)
-    (folder / "nix-cache-info").write_text("StoreDir: /nix/store\n")
-    (folder / f"{path.hash_part}.narinfo").write_text(info.show(DIRECTORY))
-    return FolderCache(str(folder), DIRECTORY), info
-
-
-def test_folder_cache(store: LocalStore, tmp_path: Path) -> None:
-    cache, info = make_cache(tmp_path / "cache", b"hello")
-    cache.check()
-    found = cache.query(info.info.path)
-    assert found == info
-    cache.fetch(store, info)
-    assert store.is_registered(info.info.path)
-    assert Path(store.real_path(info.info.path)).read_bytes() == b"hello"
-    assert cache.query(PATH) is None
-
-
-def test_lying_caches(store: LocalStore, tmp_path: Path) -> None:
-    cache, info = make_cache(tmp_path / "cache", b"hello")
-    with pytest.raises(FormatError, match="outside itself"):
-        cache.fetch(store, replace(info, url="../../etc/passwd"))
-    unsigned = replace(info, info=replace(info.info, content_address=None))
-    with pytest.raises(StoreError, match="lacks a signature by a trusted key"):
-        cache.fetch(store, unsigned)
-    (tmp_path / "cache" / "nar" / "a.nar.xz").write_bytes(lzma.compress(b"junk"))
-    with pytest.raises(HashMismatch, match="hash mismatch in file"):
-        cache.fetch(store, info)
-    with pytest.raises(FormatError, match="Nix archive"):
-        cache.fetch(store, replace(info, file_hash=None))
-    (tmp_path / "cache" / "nar" / "a.nar.xz").write_bytes(b"\xfd7zXZ\0 not really")
-    with pytest.raises(StoreError, match="damaged"):
-        cache.fetch(store, replace(info, file_hash=None))
-    (tmp_path / "cache" / f"{PATH.hash_part}.narinfo").write_text(info.show(DIRECTORY))
-    with pytest.raises(FormatError, match="another path"):
-        cache.query(PATH)
-    (tmp_path / "cache" / "nix-cache-info").write_text("StoreDir: /other\n")
-    with pytest.raises(StoreError, match="prefix '/other'"):
-        cache.check()
-    assert not store.is_registered(info.info.path)

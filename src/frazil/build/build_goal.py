@@ -123,7 +123,7 @@ class BuildGoal:
     def _inputs(self) -> Generator[Wait, Event | None, None]:
         store, worker = self.store, self.worker
         missing = sorted(path for path in self.drv.input_sources if not store.is_registered(path))
-        if missing and worker.substituter is None:
+        if missing and worker.substitution is None:
             raise BuildError(
                 f"dependency '{store.show(missing[0])}' of '{self.text}' does not exist, and substitution is disabled"
             )
@@ -229,6 +229,7 @@ class BuildGoal:
 
     def _run(self) -> Steps:
         worker, loop = self.worker, self.worker.loop
+        worker.flush()
         build = LocalBuild(
             self.store,
             self.settings,
@@ -336,7 +337,7 @@ class BuildGoal:
             and (kind == "floating" or self.settings.has_feature("ca-derivations"))
         ):
             for name, path in outputs.items():
-                self.store.register_realisation(self.path, name, path)
+                self.store.register_own_realisation(self.path, name, path)
 
     def _run_post_build_hook(self, outputs: dict[str, StorePath]) -> Generator[Wait, Event | None, None]:
         """The user's program is told what was built. Its lines are read like a builder's: other builds go on."""

@@ -6,10 +6,12 @@ out is resolved first, and the resolved one built instead. Source of truth: libs
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from frazil.build.errors import BuildError, DerivationFailed, Failure
-from frazil.build.goals import Done, Goal, Steps
+from frazil.build.goals import Done, Event, Goal, Steps, Wait
+from frazil.build.missing import fixed_address
 from frazil.build.resolution import Chain, input_chains, needs_resolution, resolve, with_plain_inputs
 from frazil.build.result import Status
 from frazil.errors import UsageError
@@ -19,6 +21,7 @@ from frazil.store.path import StorePath
 
 if TYPE_CHECKING:
     from frazil.build.worker import Worker
+    from frazil.store.realisation import Realisation
 
 _FEATURES = {"floating": "ca-derivations", "deferred": "ca-derivations", "impure": "impure-derivations"}
 
@@ -41,7 +44,7 @@ class DerivationGoal:
             valid = self._valid()
             if valid is not None and self.mode == "normal":
                 return Done(Status.ALREADY_VALID, valid, self.path)
-            substituted = self._substitute()
+            substituted = yield from self._substitute()
             valid = self._valid()
             if valid is not None and self.mode == "normal" and substituted:
                 return Done(Status.SUBSTITUTED, valid, self.path)
@@ -97,20 +100,39 @@ class DerivationGoal:
             found[name] = output
         return found
 
-    def _substitute(self) -> bool:
-        """Tries binary caches for what is missing; whether anything came."""
-        substituter = self.worker.substituter
-        if substituter is None or self.mode == "check" or not self._may_substitute():
+    def _substitute(self) -> Generator[Wait, Event | None, bool]:
+        """Fetches what is missing of the wanted outputs; whether all of that came."""
+        store, substitution = self.store, None
+        if self.mode != "check" and self._may_substitute():
+            substitution = self.worker.substitution
+        if substitution is None:
             return False
-        came = False
-        outputs = self.drv.output_paths(self.store.directory)
+        outputs = store.query_derivation_outputs(self.path)
+        found: dict[str, Realisation] = {}
         for name in self.wanted:
-            output = outputs[name] or substituter.query_realisation(self.path, name)
-            if output is not None and not self.store.is_registered(output) and self.worker.substitute(output):
-                came = True
-                if outputs[name] is None:
-                    self.store.register_realisation(self.path, name, output)
-        return came
+            if outputs[name] is None:
+                realisation = yield from substitution.realisation(self.path, name)
+                if realisation is not None:
+                    found[name] = realisation
+                    outputs[name] = realisation.path
+        goals = []
+        for name in self.wanted:
+            output = outputs[name]
+            if output is not None and not store.is_registered(output):
+                goals.append(self.worker.path_goal(output, fixed_address(self.drv, name)))
+        if goals:
+            yield goals
+        failures = [goal.outcome for goal in goals if isinstance(goal.outcome, DerivationFailed)]
+        for name, realisation in found.items():
+            if store.is_registered(realisation.path):
+                store.register_realisation(self.path, name, realisation.path, realisation.signatures)
+        if not self.settings.fallback and any(f.failure is not Failure.NO_SUBSTITUTERS for f in failures):
+            raise DerivationFailed(
+                Failure.TRANSIENT_FAILURE,
+                f"some substitutes for the outputs of derivation '{self.text}' failed (usually happens due to "
+                "networking issues); try '--fallback' to build derivation from source ",
+            )
+        return not failures and bool(goals or found)
 
     def _may_substitute(self) -> bool:
         from frazil.build.options import derivation_options
@@ -250,7 +272,7 @@ def _note_realisation(worker: Worker, drv_path: StorePath, output: str, path: St
         return
     if known is not None:
         store.database.delete_realisation(drv_path, output)
-    store.register_realisation(drv_path, output, path)
+    store.register_own_realisation(drv_path, output, path)
 
 
 def known_outputs(worker: Worker, drv: Derivation) -> str:

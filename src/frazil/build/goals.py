@@ -1,24 +1,29 @@
 """Cooperating tasks and the loop that runs them.
 
 A goal is a generator. It yields what it waits for: a list of other goals, `SLOT` (a free place for a builder),
-`A_WHILE` (a lock to be tried again), or a `Child` (its next event). One thread does it all with `poll`: builders are
-processes of their own, all that happens here is moving log bytes and registering outputs, and SQLite connections and
-locks need not be shared. Source of truth for what a failure does to others: libstore's `Goal` and `Worker`.
+`A_WHILE` (a lock to be tried again), a `Child` (its next event), or a `Job` (something that another thread does, such
+as fetching). One thread runs all goals with `poll`: builders are processes of their own, all that happens here is
+moving log bytes and registering outputs. Source of truth for what a failure does to others: libstore's `Goal` and
+`Worker`.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from frazil.build.errors import DerivationFailed
+from frazil.build.errors import DerivationFailed, Failure
 from frazil.build.result import Status
 from frazil.store.path import StorePath
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 SLOT = "slot"
 A_WHILE = "a while"
@@ -58,7 +63,7 @@ class TimedOut:
 
 
 Event = Output | EndOfFile | TimedOut
-Wait: TypeAlias = "Sequence[Goal] | str | Child"
+Wait: TypeAlias = "Sequence[Goal] | str | Child | Job"
 Steps = Generator[Wait, Event | None, Outcome]
 
 
@@ -119,6 +124,16 @@ class Child:
         return min(limits) if limits else None
 
 
+class Job:
+    """What a thread does. The goal that waits for it asks `future` for what came of it."""
+
+    __slots__ = ("future", "goal")
+
+    def __init__(self, future: Future[Any]) -> None:
+        self.future = future
+        self.goal: Goal | None = None
+
+
 class Loop:
     """Runs goals until the wanted ones are done."""
 
@@ -136,6 +151,13 @@ class Loop:
         self._sleeping: list[tuple[float, Goal]] = []
         self._children: dict[int, Child] = {}
         self._goals: list[Goal] = []
+        self._jobs = 0
+        self._finished: deque[Job] = deque()
+        self._bell = -1
+        """Rung by threads whose job is done, as long as somebody listens."""
+        self._bell_mutex = threading.Lock()
+        self.idle: Callable[[], float | None] = lambda: None
+        """Called when nothing is left to do but wait; tells after how many seconds it wants to be called again."""
 
     def add(self, goal: Goal, steps: Steps) -> Goal:
         goal.steps = steps
@@ -164,6 +186,12 @@ class Loop:
     def _has_failed(goal: Goal) -> bool:
         return isinstance(goal.outcome, DerivationFailed)
 
+    @staticmethod
+    def _ends_waiting(goal: Goal) -> bool:
+        """That nobody has a path is no failure yet: what waits for it may do without."""
+        outcome = goal.outcome
+        return isinstance(outcome, DerivationFailed) and outcome.failure is not Failure.NO_SUBSTITUTERS
+
     def _step(self, goal: Goal, event: Event | None) -> None:
         assert goal.steps is not None
         try:
@@ -179,6 +207,8 @@ class Loop:
             for descriptor in (wait.descriptor, wait.second):
                 if descriptor >= 0:
                     self._children[descriptor] = wait
+        elif isinstance(wait, Job):
+            self._await_job(goal, wait)
         elif wait == SLOT:
             self._for_slot.append(goal)
             self.wake_for_slot()
@@ -188,10 +218,39 @@ class Loop:
             assert not isinstance(wait, str)
             self._await(goal, wait)
 
+    def _await_job(self, goal: Goal, job: Job) -> None:
+        job.goal = goal
+        if job.future.done():
+            self._ready.append((goal, None))
+            return
+        if self._bell < 0:
+            self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._jobs += 1
+
+        def done(_: object) -> None:
+            with self._bell_mutex:
+                if self._bell >= 0:
+                    self._finished.append(job)
+                    os.eventfd_write(self._bell, 1)
+
+        job.future.add_done_callback(done)
+
+    def _hear_bell(self) -> None:
+        try:
+            os.eventfd_read(self._bell)
+        except BlockingIOError:
+            pass
+        while self._finished:
+            job = self._finished.popleft()
+            self._jobs -= 1
+            assert job.goal is not None
+            self._ready.append((job.goal, None))
+
     def _await(self, goal: Goal, others: Sequence[Goal]) -> None:
         goal.failed = sum(isinstance(other.outcome, DerivationFailed) for other in others)
         goal.waiting = {other for other in others if other.outcome is None}
-        if not goal.waiting or (goal.failed and not self.keep_going):
+        ends = not self.keep_going and any(self._ends_waiting(other) for other in others)
+        if not goal.waiting or ends:
             goal.waiting = set()
             self._ready.append((goal, None))
             return
@@ -201,13 +260,14 @@ class Loop:
     def _finish(self, goal: Goal, outcome: Outcome) -> None:
         goal.outcome = outcome
         failed = isinstance(outcome, DerivationFailed)
+        ends = not self.keep_going and self._ends_waiting(goal)
         waiters, goal.waiters = goal.waiters, []
         for waiter in waiters:
             if goal not in waiter.waiting:
                 continue
             waiter.waiting.discard(goal)
             waiter.failed += failed
-            if not waiter.waiting or (failed and not self.keep_going):
+            if not waiter.waiting or ends:
                 waiter.waiting = set()
                 # Before everything else: a failure climbs to the top before anything new is started.
                 (self._ready.appendleft if failed else self._ready.append)((waiter, None))
@@ -226,14 +286,17 @@ class Loop:
     def _wait(self) -> None:
         now = time.monotonic()
         deadlines = [when for when, _ in self._sleeping]
-        if self.tick is not None and self._children:
+        again = self.idle()
+        if again is not None:
+            deadlines.append(now + again)
+        if self.tick is not None and (self._children or self._jobs):
             self.tick[1]()
             deadlines.append(now + self.tick[0])
         for child in self._children.values():
             limit = child.deadline()
             if limit is not None:
                 deadlines.append(limit[0])
-        if not self._children and not deadlines:
+        if not self._children and not deadlines and not self._jobs:
             raise RuntimeError("goals wait for each other")
         poll = select.poll()
         exits = {}
@@ -242,10 +305,14 @@ class Loop:
             if child.exit_descriptor >= 0:
                 poll.register(child.exit_descriptor, select.POLLIN)
                 exits[child.exit_descriptor] = child
+        if self._jobs:
+            poll.register(self._bell, select.POLLIN)
         # Rounded up: a wait that ends a moment early would spin.
         timeout = max(0, int((min(deadlines) - now) * 1000) + 1) if deadlines else None
         for descriptor, _ in poll.poll(timeout):
-            if descriptor in exits:
+            if descriptor == self._bell:
+                self._hear_bell()
+            elif descriptor in exits:
                 exits[descriptor].exit_descriptor = -1
                 exits[descriptor].on_exit()
             elif descriptor in self._children:
@@ -288,5 +355,9 @@ class Loop:
                 except Exception as error:
                     failures.append(error)
         self._children.clear()
+        with self._bell_mutex:
+            if self._bell >= 0:
+                os.close(self._bell)
+                self._bell = -1
         if failures:
             raise failures[0]

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from frazil.store.derivation import Derivation, InputNode, fill_in_output_paths, rewrite
+from frazil.store.derivation import Derivation, InputNode, ModuloCache, fill_in_output_paths, rewrite
 from frazil.store.path import StorePath, unknown_output_placeholder
 
 if TYPE_CHECKING:
-    from frazil.store.local import LocalStore
+    from frazil.store.interface import Store
 
 Chain = tuple[StorePath, tuple[str, ...]]
 """A derivation, an output of it, an output of the derivation that this output is, and so on."""
@@ -57,17 +57,19 @@ def with_plain_inputs(drv: Derivation, found: Mapping[Chain, StorePath]) -> Deri
     )
 
 
-def resolve(store: LocalStore, drv: Derivation, found: Mapping[Chain, StorePath]) -> Derivation:
+def resolve(store: Store, drv: Derivation, found: Mapping[Chain, StorePath]) -> Derivation:
     """As `with_plain_inputs`, with placeholders for outputs replaced and deferred output paths computed."""
     rewrites = {
         unknown_output_placeholder(path, names[0], *names[1:]): store.show(output)
         for (path, names), output in found.items()
     }
     plain = rewrite(with_plain_inputs(drv, found), rewrites)
-    return fill_in_output_paths(plain, store.directory, store.modulo) if drv.type().kind == "deferred" else plain
+    if drv.type().kind != "deferred":
+        return plain
+    return fill_in_output_paths(plain, store.directory, ModuloCache(store.directory, store.read_derivation))
 
 
-def resolved_path(store: LocalStore, path: StorePath) -> StorePath | None:
+def resolved_path(store: Store, path: StorePath) -> StorePath | None:
     """Under which path a derivation was really built, where that is another one; None where not all is known."""
     drv = store.read_derivation(path)
     if not needs_resolution(drv, True):

@@ -19,7 +19,7 @@ from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
 
 if TYPE_CHECKING:
     from frazil.build.goals import Goal
-    from frazil.build.substitution import Substituter
+    from frazil.build.substituters import Substituters
     from frazil.store.derivation import Derivation
     from frazil.store.local import LocalStore
     from frazil.store.path import StorePath
@@ -34,11 +34,12 @@ def realise(
     reporter: Reporter,
     *,
     mode: str = "normal",
-    substituter: Substituter | None = None,
+    substituters: Substituters | None = None,
 ) -> list[BuildResult]:
     """Makes all targets valid, or (`check`) builds them again and compares, or (`repair`) mends corrupt ones.
 
-    Results come in the order of `targets`. Raises BuildFailed; other errors (BuildError, StoreError) end everything.
+    `substituters`: opened by the caller; else those that `settings` name. Results come in the order of `targets`.
+    Raises BuildFailed; other errors (BuildError, StoreError) end everything.
     """
     if mode not in MODES:
         raise FrazilBug(f"unknown build mode '{mode}'")
@@ -54,7 +55,7 @@ def realise(
         return quick
     from frazil.build.worker import Worker
 
-    with Worker(store, settings, reporter, mode, substituter) as worker:
+    with Worker(store, settings, reporter, mode, substituters) as worker:
         goals = worker.run(targets)
     return _results(store, targets, goals, reporter)
 
@@ -66,7 +67,7 @@ def realise_each(
     reporter: Reporter,
     *,
     mode: str = "normal",
-    substituter: Substituter | None = None,
+    substituters: Substituters | None = None,
 ) -> list[BuildResult]:
     """As `realise`, but what failed is told in the results: for who has to answer for each target."""
     if mode not in MODES:
@@ -83,7 +84,7 @@ def realise_each(
         return quick
     from frazil.build.worker import Worker
 
-    with Worker(store, settings, reporter, mode, substituter) as worker:
+    with Worker(store, settings, reporter, mode, substituters) as worker:
         goals = worker.run(targets)
     return [_each(target, goal) for target, goal in zip(targets, goals)]
 
@@ -96,7 +97,7 @@ def realise_derivation(
     reporter: Reporter,
     *,
     mode: str = "normal",
-    substituter: Substituter | None = None,
+    substituters: Substituters | None = None,
 ) -> BuildResult:
     """Builds a derivation whose inputs are plain store paths, and which need not be in the store itself."""
     if store.builds_elsewhere:
@@ -106,7 +107,7 @@ def realise_derivation(
     from frazil.build.worker import Worker
 
     store.flush()
-    with Worker(store, settings, reporter, mode, substituter) as worker:
+    with Worker(store, settings, reporter, mode, substituters) as worker:
         goal = worker.build_goal(path, drv, mode)
         worker.loop.run([goal])
     return _each(DerivedPath(path, ALL_OUTPUTS), goal)

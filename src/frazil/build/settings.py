@@ -101,7 +101,11 @@ class BuildSettings:
     run_diff_hook: bool = False
 
     substituters: tuple[str, ...] = ()
+    substituters_are_default: bool = False
+    """Nobody asked for them: that they cannot be reached is worth few words."""
     substitute: bool = True
+    max_substitution_jobs: int = 16
+    http_connections: int = 25
     always_allow_substitutes: bool = False
     hashed_mirrors: tuple[str, ...] = ()
     fetch: FetchSettings | None = None

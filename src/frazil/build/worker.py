@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from frazil.build.hook import Hooks
-    from frazil.build.substitution import Substituter
+    from frazil.build.substituters import Substituters
+    from frazil.build.substitution import Substitution
+    from frazil.store.content_address import ContentAddress
     from frazil.store.local import LocalStore
 
 _LOCK_POLL = 0.2
@@ -42,10 +44,12 @@ class Worker:
         settings: BuildSettings,
         reporter: Reporter,
         mode: str,
-        substituter: Substituter | None,
+        substituters: Substituters | None,
     ) -> None:
         self.store, self.settings, self.reporter, self.mode = store, settings, reporter, mode
-        self.substituter = substituter if settings.substitute else None
+        self._given = substituters
+        self._own: Substituters | None = None
+        self._substitution: Substitution | None = None
         self.loop = Loop(
             max_jobs=settings.max_jobs,
             keep_going=settings.keep_going,
@@ -65,8 +69,6 @@ class Worker:
     def __enter__(self) -> Worker:
         from frazil.build.directories import remove_stale
 
-        if self.settings.substituters and self.settings.substitute and self.substituter is None:
-            self.warn("binary caches are configured, but cannot be used yet: building what is missing")
         if not self.store.config.read_only:
             remove_stale(self.settings.build_dir or f"{self.store.config.state_dir}/builds", self.warn)
         self._all.__enter__()
@@ -98,8 +100,35 @@ class Worker:
     ) -> None:
         if self.hooks is not None:
             self.hooks.close()
-        self.builds.__exit__(kind, error, trace)
-        self._all.__exit__(kind, error, trace)
+        try:
+            if self._substitution is not None:
+                self._substitution.close()
+            if self._own is not None:
+                self._own.close()
+        finally:
+            self.builds.__exit__(kind, error, trace)
+            self._all.__exit__(kind, error, trace)
+
+    @property
+    def substitution(self) -> Substitution | None:
+        """None where nothing may be fetched, or there is nobody to fetch from."""
+        if self._substitution is None and self.settings.substitute:
+            from frazil.build.substituters import Substituters
+
+            substituters = self._given
+            if substituters is None and self.settings.substituters:
+                substituters = self._own = Substituters(self.settings, self.store.settings, self.reporter)
+            if substituters is not None and substituters.wanted and substituters.stores:
+                from frazil.build.substitution import Substitution
+
+                self._substitution = Substitution(self, substituters)
+                self.loop.idle = self._substitution.idle
+        return self._substitution
+
+    def flush(self) -> None:
+        """Registers what was fetched: others than we are about to look at it."""
+        if self._substitution is not None:
+            self._substitution.flush()
 
     def run(self, targets: Sequence[DerivedPath]) -> list[Goal]:
         """The goal of each target. They start in the order of their names, as in Nix."""
@@ -142,8 +171,9 @@ class Worker:
             return self.chain_goal(target.base, target.through, target.outputs)
         return self.derivation_goal(target.base, target.outputs, self.mode)
 
-    def path_goal(self, path: StorePath) -> Goal:
-        return self._goal(("path", path), lambda: self._path_steps(path))
+    def path_goal(self, path: StorePath, address: ContentAddress | None = None) -> Goal:
+        """`address`: by which stores of other directories know it. Its failure is its asker's."""
+        return self._goal(("path", path), lambda: self._path_steps(path, address), quiet=True)
 
     def derivation_goal(self, path: StorePath, outputs: OutputsSpec, mode: str) -> Goal:
         from frazil.build.derivation_goal import DerivationGoal
@@ -166,7 +196,7 @@ class Worker:
 
     # -------------------------------------------------------------------------------------------------- simple ones
 
-    def _path_steps(self, path: StorePath) -> Steps:
+    def _path_steps(self, path: StorePath, address: ContentAddress | None) -> Steps:
         from frazil.build.goals import Done
         from frazil.build.result import Status
 
@@ -175,17 +205,28 @@ class Worker:
             if self.mode == "repair" and not self.contents_good(path):
                 return (yield from self._repair_path(path))
             return Done(Status.ALREADY_VALID)
-        if self.substitute(path):
-            return Done(Status.SUBSTITUTED)
-        raise DerivationFailed(
-            Failure.NO_SUBSTITUTERS, f"path '{self.store.show(path)}' does not exist and cannot be created"
-        )
+        return (yield from self._substitute(path, address))
+
+    def _substitute(self, path: StorePath, address: ContentAddress | None, *, repair: bool = False) -> Steps:
+        shared = self.substitution
+        if shared is None:
+            raise DerivationFailed(
+                Failure.NO_SUBSTITUTERS, f"path '{self.store.show(path)}' does not exist and cannot be created"
+            )
+        self.store.require_writable()
+        from frazil.build.substitution import PathSubstitution
+
+        return (yield from PathSubstitution(shared, path, address, repair).steps())
 
     def _repair_path(self, path: StorePath) -> Steps:
         from frazil.build.goals import Done
         from frazil.build.result import Status
         from frazil.store.derived_path import ALL_OUTPUTS
 
+        try:
+            return (yield from self._substitute(path, None, repair=True))
+        except DerivationFailed:
+            pass  # then it has to be built
         deriver = self.store.query_info(path).deriver
         if deriver is None or not self.store.is_valid(deriver):
             raise BuildError(f"cannot repair path '{self.store.show(path)}'")
@@ -216,9 +257,6 @@ class Worker:
         return DerivationFailed(
             Failure.DEPENDENCY_FAILED, f"failed to obtain derivation of '{text}'", caused_by=causes([goal])
         )
-
-    def substitute(self, path: StorePath) -> bool:
-        return self.substituter is not None and self.substituter.substitute(path, self._all)
 
     def contents_good(self, path: StorePath) -> bool:
         """Whether a valid path's bytes are what was registered."""

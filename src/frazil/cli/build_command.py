@@ -33,7 +33,7 @@ def run_build(context: Context, arguments: Arguments) -> None:
         return
     mode = "check" if arguments.flag("rebuild") else "repair" if arguments.flag("repair") else "normal"
     build_paths(context, paths, mode=mode)
-    if not arguments.came_last("no-link", "out-link"):
+    if not context.store_is_cache and not arguments.came_last("no-link", "out-link"):
         make_links(context, paths, arguments.value("out-link", "result") or "result")
     if arguments.flag("json"):
         print_json(context, arguments, paths, built=True)
@@ -56,7 +56,14 @@ def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "
     if announce and context.settings.boolean("print-missing"):
         print_missing(context, paths, Verbosity.INFO)
     try:
-        results = realise(context.store, list(paths), context.build_settings, context.reporter, mode=mode)
+        results = realise(
+            context.store,
+            list(paths),
+            context.build_settings,
+            context.reporter,
+            mode=mode,
+            substituters=context.substituters,
+        )
     except BuildFailed as error:
         if not context.legacy:
             error.exit_status = _exit_status(context, error)
@@ -85,32 +92,30 @@ def known_outputs(context: Context, derivation: StorePath) -> dict[str, StorePat
 
 def print_missing(context: Context, paths: Sequence[DerivedPath], level: Verbosity) -> None:
     """What would be built."""
-    from frazil.cli.missing import query_missing
+    from frazil.build.missing import query_missing
 
-    missing = query_missing(context.store, paths)
+    missing = query_missing(context.store, paths, context.substituters)
     wanted = [context.store.show(path) for path in missing.will_build]
     if wanted:
         plural = "this derivation" if len(wanted) == 1 else f"these {len(wanted)} derivations"
         context.note(f"{plural} will be built:", level)
         for text in wanted:
             context.note(f"  {text}", level)
-        _say_nothing_is_fetched(context, level)
+    if missing.will_substitute:
+        from frazil.store.garbage import render_size
+
+        count = len(missing.will_substitute)
+        sizes = f"({render_size(missing.download_size)} download, {render_size(missing.nar_size)} unpacked)"
+        context.note(
+            f"this path will be fetched {sizes}:" if count == 1 else f"these {count} paths will be fetched {sizes}:",
+            level,
+        )
+        for path in missing.will_substitute:
+            context.note(f"  {context.store.show(path)}", level)
     if missing.unknown:
         context.note("don't know how to build these paths:", level)
         for path in missing.unknown:
             context.note(f"  {context.store.show(path)}", level)
-
-
-def _say_nothing_is_fetched(context: Context, level: Verbosity) -> None:
-    """Nix would look for these in binary caches first: said to who named some."""
-    settings = context.settings
-    caches = settings.words("substituters")
-    if settings.boolean("substitute") and caches:
-        if settings.from_command_line("substituters"):
-            level = Verbosity.WARN
-        elif "substituters" not in settings.values:
-            level = Verbosity.TALKATIVE
-        context.note(f"nothing is fetched from {', '.join(caches)}: frazil does not use binary caches", level)
 
 
 def outputs_of(context: Context, path: DerivedPath) -> list[tuple[str, StorePath]]:

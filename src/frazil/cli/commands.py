@@ -36,7 +36,11 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "store add-file": ("store_commands", "add a file to the store, hashed flat", UTILITY),
     "store add-path": ("store_commands", "add a path to the store", UTILITY),
     "store delete": ("store_commands", "delete paths from the store", UTILITY),
+    "store copy-log": ("copying", "copy build logs between stores", UTILITY),
+    "store copy-sigs": ("copying", "copy store path signatures from substituters", UTILITY),
     "store make-content-addressed": ("copying", "rewrite a path or closure to content-addressed form", UTILITY),
+    "store build-trace info": ("build_trace_commands", "query where outputs of derivations went", UTILITY),
+    "store build-trace delete": ("build_trace_commands", "forget where outputs of derivations went", UTILITY),
     "store gc": ("store_commands", "collect garbage", UTILITY),
     "store verify": ("store_commands", "check the integrity of store paths", UTILITY),
     "store repair": ("store_commands", "build damaged store paths again", UTILITY),
@@ -82,6 +86,7 @@ GROUP_SUMMARIES: dict[str, tuple[str, str]] = {
     "key": ("make and convert signing keys", UTILITY),
     "nar": ("create or inspect NAR files", UTILITY),
     "profile": ("manage profiles", MAIN),
+    "realisation": ("see and forget where outputs of derivations went", UTILITY),
     "registry": ("manage the flake registry", SECONDARY),
     "store": ("manipulate a store", UTILITY),
     "env": ("manipulate the process environment", UTILITY),
@@ -92,6 +97,7 @@ ALIASES: dict[str, tuple[str, bool]] = {
     "add-to-store": ("store add-path", True),
     "cat-nar": ("nar cat", True),
     "cat-store": ("store cat", True),
+    "copy-sigs": ("store copy-sigs", True),
     "dev-shell": ("develop", True),
     "diff-closures": ("store diff-closures", True),
     "dump-path": ("store dump-path", True),
@@ -104,12 +110,15 @@ ALIASES: dict[str, tuple[str, bool]] = {
     "ping-store": ("store info", True),
     "show-derivation": ("derivation show", True),
     "show-config": ("config show", True),
+    "sign-paths": ("store sign", True),
     "to-base16": ("hash to-base16", True),
     "to-base32": ("hash to-base32", True),
     "to-base64": ("hash to-base64", True),
     "verify": ("store verify", True),
     "doctor": ("config check", True),
     "shell": ("env shell", False),
+    "realisation info": ("store build-trace info", True),
+    "realisation delete": ("store build-trace delete", True),
     "store ping": ("store info", True),
     "nar dump-path": ("nar pack", True),
     "store optimize": ("store optimise", False),
@@ -151,4 +160,5 @@ def rows(words: list[str]) -> dict[str, tuple[str, str, str]]:
 
 
 def groups() -> set[str]:
-    return {name.partition(" ")[0] for name in TABLE if " " in name} | set(DELEGATED)
+    old = {name.partition(" ")[0] for name in ALIASES if " " in name}
+    return {name.partition(" ")[0] for name in TABLE if " " in name} | set(DELEGATED) | old

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from frazil.activity import Reporter
     from frazil.build.settings import BuildSettings
-    from frazil.build.substitution import Substituter
+    from frazil.build.substituters import Substituters
     from frazil.cli.options import Arguments
     from frazil.cli.reporter import JsonReporter, LineReporter, TeeReporter
     from frazil.errors import FrazilError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from frazil.instantiate.recording import ReadRecorder
     from frazil.instantiate.session import Session
     from frazil.store.config import StoreConfig
+    from frazil.store.interface import Store
     from frazil.store.local import LocalStore
     from frazil.store.path import StoreDirectory, StorePath
 
@@ -63,6 +64,9 @@ class Context:
         self._ready = False
         self._store_config: StoreConfig | None = None
         self._store: LocalStore | None = None
+        self._any_store: Store | None = None
+        self._others: list[Store] = []
+        self._substituters: Substituters | None = None
         self._session: Session | None = None
         self._kept: list[object] = []
         self._closing: list[Callable[[], None]] = []
@@ -137,7 +141,7 @@ class Context:
             self._default("substitute", "false")
             self._default("tarball-ttl", TREE_TTL_FOREVER)
         if self.refresh:
-            for name in ("tarball-ttl", "narinfo-cache-negative-ttl", "narinfo-cache-positive-ttl"):
+            for name in ("tarball-ttl", *(f"narinfo-cache-{kind}-ttl" for kind in ("negative", "positive", "meta"))):
                 self._default(name, "0")
         self._ready = True
         for text in self.early_warnings:
@@ -207,6 +211,9 @@ class Context:
         store, self._store = self._store, None
         if store is not None:
             store.close()
+        self._any_store = None
+        while self._others:
+            self._others.pop().close()
         if self._reporter is not None:
             self._reporter.finish()
 
@@ -217,22 +224,45 @@ class Context:
         self._kept.append(thing)
 
     @property
+    def store_address(self) -> str:
+        """What `--store`, the setting or the environment says."""
+        return self.settings.values.get("store") or self.settings.environment.get("NIX_REMOTE") or "auto"
+
+    @property
+    def store_is_cache(self) -> bool:
+        """Whether it is one that nothing can be built or evaluated in."""
+        address = self.store_address
+        if address == "auto":
+            return False
+        from frazil.store.opening import is_cache
+
+        return is_cache(address)
+
+    @property
     def store_config(self) -> StoreConfig:
         if self._store_config is None:
             from frazil.store.config import StoreConfig
 
-            option = self.settings.values.get("store")
-            self._store_config = StoreConfig.from_environment(option, self.settings.environment)
+            if self.store_is_cache:
+                self._store_config = StoreConfig.computing(self.any_store.directory.path)
+            else:
+                self._store_config = StoreConfig.from_uri(self.store_address, self.settings.environment)
             for name in self._store_config.unknown_parameters:
                 self.warn(f"unknown store setting '{name}'")
         return self._store_config
 
     def open_store(self) -> LocalStore:
-        """Opened once; closed at the end."""
+        """The store in which things are evaluated and built, opened once and closed at the end. Where `--store` names
+        a binary cache, that is one that hands on to it what is put into it."""
         if self._store is None:
             from frazil.cli.room_settings import store_settings
             from frazil.store.local import LocalStore
 
+            if self.store_is_cache:
+                from frazil.store.forwarding import ForwardingStore
+
+                self._store = ForwardingStore(self.store_config, self.any_store)
+                return self._store
             if self.store_config.read_only and not self.store_config.is_dummy:
                 require_feature(self, "read-only-local-store")
             reporter = self._served or self.reporter
@@ -248,8 +278,8 @@ class Context:
         from frazil.store.local import LocalStore
         from frazil.store.opening import open_store
 
-        address = self.settings.values.get("store") or self.settings.environment.get("NIX_REMOTE") or "daemon"
-        if address in ("", "auto"):
+        address = self.store_address
+        if address == "auto":
             address = "daemon"
         settings = foreign_store_settings(self.settings, self.verbosity)
         store = open_store(address, settings, reporter, self.settings.environment)
@@ -260,9 +290,38 @@ class Context:
     def store(self) -> LocalStore:
         return self.open_store()
 
-    def substituter(self) -> Substituter | None:
-        """What fetches from binary caches."""
-        return None
+    @property
+    def any_store(self) -> Store:
+        """What `--store` names, of whatever kind; for commands that only ask, or copy."""
+        if self._any_store is None:
+            self._any_store = self.open_address(self.store_address) if self.store_is_cache else self.store
+        return self._any_store
+
+    def open_address(self, address: str) -> Store:
+        """Another store, closed at the end."""
+        from frazil.cli.room_settings import foreign_store_settings
+        from frazil.store.opening import open_store
+
+        settings = foreign_store_settings(self.settings, self.verbosity)
+        store = open_store(address, settings, self.reporter, self.settings.environment)
+        self._others.append(store)
+        return store
+
+    @property
+    def substituters(self) -> Substituters:
+        """Who is asked before anything is built; opened when something is missing."""
+        if self._substituters is None:
+            from frazil.build.substituters import Substituters
+
+            self._substituters = Substituters(
+                self.build_settings, self.store.settings, self.reporter, self.settings.environment
+            )
+            self.at_close(self._substituters.close)
+        return self._substituters
+
+    def forget_substituters(self) -> None:
+        """The settings that name them have changed."""
+        self._substituters = None
 
     @property
     def directory(self) -> StoreDirectory:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
 from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command, Option
@@ -12,87 +10,72 @@ from frazil.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from frazil.store.derived_path import DerivedPath
-    from frazil.store.local import LocalStore
-    from frazil.store.path import StorePath
+    from collections.abc import Iterable
 
-SPOOL = 64 << 20
-"""Archives up to this size pass through memory, bytes."""
+    from frazil.store.derived_path import DerivedPath
+    from frazil.store.interface import Store
+    from frazil.store.path import StorePath
 
 
 def copy_paths_to(
     context: Context, destination: str, paths: Iterable[StorePath], *, check_signatures: bool = False
 ) -> int:
     """Copies the closure of `paths` to the store that `destination` names; how many objects it lacked."""
-    with _open(context, destination) as target:
-        closure = context.store.closure(list(paths))
-        return _copy_all(context, context.store, target, closure, destination, check_signatures)
+    from frazil.store.copying import copy_closure
 
-
-def _open(context: Context, address: str) -> LocalStore:
-    from frazil.cli.room_settings import foreign_store_settings
-    from frazil.store.local import LocalStore
-    from frazil.store.opening import open_store
-
-    settings = foreign_store_settings(context.settings, context.verbosity)
-    store = open_store(address, settings, context.reporter, context.settings.environment)
-    assert isinstance(store, LocalStore)
-    return store
-
-
-def _copy_all(
-    context: Context,
-    source: LocalStore,
-    target: LocalStore,
-    paths: set[StorePath],
-    destination: str,
-    check_signatures: bool,
-) -> int:
-    missing = paths - target.valid_among(paths)
-    for path in source.topological(missing):
-        context.note(f"copying path '{source.show(path)}' to '{destination}'...")
-        _copy(source, target, path, check_signatures)
-    return len(missing)
-
-
-def _copy(source: LocalStore, target: LocalStore, path: StorePath, check_signatures: bool) -> None:
-    import tempfile
-
-    with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool:
-        source.dump_nar(path, spool.write)
-        spool.seek(0)
-        target.add_nar(source.query_info(path), spool.read, check_signatures=check_signatures)
+    context.store.flush()
+    target = context.open_address(destination)
+    return copy_closure(context.store, target, paths, context.reporter, check_signatures=check_signatures)
 
 
 # -- copy ----------------------------------------------------------------------------------------------------------
 
 
 def copy(context: Context, arguments: Arguments) -> None:
-    import contextlib
+    from frazil.store.copying import copy_paths, copy_realisations
 
     origin, destination = arguments.value("from"), arguments.value("to")
     if not origin and not destination:
         raise UsageError("you must pass '--from' and/or '--to'")
-    with contextlib.ExitStack() as stack:
-        source = stack.enter_context(_open(context, origin)) if origin else context.store
-        wanted = _wanted(context, arguments, source, from_elsewhere=bool(origin))
-        roots = [path for _, path in wanted]
-        target = stack.enter_context(_open(context, destination)) if destination else context.store
-        if arguments.flag("all"):
-            paths = set(source.query_all_valid())
-        else:
-            paths = set(roots) if arguments.flag("no-recursive") else source.closure(roots)
-        name = destination or context.settings.text("store") or "auto"
-        _copy_all(context, source, target, paths, name, not arguments.flag("no-check-sigs"))
-        if "ca-derivations" in context.settings.features:
-            _copy_realisations(source, target, [derived for derived, _ in wanted])
-        link = arguments.value("out-link")
-        if link:
-            _make_links(target, link, roots)
+    source = context.open_address(origin) if origin else context.store
+    wanted = _wanted(context, arguments, source, from_elsewhere=bool(origin))
+    roots = [path for _, path in wanted]
+    target = context.open_address(destination) if destination else context.store
+    context.store.flush()
+    if arguments.flag("all"):
+        paths = set(source.query_all_valid())
+    else:
+        paths = set(roots) if arguments.flag("no-recursive") else source.closure(roots)
+    checks = not arguments.flag("no-check-sigs")
+    if arguments.flag("substitute-on-destination"):
+        _substitute_there(context, target, paths)
+    copy_paths(source, target, paths, context.reporter, check_signatures=checks)
+    if "ca-derivations" in context.settings.features:
+        copy_realisations(source, target, _outputs(source, wanted), check_signatures=checks)
+    profile = arguments.value("profile")
+    if profile is not None:
+        from frazil.cli.build_command import set_profile
+
+        if target is not context.store:
+            raise UsageError("'--profile' needs this machine's own store as the destination")
+        set_profile(context, profile, list(dict.fromkeys(roots)))
+    link = arguments.value("out-link")
+    if link:
+        _make_links(context, target, link, roots)
+
+
+def _substitute_there(context: Context, target: Store, paths: set[StorePath]) -> None:
+    """Lets the target fetch what it can from its own substituters, before anything is copied to it."""
+    from frazil.store.local import LocalStore
+
+    if isinstance(target, LocalStore):
+        from frazil.build.substitution import substitute_paths
+
+        substitute_paths(target, paths, context.build_settings, context.reporter)
 
 
 def _wanted(
-    context: Context, arguments: Arguments, source: LocalStore, *, from_elsewhere: bool
+    context: Context, arguments: Arguments, source: Store, *, from_elsewhere: bool
 ) -> list[tuple[DerivedPath, StorePath]]:
     """What was asked for, built where it is an installable of the own store."""
     from frazil.cli.store_paths import derived_paths, paths_meant
@@ -102,75 +85,141 @@ def _wanted(
         if arguments.positional:
             raise UsageError("'--all' does not expect arguments")
         return []
-    if not from_elsewhere:
+    if not from_elsewhere or not all(source.directory.is_inside(text) for text in arguments.positional):
         derived = derived_paths(context, arguments)
-        return [(one, path) for one in derived for path in paths_meant(context, arguments, one, build=True)]
+        if not from_elsewhere:
+            return [(one, path) for one in derived for path in paths_meant(context, arguments, one, build=True)]
+        context.store.flush()
+        return [(one, path) for one in derived for path in _there(context, arguments, source, one)]
     found = []
     for text in arguments.positional:
-        if not source.directory.is_inside(text):
-            raise UsageError(
-                f"'{text}' is not a path of the store to copy from", hint="with '--from', name store paths"
-            )
         derived_path = DerivedPath.parse(text, source.directory)
-        found += [(derived_path, path) for path in _outputs_there(source, derived_path)]
+        found += [(derived_path, path) for path in _there(context, arguments, source, derived_path)]
     return found
 
 
-def _outputs_there(source: LocalStore, path: DerivedPath) -> list[StorePath]:
+def _there(context: Context, arguments: Arguments, source: Store, path: DerivedPath) -> list[StorePath]:
     """Store paths that exist in another store; nothing is built there."""
     from frazil.store.errors import InvalidPath
 
-    if path.outputs is None:
+    if path.outputs is None or arguments.flag("derivation"):
         return [path.base]
-    known = source.query_derivation_outputs(path.base)
+    # Which outputs there are is known here, where the derivation was made; where floating ones went, there.
+    reader = context.store if context.store.is_valid(path.base) else source
+    known = reader.read_derivation(path.base).output_paths(source.directory)
     found = []
-    for name in known if path.outputs.names is None else sorted(path.outputs.names):
-        output = known.get(name)
+    for name in path.outputs.choose(known):
+        output = known.get(name) or source.query_realisation(path.base, name)
         if output is None or not source.is_valid(output):
             raise InvalidPath(f"output '{name}' of '{source.show(path.base)}' is not in the store to copy from")
         found.append(output)
     return found
 
 
-def _copy_realisations(source: LocalStore, target: LocalStore, paths: list[DerivedPath]) -> None:
-    """Where the outputs of floating derivations went: without it, the copy would be built again."""
-    for path in paths:
-        if path.outputs is None or path.through:
+def _outputs(source: Store, wanted: list[tuple[DerivedPath, StorePath]]) -> list[tuple[StorePath, str]]:
+    """Of derivations whose outputs were asked for; and of those that these were resolved to."""
+    from frazil.build.resolution import resolved_path
+
+    found = []
+    for path in dict.fromkeys(derived for derived, _ in wanted):
+        if path.outputs is None or path.through or not source.is_valid(path.base):
             continue
-        for name in source.query_derivation_outputs(path.base):
-            output = source.query_realisation(path.base, name)
-            if output is not None and target.is_valid(output) and target.query_realisation(path.base, name) is None:
-                target.register_realisation(path.base, name, output)
+        names = path.outputs.choose(source.read_derivation(path.base).outputs)
+        for derivation in dict.fromkeys((resolved_path(source, path.base), path.base)):
+            if derivation is not None:
+                found += [(derivation, name) for name in names]
+    return found
 
 
-def _make_links(target: LocalStore, link: str, paths: list[StorePath]) -> None:
+def _make_links(context: Context, target: Store, link: str, paths: list[StorePath]) -> None:
     import os
 
+    from frazil.store.local import LocalStore
+
+    if not isinstance(target, LocalStore):
+        raise UsageError("'--out-link' needs a destination in the file system")
     for number, path in enumerate(dict.fromkeys(paths)):
         target.add_permanent_root(path, os.path.abspath(link) + (f"-{number}" if number else ""))
+
+
+# -- logs and signatures -------------------------------------------------------------------------------------------
+
+
+def copy_log(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.store_paths import derived_paths
+    from frazil.errors import FrazilError
+    from frazil.store.derived_path import DerivedPath
+
+    origin, destination = arguments.value("from"), arguments.value("to")
+    if not origin and not destination:
+        raise UsageError("you must pass '--from' and/or '--to'")
+    source = context.open_address(origin) if origin else context.any_store
+    target = context.open_address(destination) if destination else context.any_store
+    inside = all(source.directory.is_inside(text) for text in arguments.positional)
+    if origin and inside:
+        paths = [DerivedPath.parse(text, source.directory) for text in arguments.positional]
+    else:
+        paths = derived_paths(context, arguments)
+    for path in paths:
+        derivation = path.base
+        if not derivation.is_derivation:
+            info = source.query_info_or_none(derivation)
+            if info is None or info.deriver is None:
+                raise FrazilError(f"build log of '{path.show(source.directory)}' is not available")
+            derivation = info.deriver
+        log = source.exact_log(derivation)
+        if log is None:
+            raise FrazilError(f"build log of '{source.show(derivation)}' is not available")
+        target.add_build_log(derivation, log)
+
+
+def copy_signatures(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.store_paths import store_paths
+
+    addresses = arguments.all("substituter")
+    if not addresses:
+        raise UsageError("you must specify at least one substituter using '-s'")
+    store = context.any_store
+    stores = [context.open_address(address) for address in addresses]
+    paths = store_paths(context, arguments)
+    added = 0
+    for info in store.query_infos(paths):
+        new: set[str] = set()
+        for other in stores:
+            found = other.query_info_or_none(info.path)
+            # Signatures are of contents: those of other contents say nothing here.
+            if found is None or (found.nar_hash, found.nar_size, found.references) != (
+                info.nar_hash,
+                info.nar_size,
+                info.references,
+            ):
+                continue
+            new |= found.signatures - info.signatures
+        if new:
+            store.add_signatures(info.path, new)
+            added += len(new)
+    context.note(f"imported {added} signatures")
 
 
 # -- store make-content-addressed ----------------------------------------------------------------------------------
 
 
 def make_content_addressed(context: Context, arguments: Arguments) -> None:
-    import contextlib
-
     from frazil.activity import Verbosity
     from frazil.cli.flake_options import print_json
     from frazil.cli.store_paths import store_paths
     from frazil.store.addressing import make_content_addressed as rewrite
 
-    source, destination = context.store, arguments.value("to")
+    source: Store = context.any_store
+    destination = arguments.value("to")
     paths = store_paths(context, arguments)
-    with contextlib.ExitStack() as stack:
-        target = stack.enter_context(_open(context, destination)) if destination else source
-        moved = rewrite(
-            source,
-            target,
-            paths,
-            lambda old, new: context.note(f"rewriting '{source.show(old)}' to '{target.show(new)}'"),
-        )
+    target = context.open_address(destination) if destination else source
+    moved = rewrite(
+        source,
+        target,
+        paths,
+        lambda old, new: context.note(f"rewriting '{source.show(old)}' to '{target.show(new)}'"),
+    )
     shown = {source.show(path): source.show(moved[path]) for path in paths}
     if arguments.flag("json"):
         print_json(context, arguments, {"rewrites": shown})
@@ -202,6 +251,8 @@ COMMANDS = {
             Option("--derivation", "The store derivations themselves, not their outputs."),
             Option("--no-recursive", "Only the paths given, nothing that they need."),
             Option("--no-check-sigs", "Do not require that paths are signed by trusted keys."),
+            Option("--substitute-on-destination -s", "Let the destination fetch from its own substituters first."),
+            Option("--profile", "Set the profile *path* to what was copied.", "path"),
             Option("--out-link -o", "Make links at *path* that keep what was copied.", "path"),
         ),
         positional="installables…",
@@ -212,6 +263,30 @@ COMMANDS = {
                 "frazil copy --to ./store --no-check-sigs .#hello",
             ),
             ("A path back", "frazil copy --from ./store --no-check-sigs /nix/store/…"),
+        ),
+    ),
+    "store copy-log": Command(
+        copy_log,
+        "copy build logs between stores",
+        INSTALLABLES,
+        STDIN,
+        (
+            Option("--from", "The store to copy from.", "store-uri"),
+            Option("--to", "The store to copy to.", "store-uri"),
+        ),
+        positional="installables…",
+        at_most=None,
+        examples=(("A log into a binary cache", "frazil store copy-log --to file:///srv/cache ./result"),),
+    ),
+    "store copy-sigs": Command(
+        copy_signatures,
+        "copy store path signatures from substituters",
+        STORE_PATHS,
+        (Option("--substituter -s", "A store to copy signatures from; may be repeated.", "store-uri", kind="append"),),
+        positional="installables…",
+        at_most=None,
+        examples=(
+            ("Signatures of a package's closure", "frazil store copy-sigs -rs https://cache.nixos.org ./result"),
         ),
     ),
 }

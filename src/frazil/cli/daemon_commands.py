@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from frazil.activity import Reporter
     from frazil.build.settings import BuildSettings
-    from frazil.build.substitution import Substituter
+    from frazil.build.substituters import Substituters
     from frazil.daemon.host import ClientOptions, MissingPaths
     from frazil.store.derived_path import DerivedPath
     from frazil.store.local import LocalStore
@@ -49,16 +49,22 @@ class SettingsHost:
     def build_settings(self) -> BuildSettings:
         return self.context.build_settings
 
-    def substituter(self) -> Substituter | None:
-        return self.context.substituter()
+    def substituters(self) -> Substituters | None:
+        return self.context.substituters
 
     def missing(self, targets: Sequence[DerivedPath]) -> MissingPaths:
-        from frazil.cli.missing import query_missing
+        from frazil.build.missing import query_missing
         from frazil.daemon.host import MissingPaths
 
         assert self.store is not None
-        missing = query_missing(self.store, targets)
-        return MissingPaths(frozenset(missing.will_build), unknown=frozenset(missing.unknown))
+        missing = query_missing(self.store, targets, self.context.substituters)
+        return MissingPaths(
+            frozenset(missing.will_build),
+            frozenset(missing.will_substitute),
+            frozenset(missing.unknown),
+            missing.download_size,
+            missing.nar_size,
+        )
 
     def apply(self, options: ClientOptions, *, trusted: bool, warn: Callable[[str], None]) -> None:
         settings = self.context.settings
@@ -120,6 +126,7 @@ class SettingsHost:
         """Lets the open store follow the settings."""
         from frazil.cli.room_settings import store_settings
 
+        self.context.forget_substituters()
         if self.store is not None:
             self.store.settings = self.store.config.apply(store_settings(self.context.settings))
 

@@ -64,9 +64,8 @@ class _Listing:
                 self._skip(element)
                 element.failed = True
         self.valid = self.context.store.valid_among(paths)
-        query = getattr(self.context.substituter(), "query_infos", None)
-        if query is not None:
-            self.substitutable = set(query(paths))
+        if self.arguments.flag("status") or self.arguments.flag("prebuilt-only"):
+            self.substitutable = self.context.substituters.valid_among(self.context.store, paths)
 
     def _skip(self, element: Element) -> None:
         text = f"skipping derivation named '{element.name}' which gives an assertion failure"

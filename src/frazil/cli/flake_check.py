@@ -71,13 +71,13 @@ def _checker(context: Context, arguments: Arguments, trees: Trees) -> Checker:
 def _build(context: Context, trees: Trees, result: CheckResult) -> list[DerivedPath]:
     """Builds what `checks` holds; a failure names the attributes that wanted it."""
     from frazil.build.errors import BuildFailed
+    from frazil.build.missing import query_missing
     from frazil.build.scheduler import realise
-    from frazil.cli.missing import query_missing
     from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
 
     trees.session.flush()
     paths = [DerivedPath(path, ALL_OUTPUTS) for path in sorted(result.derivations)]
-    count = len(query_missing(context.store, paths).will_build)
+    count = len(query_missing(context.store, paths, context.substituters).will_build)
     context.note(f"running {count} flake checks...")
     try:
         realise(context.store, paths, context.build_settings, context.reporter)

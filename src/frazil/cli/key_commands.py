@@ -29,7 +29,7 @@ def sign(context: Context, arguments: Arguments) -> None:
     from frazil.store.signatures import read_secret_key, sign_info
 
     key = read_secret_key(_required(arguments, "key-file"))
-    store = context.store
+    store = context.any_store
     added = 0
     for item in store_paths(context, arguments):
         known = store.query_info(item)

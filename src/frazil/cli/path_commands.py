@@ -42,9 +42,9 @@ def path_info(context: Context, arguments: Arguments) -> None:
     if arguments.flag("json"):
         print_json(context, arguments, _infos_as_json(context, arguments, paths))
         return
-    shown = [context.store.show(path) for path in paths]
+    shown = [context.any_store.show(path) for path in paths]
     width = max(map(len, shown), default=0)
-    for info, text in zip(context.store.query_infos(paths), shown):
+    for info, text in zip(context.any_store.query_infos(paths), shown):
         path, line = info.path, text
         if any(arguments.flag(key) for key in ("size", "closure-size", "sigs")):
             line = text.ljust(width)
@@ -68,24 +68,33 @@ def _infos_as_json(context: Context, arguments: Arguments, paths: list[StorePath
         raise UsageError(f"unsupported path info JSON format version {text}; supported versions are 1, 2 and 3")
     version = int(text or "1")
     records: dict[str, object] = {}
-    infos = {info.path: info for info in context.store.query_infos(context.store.valid_among(paths))}
+    infos = {info.path: info for info in context.any_store.find_infos(paths) if info is not None}
     for path in paths:
         known = infos.get(path)
-        key = context.store.show(path) if version == 1 else path.base
+        key = context.any_store.show(path) if version == 1 else path.base
         if known is None:
             records[key] = None
             continue
-        record = known.to_json(context.store.directory, version=version)
+        record = known.to_json(context.any_store.directory, version=version) | _download(context, path, version)
         if arguments.flag("closure-size"):
             record["closureSize"] = closure_size(context, path)
         records[key] = record
     if version == 1:
         return records
-    return {"version": version, "storeDir": context.store.directory.path, "info": records}
+    return {"version": version, "storeDir": context.any_store.directory.path, "info": records}
+
+
+def _download(context: Context, path: StorePath, version: int) -> dict[str, object]:
+    """What a binary cache says of the file to fetch."""
+    from frazil.store.binary_cache import BinaryCache
+
+    store = context.any_store
+    found = store.narinfo(path) if isinstance(store, BinaryCache) else None
+    return {} if found is None else found.download_json(version)
 
 
 def closure_size(context: Context, path: StorePath) -> int:
-    return sum(context.store.query_info(p).nar_size for p in context.store.closure([path]))
+    return sum(context.any_store.query_info(p).nar_size for p in context.any_store.closure([path]))
 
 
 def _size(arguments: Arguments, size: int) -> str:
@@ -110,20 +119,38 @@ def log(context: Context, arguments: Arguments) -> None:
     for path in derived_paths(context, arguments):
         found = log_of(context, path.base)
         if found is None:
-            raise FrazilError(f"build log of '{path.show(context.store.directory)}' is not available")
+            raise FrazilError(f"build log of '{path.show(context.any_store.directory)}' is not available")
         context.print_bytes(found)
         return
 
 
 def log_of(context: Context, path: StorePath) -> bytes | None:
-    """The log of a derivation or output; a derivation with floating inputs was built under another path."""
-    found = context.store.build_log(path)
-    if found is None and path.is_derivation and context.store.is_valid(path):
-        from frazil.build.resolution import resolved_path
+    """In the store, else in the substituters; who of them cannot be asked is named and passed over. A derivation with
+    floating inputs was built under another path."""
+    from frazil.build.resolution import resolved_path
 
-        resolved = resolved_path(context.store, path)
-        found = context.store.exact_log(resolved) if resolved is not None else None
-    return found
+    store = context.any_store
+    candidates = [path]
+    known = store.query_info_or_none(path)
+    if not path.is_derivation and known is not None and known.deriver is not None:
+        candidates.append(known.deriver)
+    elif path.is_derivation and known is not None:
+        resolved = resolved_path(store, path)
+        candidates += [resolved] if resolved is not None else []
+    for candidate in candidates:
+        found = store.build_log(candidate)
+        if found is not None:
+            return found
+    for other in context.substituters.stores:
+        try:
+            found = next(filter(None, (other.build_log(candidate) for candidate in reversed(candidates))), None)
+        except FrazilError as error:
+            context.warn(error.message)
+            continue
+        if found is not None:
+            context.note(f"got build log for '{store.show(path)}' from '{other.uri}'")
+            return found
+    return None
 
 
 # -- why-depends ---------------------------------------------------------------------------------------------------

@@ -204,6 +204,10 @@ def _find_command(
     if not rest:
         return [first], []
     name = f"{first} {rest[0]}"
+    if name not in known and name not in ALIASES and len(rest) > 1:
+        inner = f"{name} {rest[1]}"  # a group inside a group
+        if inner in known or any(n.startswith(name + " ") for n in known):
+            name, rest = inner, rest[1:]
     if name in ALIASES:
         target, deprecated = ALIASES[name]
         if deprecated:

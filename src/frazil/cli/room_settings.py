@@ -152,6 +152,8 @@ def build_settings(settings: Settings, *, print_build_logs: bool) -> BuildSettin
     values = fields_of(BuildSettings, settings, {})
     values["experimental_features"] = settings.features
     values["print_build_logs"] = print_build_logs
+    values["substituters"] = settings.words("substituters")
+    values["substituters_are_default"] = "substituters" not in settings.values
     values["configuration"] = lambda: _configuration(settings)
     folder = settings.environment.get("NIX_CONF_DIR") or "/etc/nix"
     values.setdefault("builders", f"@{folder}/machines")
@@ -161,9 +163,28 @@ def build_settings(settings: Settings, *, print_build_logs: bool) -> BuildSettin
 def fetch_settings(settings: Settings, *, offline: bool, refresh: bool) -> FetchSettings:
     from frazil.fetch.settings import FetchSettings
 
-    names = {"stalled_timeout": "stalled-download-timeout", "input_overrides": "frazil-input-overrides"}
+    names = {
+        "download_attempts": "filetransfer-retry-attempts",
+        "stalled_timeout": "stalled-download-timeout",
+        "input_overrides": "frazil-input-overrides",
+    }
     values = fields_of(FetchSettings, settings, names)
     return FetchSettings(**values, offline=offline, refresh=refresh)
+
+
+_TRANSFER = {
+    "attempts": "filetransfer-retry-attempts",
+    "retry_delay": "filetransfer-retry-delay",
+    "retry_delay_rate_limited": "filetransfer-retry-delay-rate-limited",
+    "retry_max_delay": "filetransfer-retry-max-delay",
+    "retry_jitter": "filetransfer-retry-jitter",
+    "stalled_timeout": "stalled-download-timeout",
+}
+_LOOKUP = {
+    "positive_ttl": "narinfo-cache-positive-ttl",
+    "negative_ttl": "narinfo-cache-negative-ttl",
+    "meta_ttl": "narinfo-cache-meta-ttl",
+}
 
 
 _NOT_FOR_DAEMONS = """
@@ -209,10 +230,18 @@ def foreign_store_settings(settings: Settings, verbosity: int) -> StoreSettings:
 
 
 def store_settings(settings: Settings) -> StoreSettings:
-    from frazil.store.config import StoreSettings
+    from frazil.store.config import LookupSettings, StoreSettings, TransferSettings
 
     names = {"require_signatures": "require-sigs", "reserved_space": "gc-reserved-space"}
     values = fields_of(StoreSettings, settings, names)
     if "ca-derivations" in settings.features:
         values["use_content_addressed_derivations"] = True
+    values["trusted_public_keys"] = settings.words("trusted-public-keys")
+    transfer = fields_of(TransferSettings, settings, _TRANSFER)
+    transfer.setdefault("netrc_file", settings.text("netrc-file"))
+    for name in ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE"):
+        if settings.environment.get(name):
+            transfer.setdefault("ssl_cert_file", settings.environment[name])
+    values["transfer"] = TransferSettings(**transfer)
+    values["lookup"] = LookupSettings(**fields_of(LookupSettings, settings, _LOOKUP))
     return StoreSettings(**values)

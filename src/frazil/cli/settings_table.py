@@ -44,7 +44,6 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
     ("debugger-on-trace", "bool", "false", "Enter the debugger at `builtins.trace`."),
     ("debugger-on-warn", "bool", "false", "Enter the debugger at `builtins.warn`."),
     ("diff-hook", "path?", "", "Program that shows how a rebuilt output differs."),
-    ("download-attempts", "int", "5", "How often a download is tried."),
     ("download-buffer-size", "int", "1048576", "Bytes kept while downloading."),
     ("download-speed", "int", "0", "Limit in kilobytes a second; 0 means none."),
     ("eval-attrset-update-layer-rhs-threshold", "int", "16", "Tunes how C++ Nix stores updated attribute sets."),
@@ -57,6 +56,11 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
     ("external-builders", "string", "[]", "Programs that build for other systems."),
     ("extra-platforms", "set", "", "Other system types this machine can build for."),
     ("fallback", "bool", "false", "Build where substitution fails."),
+    ("filetransfer-retry-attempts", "int", "5", "How often a transfer is tried."),
+    ("filetransfer-retry-delay", "int", "100", "Milliseconds before the second try; doubled each time."),
+    ("filetransfer-retry-delay-rate-limited", "int", "5000", "The same, where a server asks for patience."),
+    ("filetransfer-retry-jitter", "bool", "true", "Vary these pauses at random."),
+    ("filetransfer-retry-max-delay", "int", "60000", "Milliseconds that such a pause takes at most."),
     ("filter-syscalls", "bool", "true", "Builders cannot make setuid programs."),
     ("flake-registry", "string", "https://channels.nixos.org/flake-registry.json", "The global flake registry."),
     ("frazil-input-overrides", "map", "", "Flake inputs replaced in every flake: INPUT=FLAKE-REFERENCE."),
@@ -167,6 +171,7 @@ ALIASES: dict[str, str] = {
     "build-use-sandbox": "sandbox",
     "build-use-substitutes": "substitute",
     "commit-lockfile-summary": "commit-lock-file-summary",
+    "download-attempts": "filetransfer-retry-attempts",
     "env-keep-derivations": "keep-env-derivations",
     "gc-keep-derivations": "keep-derivations",
     "gc-keep-outputs": "keep-outputs",
@@ -190,19 +195,14 @@ SETTING_FEATURES: dict[str, str] = {
 """Settings that mean something only while an experimental feature is on."""
 
 _ELSEWHERE = "frazil builds on this machine only"
-_NO_CACHES = "frazil does not fetch from binary caches"
 _NO_RANGES = "builds run under one user id each"
 WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
     "auto-allocate-uids": (_NO_RANGES, True),
-    "download-buffer-size": ("downloads go to files as they come", False),
+    "download-buffer-size": ("downloads are used as they come", False),
     "eval-attrset-update-layer-rhs-threshold": ("attribute sets are stored in another way", False),
     "external-builders": (_ELSEWHERE, False),
-    "fallback": (_NO_CACHES, False),
-    "http-connections": ("it does not limit the number of connections", False),
     "http3": ("downloads use HTTP/1.1 or HTTP/2", False),
     "id-count": (_NO_RANGES, False),
-    "max-substitution-jobs": (_NO_CACHES, False),
-    "narinfo-cache-meta-ttl": (_NO_CACHES, False),
     "plugin-files": ("plugins of C++ Nix cannot be loaded", True),
     "preallocate-contents": ("files are written as they come", False),
     "remote-build-log-size": (_ELSEWHERE, False),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat as file_modes
 
 from frazil.activity import Verbosity
 from frazil.cli.common_options import JSON
@@ -15,91 +14,83 @@ from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from frazil.store.interface import Store
     from frazil.store.path import StorePath
+    from frazil.store.path_info import PathInfo
+    from frazil.store.tree import Node, Tree
 
 
 # -- looking -------------------------------------------------------------------------------------------------------
 
 
-def real_place(context: Context, text: str) -> str:
-    """A path inside a store object -> where it is in the file system. Raises InvalidPath."""
-    path, rest = context.store.directory.split(os.path.normpath(text) if text.startswith("/") else text)
-    context.store.query_info(path)
-    return context.store.real_path(path) + rest
+def _opened(context: Context, text: str) -> tuple[Tree, str]:
+    """A path inside a store object -> a look into the object, the path in it. Raises InvalidPath."""
+    store = context.any_store
+    if text.startswith("/"):
+        text = os.path.normpath(text)
+    path, rest = store.directory.split(text)
+    return store.tree(path), rest
 
 
 def ls(context: Context, arguments: Arguments) -> None:
+    from frazil.store.tree import listing
+
     text = arguments.positional[0]
-    real = real_place(context, text)
-    if not os.path.lexists(real):
+    tree, inner = _opened(context, text)
+    node = tree.node(inner)
+    if node is None:
         raise FrazilError(f"path '{text}' does not exist")
     if arguments.flag("json"):
         if arguments.flag("directory"):
             raise UsageError("'--directory' is useless with '--json'")
         import json
 
-        tree = describe(real, deep=arguments.flag("recursive"), top=True)
-        context.print(json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+        found = listing(tree, inner, deep=arguments.flag("recursive"))
+        context.print(json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
         return
-    name = "." if os.path.isdir(real) and not os.path.islink(real) else os.path.basename(real)
+    name = "." if node.kind == "directory" else os.path.basename(text.rstrip("/"))
     if name == "." and not arguments.flag("directory"):
-        _list_folder(context, arguments, real, name)
+        _list_folder(context, arguments, tree, inner, name, node)
     else:
-        _list_file(context, arguments, real, name)
+        _list_file(context, arguments, tree, inner, name, node)
 
 
-def describe(real: str, *, deep: bool, top: bool) -> dict[str, object]:
-    """As the JSON listing of an archive."""
-    status = os.lstat(real)
-    if file_modes.S_ISLNK(status.st_mode):
-        return {"type": "symlink", "target": os.readlink(real)}
-    if file_modes.S_ISDIR(status.st_mode):
-        if not (deep or top):
-            return {"type": "directory"}
-        names = sorted(os.listdir(real))
-        entries: dict[str, object] = {
-            name: describe(f"{real}/{name}", deep=True, top=False) if deep else {} for name in names
-        }
-        return {"type": "directory", "entries": entries}
-    return {"type": "regular", "size": status.st_size, "executable": bool(status.st_mode & 0o100)}
+def _list_folder(context: Context, arguments: Arguments, tree: Tree, path: str, shown: str, node: Node) -> None:
+    for name in node.names:
+        inner = tree.node(f"{path}/{name}")
+        if inner is not None:
+            _list_file(context, arguments, tree, f"{path}/{name}", f"{shown}/{name}", inner)
 
 
-def _list_folder(context: Context, arguments: Arguments, real: str, shown: str) -> None:
-    for name in sorted(os.listdir(real)):
-        _list_file(context, arguments, f"{real}/{name}", f"{shown}/{name}")
-
-
-def _list_file(context: Context, arguments: Arguments, real: str, shown: str) -> None:
-    status = os.lstat(real)
-    is_folder = file_modes.S_ISDIR(status.st_mode)
+def _list_file(context: Context, arguments: Arguments, tree: Tree, path: str, shown: str, node: Node) -> None:
     line = shown
     if arguments.flag("long"):
-        if file_modes.S_ISLNK(status.st_mode):
-            line = f"lrwxrwxrwx {0:20} {shown} -> {os.readlink(real)}"
-        elif is_folder:
+        if node.kind == "symlink":
+            line = f"lrwxrwxrwx {0:20} {shown} -> {node.target}"
+        elif node.kind == "directory":
             line = f"dr-xr-xr-x {0:20} {shown}"
         else:
-            mode = "-r-xr-xr-x" if status.st_mode & 0o100 else "-r--r--r--"
-            line = f"{mode} {status.st_size:20} {shown}"
+            mode = "-r-xr-xr-x" if node.executable else "-r--r--r--"
+            line = f"{mode} {node.size:20} {shown}"
     context.print(line)
-    if is_folder and arguments.flag("recursive"):
-        _list_folder(context, arguments, real, shown)
+    if node.kind == "directory" and arguments.flag("recursive"):
+        _list_folder(context, arguments, tree, path, shown, node)
 
 
 def cat(context: Context, arguments: Arguments) -> None:
     text = arguments.positional[0]
-    real = real_place(context, text)
-    if not os.path.isfile(real) or os.path.islink(real):
-        problem = "is not a regular file" if os.path.lexists(real) else "does not exist"
+    tree, inner = _opened(context, text)
+    node = tree.node(inner)
+    if node is None or node.kind != "regular":
+        problem = "does not exist" if node is None else "is not a regular file"
         raise FrazilError(f"path '{text}' {problem}")
-    with open(real, "rb") as file:
-        while data := file.read(1 << 18):
-            context.print_bytes(data)
+    for data in tree.contents(inner):
+        context.print_bytes(data)
 
 
 def dump_path(context: Context, arguments: Arguments) -> None:
     (path,) = _exactly_one(store_paths(context, arguments))
-    context.store.dump_nar(path, context.print_bytes)
+    context.any_store.dump_nar(path, context.print_bytes)
 
 
 def _exactly_one(paths: list[StorePath]) -> list[StorePath]:
@@ -110,11 +101,14 @@ def _exactly_one(paths: list[StorePath]) -> list[StorePath]:
 
 def info(context: Context, arguments: Arguments) -> None:
     """Of whatever store `--store` names."""
-    store = context.store.open()
-    version = store.version or (None if store.builds_elsewhere else _version())
+    from frazil.store.local import LocalStore
+
+    store = context.any_store.open()
+    ours = isinstance(store, LocalStore) and not store.builds_elsewhere
+    version = store.version or (_version() if ours else None)
     trusted = store.trusts_us
     url = store.uri
-    if store.builds_elsewhere and store.config.parameters:
+    if isinstance(store, LocalStore) and not ours and store.config.parameters:
         from urllib.parse import urlencode
 
         url += "?" + urlencode(store.config.parameters, safe="/:")
@@ -204,28 +198,32 @@ def collect(context: Context, arguments: Arguments) -> None:
 
 def verify(context: Context, arguments: Arguments) -> int:
     """Exit status: 1 corrupt, 2 untrusted, 4 failed, added up."""
-    from frazil.store.nar import hash_path
+    from frazil.store.nar import CountingHash
 
     if arguments.flag("check-contents"):
         from frazil.cli.legacy_store import verify as verify_store
 
         return verify_store(context, arguments)
 
+    store = context.any_store
+    substituters = [context.open_address(address) for address in arguments.all("substituter")]
     corrupted = untrusted = failed = False
     for path in store_paths(context, arguments):
-        shown = context.store.show(path)
+        shown = store.show(path)
         context.note(f"checking '{shown}'...", Verbosity.INFO)
         try:
-            known = context.store.query_info(path)
+            known = store.query_info(path)
             if not arguments.flag("no-contents"):
-                actual, _ = hash_path(context.store.real_path(path), known.nar_hash.algorithm)
+                counter = CountingHash(known.nar_hash.algorithm)
+                store.dump_nar(path, counter.write)
+                actual, _ = counter.result()
                 if actual != known.nar_hash:
                     corrupted = True
                     context.note(
                         f"path '{shown}' was modified! expected hash '{known.nar_hash}', got '{actual}'",
                         Verbosity.ERROR,
                     )
-            if not arguments.flag("no-trust") and not _is_trusted(context, arguments, path):
+            if not arguments.flag("no-trust") and not _is_trusted(context, arguments, known, substituters):
                 untrusted = True
                 context.note(f"path '{shown}' is untrusted", Verbosity.ERROR)
         except FrazilError as error:
@@ -234,16 +232,28 @@ def verify(context: Context, arguments: Arguments) -> int:
     return (1 if corrupted else 0) | (2 if untrusted else 0) | (4 if failed else 0)
 
 
-def _is_trusted(context: Context, arguments: Arguments, path: StorePath) -> bool:
-    from frazil.cli.settings import parse_integer
-    from frazil.store.signatures import count_good_signatures
+def _is_trusted(context: Context, arguments: Arguments, known: PathInfo, substituters: list[Store]) -> bool:
+    """By its own signatures, else with those that substituters have of the same contents."""
+    from dataclasses import replace
 
-    known = context.store.query_info(path)
+    from frazil.cli.settings import parse_integer
+    from frazil.store.signatures import count_good_signatures, own_trusted_keys
+
+    store = context.any_store
     needed = parse_integer("sigs-needed", arguments.value("sigs-needed", "0") or "0")
-    if known.is_content_addressed(context.store.directory) or (not needed and known.ultimate):
+    if known.is_content_addressed(store.directory) or (not needed and known.ultimate):
         return True
-    keys = context.settings.words("trusted-public-keys")
-    return count_good_signatures(known, context.store.directory, keys) >= max(1, needed)
+    keys = own_trusted_keys(store.settings)
+    signatures = set(known.signatures)
+    for other in [None, *substituters]:
+        if other is not None:
+            found = other.query_info_or_none(known.path)
+            if found is not None and found.nar_hash == known.nar_hash:
+                signatures |= found.signatures
+        merged = replace(known, signatures=frozenset(signatures))
+        if count_good_signatures(merged, store.directory, keys) >= max(1, needed):
+            return True
+    return False
 
 
 def optimise(context: Context, arguments: Arguments) -> None:
@@ -260,10 +270,10 @@ def repair(context: Context, arguments: Arguments) -> None:
 
 
 def path_from_hash_part(context: Context, arguments: Arguments) -> None:
-    found = context.store.query_from_hash_part(arguments.positional[0])
+    found = context.any_store.query_from_hash_part(arguments.positional[0])
     if found is None:
         raise FrazilError(f"there is no store path corresponding to '{arguments.positional[0]}'")
-    context.print(context.store.show(found))
+    context.print(context.any_store.show(found))
 
 
 LISTING = (
@@ -283,6 +293,7 @@ SKIP = (
     Option("--no-contents", "Do not check contents."),
     Option("--no-trust", "Do not check signatures."),
     Option("--sigs-needed -n", "Ask for signatures by *n* keys.", "n"),
+    Option("--substituter -s", "Use signatures of this store, too; may be repeated.", "store-uri", kind="append"),
 )
 
 COMMANDS = {

@@ -53,15 +53,15 @@ def _stored(context: Context, text: str) -> DerivedPath | None:
         return None
     prefix, mark, outputs = text.partition("^")
     try:
-        path = context.store.follow_links_to_store_path(prefix)
+        path = context.any_store.follow_links_to_store_path(prefix)
     except BadStorePath:
         return None
-    return DerivedPath.parse(context.store.show(path) + mark + outputs, context.store.directory)
+    return DerivedPath.parse(context.any_store.show(path) + mark + outputs, context.any_store.directory)
 
 
 def store_paths(context: Context, arguments: Arguments, *, build: bool = False) -> list[StorePath]:
     """Sorted by dependency where --recursive is given."""
-    store = context.store
+    store = context.any_store
     if arguments.flag("all"):
         if arguments.positional:
             raise UsageError("'--all' does not expect arguments")
@@ -81,9 +81,9 @@ def paths_meant(context: Context, arguments: Arguments, path: DerivedPath, *, bu
     if arguments.flag("derivation"):
         if path.outputs is not None or path.base.is_derivation:
             return [path.base]
-        deriver = context.store.query_info(path.base).deriver
+        deriver = context.any_store.query_info(path.base).deriver
         if deriver is None:
-            raise UsageError(f"'{context.store.show(path.base)}' does not have a known deriver")
+            raise UsageError(f"'{context.any_store.show(path.base)}' does not have a known deriver")
         return [deriver]
     if build and path.outputs is not None:
         build_paths(context, [path])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from frazil.activity import Reporter
     from frazil.build.settings import BuildSettings
-    from frazil.build.substitution import Substituter
+    from frazil.build.substituters import Substituters
     from frazil.store.derived_path import DerivedPath
     from frazil.store.local import LocalStore
     from frazil.store.path import StorePath
@@ -53,7 +53,7 @@ class Host(Protocol):
     def apply(self, options: ClientOptions, *, trusted: bool, warn: Callable[[str], None]) -> None:
         """Takes over what the client may change."""
 
-    def substituter(self) -> Substituter | None: ...
+    def substituters(self) -> Substituters | None: ...
 
     def missing(self, targets: Sequence[DerivedPath]) -> MissingPaths: ...
 

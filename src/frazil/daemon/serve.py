@@ -88,12 +88,12 @@ class ServeServer:
         from frazil.build.scheduler import realise_each
         from frazil.store.derived_path import DerivedPath
 
-        substituter = self.host.substituter()
+        substituters = self.host.substituters()
         targets = [DerivedPath(path) for path in sorted(paths) if not self.store.is_registered(path)]
-        if substituter is None or not targets:
+        if substituters is None or not targets:
             return
         try:
-            realise_each(self.store, targets, self.host.build_settings, self.reporter, substituter=substituter)
+            realise_each(self.store, targets, self.host.build_settings, self.reporter, substituters=substituters)
         except FrazilError as error:
             self.reporter.log(Verbosity.WARN, error.message)
 

@@ -7,7 +7,7 @@ request finds the conversation where it should be, or the connection is closed. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,8 @@ from frazil.store.path_info import PathInfo
 
 if TYPE_CHECKING:
     from frazil.activity import Reporter
+    from frazil.build.substituters import Offer
+    from frazil.store.content_address import ContentAddress
     from frazil.store.derivation import Derivation
     from frazil.store.derived_path import DerivedPath
     from frazil.store.local import LocalStore
@@ -189,43 +191,42 @@ class Server:
         from frazil.build.scheduler import realise_each
         from frazil.store.derived_path import DerivedPath
 
-        substituter = self.host.substituter()
+        substituters = self.host.substituters()
         targets = [DerivedPath(path) for path in sorted(paths) if not self.store.is_registered(path)]
-        if substituter is None or not targets:
+        if substituters is None or not targets:
             return
         try:
-            realise_each(self.store, targets, self.host.build_settings, self.tunnel, substituter=substituter)
+            realise_each(self.store, targets, self.host.build_settings, self.tunnel, substituters=substituters)
         except FrazilError as error:
             self.tunnel.log(Verbosity.WARN, error.message)
 
     def query_substitutable_paths(self) -> None:
         paths = self._paths()
         with self.work():
-            found = self._substitutable(paths)
+            substituters = self.host.substituters()
+            found = set() if substituters is None else substituters.valid_among(self.store, paths)
         self._write_paths(found)
 
-    def _substitutable(self, paths: frozenset[StorePath]) -> dict[StorePath, PathInfo]:
-        substituter = self.host.substituter()
-        query = getattr(substituter, "query_infos", None)
-        return dict(query(paths)) if query is not None else {}
+    def _substitutable(self, paths: Mapping[StorePath, ContentAddress | None]) -> dict[StorePath, Offer]:
+        substituters = self.host.substituters()
+        return {} if substituters is None else substituters.find(self.store, paths)
 
     def query_substitutable_path_info(self) -> None:
         path = self._path()
         with self.work():
-            info = self._substitutable(frozenset({path})).get(path)
-        self.writer.boolean(info is not None)
-        if info is not None:
-            self._write_substitutable(info)
+            offer = self._substitutable({path: None}).get(path)
+        self.writer.boolean(offer is not None)
+        if offer is not None:
+            self._write_substitutable(offer)
 
     def query_substitutable_path_infos(self) -> None:
         if self.dialect.version < (1, 22):
-            paths = self._paths()
+            paths: dict[StorePath, ContentAddress | None] = dict.fromkeys(self._paths())
         else:
-            found = set()
+            paths = {}
             for _ in range(self.reader.count()):
-                found.add(self._path())
-                read_content_address(self.reader)
-            paths = frozenset(found)
+                path = self._path()
+                paths[path] = read_content_address(self.reader)
         with self.work():
             infos = self._substitutable(paths)
         self.writer.number(len(infos))
@@ -233,10 +234,11 @@ class Server:
             self.writer.text(self.store.show(path))
             self._write_substitutable(infos[path])
 
-    def _write_substitutable(self, info: PathInfo) -> None:
+    def _write_substitutable(self, offer: Offer) -> None:
+        info = offer.info
         write_optional_path(self.writer, self.store.directory, info.deriver)
         self._write_paths(info.references)
-        self.writer.number(getattr(info, "file_size", 0) or 0)
+        self.writer.number(offer.download_size)
         self.writer.number(info.nar_size)
 
     def query_referrers(self) -> None:
@@ -566,7 +568,7 @@ class Server:
                 self.host.build_settings,
                 self.tunnel,
                 mode=mode,
-                substituter=self.host.substituter(),
+                substituters=self.host.substituters(),
             )
         self._done()
 
@@ -581,7 +583,7 @@ class Server:
                 self.host.build_settings,
                 self.tunnel,
                 mode=mode,
-                substituter=self.host.substituter(),
+                substituters=self.host.substituters(),
             )
         self.writer.number(len(results))
         from frazil.protocol.values import write_derived_path
@@ -615,7 +617,7 @@ class Server:
                     [DerivedPath(path)],
                     self.host.build_settings,
                     self.tunnel,
-                    substituter=self.host.substituter(),
+                    substituters=self.host.substituters(),
                 )
         self._done()
 
@@ -751,7 +753,7 @@ class Server:
             self.host.build_settings,
             self.tunnel,
             mode="repair",
-            substituter=self.host.substituter(),
+            substituters=self.host.substituters(),
         )
 
 
@@ -762,7 +764,7 @@ def build_one(
     from frazil.build.scheduler import realise_derivation
 
     result = realise_derivation(
-        store, path, drv, host.build_settings, reporter, mode=mode, substituter=host.substituter()
+        store, path, drv, host.build_settings, reporter, mode=mode, substituters=host.substituters()
     )
     return outcome_of(result)
 

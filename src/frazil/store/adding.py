@@ -494,7 +494,7 @@ def is_untrusted(store: LocalStore, info: PathInfo) -> bool:
         return False
     from frazil.store.signatures import count_good_signatures
 
-    return not count_good_signatures(info, store.directory, store.settings.trusted_public_keys)
+    return not info.signatures or not count_good_signatures(info, store.directory, store.trusted_keys)
 
 
 def require_signature(store: LocalStore, info: PathInfo) -> None:

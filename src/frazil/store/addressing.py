@@ -16,7 +16,7 @@ from frazil.store.path_info import PathInfo
 from frazil.store.references import ModuloHash, Rewriter
 
 if TYPE_CHECKING:
-    from frazil.store.local import LocalStore
+    from frazil.store.interface import Store
 
 SPOOL = 64 << 20
 """Archives up to this size pass through memory, bytes."""
@@ -24,8 +24,8 @@ _CHUNK = 1 << 18
 
 
 def make_content_addressed(
-    source: LocalStore,
-    target: LocalStore,
+    source: Store,
+    target: Store,
     paths: Iterable[StorePath],
     tell: Callable[[StorePath, StorePath], object] = lambda old, new: None,
 ) -> dict[StorePath, StorePath]:
@@ -37,8 +37,8 @@ def make_content_addressed(
 
 
 def _add(
-    source: LocalStore,
-    target: LocalStore,
+    source: Store,
+    target: Store,
     path: StorePath,
     moved: dict[StorePath, StorePath],
     tell: Callable[[StorePath, StorePath], object],

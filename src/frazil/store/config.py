@@ -41,6 +41,34 @@ REMOTE_SCHEMES = frozenset(("daemon", "unix", "ssh", "ssh-ng", "mounted-ssh-ng")
 """Stores that others look after."""
 
 
+class TransferSettings(Record):
+    """Times in seconds, delays in milliseconds; 0 is no limit. Names as in `nix.conf`, mostly."""
+
+    http_connections: int = 25
+    connect_timeout: int = 15
+    stalled_timeout: int = 300
+    attempts: int = 5
+    retry_delay: int = 100
+    retry_delay_rate_limited: int = 5000
+    retry_max_delay: int = 60000
+    retry_jitter: bool = True
+    download_speed: int = 0
+    """Kilobytes a second, of each transfer."""
+    netrc_file: str | None = None
+    ssl_cert_file: str | None = None
+    user_agent_suffix: str = ""
+
+
+class LookupSettings(Record):
+    """Seconds for which answers count: that a path is there, that it is not, what a cache says of itself."""
+
+    positive_ttl: int = 30 * 24 * 3600
+    negative_ttl: int = 3600
+    meta_ttl: int = 7 * 24 * 3600
+    directory: str | None = None
+    """Where the database is; None: C++ Nix's place."""
+
+
 class StoreSettings(Record):
     """What the user may tune about a local store; names as in `nix.conf`."""
 
@@ -72,6 +100,10 @@ class StoreSettings(Record):
     """For builds through `ssh://`: `max-silent-time`, `timeout`, `max-build-log-size`, `keep-failed`."""
     ignore_gc_delete_failure: bool = False
     """What a collection cannot delete is a warning. A parameter of store addresses only."""
+    transfer: TransferSettings = TransferSettings()
+    lookup: LookupSettings = LookupSettings()
+    fallback: bool = False
+    """Whether a substituter that fails is done without."""
 
 
 NO_PARAMETERS: Mapping[str, str] = {}
@@ -116,6 +148,11 @@ class StoreConfig(Record):
     def is_at_logical_place(self) -> bool:
         """Whether programs see store paths where the paths say, without a view made for them."""
         return self.store_dir == self.real_store_dir
+
+    @classmethod
+    def computing(cls, store_dir: str) -> StoreConfig:
+        """Of a store that only computes paths; its directories are nowhere."""
+        return cls(store_dir, store_dir, uri="dummy://", read_only=True, is_dummy=True)
 
     @classmethod
     def from_uri(cls, uri: str = "auto", environment: Mapping[str, str] | None = None) -> StoreConfig:

@@ -8,11 +8,12 @@ several threads at once. `frazil.store.opening.open_store` makes one from an add
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from frazil.store.errors import InvalidPath, StoreError, UnsupportedOperation
+from frazil.store.errors import BadStorePath, InvalidPath, StoreError, UnsupportedOperation
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from frazil.store.tree import Tree
 
 MAXIMUM_DERIVATION_SIZE = 1 << 28
+MAXIMUM_LINKS_FOLLOWED = 1024
 DEFAULT_PRIORITY = 0
 
 
@@ -64,8 +66,6 @@ class Store:
     @property
     def transfers(self) -> int:
         """How many paths at once are worth while."""
-        import os
-
         return max(2, len(os.sched_getaffinity(0)))
 
     @property
@@ -116,6 +116,24 @@ class Store:
 
     def parse(self, text: str) -> StorePath:
         return self.directory.parse(text)
+
+    def follow_links(self, text: str) -> str:
+        """Follows links until the path is inside the logical store. Raises BadStorePath."""
+        path = os.path.abspath(text)
+        for _ in range(MAXIMUM_LINKS_FOLLOWED):
+            if self.directory.is_inside(path):
+                return path
+            try:
+                target = os.readlink(path)
+            except OSError:
+                break
+            path = os.path.normpath(os.path.join(os.path.dirname(path), target))
+        else:
+            raise BadStorePath(f"too many symbolic links encountered while resolving '{text}'")
+        raise BadStorePath(f"path '{path}' is not in the Nix store")
+
+    def follow_links_to_store_path(self, text: str) -> StorePath:
+        return self.directory.split(self.follow_links(text))[0]
 
     # ---------------------------------------------------------------------------------------------------- queries
 

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
     from frazil.store.database import Database
     from frazil.store.realisation import Realisation
+    from frazil.store.signatures import PublicKey
     from frazil.store.tree import Tree
 
 _REMEMBERED_DERIVATIONS = 1 << 14
-MAXIMUM_LINKS_FOLLOWED = 1024
 IN_MEMORY = 8 << 20
 """Archives up to this size are handed over whole, bytes."""
 
@@ -85,6 +85,7 @@ class LocalStore(Store):
         self._temporary_roots = TemporaryRoots(self.config.state_dir, self.directory)
         self._working = WorkingDirectory(self.config.real_store_dir)
         self._default_acl: bool | None = None
+        self._trusted_keys: list[PublicKey] | None = None
         self._automatic: AutomaticCollection | None = None
 
     # ------------------------------------------------------------------------------------------- opening, closing
@@ -179,7 +180,10 @@ class LocalStore(Store):
 
     @property
     def uri(self) -> str:
-        return "local" if self.config.uri in ("", "auto") else self.config.uri
+        base = self.config.uri.partition("?")[0]
+        if base in ("", "auto"):
+            return "local"
+        return f"local://{os.path.abspath(base)}" if "/" in base and "://" not in base else self.config.uri
 
     @property
     def goes_without_saying(self) -> bool:
@@ -196,6 +200,15 @@ class LocalStore(Store):
     @property
     def is_trusted(self) -> bool:
         return parse_flag("trusted", self.config.parameters.get("trusted", "false"))
+
+    @property
+    def trusted_keys(self) -> list[PublicKey]:
+        """Whose signatures count. Raises FormatError."""
+        if self._trusted_keys is None:
+            from frazil.store.signatures import own_trusted_keys
+
+            self._trusted_keys = own_trusted_keys(self.settings)
+        return self._trusted_keys
 
     @property
     def trusts_us(self) -> bool | None:
@@ -228,30 +241,6 @@ class LocalStore(Store):
                 return text
             return self.real_path(path) + rest
         return self.config.real_store_dir + text[len(prefix) :]
-
-    def show(self, path: StorePath) -> str:
-        return self.directory.show(path)
-
-    def parse(self, text: str) -> StorePath:
-        return self.directory.parse(text)
-
-    def follow_links(self, text: str) -> str:
-        """Follows links until the path is inside the logical store. Raises BadStorePath."""
-        path = os.path.abspath(text)
-        for _ in range(MAXIMUM_LINKS_FOLLOWED):
-            if self.directory.is_inside(path):
-                return path
-            try:
-                target = os.readlink(path)
-            except OSError:
-                break
-            path = os.path.normpath(os.path.join(os.path.dirname(path), target))
-        else:
-            raise BadStorePath(f"too many symbolic links encountered while resolving '{text}'")
-        raise BadStorePath(f"path '{path}' is not in the Nix store")
-
-    def follow_links_to_store_path(self, text: str) -> StorePath:
-        return self.directory.split(self.follow_links(text))[0]
 
     # ----------------------------------------------------------------------------------------------------- queries
 
@@ -523,6 +512,15 @@ class LocalStore(Store):
         self.flush()
         self._register_now(infos, computed=computed)
 
+    def stage(self, infos: Sequence[PathInfo]) -> None:
+        """As `register` within `deferred_registration`, but what was staged is registered even after an error.
+
+        The caller holds the paths' locks until `flush` was called.
+        """
+        self._check_content_addresses(infos)
+        self._deferred.update({info.path: info for info in infos})
+        self._deferred_foreign = True
+
     def _check_content_addresses(self, infos: Sequence[PathInfo]) -> None:
         for info in infos:
             if info.content_address is not None and not info.is_content_addressed(self.directory):
@@ -551,6 +549,19 @@ class LocalStore(Store):
         for file in self.settings.secret_key_files:
             info = sign_info(info, self.directory, read_secret_key(file))
         return info
+
+    def register_own_realisation(self, derivation: StorePath, output: str, path: StorePath) -> None:
+        """As `register_realisation` for what was built here: signed by the keys of the setting `secret-key-files`."""
+        signatures: frozenset[str] = frozenset()
+        if self.settings.secret_key_files:
+            from frazil.store.realisation import Realisation
+            from frazil.store.signatures import read_secret_key
+
+            found = Realisation(derivation, output, path)
+            for file in self.settings.secret_key_files:
+                found = found.signed(read_secret_key(file))
+            signatures = found.signatures
+        self.register_realisation(derivation, output, path, signatures)
 
     def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
         from dataclasses import replace
@@ -584,8 +595,8 @@ class LocalStore(Store):
 
     def add_realisation(self, realisation: Realisation, *, check_signatures: bool = False) -> None:
         """Raises StoreError where it is not signed by a trusted key, or contradicts what is known."""
-        trusted = self.settings.trusted_public_keys
-        if check_signatures and self.settings.require_signatures and not realisation.count_good_signatures(trusted):
+        unsigned = self.settings.require_signatures and not realisation.count_good_signatures(self.trusted_keys)
+        if check_signatures and unsigned:
             raise StoreError(
                 f"cannot register realisation '{realisation.identifier}' because it lacks a signature by a trusted key"
             )

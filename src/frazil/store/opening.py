@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Opener = Callable[[StoreReference, "StoreSettings", "Reporter", Mapping[str, str]], "Store"]
 
 KINDS: dict[str, str] = {
+    "file": "frazil.store.cache_opening:open_folder",
+    "http": "frazil.store.cache_opening:open_http",
+    "https": "frazil.store.cache_opening:open_http",
     "daemon": "frazil.protocol.opening:open_daemon",
     "unix": "frazil.protocol.opening:open_daemon",
     "ssh": "frazil.protocol.opening:open_ssh",
@@ -64,9 +67,9 @@ def open_store(
     return opener(reference, settings, reporter, environment)
 
 
-def is_local(address: str) -> bool:
-    """Whether an address names a store in this machine's file system, which needs nobody else."""
-    return StoreReference.parse(address).scheme in LOCAL_KINDS
+def is_cache(address: str) -> bool:
+    """Whether an address names a binary cache, in which nothing can be evaluated or built."""
+    return KINDS.get(StoreReference.parse(address).scheme, "").startswith("frazil.store.")
 
 
 def _text(reference: StoreReference) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from frazil.store.errors import BadStorePath, FormatError
 from frazil.store.path import StorePath
-from frazil.store.signatures import PublicKey, SecretKey, Signature, trusted_keys
+from frazil.store.signatures import PublicKey, SecretKey, Signature, sort_signatures, trusted_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,9 @@ class Realisation:
 
     def value_json(self) -> str:
         """Without what it is about: the text of a file that is named after that."""
-        return _compact({"outPath": self.path.base, "signatures": [_signature(s) for s in sorted(self.signatures)]})
+        return _compact(
+            {"outPath": self.path.base, "signatures": [_signature(s) for s in sort_signatures(self.signatures)]}
+        )
 
 
 def parse_value(text: bytes | str, derivation: StorePath, output: str) -> Realisation:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from frazil.store import adding
 from frazil.store.errors import StoreError
 from frazil.store.locks import PathLocks
+from frazil.store.pool import Pool
 
 if TYPE_CHECKING:
     from frazil.store.interface import Archives
     from frazil.store.local import LocalStore
+    from frazil.store.nar import Read
     from frazil.store.path import StorePath
     from frazil.store.path_info import PathInfo
 
@@ -71,21 +73,22 @@ class _Receiver:
     def run(self) -> None:
         workers = min(len(self.unregistered), max(self.store.transfers, self.source.transfers))
         futures: dict[Future[PathLocks | None], PathInfo] = {}
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="receive")
+        pool = Pool(workers, "receive")
         try:
             futures = {pool.submit(self._one, info): info for info in self.unregistered}
             self._collect(futures)
+            self._register()
+            if self.locks:  # something they refer to is nowhere: said in the usual words
+                self.store.register([info for info in self.unregistered if info.path in self.locks])
         finally:
             self.stopped.set()
-            pool.shutdown(cancel_futures=True)
-            for future, info in futures.items():
-                if info.path not in self.done and not future.cancelled() and future.exception() is None:
-                    self._note(info, future.result())
+            pool.close()
             try:
                 self._register()
             finally:
                 for lock in self.locks.values():
                     lock.release()
+            # A thread that still waits for a server holds its path's lock until it hears of the end.
 
     def _collect(self, futures: dict[Future[PathLocks | None], PathInfo]) -> None:
         pending = set(futures)
@@ -135,11 +138,21 @@ class _Receiver:
                     self.places.release()
                     return None
                 with self.source.open_nar(info.path) as read:
-                    adding.unpack_promised(self.store, info, read, whole=True)
+                    adding.unpack_promised(self.store, info, self._watched(read), whole=True)
+                self._check_stopped()
             except BaseException:
                 lock.release()
                 raise
         return lock
+
+    def _watched(self, read: Read) -> Read:
+        """Ends the transfer when nobody waits for it any more."""
+
+        def watched(size: int) -> bytes:
+            self._check_stopped()
+            return read(size)
+
+        return watched
 
     def _lock(self, path: StorePath) -> PathLocks:
         while not self.places.acquire(timeout=_LOCK_POLL):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from frazil.store.errors import FormatError, StoreError
 
 if TYPE_CHECKING:
+    from frazil.store.config import StoreSettings
     from frazil.store.path import StoreDirectory
     from frazil.store.path_info import PathInfo
 
@@ -137,9 +138,32 @@ def sign_info(info: PathInfo, directory: StoreDirectory, key: SecretKey) -> Path
     return replace(info, signatures=info.signatures | {str(signature)})
 
 
+def sort_signatures(texts: Iterable[str]) -> list[str]:
+    """By the names of their keys, then by their bytes. Broken ones come last."""
+    known, broken = [], []
+    for text in texts:
+        try:
+            signature = Signature.parse(text)
+            known.append((signature.key_name, signature.data, text))
+        except FormatError:
+            broken.append(text)
+    return [text for _, _, text in sorted(known)] + sorted(broken)
+
+
 def trusted_keys(texts: Iterable[str | PublicKey]) -> dict[str, PublicKey]:
     """By name. Raises FormatError for a broken one."""
     return {key.name: key for key in (k if isinstance(k, PublicKey) else PublicKey.parse(k) for k in texts)}
+
+
+def own_trusted_keys(settings: StoreSettings) -> list[PublicKey]:
+    """`trusted-public-keys`, and those of the keys that sign here. Raises FormatError."""
+    found = [PublicKey.parse(text) for text in settings.trusted_public_keys]
+    for file in settings.secret_key_files:
+        try:
+            found.append(read_secret_key(file).public)
+        except StoreError:
+            continue  # whoever may not read it signs nothing with it
+    return found
 
 
 def count_good_signatures(info: PathInfo, directory: StoreDirectory, trusted: Iterable[str | PublicKey]) -> int:

@@ -1,0 +1,438 @@
+"""Binary caches: stores that are files, wherever these are.
+
+In: a `CacheFiles` and settings. Out: a `Store`. Everything a cache says is checked, as much as it can be, before
+anybody believes it. A path's `.narinfo` is written last, after those of what it refers to: what can be found in a
+cache is whole. Source of truth: the manual's `protocols/binary-cache` and `store/types` (binary cache stores).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from frazil.activity import Activity, ActivityType, Verbosity
+from frazil.store import narinfo as narinfos
+from frazil.store.cache_files import CacheFiles, put_bytes
+from frazil.store.errors import FormatError, HashMismatch, InvalidPath, StoreError, UnsupportedStore
+from frazil.store.interface import Archives, Store
+from frazil.store.narinfo import NarInfo
+from frazil.store.path import StoreDirectory, StorePath
+from frazil.store.path_info import PathInfo
+from frazil.store.signatures import SecretKey, sign_info
+
+if TYPE_CHECKING:
+    from frazil.activity import Reporter
+    from frazil.store import nar
+    from frazil.store.config import StoreSettings
+    from frazil.store.info_cache import CacheFacts, InfoCache
+    from frazil.store.realisation import Realisation
+    from frazil.store.tree import Tree
+
+MAXIMUM_INFO = 1 << 16
+MAXIMUM_LOG = 1 << 30
+REALISATIONS = "build-trace-v2"
+DEFAULT_PRIORITY = 50
+_CHUNK = 1 << 18
+_UPLOADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """The parameters of a cache's address. `priority`, `wants_mass_query`: None where the cache itself decides."""
+
+    compression: str = "xz"
+    compression_level: int = -1
+    parallel_compression: bool | None = None
+    write_listing: bool = False
+    index_debug_info: bool = False
+    secret_keys: tuple[SecretKey, ...] = ()
+    local_nar_cache: str | None = None
+    path_info_cache_size: int = 65536
+    priority: int | None = None
+    wants_mass_query: bool | None = None
+    trusted: bool = False
+    is_local: bool = False
+
+
+class BinaryCache(Store):
+    def __init__(
+        self,
+        files: CacheFiles,
+        directory: StoreDirectory,
+        cache: CacheSettings,
+        settings: StoreSettings,
+        reporter: Reporter,
+        lookups: InfoCache | None = None,
+    ) -> None:
+        """`lookups`: remembers on disk what the cache said; None for caches that are near."""
+        self.files, self.directory, self.cache = files, directory, cache
+        self.settings, self.reporter = settings, reporter
+        self._lookups = lookups
+        self._facts: CacheFacts | None = None
+        self._known: dict[str, NarInfo | None] = {}
+        self._mutex = threading.RLock()
+        self._opened = False
+        self._found_priority = DEFAULT_PRIORITY
+        self._found_mass_query = False
+
+    # --------------------------------------------------------------------------------------------------- about it
+
+    @property
+    def uri(self) -> str:
+        return self.files.uri
+
+    @property
+    def transfers(self) -> int:
+        return self.files.transfers
+
+    @property
+    def priority(self) -> int:
+        if self.cache.priority is not None:
+            return self.cache.priority
+        self.open()
+        return self._found_priority
+
+    @property
+    def wants_mass_query(self) -> bool:
+        if self.cache.wants_mass_query is not None:
+            return self.cache.wants_mass_query
+        self.open()
+        return self._found_mass_query
+
+    @property
+    def is_trusted(self) -> bool:
+        return self.cache.trusted
+
+    @property
+    def trusts_us(self) -> bool | None:
+        return True if self.cache.is_local else None
+
+    def open(self) -> BinaryCache:
+        with self._mutex:
+            if not self._opened:
+                self._open()
+                self._opened = True
+        return self
+
+    def _open(self) -> None:
+        if self._lookups is not None:
+            self._facts = self._lookups.facts(self.uri)
+            if self._facts is not None:
+                self._check_directory(self._facts.store_dir)
+                self._found_mass_query = self._facts.wants_mass_query
+                self._found_priority = self._facts.priority
+                return
+        self.files.prepare()
+        text = self.files.get("nix-cache-info", MAXIMUM_INFO)
+        if text is None:
+            self._create()
+        else:
+            self._read_info(text.decode("utf-8", "replace"))
+        if self._lookups is not None:
+            self._facts = self._lookups.note_facts(
+                self.uri, self.directory.path, self._found_mass_query, self._found_priority
+            )
+
+    def _create(self) -> None:
+        try:
+            put_bytes(
+                self.files, "nix-cache-info", f"StoreDir: {self.directory.path}\n".encode(), "text/x-nix-cache-info"
+            )
+        except StoreError as error:
+            if self.cache.is_local:
+                raise
+            raise UnsupportedStore(f"'{self.uri}' does not appear to be a binary cache") from error
+
+    def _read_info(self, text: str) -> None:
+        for line in text.split("\n"):
+            name, mark, value = line.partition(":")
+            value = value.strip()
+            if not mark:
+                continue
+            if name == "StoreDir":
+                self._check_directory(value)
+            elif name == "WantMassQuery":
+                self._found_mass_query = value == "1"
+            elif name == "Priority":
+                digits = value.removeprefix("-")
+                if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+                    raise FormatError(f"binary cache '{self.uri}' states the priority '{value[:40]}'")
+                self._found_priority = int(value)
+
+    def _check_directory(self, path: str) -> None:
+        if path != self.directory.path:
+            raise UnsupportedStore(
+                f"binary cache '{self.uri}' is for Nix stores with prefix '{path}', not '{self.directory.path}'"
+            )
+
+    def close(self) -> None:
+        if self._lookups is not None:
+            self._lookups.close()
+        self.files.close()
+
+    # ---------------------------------------------------------------------------------------------------- queries
+
+    def narinfo(self, path: StorePath) -> NarInfo | None:
+        """What the cache says of a path, from its files or remembered. Raises FormatError for a lie."""
+        return self._matching(path, self._narinfos([path.hash_part])[path.hash_part])
+
+    def _matching(self, path: StorePath, found: NarInfo | None) -> NarInfo | None:
+        """A cache is asked by hash part: what it has may be of another name."""
+        if found is None or found.info.path == path:
+            return found
+        if found.info.path.hash_part == path.hash_part:
+            return None
+        raise FormatError(
+            f"asked '{self.uri}' for '{self.show(path)}' but got '{self.show(found.info.path)}'",
+        )
+
+    def _narinfos(self, hash_parts: Sequence[str]) -> dict[str, NarInfo | None]:
+        """By hash part; many at once."""
+        self.open()
+        with self._mutex:
+            found = {part: self._known[part] for part in hash_parts if part in self._known}
+        missing = [part for part in dict.fromkeys(hash_parts) if part not in found]
+        if missing and self._lookups is not None and self._facts is not None:
+            remembered = self._lookups.infos(self._facts.identifier, missing)
+            found.update(remembered)
+            self._remember(remembered)
+            missing = [part for part in missing if part not in remembered]
+        if not missing:
+            return found
+        asked = self._ask(missing)
+        found.update(asked)
+        self._remember(asked)
+        if self._lookups is not None and self._facts is not None:
+            for part, info in asked.items():
+                self._lookups.note_info(self._facts.identifier, part, info)
+        return found
+
+    def _ask(self, hash_parts: Sequence[str]) -> dict[str, NarInfo | None]:
+        if len(hash_parts) == 1 or self.cache.is_local:
+            return {part: self._read_narinfo(part) for part in hash_parts}
+        with ThreadPoolExecutor(min(len(hash_parts), self.transfers), thread_name_prefix="narinfo") as pool:
+            try:
+                return dict(zip(hash_parts, pool.map(self._read_narinfo, hash_parts)))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _read_narinfo(self, hash_part: str) -> NarInfo | None:
+        name = f"{hash_part}.narinfo"
+        with Activity(
+            self.reporter,
+            ActivityType.QUERY_PATH_INFO,
+            f"querying info about '{self.directory.path}/{hash_part}' on '{self.uri}'",
+            fields=(f"{self.directory.path}/{hash_part}", self.uri),
+            level=Verbosity.TALKATIVE,
+        ):
+            data = self.files.get(name, narinfos.MAXIMUM_SIZE)
+        if data is None:
+            return None
+        return narinfos.parse(data.decode("utf-8", "surrogateescape"), self.directory, name)
+
+    def _remember(self, found: dict[str, NarInfo | None]) -> None:
+        with self._mutex:
+            if len(self._known) + len(found) > max(self.cache.path_info_cache_size, 1):
+                self._known.clear()
+            if self.cache.path_info_cache_size > 0:
+                self._known.update(found)
+
+    def query_info_or_none(self, path: StorePath) -> PathInfo | None:
+        found = self.narinfo(path)
+        return None if found is None else found.info
+
+    def find_infos(self, paths: Iterable[StorePath]) -> list[PathInfo | None]:
+        wanted = list(paths)
+        found = self._narinfos([path.hash_part for path in wanted])
+        matching = [self._matching(path, found[path.hash_part]) for path in wanted]
+        return [None if one is None else one.info for one in matching]
+
+    def query_from_hash_part(self, hash_part: str) -> StorePath | None:
+        if len(hash_part) != 32:
+            raise StoreError("invalid hash part")
+        found = self._narinfos([hash_part])[hash_part]
+        if found is not None and found.info.path.hash_part != hash_part:
+            raise FormatError(f"asked '{self.uri}' for '{hash_part}' but got '{self.show(found.info.path)}'")
+        return None if found is None else found.info.path
+
+    def query_all_valid(self) -> set[StorePath]:
+        self.open()
+        parts = [name.removesuffix(".narinfo") for name in self.files.names(".narinfo")]
+        found = self._narinfos([part for part in parts if len(part) == 32])
+        return {info.info.path for info in found.values() if info is not None}
+
+    # ------------------------------------------------------------------------------------------------ build trace
+
+    @staticmethod
+    def _trace_name(derivation: StorePath, output: str) -> str:
+        return f"{REALISATIONS}/{derivation.base}/{output}.doi"
+
+    def realisation(self, derivation: StorePath, output: str) -> Realisation | None:
+        from frazil.store.realisation import MAXIMUM_SIZE, parse_value
+
+        self.open()
+        lookups, facts = self._lookups, self._facts
+        if lookups is not None and facts is not None:
+            known, remembered = lookups.realisation(facts.identifier, derivation, output)
+            if known:
+                return remembered
+        data = self.files.get(self._trace_name(derivation, output), MAXIMUM_SIZE)
+        found = None if data is None else parse_value(data, derivation, output)
+        if lookups is not None and facts is not None:
+            lookups.note_realisation(facts.identifier, derivation, output, found)
+        return found
+
+    def add_realisation(self, realisation: Realisation, *, check_signatures: bool = False) -> None:
+        self.open()
+        name = self._trace_name(realisation.derivation, realisation.output)
+        put_bytes(self.files, name, realisation.value_json().encode(), "application/json")
+        if self._lookups is not None and self._facts is not None:
+            self._lookups.note_realisation(
+                self._facts.identifier, realisation.derivation, realisation.output, realisation
+            )
+
+    # --------------------------------------------------------------------------------------------------- contents
+
+    def _required(self, path: StorePath) -> NarInfo:
+        found = self.narinfo(path)
+        if found is None:
+            raise InvalidPath(f"path '{self.show(path)}' is not valid")
+        return found
+
+    @contextmanager
+    def open_nar(self, path: StorePath) -> Iterator[nar.Read]:
+        from frazil.store.compression import decompressed
+        from frazil.store.streams import read_chunks
+
+        found = self._required(path)
+        with self.files.stream(found.url) as read:
+            yield read_chunks(decompressed(read, found.compression, f"'{found.url}' of '{self.uri}'"))
+
+    def dump_nar(self, path: StorePath, write: nar.Write) -> None:
+        with self.open_nar(path) as read:
+            while data := read(_CHUNK):
+                write(data)
+
+    def tree(self, path: StorePath) -> Tree:
+        from frazil.store.tree import ArchiveTree
+
+        return ArchiveTree.of_store(self, path, self.cache.local_nar_cache)
+
+    # ----------------------------------------------------------------------------------------------------- adding
+
+    def add_nar(self, info: PathInfo, read: nar.Read, *, repair: bool = False, check_signatures: bool = False) -> None:
+        if not repair and self.is_valid(info.path):
+            from frazil.store import nar as archives
+
+            archives.parse(archives.Source(read), archives.Check())
+            return
+        self._publish(self._upload(info, read, repair))
+
+    def add_from(
+        self,
+        source: Archives,
+        infos: Iterable[PathInfo],
+        *,
+        repair: bool = False,
+        check_signatures: bool = True,
+        started: Callable[[PathInfo], AbstractContextManager[object]] | None = None,
+    ) -> None:
+        """Several archives at once, the largest first; each narinfo after those it refers to."""
+        ordered = list(infos)
+        if not ordered:
+            return
+        self.open()
+        workers = min(len(ordered), max(_UPLOADS, os.cpu_count() or 1) if not self.cache.is_local else self.transfers)
+
+        def upload(info: PathInfo) -> NarInfo:
+            with nullcontext() if started is None else started(info), source.open_nar(info.path) as read:
+                return self._upload(info, read, repair)
+
+        with ThreadPoolExecutor(workers, thread_name_prefix="upload") as pool:
+            try:
+                largest = sorted(ordered, key=lambda info: -info.nar_size)
+                futures = {info.path: pool.submit(upload, info) for info in largest}
+                for info in ordered:
+                    self._publish(futures[info.path].result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _upload(self, info: PathInfo, read: nar.Read, repair: bool) -> NarInfo:
+        """Everything but the narinfo."""
+        from frazil.store.uploading import packed
+
+        self.open()
+        with packed(read, self.cache) as archive:
+            if archive.nar_hash != info.nar_hash or archive.nar_size != info.nar_size:
+                raise HashMismatch(
+                    f"hash mismatch copying path '{self.show(info.path)}';\n  specified: {info.nar_hash.sri}\n"
+                    f"  got:       {archive.nar_hash.sri}"
+                )
+            if self.cache.write_listing:
+                from frazil.store.tree import show_listing
+
+                text = show_listing(archive.root).encode("utf-8", "surrogateescape")
+                put_bytes(self.files, f"{info.path.hash_part}.ls", text, "application/json")
+            if self.cache.index_debug_info:
+                self._index_debug_info(archive.root, archive.url)
+            if repair or not self.files.exists(archive.url):
+                self.files.put(archive.url, archive.file, archive.file_size, "application/x-nix-nar")
+            return NarInfo(
+                replace(info, ultimate=False), archive.url, self.cache.compression, archive.file_hash, archive.file_size
+            )
+
+    def _index_debug_info(self, root: dict[str, object], url: str) -> None:
+        import json
+
+        from frazil.store.uploading import debug_files
+
+        for build_id, member in debug_files(root):
+            name = f"debuginfo/{build_id}"
+            if not self.files.exists(name):
+                text = json.dumps({"archive": f"../{url}", "member": member}, separators=(",", ":"), sort_keys=True)
+                put_bytes(self.files, name, text.encode(), "application/json")
+
+    def _publish(self, found: NarInfo) -> None:
+        """Signs and writes the narinfo. Raises StoreError where a reference is not there."""
+        info = found.info
+        others = info.references - {info.path}
+        missing = sorted(others - self.valid_among(others)) if others else []
+        if missing:
+            raise StoreError(
+                f"cannot add '{self.show(info.path)}' to the binary cache because the reference "
+                f"'{self.show(missing[0])}' is not valid"
+            )
+        for key in self.cache.secret_keys:
+            info = sign_info(info, self.directory, key)
+        self._write_narinfo(replace(found, info=info))
+
+    def _write_narinfo(self, found: NarInfo) -> None:
+        text = found.show(self.directory).encode("utf-8", "surrogateescape")
+        part = found.info.path.hash_part
+        put_bytes(self.files, f"{part}.narinfo", text, "text/x-nix-narinfo")
+        self._remember({part: found})
+        if self._lookups is not None and self._facts is not None:
+            self._lookups.note_info(self._facts.identifier, part, found)
+
+    def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
+        """Not safe against others who do the same at the same time: caches know no locks."""
+        found = self._required(path)
+        info = replace(found.info, signatures=found.info.signatures | frozenset(signatures))
+        self._write_narinfo(replace(found, info=info))
+
+    # ------------------------------------------------------------------------------------------------------- logs
+
+    def exact_log(self, derivation: StorePath) -> bytes | None:
+        self.open()
+        return self.files.get(f"log/{derivation.base}", MAXIMUM_LOG)
+
+    def add_build_log(self, derivation: StorePath, log: bytes) -> None:
+        self.open()
+        put_bytes(self.files, f"log/{derivation.base}", log, "text/plain; charset=utf-8")

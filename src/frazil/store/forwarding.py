@@ -1,0 +1,96 @@
+"""A store that keeps nothing: what is put into it is handed on to another one, such as a binary cache.
+
+In: what evaluation adds, as into any local store that only computes paths. Out: the same objects in the other store,
+when they are flushed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from frazil.store import nar
+from frazil.store.adding import Computed
+from frazil.store.interface import Store
+from frazil.store.local import LocalStore
+from frazil.store.streams import reading
+
+if TYPE_CHECKING:
+    from frazil.store.config import StoreConfig
+    from frazil.store.derivation import Derivation
+    from frazil.store.path import StorePath
+    from frazil.store.path_info import PathInfo
+    from frazil.store.realisation import Realisation
+
+
+class ForwardingStore(LocalStore):
+    def __init__(self, config: StoreConfig, target: Store) -> None:
+        super().__init__(config, target.settings, target.reporter, compute_only=True)
+        self._target = target
+        self._handed_on: set[StorePath] = set()
+
+    @property
+    def uri(self) -> str:
+        return self._target.uri
+
+    def query_info_or_none(self, path: StorePath) -> PathInfo | None:
+        computed = self.computed.get(path)
+        return computed.info if computed is not None else self._target.query_info_or_none(path)
+
+    def is_valid(self, path: StorePath) -> bool:
+        return path in self.computed or self._target.is_valid(path)
+
+    def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
+        wanted = set(paths)
+        own = wanted & self.computed.keys()
+        return own | (self._target.valid_among(wanted - own) if wanted - own else set())
+
+    def query_realisation(self, derivation: StorePath, output: str) -> StorePath | None:
+        return self._target.query_realisation(derivation, output)
+
+    def realisation(self, derivation: StorePath, output: str) -> Realisation | None:
+        return self._target.realisation(derivation, output)
+
+    find_infos = Store.find_infos
+    query_infos = Store.query_infos
+    query_references = Store.query_references
+    query_derivation_outputs = Store.query_derivation_outputs
+    closure = Store.closure
+    topological = Store.topological
+
+    def is_registered(self, path: StorePath) -> bool:
+        return self.is_valid(path)
+
+    def read_invalid_derivation(self, path: StorePath) -> Derivation:
+        if path in self.computed:
+            return super().read_invalid_derivation(path)
+        found = self._target.read_derivation(path)
+        self.remember_derivation(path, found)
+        return found
+
+    def flush(self) -> None:
+        pending = [path for path in self.computed if path not in self._handed_on]
+        if not pending:
+            return
+        order = [path for path in self.topological(pending) if not self._target.is_valid(path)]
+        self._target.add_from(self, [self.computed[path].info for path in order], check_signatures=False)
+        self._handed_on.update(pending)
+
+    def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]:
+        computed = self.computed.get(path)
+        return _archive(computed) if computed is not None else self._target.open_nar(path)
+
+
+@contextmanager
+def _archive(computed: Computed) -> Iterator[nar.Read]:
+    if computed.contents is not None:
+        pieces: list[bytes] = []
+        nar.dump_file(computed.contents, pieces.append)
+        yield io.BytesIO(b"".join(pieces)).read
+        return
+    source = computed.source
+    assert source is not None
+    with reading(lambda write: nar.dump_path(source, write)) as read:
+        yield read

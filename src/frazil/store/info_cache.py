@@ -1,0 +1,281 @@
+"""What binary caches said of paths, kept on disk for some time: C++ Nix's own database, which both programs share.
+
+In: a cache's address, hash parts. Out: `NarInfo`, "it does not have that", or nothing known. Nothing here is needed: a
+database that cannot be opened or written is done without. Source of truth: the settings `narinfo-cache-…-ttl`; schema 8
+of `binary-cache-v8.sqlite`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from frazil.digest import DigestError, Hash
+from frazil.record import Record
+from frazil.store.config import LookupSettings
+from frazil.store.content_address import ContentAddress
+from frazil.store.errors import StoreError
+from frazil.store.narinfo import NarInfo
+from frazil.store.path import StorePath
+from frazil.store.path_info import PathInfo
+from frazil.store.realisation import Realisation
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_SCHEMA = (
+    "create table if not exists BinaryCaches (id integer primary key autoincrement not null, url text unique not null,"
+    " timestamp integer not null, storeDir text not null, wantMassQuery integer not null, priority integer not null)",
+    "create table if not exists NARs (cache integer not null, hashPart text not null, namePart text, url text,"
+    " compression text, fileHash text, fileSize integer, narHash text, narSize integer, refs text, deriver text,"
+    " sigs text, ca text, timestamp integer not null, present integer not null, primary key (cache, hashPart),"
+    " foreign key (cache) references BinaryCaches(id) on delete cascade)",
+    "create table if not exists BuildTrace (cache integer not null, drvPath text not null, outputName text not null,"
+    " outputPath text, sigs text, timestamp integer not null, primary key (cache, drvPath, outputName),"
+    " foreign key (cache) references BinaryCaches(id) on delete cascade)",
+    "create table if not exists LastPurge (dummy text primary key, value integer)",
+)
+_PURGE_INTERVAL = 24 * 3600
+_LEAST_NEGATIVE = 3600
+_LEAST_POSITIVE = 30 * 24 * 3600
+_PENDING = 256
+_AT_ONCE = 500
+
+
+class CacheFacts(Record):
+    """What `nix-cache-info` said, and the number of the cache here."""
+
+    identifier: int
+    store_dir: str
+    wants_mass_query: bool
+    priority: int
+
+
+def default_directory(environment: Mapping[str, str]) -> str:
+    if environment.get("NIX_CACHE_HOME"):
+        return environment["NIX_CACHE_HOME"]
+    base = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return f"{base}/nix"
+
+
+class InfoCache:
+    """For all threads. Answers are written together, some time after they were given."""
+
+    def __init__(self, settings: LookupSettings, environment: Mapping[str, str]) -> None:
+        self.settings = settings
+        self._folder = settings.directory or default_directory(environment)
+        self._mutex = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._process = 0
+        self._broken = False
+        self._pending: list[tuple[str, tuple[Any, ...]]] = []
+
+    # ----------------------------------------------------------------------------------------------------- database
+
+    def _open(self) -> sqlite3.Connection | None:
+        if self._process != os.getpid():
+            self._connection, self._process = None, os.getpid()
+            self._pending = []
+        if self._connection is None and not self._broken:
+            import sqlite3
+
+            try:
+                os.makedirs(self._folder, exist_ok=True)
+                connection = sqlite3.connect(
+                    f"{self._folder}/binary-cache-v8.sqlite", timeout=10, isolation_level=None, check_same_thread=False
+                )
+                connection.execute("pragma synchronous = off")
+                connection.execute("pragma journal_mode = wal")
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+                self._connection = connection
+                self._purge(connection)
+            except (OSError, sqlite3.Error):
+                self._broken = True
+        return self._connection
+
+    def _purge(self, connection: sqlite3.Connection) -> None:
+        now = int(time.time())
+        row = connection.execute("select value from LastPurge").fetchone()
+        if row is not None and row[0] >= now - _PURGE_INTERVAL:
+            return
+        negative = now - max(self.settings.negative_ttl, _LEAST_NEGATIVE)
+        positive = now - max(self.settings.positive_ttl, _LEAST_POSITIVE)
+        connection.execute(
+            "delete from NARs where (present = 0 and timestamp < ?) or (present = 1 and timestamp < ?)",
+            (negative, positive),
+        )
+        connection.execute("insert or replace into LastPurge(dummy, value) values ('', ?)", (now,))
+
+    def _rows(self, statement: str, parameters: Iterable[object]) -> list[Any]:
+        import sqlite3
+
+        with self._mutex:
+            connection = self._open()
+            if connection is None:
+                return []
+            try:
+                return connection.execute(statement, tuple(parameters)).fetchall()
+            except sqlite3.Error:
+                self._broken, self._connection = True, None
+                return []
+
+    def _note(self, statement: str, values: tuple[Any, ...]) -> None:
+        with self._mutex:
+            self._pending.append((statement, values))
+            if len(self._pending) >= _PENDING:
+                self.flush()
+
+    def flush(self) -> None:
+        """Writes what was noted. Whoever keeps the database busy for long makes us forget it."""
+        import sqlite3
+
+        with self._mutex:
+            connection = self._open()
+            pending, self._pending = self._pending, []
+            if connection is None or not pending:
+                return
+            try:
+                connection.execute("begin immediate")
+                try:
+                    for statement, values in pending:
+                        connection.execute(statement, values)
+                    connection.execute("commit")
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("rollback")
+            except sqlite3.Error:
+                self._broken, self._connection = True, None
+
+    def close(self) -> None:
+        with self._mutex:
+            if self._pending:
+                self.flush()
+            if self._connection is not None and self._process == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    # ------------------------------------------------------------------------------------------------------- caches
+
+    def facts(self, uri: str, maximum_age: int | None = None) -> CacheFacts | None:
+        age = self.settings.meta_ttl if maximum_age is None else maximum_age
+        rows = self._rows(
+            "select id, storeDir, wantMassQuery, priority from BinaryCaches where url = ? and timestamp > ?",
+            (uri, int(time.time()) - age),
+        )
+        return CacheFacts(rows[0][0], str(rows[0][1]), bool(rows[0][2]), int(rows[0][3])) if rows else None
+
+    def note_facts(self, uri: str, store_dir: str, wants_mass_query: bool, priority: int) -> CacheFacts | None:
+        rows = self._rows(
+            "insert into BinaryCaches(url, timestamp, storeDir, wantMassQuery, priority) values (?1, ?2, ?3, ?4, ?5) "
+            "on conflict (url) do update set timestamp = ?2, storeDir = ?3, wantMassQuery = ?4, priority = ?5 "
+            "returning id",
+            (uri, int(time.time()), store_dir, wants_mass_query, priority),
+        )
+        return CacheFacts(rows[0][0], store_dir, wants_mass_query, priority) if rows else None
+
+    # -------------------------------------------------------------------------------------------------------- infos
+
+    def infos(self, cache: int, hash_parts: Iterable[str]) -> dict[str, NarInfo | None]:
+        """What is known: None for those that the cache lacks."""
+        found: dict[str, NarInfo | None] = {}
+        wanted = list(hash_parts)
+        now = int(time.time())
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            rows = self._rows(
+                "select hashPart, present, namePart, url, compression, fileHash, fileSize, narHash, narSize, refs, "
+                f"deriver, sigs, ca from NARs where cache = ? and hashPart in ({marks}) and "
+                "((present = 0 and timestamp > ?) or (present = 1 and timestamp > ?))",
+                (cache, *some, now - self.settings.negative_ttl, now - self.settings.positive_ttl),
+            )
+            for row in rows:
+                try:
+                    found[row[0]] = _info(row) if row[1] else None
+                except (StoreError, DigestError, ValueError, TypeError, AttributeError):
+                    continue  # as if nothing was known
+        return found
+
+    def note_info(self, cache: int, hash_part: str, found: NarInfo | None) -> None:
+        now = int(time.time())
+        if found is None:
+            self._note(
+                "insert or replace into NARs(cache, hashPart, timestamp, present) values (?, ?, ?, 0)",
+                (cache, hash_part, now),
+            )
+            return
+        info = found.info
+        self._note(
+            "insert or replace into NARs(cache, hashPart, namePart, url, compression, fileHash, fileSize, narHash, "
+            "narSize, refs, deriver, sigs, ca, timestamp, present) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,1)",
+            (
+                cache,
+                hash_part,
+                info.path.name,
+                found.url,
+                found.compression,
+                str(found.file_hash) if found.file_hash else None,
+                found.file_size or None,
+                str(info.nar_hash),
+                info.nar_size,
+                " ".join([path.base for path in sorted(info.references)]),
+                info.deriver.base if info.deriver else None,
+                " ".join(sorted(info.signatures)),
+                str(info.content_address) if info.content_address else "",
+                now,
+            ),
+        )
+
+    # -------------------------------------------------------------------------------------------------- build trace
+
+    def realisation(self, cache: int, derivation: StorePath, output: str) -> tuple[bool, Realisation | None]:
+        """Whether anything is known; and what."""
+        now = int(time.time())
+        rows = self._rows(
+            "select outputPath, sigs from BuildTrace where cache = ? and drvPath = ? and outputName = ? and "
+            "((outputPath is null and timestamp > ?) or (outputPath is not null and timestamp > ?))",
+            (cache, derivation.base, output, now - self.settings.negative_ttl, now - self.settings.positive_ttl),
+        )
+        if not rows:
+            return False, None
+        if rows[0][0] is None:
+            return True, None
+        import json
+
+        from frazil.store.realisation import parse_value
+
+        try:
+            value = {"outPath": rows[0][0], "signatures": json.loads(rows[0][1] or "[]")}
+            return True, parse_value(json.dumps(value), derivation, output)
+        except (StoreError, ValueError):
+            return False, None
+
+    def note_realisation(self, cache: int, derivation: StorePath, output: str, found: Realisation | None) -> None:
+        import json
+
+        now = int(time.time())
+        path = found.path.base if found else None
+        signatures = json.dumps(json.loads(found.value_json())["signatures"]) if found else None
+        self._note(
+            "insert or replace into BuildTrace(cache, drvPath, outputName, outputPath, sigs, timestamp) "
+            "values (?, ?, ?, ?, ?, ?)",
+            (cache, derivation.base, output, path, signatures, now),
+        )
+
+
+def _info(row: Any) -> NarInfo:
+    hash_part, _, name, url, compression, file_hash, file_size, nar_hash, nar_size, refs, deriver, sigs, address = row
+    info = PathInfo(
+        StorePath.from_base(f"{hash_part}-{name}"),
+        Hash.parse(nar_hash),
+        int(nar_size),
+        frozenset([StorePath.from_base(base) for base in (refs or "").split()]),
+        StorePath.from_base(deriver) if deriver else None,
+        signatures=frozenset((sigs or "").split()),
+        content_address=ContentAddress.parse(address) if address else None,
+    )
+    return NarInfo(info, url, compression or "bzip2", Hash.parse(file_hash) if file_hash else None, int(file_size or 0))
