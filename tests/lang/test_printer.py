@@ -83,8 +83,8 @@ def test_errors_may_be_thrown() -> None:
 @pytest.mark.parametrize(
     ("text", "printed"),
     [
-        ("{ a = 1 + 1; f = x: x; m = map; n = map map; }", "{ a = <CODE>; f = <LAMBDA>; m = <PRIMOP>; n = <CODE>; }"),
-        ("[ 1 { } { } ]", "[ 1 { } { } ]"),
+        ("{ a = 1 + 1; f = x: x; m = map; n = map map; }", "{ a = <CODE>; f = <CODE>; m = <PRIMOP>; n = <CODE>; }"),
+        ("[ 1 { } [ ] ]", "[ 1 <CODE> [ ] ]"),
         ('{ "a b" = "x"; }', '{ "a b" = "x"; }'),
     ],
 )

@@ -41,19 +41,8 @@ def force_placed(value):
         thunk = cython.cast(Thunk, value)
         if thunk.expr is None:
             return thunk.slot
-        pos: cython.Py_ssize_t = determine_pos(value)
-        if pos != 0 and type(thunk.expr) is CallExpr:
-            return run_placed(thunk, cython.cast(CallExpr, thunk.expr), pos)
-        return run_thunk(thunk, pos)
+        return run_thunk(thunk, determine_pos(value))
     return value
-
-
-def run_placed(thunk, calls, pos):
-    calls.pos = pos
-    try:
-        return run_thunk(thunk, pos)
-    finally:
-        calls.pos = 0
 
 
 EARLY_NAMES = (
@@ -70,7 +59,11 @@ def creation_order(state, attrs):
 
     `deepSeq` and strict evaluation go in this order, which decides what fails or is traced first.
     """
-    names = attrs.names()
+    return in_creation_order(state, attrs.names())
+
+
+def in_creation_order(state, names):
+    """Names in the order in which Nix numbers them; those that no text held come last."""
     if len(names) < 2:
         return names
     symbols = state.symbols

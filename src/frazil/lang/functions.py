@@ -90,9 +90,6 @@ class SimpleLambda(LambdaExpr):
     def eval(self, env):
         return new_lambda(self, env)
 
-    def delay(self, env):
-        return new_lambda(self, env)
-
     def pattern(self):
         """(formals as (name, has default, position) or None, has an ellipsis, the argument's name or None)."""
         return None, False, self.argument
@@ -157,9 +154,6 @@ class FormalsLambda(LambdaExpr):
         return self
 
     def eval(self, env):
-        return new_lambda(self, env)
-
-    def delay(self, env):
         return new_lambda(self, env)
 
     def asked(self):
@@ -240,7 +234,7 @@ class FormalsLambda(LambdaExpr):
         for i in range(count):
             if get_slot(slots, k + i) is MISSING:
                 if defaults[i] is None:
-                    self.missing(self.names[i], call_pos)
+                    self.require(slots, call_pos)
                 set_slot(slots, k + i, cython.cast(Expr, defaults[i]).delay(env))
         return env
 
@@ -261,10 +255,16 @@ class FormalsLambda(LambdaExpr):
             self.unexpected(attrs, call_pos)
 
     def require(self, slots, call_pos):
-        """Missing arguments are reported before unexpected ones."""
-        for i, name in enumerate(self.names):
-            if get_slot(slots, self.first + i) is MISSING and self.defaults[i] is None:
-                self.missing(name, call_pos)
+        """Missing arguments are reported before unexpected ones; of several the one whose name was read first."""
+        from frazil.lang.deep_force import in_creation_order
+
+        missing = [
+            name
+            for i, name in enumerate(self.names)
+            if get_slot(slots, self.first + i) is MISSING and self.defaults[i] is None
+        ]
+        if missing:
+            self.missing(in_creation_order(self.state, missing)[0], call_pos)
 
     def missing(self, name, call_pos):
         what = self.name if self.name is not None else "anonymous lambda"
@@ -278,12 +278,11 @@ class FormalsLambda(LambdaExpr):
         raise error
 
     def unexpected(self, attrs, call_pos):
+        from frazil.lang.deep_force import in_creation_order
         from frazil.lang.runtime import suggestions
 
         known = set(self.names)
-        others = [name for name in attrs.names() if name not in known]
-        others.sort(key=attrs.position)
-        name = others[0]
+        name = in_creation_order(self.state, [name for name in attrs.names() if name not in known])[0]
         what = self.name if self.name is not None else "anonymous lambda"
         error = CallMismatch(
             f"function '{what}' called with unexpected argument '{show_name(name)}'",

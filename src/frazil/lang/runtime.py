@@ -20,6 +20,7 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     PrimopApplication,
     Thunk,
+    asked_from,
     attrs_from_dict,
     get_value,
     init_value,
@@ -43,24 +44,26 @@ PRIMOP_TICKS = 256
 @cython.cclass
 class CallExpr(Expr):
     """Delayed calls of one function, as `map` makes them. The argument of each is where a thunk has its environment;
-    two arguments are a pair there (`paired`). `unplaced`: the function's own place is not the caller's."""
+    two arguments are a pair there (`paired`). `unplaced`: the function's own place is not the caller's. Errors name
+    as the call's place that of whoever wants its value."""
 
     def eval(self, env):
+        pos: cython.Py_ssize_t = asked_from()
         state = self.state
         function: object = self.function
         if type(function) is Thunk:
-            function = force_at(function, self.pos)
+            function = force_at(function, pos)
             self.function = function
         argument: object = cython.cast(object, env)
         if self.paired:
             argument = cython.cast(object, env.up)
-            return call_with_two(state, function, argument, env.payload, self.pos)
+            return call_with_two(state, function, argument, env.payload, pos)
         if type(function) is not Lambda:
-            return call_value(state, function, [argument], self.pos)
+            return call_value(state, function, [argument], pos)
         if state.call_depth > state.max_call_depth or stack_is_low():
-            raise stack_overflow(state, self.pos)
+            raise stack_overflow(state, pos)
         state.call_depth += 1
-        value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument, self.pos)
+        value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument, pos)
         state.call_depth -= 1
         return value
 
@@ -75,14 +78,14 @@ def call_with_two(state, function, first, second, pos):
     expr: LambdaExpr = cython.cast(Lambda, function).expr
     value: object
     if expr.inner is not None:
-        value = expr.inner.apply(new_env(cython.cast(Lambda, function).env, first), second, 0)
+        value = expr.inner.apply(new_env(cython.cast(Lambda, function).env, first), second, pos)
         state.call_depth -= 1
         return value
     value = expr.apply(cython.cast(Lambda, function).env, first, pos)
     if type(value) is not Lambda:
         state.call_depth -= 1
         return call_value(state, value, [second], pos)
-    value = cython.cast(Lambda, value).expr.apply(cython.cast(Lambda, value).env, second, 0)
+    value = cython.cast(Lambda, value).expr.apply(cython.cast(Lambda, value).env, second, pos)
     state.call_depth -= 1
     return value
 

@@ -186,8 +186,6 @@ class AttrsExpr(Expr):
         return attrs
 
     def delay(self, env):
-        if len(self.exprs) == 0 and self.dynamic is None:
-            return new_attrs(self.shape, self.places)
         return new_thunk(self, env)
 
     def eval_overrides(self, inner, slots):

@@ -204,6 +204,13 @@ cdef extern from *:
         Py_INCREF(second); pair->second = second;
         return (PyObject *) pair;
     }
+    /* A thunk of a function becomes the function: both hold an expression and an environment. */
+    static inline void frazil_become(PyObject *object, PyTypeObject *type) {
+        PyTypeObject *old = Py_TYPE(object);
+        if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_INCREF((PyObject *) type);
+        Py_SET_TYPE(object, type);
+        if (old->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_DECREF((PyObject *) old);
+    }
     /* A set whose values are yet to be put in by `init_value`. */
     static inline PyObject *frazil_new_attrs(frazil_pool *pool, PyObject *like, PyObject *shape, PyObject *origin) {
         Py_ssize_t i, count = ((frazil_shape *) shape)->count;
@@ -452,6 +459,7 @@ cdef extern from *:
     ctypedef struct Pool "frazil_pool":
         pass
     object pool_pair "frazil_new_pair"(Pool *pool, type kind, object first, object second)
+    void become "frazil_become"(object value, type kind)
     object pool_attrs "frazil_new_attrs"(Pool *pool, object like, object shape, object origin)
     object pool_table_attrs "frazil_table_attrs"(Pool *pool, object like, object table, object origin)
     object get_value "frazil_get_value"(object attrs, Py_ssize_t i)
@@ -620,6 +628,7 @@ cdef class Failed(Expr):
 
 
 cdef Pool POOL
+cdef Py_ssize_t ASKED_FROM
 cdef object MISSING
 cdef Attrs EMPTY_ATTRS
 cdef Expr BLACKHOLE
@@ -675,6 +684,16 @@ cdef inline object empty_slots(Py_ssize_t count):
 cdef inline Env new_frame(object up, Py_ssize_t count, object filler):
     """An environment of several values."""
     return <Env> pool_slots(&POOL, Slots, up, count, filler)
+
+
+cdef inline void set_asked_from(Py_ssize_t pos) noexcept:
+    global ASKED_FROM
+    ASKED_FROM = pos
+
+
+cdef inline Py_ssize_t asked_from() noexcept:
+    """Who wants the value of the thunk whose expression begins to be evaluated."""
+    return ASKED_FROM
 
 
 cdef inline object finished(object value, Py_ssize_t pos):

@@ -118,6 +118,15 @@ if not cython.compiled:
         attrs.table = table
         return attrs
 
+    ASKED_FROM = 0
+
+    def set_asked_from(pos):
+        global ASKED_FROM
+        ASKED_FROM = pos
+
+    def asked_from():
+        return ASKED_FROM
+
     def finished(value, pos):
         if type(value) is Thunk:
             return value.slot if value.expr is None else run_thunk(value, pos)
@@ -618,6 +627,7 @@ def run_thunk(thunk, pos):
     thunk.slot = expr
     done: cython.bint = False
     value: object
+    set_asked_from(pos)
     try:
         # An environment, or what the expression takes for one (CallExpr).
         if cython.compiled:
@@ -630,6 +640,12 @@ def run_thunk(thunk, pos):
             restore_thunk(thunk, expr, env)
     kind = type(value)
     if kind is Lambda or kind is Primop or kind is PrimopApplication:
+        if cython.compiled and kind is Lambda and cython.cast(Lambda, value).expr is expr:
+            # The function as it is written: its thunk was its cell all the time.
+            thunk.expr = expr
+            thunk.slot = env
+            become(thunk, Lambda)
+            return thunk
         value = new_cell(value)
     thunk.expr = None
     thunk.slot = value
