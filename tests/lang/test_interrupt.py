@@ -36,3 +36,32 @@ def test_interrupting_nothing_changes_nothing() -> None:
     evaluator = Evaluator(FileSystemEffects())
     evaluator.interrupt()
     assert evaluator.eval_string("(x: x) 1", "/") == 1
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "builtins.length (builtins.genList (i: i) 1500000)",
+        "let l = builtins.genList (i: i) 300000; in builtins.length (map (i: i) l) + builtins.length (l ++ l ++ l)",
+        "let l = builtins.genList (i: i) 300000; in if builtins.elem (-1) l || l == map (i: i) l then 1 else 0",
+        'builtins.fromTOML (builtins.concatStringsSep "" (builtins.genList (i: "a${toString i} = 1\\n") 20000))',
+    ],
+)
+def test_long_work_of_builtins_gives_others_turns(expression: str) -> None:
+    evaluator = Evaluator(FileSystemEffects())
+    turns: list[int] = []
+    done = threading.Event()
+
+    def count() -> None:
+        while not done.is_set():
+            turns.append(1)
+            done.wait(0.0001)
+
+    other = threading.Thread(target=count)
+    other.start()
+    before = len(turns)
+    run_with_deep_stack(lambda: evaluator.force(evaluator.eval_string(expression, "/")))
+    during = len(turns) - before
+    done.set()
+    other.join()
+    assert during > 2

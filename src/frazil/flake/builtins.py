@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from frazil.errors import FrazilError
 from frazil.flake.reference import Attribute, FlakeReference
 from frazil.instantiate.derivation import require_feature
-from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string
+from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, as_eval_error, byte_string
 from frazil.lang.registry import BuiltinSpec
 from frazil.lang.runtime import force, force_attrs, force_string_no_context, show_type
 from frazil.lang.values import PathValue, attrs_from_dict
@@ -41,13 +41,7 @@ def _as_eval_errors() -> Iterator[None]:
     except EvalBaseError:
         raise
     except FrazilError as error:
-        raise EvalError(
-            byte_string(error.message),
-            trace=error.trace,
-            hint=error.hint,
-            exit_status=error.exit_status,
-            pos=CALL_SITE,
-        ) from error
+        raise as_eval_error(error, CALL_SITE) from error
 
 
 def _flags(trees: Trees, pure: bool) -> LockFlags:

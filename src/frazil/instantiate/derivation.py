@@ -20,7 +20,7 @@ from frazil.digest import ALGORITHMS, DigestError, Hash
 from frazil.errors import FrazilError
 from frazil.instantiate.context import parse_built
 from frazil.instantiate.instantiator import Draft
-from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string, warning_text
+from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, as_eval_error, byte_string, warning_text
 from frazil.lang.values import MISSING
 from frazil.store.content_address import ContentAddress
 from frazil.store.derivation import Fixed, Floating, Impure
@@ -115,7 +115,7 @@ def derivation_strict(evaluator: Any, arguments: list[Any]) -> Any:
         error.add_trace(0, lambda: _where(evaluator, name, attrs))
         raise
     except FrazilError as error:
-        wrapped = _as_eval_error(error)
+        wrapped = as_eval_error(error)
         wrapped.add_trace(0, lambda: _where(evaluator, name, attrs))
         raise wrapped from error
 
@@ -126,13 +126,6 @@ def _where(evaluator: Any, name: str, attrs: Attrs) -> str:
     # Names are byte strings, and so are messages of the language.
     shown = place.encode("utf-8", "surrogateescape").decode("latin-1")
     return f"while evaluating derivation '{name}'\n  whose name attribute is located at {shown}"
-
-
-def _as_eval_error(error: FrazilError) -> EvalError:
-    """The same, able to take more trace lines; keeps the exit status."""
-    return EvalError(
-        error.message, position=error.position, trace=error.trace, hint=error.hint, exit_status=error.exit_status
-    )
 
 
 def _instantiate(evaluator: Any, name: str, attrs: Attrs) -> Any:
@@ -163,7 +156,7 @@ def _instantiate(evaluator: Any, name: str, attrs: Attrs) -> Any:
             error.add_trace(attrs.position(key), f"while evaluating attribute '{key}' of derivation '{name}'")
             raise
         except FrazilError as error:
-            wrapped = _as_eval_error(error)
+            wrapped = as_eval_error(error)
             wrapped.add_trace(attrs.position(key), f"while evaluating attribute '{key}' of derivation '{name}'")
             raise wrapped from error
     effects: StoreEffects = evaluator.effects

@@ -13,7 +13,7 @@ from frazil.instantiate.derivation import parse_hash_allow_empty, require_featur
 from frazil.instantiate.paths import base_name
 from frazil.instantiate.uris import resolve_pseudo_url
 from frazil.lang.error_text import attribute_name
-from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, byte_string
+from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, as_eval_error, byte_string
 from frazil.lang.runtime import coerce_to_string, force, force_attrs, force_bool, force_string_no_context, show_type
 from frazil.lang.values import ContextString, PathValue, make_string
 from frazil.store.errors import BadStorePath
@@ -37,9 +37,7 @@ def to_system(text: str) -> str:
 
 
 def raise_as_eval_error(error: FrazilError) -> None:
-    raise EvalError(
-        byte_string(error.message), trace=error.trace, hint=error.hint, exit_status=error.exit_status, pos=CALL_SITE
-    ) from error
+    raise as_eval_error(error, CALL_SITE) from error
 
 
 def fetch_context(evaluator: Any) -> Any:

@@ -5,7 +5,7 @@ In and out: values of the language. Source of truth: the manual's "Built-ins"; t
 
 import cython
 from cython.cimports.frazil.lang.runtime import force_attrs, force_string, force_string_no_context
-from cython.cimports.frazil.lang.values import MISSING, Attrs, ContextString, State, attrs_from_dict
+from cython.cimports.frazil.lang.values import MISSING, Attrs, ContextString, State, attrs_from_dict, spend
 
 from frazil.lang.errors import EvalError, TypeMismatch
 from frazil.lang.registry import BuiltinSpec
@@ -59,6 +59,7 @@ def builtin_from_toml(state: State, arguments: list):
 
 def toml_value(state, data):
     """Nesting is bounded by the reader."""
+    spend(4)
     if isinstance(data, dict):
         return attrs_from_dict({checked(name): toml_value(state, item) for name, item in data.items()})
     if isinstance(data, list):

@@ -29,6 +29,8 @@ from cython.cimports.frazil.lang.values import (
     attrs_from_dict,
     new_env,
     new_thunk,
+    spend,
+    spend_on,
     stack_is_low,
     stack_overflow,
 )
@@ -117,6 +119,7 @@ def concatenated(lists: list, trace: str) -> list:
         return forced[0]
     result: list = []
     for item in forced:
+        spend_on(1 + len(cython.cast(list, item)))
         result.extend(cython.cast(list, item))
     return result
 
@@ -129,6 +132,7 @@ def builtin_concat_map(state: State, arguments: list):
         part = call_one(state, function, item)
         if type(part) is not list:
             raise not_a_list(function, part)
+        spend_on(len(cython.cast(list, part)))
         result.extend(cython.cast(list, part))
     return result
 
@@ -153,6 +157,7 @@ def builtin_elem(state: State, arguments: list):
     value = force(wanted)
     if type(value) is str:
         for item in items:
+            spend(1)
             other = force(item)
             if type(other) is str:
                 if cython.cast(str, other) == cython.cast(str, value):
@@ -161,6 +166,7 @@ def builtin_elem(state: State, arguments: list):
                 return True
         return False
     for item in items:
+        spend(1)
         if equal(state, wanted, item):
             return True
     return False
@@ -209,6 +215,7 @@ def builtin_gen_list(state: State, arguments: list):
     result: list = []
     i: cython.Py_ssize_t
     for i in range(count):
+        spend(1)
         result.append(new_thunk(calls, i))
     return result
 
@@ -242,6 +249,7 @@ def builtin_tail(state: State, arguments: list):
     items: list = force_list(arguments[0], "while evaluating the first argument passed to 'builtins.tail'")
     if len(items) == 0:
         raise EvalError("'builtins.tail' called on an empty list")
+    spend_on(len(items))
     return items[1:]
 
 
@@ -262,6 +270,7 @@ def builtin_map(state: State, arguments: list):
     calls = delayed_calls(state, function, False)
     result: list = []
     for item in items:
+        spend(1)
         result.append(new_thunk(calls, item))
     return result
 
@@ -292,6 +301,7 @@ def builtin_sort(state: State, arguments: list):
         return given
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.sort")
     items: list = [force(item) for item in given]
+    spend_on(len(items))
     if type(function) is Primop and cython.cast(Primop, function).function is builtin_less_than:
         if len(items) == 1:
             return items
@@ -328,6 +338,7 @@ class Order:
     @cython.exceptval(-1)
     def less(self, left: object, right: object) -> cython.bint:
         if self.function is None:
+            spend(1)
             return less_than(self.state, left, right, "while evaluating the ordering function passed to builtins.sort")
         result = call_two(self.state, self.function, left, right)
         if type(result) is not bool:

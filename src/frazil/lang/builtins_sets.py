@@ -30,6 +30,8 @@ from cython.cimports.frazil.lang.values import (
     kept_positions,
     new_env,
     new_thunk,
+    spend,
+    spend_on,
 )
 
 from frazil.lang.errors import EvalBaseError, TypeMismatch
@@ -39,11 +41,13 @@ from frazil.lang.runtime import position_value
 
 def builtin_attr_names(state: State, arguments: list):
     attrs: Attrs = force_attrs(arguments[0], "while evaluating the argument passed to builtins.attrNames")
+    spend_on(attrs.size())
     return list(attrs.names())
 
 
 def builtin_attr_values(state: State, arguments: list):
     attrs: Attrs = force_attrs(arguments[0], "while evaluating the argument passed to builtins.attrValues")
+    spend_on(attrs.size())
     return attrs.raw_values()
 
 
@@ -96,6 +100,7 @@ def builtin_remove_attrs(state: State, arguments: list):
                 name, "while evaluating the values of the second argument passed to builtins.removeAttrs"
             )
         names.append(name)
+    spend_on(attrs.size() + len(names))
     return without_names(attrs, names)
 
 
@@ -128,6 +133,7 @@ def builtin_list_to_attrs(state: State, arguments: list):
         if type(name) is not str:
             name = pair_name(state, attrs, name)
         found.setdefault(name, attrs)
+        spend(1)
     if len(found) == 0:
         return EMPTY_ATTRS
     table: dict = {}
@@ -135,6 +141,7 @@ def builtin_list_to_attrs(state: State, arguments: list):
     known: cython.bint = False
     for name, pair in found.items():
         attrs = pair
+        spend(1)
         table[name] = needed(attrs, "value", "in a {name=...; value=...;} pair")
         where: cython.Py_ssize_t = attrs.position("value")
         if where != 0:
@@ -148,6 +155,7 @@ def builtin_intersect_attrs(state: State, arguments: list):
     right: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.intersectAttrs")
     table: dict = {}
     name: str
+    spend_on(left.size() if left.size() < right.size() else right.size())
     if left.size() < right.size():
         for name in left.table if left.shape is None else left.shape.names:
             value = right.lookup(name)
@@ -171,6 +179,7 @@ def builtin_cat_attrs(state: State, arguments: list):
             item, "while evaluating an element in the list passed as second argument to builtins.catAttrs"
         )
         value = attrs.lookup(name)
+        spend(1)
         if value is not MISSING:
             result.append(value)
     return result
@@ -191,6 +200,7 @@ def builtin_function_args(state: State, arguments: list):
 def builtin_map_attrs(state: State, arguments: list):
     attrs: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.mapAttrs")
     function = arguments[0]
+    spend_on(attrs.size())
     if attrs.shape is not None:
         return map_shaped(state, function, attrs)
     table: dict = {}
@@ -204,6 +214,7 @@ def builtin_map_attrs(state: State, arguments: list):
 def gather(found: dict, attrs: Attrs) -> object:
     """Add each value to the list of its name."""
     i: cython.Py_ssize_t
+    spend_on(attrs.size())
     if attrs.shape is None:
         for name, value in attrs.table.items():
             add_to(found, name, value)

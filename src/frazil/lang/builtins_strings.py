@@ -14,7 +14,7 @@ from cython.cimports.frazil.lang.runtime import (
     force_string,
     force_string_no_context,
 )
-from cython.cimports.frazil.lang.values import ContextString, State, attrs_from_dict, latin1
+from cython.cimports.frazil.lang.values import ContextString, State, attrs_from_dict, latin1, spend, spend_on
 
 from frazil.lang.errors import EvalError
 from frazil.lang.registry import BuiltinSpec
@@ -81,6 +81,7 @@ def builtin_substring(state: State, arguments: list):
         if start >= size:
             return ""
         end = size if count < 0 or count > size - start else start + count
+        spend_on((end - start) >> 4)
         return cython.cast(str, value)[start:end]
     context: set = set()
     text: str = coerce_to_string(
@@ -113,6 +114,7 @@ def builtin_concat_strings_sep(state: State, arguments: list):
                 context,
                 "while evaluating one element of the list of strings to concat passed to builtins.concatStringsSep",
             )
+        spend(1)
         parts.append(item)
     return with_context(separator.join(parts), context)
 
@@ -136,6 +138,7 @@ def builtin_replace_strings(state: State, arguments: list):
     text: str = force_string(
         arguments[2], context, "while evaluating the third argument passed to builtins.replaceStrings"
     )
+    spend_on(len(text))
     if "" in names:
         result = replace_with_empty(text, names, new, context)
     elif len(names) == 1:
@@ -174,6 +177,7 @@ def replace_many(text: str, names: list, new: list, context: set) -> str:
             at += 1
         if at == size:
             break
+        spend(1)
         found: cython.Py_ssize_t = -1
         for index in cython.cast(list, starting[data[at]]):
             if text.startswith(cython.cast(str, names[index]), at):
@@ -204,6 +208,7 @@ def replace_with_empty(text: str, names: list, new: list, context: set) -> str:
     at: cython.Py_ssize_t = 0
     size: cython.Py_ssize_t = len(text)
     while at <= size:
+        spend(1)
         index: cython.Py_ssize_t = 0
         while index < limit and not text.startswith(names[index], at):
             index += 1

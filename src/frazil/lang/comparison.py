@@ -24,6 +24,7 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     PrimopApplication,
     Thunk,
+    spend,
     stack_is_low,
     stack_overflow,
 )
@@ -94,6 +95,7 @@ def equal_lists(state, left, right, pos):
     if count != len(right_items):
         return False
     for i in range(count):
+        spend(1)
         if not equal_cells(state, left_items[i], right_items[i], pos):
             return False
     return True

@@ -22,6 +22,7 @@ from cython.cimports.frazil.lang.values import (
     Expr,
     PathValue,
     State,
+    spend_on,
     stack_is_low,
     stack_overflow,
 )
@@ -63,6 +64,7 @@ class ConcatLists(Binary):
             return right
         if len(cython.cast(list, right)) == 0:
             return left
+        spend_on(len(cython.cast(list, left)) + len(cython.cast(list, right)))
         return cython.cast(list, left) + cython.cast(list, right)
 
     def eval_chain(self, env):
@@ -88,6 +90,7 @@ class ConcatLists(Binary):
                 if i == last:
                     total += list_length(self.state, values[i + 1], node.pos)
             done = True
+            spend_on(total)
         finally:
             if not done:
                 while i > 0:

@@ -149,6 +149,18 @@ class EvalError(EvalBaseError):
     """Nix's EvalError: almost everything."""
 
 
+def as_eval_error(error: FrazilError, pos: int = 0) -> EvalError:
+    """An error of another room as one of the language: its trace is the innermost part of what is still to come."""
+    found = EvalError(
+        byte_string(error.message), pos=pos, position=error.position, hint=error.hint, exit_status=error.exit_status
+    )
+    for frame in reversed(error.trace):
+        found.add_trace(
+            0, AlwaysShown(byte_string(frame.text)) if frame.always else byte_string(frame.text), frame.position
+        )
+    return found
+
+
 class AssertionFailed(EvalError):
     """A failed `assert`; with its subclass the only thing `tryEval` catches."""
 

@@ -19,6 +19,7 @@ from cython.cimports.frazil.lang.values import (
     kept_positions,
     new_attrs,
     new_table_attrs,
+    spend_on,
     origin_position,
     shape_of,
 )
@@ -164,6 +165,7 @@ def follow(plan: Plan, left: Attrs, right: Attrs) -> Attrs:
 def update_table(left: Attrs, right: Attrs) -> Attrs:
     i: cython.Py_ssize_t = 0
     table: dict
+    spend_on(left.size() + right.size())
     if right.shape is None and left.size() < right.size() >> 2:
         # Most of the outcome is the right set: a dict is copied faster than filled.
         table = right.table.copy()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from cython.cimports.frazil.lang.values import spend
+
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
 NESTING_LIMIT = 500
@@ -132,6 +134,7 @@ class _Reader:
         return False
 
     def line_end(self) -> None:
+        spend(16)
         self.blank()
         self.comment()
         if self.at < len(self.text) and not self.newline():
@@ -234,6 +237,7 @@ class _Reader:
         table[names[-1]] = value
 
     def value(self) -> object:
+        spend(64)
         text = self.text
         c = text[self.at : self.at + 1]
         if c == '"' or c == "'":

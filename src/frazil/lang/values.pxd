@@ -649,6 +649,11 @@ cpdef bint has_origin(object origin, str name) except -1
 cpdef Py_ssize_t origin_position(object origin, str name) except -1
 
 
+cdef inline void spend_on(Py_ssize_t count) noexcept:
+    """Account for work on so many elements, or characters, that asks for no calls."""
+    spend(<unsigned int> count if count < 0x8000 else 0x8001)
+
+
 cdef inline Thunk new_thunk(object expr, object slot):
     return <Thunk> pool_pair(&POOL, Thunk, expr, slot)
 

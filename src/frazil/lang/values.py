@@ -47,6 +47,11 @@ if not cython.compiled:
     def spend(ticks):
         return None
 
+    spend_on = spend
+
+    def become(value, kind):
+        return None
+
     def new_slots(count, filler):
         return new_frame(None, count, filler)
 
