@@ -19,9 +19,9 @@ from cython.cimports.frazil.lang.values import (
     kept_positions,
     new_attrs,
     new_table_attrs,
-    spend_on,
     origin_position,
     shape_of,
+    spend_on,
 )
 
 # Sets of more names are dicts when they are made from others: copying those is cheaper than following a plan.
