@@ -27,6 +27,16 @@ _FIRST_PROPAGATED_PRIORITY = 1000
 _MAXIMUM_LINKS = 40
 
 
+class FileConflict(BuiltinFailed):
+    """Two packages of one priority have the same file."""
+
+    def __init__(self, first: str, second: str, priority: int) -> None:
+        super().__init__(
+            f"Unable to build profile. There is a conflict for the following files:\n\n  {first}\n  {second}"
+        )
+        self.first, self.second, self.priority = first, second, priority
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Package:
     priority: int
@@ -144,10 +154,7 @@ class Environment:
             raise BuiltinFailed(f"collision between non-directory '{source}' and directory '{destination}'")
         previous = self.priorities[destination]
         if previous == priority:
-            raise BuiltinFailed(
-                f"Unable to build profile. There is a conflict for the following files:\n\n"
-                f"  {os.readlink(destination)}\n  {source}"
-            )
+            raise FileConflict(os.readlink(destination), source, priority)
         if previous < priority:
             return True
         os.unlink(destination)

@@ -30,6 +30,15 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "nar pack": ("path_commands", "write a path's archive", UTILITY),
     "nar cat": ("path_commands", "print a file inside an archive", UTILITY),
     "nar ls": ("path_commands", "list what an archive holds", UTILITY),
+    "profile add": ("profile_commands", "add packages to a profile", MAIN),
+    "profile remove": ("profile_commands", "remove packages from a profile", MAIN),
+    "profile upgrade": ("profile_commands", "upgrade packages to what their flakes provide now", MAIN),
+    "profile list": ("profile_commands", "list the packages of a profile", MAIN),
+    "profile history": ("profile_commands", "show what changed between the versions of a profile", MAIN),
+    "profile diff-closures": ("profile_commands", "show what changed between the closures of versions", MAIN),
+    "profile rollback": ("profile_commands", "go back to an earlier version of a profile", MAIN),
+    "profile wipe-history": ("profile_commands", "delete earlier versions of a profile", MAIN),
+    "store diff-closures": ("store_commands", "show what changed between two closures", UTILITY),
     "store ls": ("store_commands", "list what a store path holds", UTILITY),
     "store cat": ("store_commands", "print a file in the store", UTILITY),
     "store add": ("store_commands", "add a file or folder to the store", UTILITY),
@@ -122,6 +131,7 @@ ALIASES: dict[str, tuple[str, bool]] = {
     "store ping": ("store info", True),
     "nar dump-path": ("nar pack", True),
     "store optimize": ("store optimise", False),
+    "profile install": ("profile add", False),
 }
 
 # argv[0] -> (module, summary)

@@ -211,6 +211,8 @@ class _Line:
         label = shape[min(index, len(shape) - 1)].rstrip("…")
         if label in {"installable", "installables", "package", "dependency"}:
             self._installables()
+        elif label == "elements":
+            self._profile_elements()
         elif label in {"flake-url", "from-url", "to-url"}:
             self._flake_references()
         elif label == "inputs":
@@ -252,6 +254,14 @@ class _Line:
             name = str(entry.source.get("id", ""))
             if name:
                 self.found.add([name, f"flake:{name}"] if self.prefix.startswith("flake:") else [name], self.prefix)
+
+    def _profile_elements(self) -> None:
+        from frazil.cli.legacy_env import default_profile
+        from frazil.cli.profile_manifest import ProfileManifest
+
+        profile = self.arguments.value("profile") or default_profile(self.context)
+        for name, element in ProfileManifest.read(self.context, profile).sorted():
+            self.found.add([name], self.prefix, element.identifier)
 
     def _installables(self) -> None:
         if self.arguments.has("file") or self.arguments.has("expr"):

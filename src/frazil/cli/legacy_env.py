@@ -131,7 +131,7 @@ def switch_generation(context: Context, arguments: Arguments) -> None:
 def _switch(context: Context, arguments: Arguments, number: int | None) -> None:
     profile = _profile(context, arguments)
     before = profile.current()
-    generation = profile.switch(number)
+    generation = profile.switch(number, dry_run=arguments.flag("dry-run"))
     context.note(f"switching profile from version {before} to {generation.number}")
 
 

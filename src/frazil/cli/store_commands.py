@@ -276,6 +276,20 @@ def path_from_hash_part(context: Context, arguments: Arguments) -> None:
     context.print(context.any_store.show(found))
 
 
+def diff_closures(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.build_command import build_paths
+    from frazil.cli.closure_difference import run_difference
+    from frazil.cli.store_paths import derived_paths, paths_meant
+
+    ends = []
+    for text in arguments.positional:
+        (derived,) = derived_paths(context, arguments, [text])
+        if derived.outputs is not None and not arguments.flag("derivation"):
+            build_paths(context, [derived])
+        ends.append(paths_meant(context, arguments, derived, build=False)[0])
+    run_difference(context, ends[0], ends[1])
+
+
 LISTING = (
     Option("--recursive -R", "List folders below, too."),
     Option("--long -l", "Show types and sizes."),
@@ -340,6 +354,15 @@ COMMANDS = {
         at_least=1,
         at_most=1,
         examples=[("Add a folder", "frazil store add-path ./source")],
+    ),
+    "store diff-closures": Command(
+        diff_closures,
+        "show what changed between two closures",
+        STORE_PATHS,
+        positional="before after",
+        at_least=2,
+        at_most=2,
+        examples=[("What did an update change?", "frazil store diff-closures ./result-old ./result")],
     ),
     "store delete": Command(
         delete,

@@ -106,7 +106,7 @@ class Profile:
         self._point_at(generation)
         return generation
 
-    def switch(self, number: int | None = None) -> Generation:
+    def switch(self, number: int | None = None, *, dry_run: bool = False) -> Generation:
         """To generation `number`, or to the one before the current. Raises ProfileError where there is none."""
         with self._lock():
             current = self.current()
@@ -119,7 +119,8 @@ class Profile:
                 if number is not None:
                     raise ProfileError(f"profile version {number} does not exist")
                 raise ProfileError(f"no profile version older than the current ({current or 0}) exists")
-            self._point_at(candidates[-1])
+            if not dry_run:
+                self._point_at(candidates[-1])
         return candidates[-1]
 
     def delete(self, numbers: Collection[int], *, dry_run: bool = False) -> list[int]:
