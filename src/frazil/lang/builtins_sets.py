@@ -24,10 +24,13 @@ from cython.cimports.frazil.lang.values import (
     Lambda,
     Primop,
     PrimopApplication,
+    Shape,
     State,
     attrs_from_dict,
     get_value,
+    init_value,
     kept_positions,
+    new_attrs,
     new_env,
     new_thunk,
     spend,
@@ -240,14 +243,22 @@ def builtin_zip_attrs_with(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.zipAttrsWith")
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.zipAttrsWith")
     found: dict = {}
+    widest: Shape = None
     for item in items:
-        gather(
-            found,
-            force_attrs(
-                item, "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith"
-            ),
+        attrs: Attrs = force_attrs(
+            item, "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith"
         )
+        gather(found, attrs)
+        if attrs.shape is not None and (widest is None or attrs.shape.count > widest.count):
+            widest = attrs.shape
     calls = delayed_calls(state, function, True)
+    if widest is not None and widest.count == len(found):
+        # One of the sets has all names.
+        result = new_attrs(widest, widest.nowhere)
+        i: cython.Py_ssize_t
+        for i in range(widest.count):
+            init_value(result, i, new_thunk(calls, new_env(widest.names[i], found[widest.names[i]])))
+        return result
     for name, values in found.items():
         found[name] = new_thunk(calls, new_env(name, values))
     return compact(found, None)

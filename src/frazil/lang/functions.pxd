@@ -57,4 +57,4 @@ cdef class Call2(CallNode):
 
 @cython.final
 cdef class CallMany(CallNode):
-    pass
+    cdef list delayed(self, Env env, Py_ssize_t first)

@@ -453,33 +453,37 @@ class CallMany(CallNode):
         current: object = self.function.eval(env)
         exprs = self.arguments
         count: cython.Py_ssize_t = len(exprs)
-        arguments: list = [None] * count
-        i: cython.Py_ssize_t
-        for i in range(count):
-            arguments[i] = cython.cast(Expr, exprs[i]).delay(env)
         if type(current) is not Lambda:
-            return call_value(state, current, arguments, self.pos)
+            return call_value(state, current, self.delayed(env, 0), self.pos)
         check_depth(state, self.pos)
         function: LambdaExpr = cython.cast(Lambda, current).expr
         up: Env = cython.cast(Lambda, current).env
         last: cython.Py_ssize_t = count - 1
-        i = 0
+        i: cython.Py_ssize_t = 0
         while True:
             while i < last and function.inner is not None:
-                up = new_env(up, arguments[i])
+                up = new_env(up, cython.cast(Expr, exprs[i]).delay(env))
                 function = function.inner
                 i += 1
-            current = function.apply(up, arguments[i], self.pos)
+            current = function.apply(up, cython.cast(Expr, exprs[i]).delay(env), self.pos)
             i += 1
             if i == count:
                 break
             if type(current) is not Lambda:
                 state.call_depth -= 1
-                return call_value(state, current, arguments[i:], self.pos)
+                return call_value(state, current, self.delayed(env, i), self.pos)
             function = cython.cast(Lambda, current).expr
             up = cython.cast(Lambda, current).env
         state.call_depth -= 1
         return current
+
+    def delayed(self, env, first):
+        """The arguments from one on."""
+        arguments: list = []
+        i: cython.Py_ssize_t
+        for i in range(first, len(self.arguments)):
+            arguments.append(cython.cast(Expr, self.arguments[i]).delay(env))
+        return arguments
 
 
 if not cython.compiled:

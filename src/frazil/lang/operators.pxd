@@ -1,5 +1,6 @@
 cimport cython
 
+from frazil.lang.shapes cimport Merger
 from frazil.lang.values cimport Attrs, Env, Expr
 
 
@@ -57,4 +58,5 @@ cdef class Implies(Binary):
 @cython.final
 cdef class Update(Binary):
     cdef int length
+    cdef Merger merger
     cdef Attrs eval_chain(self, Env env)

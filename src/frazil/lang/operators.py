@@ -8,7 +8,7 @@ import cython
 from cython.cimports.frazil.lang.comparison import equal_values, less_than
 from cython.cimports.frazil.lang.functions import CallNode
 from cython.cimports.frazil.lang.runtime import add_trace, eval_attrs, eval_bool
-from cython.cimports.frazil.lang.shapes import update_attrs
+from cython.cimports.frazil.lang.shapes import Merger, update_with
 from cython.cimports.frazil.lang.values import Attrs, Expr, attrs_from_dict, stack_is_low, stack_overflow
 from cython.cimports.frazil.lang.variables import GlobalVar, Var
 
@@ -338,6 +338,7 @@ class Update(Binary):
         Binary.bind(self, scope)
         # `a // b // c` is `a // (b // c)`.
         self.length = 1
+        self.merger = Merger.__new__(Merger)
         if type(self.right) is Update:
             self.length += cython.cast(Update, self.right).length
         if self.state.observer is not None:
@@ -362,7 +363,7 @@ class Update(Binary):
             left = self.left.eval(env)
         else:
             left = eval_attrs(self.left, env, "in the left operand of '//'")
-        return update_attrs(cython.cast(Attrs, left), cython.cast(Attrs, right))
+        return update_with(self.merger, cython.cast(Attrs, left), cython.cast(Attrs, right))
 
     def eval_chain(self, env):
         """A long chain: one set in the end, instead of a copy for each `//`."""

@@ -25,12 +25,14 @@ from cython.cimports.frazil.lang.values import (
     get_value,
     init_value,
     new_attrs,
+    new_call,
     new_env,
     new_thunk,
     run_thunk,
     spend,
     stack_is_low,
     stack_overflow,
+    use_pool_of_calls,
 )
 
 from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
@@ -66,6 +68,11 @@ class CallExpr(Expr):
         value: object = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument, pos)
         state.call_depth -= 1
         return value
+
+
+use_pool_of_calls(CallExpr)
+FIRST_CALL = cython.declare(object, None)
+FIRST_CALL = CallExpr.__new__(CallExpr)
 
 
 def call_with_two(state, function, first, second, pos):
@@ -267,13 +274,7 @@ def primop_failed(state, primop, pos):
 
 def delayed_calls(state, function, paired):
     """What thunks of calls of one function share: `new_thunk(calls, argument)`, `new_thunk(calls, new_env(a, b))`."""
-    calls = cython.cast(CallExpr, CallExpr.__new__(CallExpr))
-    calls.state = state
-    calls.pos = 0
-    calls.function = function
-    calls.paired = paired
-    calls.unplaced = False
-    return calls
+    return cython.cast(CallExpr, new_call(FIRST_CALL, state, function, paired, False))
 
 
 def delayed_call(state, function, argument):
@@ -288,9 +289,7 @@ def delayed_call2(state, function, argument1, argument2):
 
 def delayed_members(state, function):
     """What thunks of `function name value` share, as `mapAttrs` makes them before it looks at the function."""
-    calls = delayed_calls(state, function, True)
-    calls.unplaced = True
-    return calls
+    return cython.cast(CallExpr, new_call(FIRST_CALL, state, function, True, True))
 
 
 def map_shaped(state, function, attrs):

@@ -124,8 +124,6 @@ class AttrsExpr(Expr):
             i += 1
 
     def inherit_env(self, env):
-        if self.inherit_from is None:
-            return None
         sources = self.inherit_from
         frame: Env = new_frame(env, len(sources), MISSING)
         for i in range(len(sources)):
@@ -134,10 +132,11 @@ class AttrsExpr(Expr):
 
     def fill(self, env, inner, slots):
         """Put every definition's value or thunk in its slot."""
-        source: Env = self.inherit_env(inner)
         exprs = self.exprs
         kinds = self.kinds
         kind: cython.int
+        i: cython.Py_ssize_t
+        source: Env = None if self.inherit_from is None else self.inherit_env(inner)
         for i in range(len(exprs)):
             kind = kinds[i]
             if kind == PLAIN:
@@ -174,7 +173,7 @@ class AttrsExpr(Expr):
     def make(self, env):
         """A set that is not recursive."""
         attrs: object = new_attrs(self.shape, self.places)
-        source: Env = self.inherit_env(env)
+        source: Env = None if self.inherit_from is None else self.inherit_env(env)
         exprs = self.exprs
         kinds = self.kinds
         i: cython.Py_ssize_t
@@ -190,7 +189,7 @@ class AttrsExpr(Expr):
 
     def eval_overrides(self, inner, slots):
         """`rec { … __overrides = { … }; }`: those attributes replace the ones of the literal."""
-        source: Env = self.inherit_env(inner)
+        source: Env = None if self.inherit_from is None else self.inherit_env(inner)
         for i in range(len(self.exprs)):
             # Thunks throughout: a value looked up now would miss its replacement.
             if self.kinds[i] == INHERITED:

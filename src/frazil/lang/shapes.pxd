@@ -12,6 +12,17 @@ cdef class Plan:
     cdef object origin
 
 
+@cython.final
+cdef class Merger:
+    cdef Shape left_shape
+    cdef Shape right_shape
+    cdef Plan plan
+    cdef object left
+    cdef object right
+    cdef object origin
+
+
+cdef Attrs update_with(Merger merger, Attrs left, Attrs right)
 cpdef Attrs update_attrs(Attrs left, Attrs right)
 cpdef Attrs without_names(Attrs attrs, object names)
 cdef Attrs compact(dict table, object origin)

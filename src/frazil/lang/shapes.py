@@ -47,6 +47,13 @@ class Plan:
     left set from 0 on, the right one from 128 on. `origin`: that of the outcome for these two origins."""
 
 
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Merger:
+    """What one `//` remembers: the plan for the shapes it last met, and the origin of the outcome."""
+
+
 @cython.cfunc
 def spend_one() -> cython.bint:
     global LEFT
@@ -118,10 +125,42 @@ def merged_origin(plan: Plan, left: object, right: object) -> object:
 def joined_origin(left, right, names):
     if type(left) is MergedPositions and cython.cast(MergedPositions, left).right is right:
         return left
-    merged = MergedPositions(left, right)
+    merged = cython.cast(MergedPositions, MergedPositions.__new__(MergedPositions))
+    merged.left = left
+    merged.right = right
+    merged.depth = 1
+    if type(left) is MergedPositions:
+        merged.depth += cython.cast(MergedPositions, left).depth
     if merged.depth > DEEPEST:
         return {name: origin_position(merged, name) for name in names}
     return merged
+
+
+def update_with(merger, left, right):
+    """`left // right`, at a place that remembers."""
+    if left.shape is None or right.shape is None:
+        return update_attrs(left, right)
+    plan: Plan
+    if left.shape is not merger.left_shape or right.shape is not merger.right_shape:
+        if left.shape.count == 0:
+            return right
+        if right.shape.count == 0:
+            return left
+        plan = merge_plan(left.shape, right.shape)
+        if plan is None:
+            return update_table(left, right)
+        merger.plan = plan
+        merger.left_shape = left.shape
+        merger.right_shape = right.shape
+        merger.origin = None
+    plan = merger.plan
+    if plan.shape is right.shape:
+        return right
+    if merger.origin is None or left.origin is not merger.left or right.origin is not merger.right:
+        merger.origin = merged_origin(plan, left.origin, right.origin)
+        merger.left = left.origin
+        merger.right = right.origin
+    return follow(plan, left, right, merger.origin)
 
 
 def update_attrs(left, right):
@@ -135,7 +174,9 @@ def update_attrs(left, right):
             return left
         plan: Plan = merge_plan(left_shape, right_shape)
         if plan is not None:
-            return follow(plan, left, right)
+            if plan.shape is right_shape:
+                return right
+            return follow(plan, left, right, merged_origin(plan, left.origin, right.origin))
     elif left.size() == 0:
         return right
     elif right.size() == 0:
@@ -144,10 +185,8 @@ def update_attrs(left, right):
 
 
 @cython.cfunc
-def follow(plan: Plan, left: Attrs, right: Attrs) -> Attrs:
-    if plan.shape is right.shape:
-        return right
-    result = new_attrs(plan.shape, merged_origin(plan, left.origin, right.origin))
+def follow(plan: Plan, left: Attrs, right: Attrs, origin: object) -> Attrs:
+    result = new_attrs(plan.shape, origin)
     places = plan.places
     i: cython.Py_ssize_t
     place: cython.Py_ssize_t
@@ -231,3 +270,9 @@ def follow_removal(plan: Plan, attrs: Attrs) -> Attrs:
     for i in range(plan.shape.count):
         init_value(result, i, get_value(attrs, cython.cast(cython.Py_ssize_t, places[i])))
     return result
+
+
+if not cython.compiled:
+    # What C-level attributes start as.
+    Plan.left = Plan.right = Plan.origin = None
+    Merger.left_shape = Merger.right_shape = Merger.plan = Merger.left = Merger.right = Merger.origin = None

@@ -311,6 +311,49 @@ cdef extern from *:
         ((frazil_slots *) slots)->items[i] = value;
         Py_DECREF(old);
     }
+    /* The same, some scopes further out. */
+    typedef struct { PyObject_HEAD PyObject *up; PyObject *payload; } frazil_scope;
+    static inline PyObject *frazil_outer(PyObject *env, Py_ssize_t depth) {
+        for (; depth > 0; depth--) env = ((frazil_scope *) env)->up;
+        return env;
+    }
+    static inline PyObject *frazil_get_outer(PyObject *env, Py_ssize_t depth, Py_ssize_t i) {
+        return frazil_get_slot(frazil_outer(env, depth), i);
+    }
+    static inline void frazil_set_outer(PyObject *env, Py_ssize_t depth, Py_ssize_t i, PyObject *value) {
+        frazil_set_slot(frazil_outer(env, depth), i, value);
+    }
+    static inline PyObject *frazil_get_argument(PyObject *env, Py_ssize_t depth) {
+        PyObject *value = ((frazil_scope *) frazil_outer(env, depth))->payload;
+        Py_INCREF(value);
+        return value;
+    }
+    static inline void frazil_set_argument(PyObject *env, Py_ssize_t depth, PyObject *value) {
+        frazil_scope *scope = (frazil_scope *) frazil_outer(env, depth);
+        PyObject *old = scope->payload;
+        Py_INCREF(value);
+        scope->payload = value;
+        Py_DECREF(old);
+    }
+    /* A thunk while it is evaluated has `blackhole` for an expression, which itself is where the environment was. */
+    static inline PyObject *frazil_begin_thunk(PyObject *thunk, PyObject *blackhole) {
+        frazil_pair *pair = (frazil_pair *) thunk;
+        PyObject *env = pair->second;
+        pair->second = pair->first;
+        Py_INCREF(blackhole);
+        pair->first = blackhole;
+        return env;
+    }
+    static inline void frazil_end_thunk(PyObject *thunk, PyObject *value) {
+        frazil_pair *pair = (frazil_pair *) thunk;
+        PyObject *first = pair->first, *second = pair->second;
+        Py_INCREF(Py_None);
+        pair->first = Py_None;
+        Py_INCREF(value);
+        pair->second = value;
+        Py_DECREF(first);
+        Py_DECREF(second);
+    }
     static inline void frazil_init_slot(PyObject *slots, Py_ssize_t i, PyObject *value) {
         Py_INCREF(value);
         ((frazil_slots *) slots)->items[i] = value;
@@ -373,7 +416,7 @@ cdef extern from *:
     static int frazil_nesting = 0;
     static PyObject *frazil_waiting = NULL;
     static void frazil_finish(PyObject *object);
-    static void frazil_drop(PyObject *object, size_t words) {
+    static inline __attribute__((always_inline)) void frazil_drop(PyObject *object, size_t words) {
     #if defined(Py_GIL_DISABLED) || defined(Py_TRACE_REFS) || defined(Py_REF_DEBUG)
         PyObject_Free(object);
     #else
@@ -385,29 +428,31 @@ cdef extern from *:
     #endif
     }
     static PyTypeObject *frazil_slots_type, *frazil_attrs_type;
-    static void frazil_finish(PyObject *object) {
-        if (Py_TYPE(object) == frazil_slots_type) {
-            frazil_slots *slots = (frazil_slots *) object;
-            Py_ssize_t i, count = slots->size;
-            for (i = 0; i < count; i++) Py_XDECREF(slots->items[i]);
-            Py_XDECREF(slots->up);
-            frazil_drop(object, FRAZIL_SLOTS_WORDS(count));
-        }
-        else if (Py_TYPE(object) == frazil_attrs_type) {
-            frazil_attrs *attrs = (frazil_attrs *) object;
-            Py_ssize_t i, count = attrs->shape == Py_None ? 1 : ((frazil_shape *) attrs->shape)->count;
-            for (i = 0; i < count; i++) Py_XDECREF(attrs->items[i]);
-            Py_DECREF(attrs->shape); Py_XDECREF(attrs->origin);
-            frazil_drop(object, FRAZIL_ATTRS_WORDS(count));
-        }
-        else {
+    static inline __attribute__((always_inline)) void frazil_finish_inline(PyObject *object) {
+        PyTypeObject *type = Py_TYPE(object);
+        if (__builtin_expect(type != frazil_slots_type && type != frazil_attrs_type, 1)) {
             frazil_pair *pair = (frazil_pair *) object;
             PyObject *first = pair->first, *second = pair->second;
             Py_XDECREF(first);
             Py_XDECREF(second);
             frazil_drop(object, FRAZIL_WORDS(frazil_pair));
         }
+        else if (type == frazil_slots_type) {
+            frazil_slots *slots = (frazil_slots *) object;
+            Py_ssize_t i, count = slots->size;
+            for (i = 0; i < count; i++) Py_XDECREF(slots->items[i]);
+            Py_XDECREF(slots->up);
+            frazil_drop(object, FRAZIL_SLOTS_WORDS(count));
+        }
+        else {
+            frazil_attrs *attrs = (frazil_attrs *) object;
+            Py_ssize_t i, count = attrs->shape == Py_None ? 1 : ((frazil_shape *) attrs->shape)->count;
+            for (i = 0; i < count; i++) Py_XDECREF(attrs->items[i]);
+            Py_DECREF(attrs->shape); Py_XDECREF(attrs->origin);
+            frazil_drop(object, FRAZIL_ATTRS_WORDS(count));
+        }
     }
+    static void frazil_finish(PyObject *object) { frazil_finish_inline(object); }
     static void frazil_dealloc(PyObject *object) {
         if (__builtin_expect(frazil_nesting >= FRAZIL_NESTING, 0)) {
             Py_SET_REFCNT(object, (Py_ssize_t) (size_t) frazil_waiting);
@@ -415,7 +460,7 @@ cdef extern from *:
             return;
         }
         frazil_nesting++;
-        frazil_finish(object);
+        frazil_finish_inline(object);
         while (__builtin_expect(frazil_nesting == 1 && frazil_waiting != NULL, 0)) {
             object = frazil_waiting;
             frazil_waiting = (PyObject *) (size_t) Py_REFCNT(object);
@@ -423,6 +468,33 @@ cdef extern from *:
             frazil_finish(object);
         }
         frazil_nesting--;
+    }
+    /* `runtime.CallExpr`, as much is made of as of thunks. `like` is another, for its table of methods. */
+    typedef struct {
+        PyObject_HEAD void *table_of_methods; PyObject *state; Py_ssize_t pos; PyObject *function; int paired, unplaced;
+    } frazil_call;
+    static inline PyObject *frazil_new_call(
+        frazil_pool *pool, PyObject *like, PyObject *state, PyObject *function, int paired, int unplaced
+    ) {
+        frazil_call *call = (frazil_call *) frazil_begin(pool, Py_TYPE(like), FRAZIL_WORDS(frazil_call));
+        if (__builtin_expect(call == NULL, 0)) return NULL;
+        call->table_of_methods = ((frazil_call *) like)->table_of_methods;
+        Py_INCREF(state); call->state = state;
+        call->pos = 0;
+        Py_INCREF(function); call->function = function;
+        call->paired = paired;
+        call->unplaced = unplaced;
+        return (PyObject *) call;
+    }
+    static void frazil_dealloc_call(PyObject *object) {
+        PyObject *state = ((frazil_call *) object)->state, *function = ((frazil_call *) object)->function;
+        frazil_drop(object, FRAZIL_WORDS(frazil_call));
+        Py_XDECREF(state);
+        Py_XDECREF(function);
+    }
+    static void frazil_pool_calls(frazil_pool *pool, PyTypeObject *type) {
+        frazil_own_pool = pool;
+        type->tp_dealloc = frazil_dealloc_call;
     }
     #define FRAZIL_PIECE ((size_t) 1 << 20)
     static void *frazil_more(size_t words) {
@@ -473,10 +545,19 @@ cdef extern from *:
     object get_slot "frazil_get_slot"(object slots, Py_ssize_t i)
     void set_slot "frazil_set_slot"(object slots, Py_ssize_t i, object value)
     void init_slot "frazil_init_slot"(object slots, Py_ssize_t i, object value)
+    object get_outer "frazil_get_outer"(object env, Py_ssize_t depth, Py_ssize_t i)
+    void set_outer "frazil_set_outer"(object env, Py_ssize_t depth, Py_ssize_t i, object value)
+    object get_argument "frazil_get_argument"(object env, Py_ssize_t depth)
+    void set_argument "frazil_set_argument"(object env, Py_ssize_t depth, object value)
+    object begin_thunk "frazil_begin_thunk"(object thunk, object blackhole)
+    void end_thunk "frazil_end_thunk"(object thunk, object value)
     list arguments1 "frazil_arguments1"(object first)
     list arguments2 "frazil_arguments2"(object first, object second)
     void spare_arguments "frazil_spare_arguments"(list arguments)
     dict slots_table "frazil_slots_table"(tuple names, object slots)
+    object pool_call "frazil_new_call"(
+        Pool *pool, object like, object state, object function, bint paired, bint unplaced)
+    void pool_calls "frazil_pool_calls"(Pool *pool, type kind) noexcept
     void begin_pool "frazil_begin_pool"(Pool *pool, type thunk, type env, type function, type slots, type attrs)
     void use_large_pages "frazil_use_large_pages"() noexcept
     bint stack_is_low "frazil_stack_is_low" () noexcept
@@ -672,6 +753,14 @@ cdef inline Attrs new_attrs(Shape shape, object origin):
 
 cdef inline Attrs new_table_attrs(dict table, object origin):
     return <Attrs> pool_table_attrs(&POOL, EMPTY_ATTRS, table, origin)
+
+
+cdef inline object new_call(object like, object state, object function, bint paired, bint unplaced):
+    return pool_call(&POOL, like, state, function, paired, unplaced)
+
+
+cdef inline void use_pool_of_calls(type kind) noexcept:
+    pool_calls(&POOL, kind)
 
 
 cdef inline void use_pool(type thunk, type env, type function, type slots, type attrs) noexcept:

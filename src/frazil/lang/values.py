@@ -41,6 +41,18 @@ if not cython.compiled:
     def use_pool(thunk, env, function, slots, attrs):
         return None
 
+    def use_pool_of_calls(kind):
+        return None
+
+    def new_call(like, state, function, paired, unplaced):
+        calls = type(like).__new__(type(like))
+        calls.state = state
+        calls.pos = 0
+        calls.function = function
+        calls.paired = paired
+        calls.unplaced = unplaced
+        return calls
+
     def stack_is_low():
         return False
 
@@ -70,6 +82,33 @@ if not cython.compiled:
         slots.items[i] = value
 
     init_slot = set_slot
+
+    def outer_scope(env, depth):
+        for _ in range(depth):
+            env = env.up
+        return env
+
+    def get_outer(env, depth, i):
+        return outer_scope(env, depth).items[i]
+
+    def set_outer(env, depth, i, value):
+        outer_scope(env, depth).items[i] = value
+
+    def get_argument(env, depth):
+        return outer_scope(env, depth).payload
+
+    def set_argument(env, depth, value):
+        outer_scope(env, depth).payload = value
+
+    def begin_thunk(thunk, blackhole):
+        env = thunk.slot
+        thunk.slot = thunk.expr
+        thunk.expr = blackhole
+        return env
+
+    def end_thunk(thunk, value):
+        thunk.expr = None
+        thunk.slot = value
 
     def arguments1(first):
         return [first]
@@ -625,11 +664,9 @@ def run_thunk(thunk, pos):
         )
         error.thunk = thunk
         raise error
-    env: object = thunk.slot
     if stack_is_low():
         raise stack_overflow(expr.state, expr.pos)
-    thunk.expr = BLACKHOLE
-    thunk.slot = expr
+    env: object = begin_thunk(thunk, BLACKHOLE)
     done: cython.bint = False
     value: object
     set_asked_from(pos)
@@ -652,8 +689,7 @@ def run_thunk(thunk, pos):
             become(thunk, Lambda)
             return thunk
         value = new_cell(value)
-    thunk.expr = None
-    thunk.slot = value
+    end_thunk(thunk, value)
     return value
 
 

@@ -17,11 +17,14 @@ from cython.cimports.frazil.lang.values import (
     Thunk,
     cell,
     finished,
+    get_argument,
+    get_outer,
     get_slot,
     glance,
     new_env,
     new_thunk,
-    set_slot,
+    set_argument,
+    set_outer,
     stack_is_low,
     stack_overflow,
 )
@@ -249,34 +252,33 @@ class ArgumentVar(Var):
     """A function's argument, `depth` scopes out."""
 
     def eval(self, env):
-        env = outer(env, self.depth)
-        value = env.payload
+        value: object = get_argument(env, self.depth)
         if type(value) is Thunk:
             value = finished(value, self.pos)
-            env.payload = value
+            set_argument(env, self.depth, value)
         return value
 
     def delay(self, env):
-        return cell(outer(env, self.depth).payload)
+        return cell(get_argument(env, self.depth))
 
     def peek(self, env):
-        return glance(outer(env, self.depth).payload)
+        return glance(get_argument(env, self.depth))
 
 
 @cython.cfunc
 @cython.inline
-def slot_value(env: Env, slot: cython.Py_ssize_t, pos: cython.Py_ssize_t) -> object:
-    value: object = get_slot(env, slot)
+def slot_value(env: Env, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t, pos: cython.Py_ssize_t) -> object:
+    value: object = get_outer(env, depth, slot)
     if type(value) is Thunk:
         value = finished(value, pos)
-        set_slot(env, slot, value)
+        set_outer(env, depth, slot, value)
     return value
 
 
 @cython.cfunc
 @cython.inline
-def slot_cell(expr: Expr, at: Env, slot: cython.Py_ssize_t, env: Env) -> object:
-    value: object = get_slot(at, slot)
+def slot_cell(expr: Expr, env: Env, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t) -> object:
+    value: object = get_outer(env, depth, slot)
     if value is MISSING:
         return new_thunk(expr, env)
     return cell(value)
@@ -289,13 +291,13 @@ class SlotVar0(Var):
     """A name of the innermost `let`, `rec` or function with formals."""
 
     def eval(self, env):
-        return slot_value(env, self.slot, self.pos)
+        return slot_value(env, 0, self.slot, self.pos)
 
     def delay(self, env):
-        return slot_cell(self, env, self.slot, env)
+        return slot_cell(self, env, 0, self.slot)
 
     def peek(self, env):
-        return glance(get_slot(env, self.slot))
+        return glance(get_outer(env, 0, self.slot))
 
 
 @cython.final
@@ -305,13 +307,13 @@ class SlotVar1(Var):
     """The same, one scope out."""
 
     def eval(self, env):
-        return slot_value(env.up, self.slot, self.pos)
+        return slot_value(env, 1, self.slot, self.pos)
 
     def delay(self, env):
-        return slot_cell(self, env.up, self.slot, env)
+        return slot_cell(self, env, 1, self.slot)
 
     def peek(self, env):
-        return glance(get_slot(env.up, self.slot))
+        return glance(get_outer(env, 1, self.slot))
 
 
 @cython.final
@@ -321,13 +323,13 @@ class SlotVar2(Var):
     """The same, two scopes out."""
 
     def eval(self, env):
-        return slot_value(env.up.up, self.slot, self.pos)
+        return slot_value(env, 2, self.slot, self.pos)
 
     def delay(self, env):
-        return slot_cell(self, env.up.up, self.slot, env)
+        return slot_cell(self, env, 2, self.slot)
 
     def peek(self, env):
-        return glance(get_slot(env.up.up, self.slot))
+        return glance(get_outer(env, 2, self.slot))
 
 
 @cython.final
@@ -337,13 +339,13 @@ class SlotVar(Var):
     """The same, `depth` scopes out."""
 
     def eval(self, env):
-        return slot_value(outer(env, self.depth), self.slot, self.pos)
+        return slot_value(env, self.depth, self.slot, self.pos)
 
     def delay(self, env):
-        return slot_cell(self, outer(env, self.depth), self.slot, env)
+        return slot_cell(self, env, self.depth, self.slot)
 
     def peek(self, env):
-        return glance(get_slot(outer(env, self.depth), self.slot))
+        return glance(get_outer(env, self.depth, self.slot))
 
 
 @cython.final
@@ -438,7 +440,7 @@ class InheritFrom(Expr):
         self.index += distance
 
     def eval(self, env):
-        return slot_value(env, self.index, self.pos)
+        return slot_value(env, 0, self.index, self.pos)
 
     def peek(self, env):
         return glance(get_slot(env, self.index))
