@@ -51,6 +51,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "store build-trace info": ("build_trace_commands", "query where outputs of derivations went", UTILITY),
     "store build-trace delete": ("build_trace_commands", "forget where outputs of derivations went", UTILITY),
     "store gc": ("store_commands", "collect garbage", UTILITY),
+    "store why-alive": ("store_commands", "show which roots keep a store path, and how", UTILITY),
     "store verify": ("store_commands", "check the integrity of store paths", UTILITY),
     "store repair": ("store_commands", "build damaged store paths again", UTILITY),
     "store optimise": ("store_commands", "replace equal files in the store by hard links", UTILITY),

@@ -71,7 +71,10 @@ def _substitute_there(context: Context, target: Store, paths: set[StorePath]) ->
     if isinstance(target, LocalStore):
         from frazil.build.substitution import substitute_paths
 
-        substitute_paths(target, paths, context.build_settings, context.reporter)
+        if target.builds_elsewhere:
+            target.substitute_there(paths)
+        else:
+            substitute_paths(target, paths, context.build_settings, context.reporter)
 
 
 def _wanted(

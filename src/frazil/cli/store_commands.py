@@ -184,6 +184,11 @@ def collect(context: Context, arguments: Arguments) -> None:
 
     limit = arguments.value("max")
     dry = arguments.flag("dry-run")
+    if arguments.flag("plan"):
+        from frazil.cli.gc_plan import show_plan
+
+        show_plan(context, arguments)
+        return
     if dry and limit is not None:
         raise UsageError("options --max and --dry-run cannot be combined")
     options = Options(
@@ -274,6 +279,12 @@ def path_from_hash_part(context: Context, arguments: Arguments) -> None:
     if found is None:
         raise FrazilError(f"there is no store path corresponding to '{arguments.positional[0]}'")
     context.print(context.any_store.show(found))
+
+
+def why_alive(context: Context, arguments: Arguments) -> int:
+    from frazil.cli.gc_plan import why_alive as run
+
+    return run(context, arguments)
 
 
 def diff_closures(context: Context, arguments: Arguments) -> None:
@@ -380,8 +391,27 @@ COMMANDS = {
     "store gc": Command(
         collect,
         "collect garbage",
-        (Option("--dry-run", "Only say how much would be deleted."), Option("--max", "Stop after *n* bytes.", "n")),
-        examples=[("Free ten gigabytes at most", "frazil store gc --max 10G")],
+        (
+            Option("--dry-run", "Only say how much would be deleted."),
+            Option("--max", "Stop after *n* bytes.", "n"),
+            Option("--plan", "Only show what would go, oldest first, and who keeps the rest."),
+            Option("--all-paths", "With --plan: show everything."),
+        ),
+        JSON,
+        examples=[
+            ("Free ten gigabytes at most", "frazil store gc --max 10G"),
+            ("What would go, and why does the rest stay?", "frazil store gc --plan"),
+        ],
+    ),
+    "store why-alive": Command(
+        why_alive,
+        "show which roots keep a store path, and how",
+        STORE_PATHS,
+        JSON,
+        (Option("--all-roots", "Show the way from every root."),),
+        positional="installables…",
+        at_most=None,
+        examples=[("Why was this not collected?", "frazil store why-alive /nix/store/…-hello-2.12")],
     ),
     "store verify": Command(
         verify,

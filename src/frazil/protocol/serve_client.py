@@ -13,7 +13,6 @@ from frazil.protocol.errors import Disconnected, ProtocolError, RemoteError
 from frazil.protocol.serve import BuildOptions, Command, greet_server, read_info, write_options
 from frazil.protocol.values import (
     MAXIMUM_PATH,
-    SUCCESSES,
     Outcome,
     read_outcome,
     read_paths,
@@ -30,6 +29,8 @@ from frazil.store.derivation import Derivation
 from frazil.store.derived_path import DerivedPath
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
+
+_MISC_FAILURE = 9
 
 
 class ServeClient:
@@ -138,9 +139,10 @@ class ServeClient:
                 write_derived_path(writer, self.dialect, target)
             write_options(writer, self.dialect, options)
             writer.flush()
-            status = self.reader.number()
-            message = "" if status in SUCCESSES else self.reader.text()
-            return Outcome(status, message)
+            # 0, or an exit status with the reason: this one reply has no number of a build result.
+            if self.reader.number() == 0:
+                return Outcome(0)
+            return Outcome(_MISC_FAILURE, self.reader.text())
 
     def build_derivation(self, path: StorePath, drv: Derivation, options: BuildOptions) -> Outcome:
         with self._asking(Command.BUILD_DERIVATION) as writer:

@@ -183,7 +183,7 @@ class RootServer:
 # ------------------------------------------------------------------------------------------------------------- graph
 
 
-class _Graph:
+class ReferenceGraph:
     """References, derivers and outputs of all valid paths, read at once."""
 
     def __init__(self, store: LocalStore, *, keep_outputs: bool, keep_derivations: bool) -> None:
@@ -273,13 +273,13 @@ class _Collector:
         self.server = server
         self.results = Results()
 
-    def find_live(self) -> tuple[_Graph, set[int]]:
+    def find_live(self) -> tuple[ReferenceGraph, set[int]]:
         self.store.inform("finding garbage collector roots...")
         lasting = {} if self.options.ignore_liveness else roots.find_lasting_roots(self.store, censor=True)
         temporary = roots.find_temporary_roots(self.store, censor=True)
         self.server.hash_parts.update(path.hash_part for path in temporary)
         specific = self.options.paths is not None
-        graph = _Graph(
+        graph = ReferenceGraph(
             self.store,
             keep_outputs=self.store.settings.keep_outputs and not specific,
             keep_derivations=self.store.settings.keep_derivations and not specific,
@@ -344,7 +344,7 @@ class _Collector:
                 gone.append(path)
         return gone
 
-    def delete_invalid(self, graph: _Graph) -> None:
+    def delete_invalid(self, graph: ReferenceGraph) -> None:
         """Names in the store folder that are no valid path: leftovers of deaths, lock files, strangers."""
         for name in sorted(os.listdir(self.store.config.real_store_dir)):
             if name == ".links":
@@ -416,7 +416,7 @@ def _list_read_only(store: LocalStore, options: Options) -> Results:
     return _listed(store, collector, graph, live)
 
 
-def _listed(store: LocalStore, collector: _Collector, graph: _Graph, live: set[int]) -> Results:
+def _listed(store: LocalStore, collector: _Collector, graph: ReferenceGraph, live: set[int]) -> Results:
     if collector.options.action == RETURN_LIVE:
         collector.results.paths = sorted(store.show(graph.names[number]) for number in live)
     else:
@@ -450,7 +450,7 @@ def _collect_locked(store: LocalStore, options: Options, server: RootServer) -> 
     return collector.results
 
 
-def _delete_dead(store: LocalStore, collector: _Collector, graph: _Graph, live: set[int]) -> None:
+def _delete_dead(store: LocalStore, collector: _Collector, graph: ReferenceGraph, live: set[int]) -> None:
     options = collector.options
     if options.max_freed == 0:
         return
@@ -490,7 +490,7 @@ def _delete_outside(store: LocalStore) -> None:
 
 
 def _check_deletable(
-    store: LocalStore, graph: _Graph, path: StorePath, wanted: set[int], live: set[int], temporary: set[str]
+    store: LocalStore, graph: ReferenceGraph, path: StorePath, wanted: set[int], live: set[int], temporary: set[str]
 ) -> None:
     number = graph.numbers.get(path)
     if number is None:
@@ -504,7 +504,7 @@ def _check_deletable(
         )
 
 
-def _dead_names(store: LocalStore, collector: _Collector, graph: _Graph, live: set[int]) -> list[str]:
+def _dead_names(store: LocalStore, collector: _Collector, graph: ReferenceGraph, live: set[int]) -> list[str]:
     dead = {store.show(graph.names[number]) for number in set(graph.names) - live}
     for name in os.listdir(store.config.real_store_dir):
         try:
