@@ -100,16 +100,11 @@ def _graph(store: LocalStore) -> ReferenceGraph:
 
 
 def _find(store: LocalStore) -> dict[StorePath, set[str]]:
-    """All roots, looked for as if the store were read-only: no stale link is removed."""
-    config = store.config
-    store.config = config.with_(read_only=True)
-    try:
-        found = root_search.find_lasting_roots(store)
-        for path, holders in root_search.find_temporary_roots(store).items():
-            found.setdefault(path, set()).update(holders)
-        return found
-    finally:
-        store.config = config
+    """All roots, those of running programs too."""
+    found = root_search.find_lasting_roots(store, tidy=False)
+    for path, holders in root_search.find_temporary_roots(store).items():
+        found.setdefault(path, set()).update(holders)
+    return found
 
 
 def _stale_links(store: LocalStore) -> Iterator[tuple[str, str]]:

@@ -102,11 +102,12 @@ def find_roots(store: LocalStore, *, censor: bool = False) -> Roots:
     return roots
 
 
-def find_lasting_roots(store: LocalStore, *, censor: bool = False) -> Roots:
+def find_lasting_roots(store: LocalStore, *, censor: bool = False, tidy: bool = True) -> Roots:
+    """`tidy`: links of ours that lead nowhere any more are removed on the way."""
     roots: Roots = {}
     _ = store.database
     for folder in ("gcroots", "profiles"):
-        _Search(store, roots).visit(f"{store.config.state_dir}/{folder}")
+        _Search(store, roots, tidy=tidy and not store.config.read_only).visit(f"{store.config.state_dir}/{folder}")
     for path, holders in find_runtime_roots(store).items():
         if store.is_registered(path):
             roots.setdefault(path, set()).update({CENSORED} if censor else holders)
@@ -114,8 +115,9 @@ def find_lasting_roots(store: LocalStore, *, censor: bool = False) -> Roots:
 
 
 class _Search:
-    def __init__(self, store: LocalStore, roots: Roots) -> None:
+    def __init__(self, store: LocalStore, roots: Roots, *, tidy: bool) -> None:
         self.store = store
+        self.tidy = tidy
         self.roots = roots
         self.automatic = store.config.state_dir + "/gcroots/auto/"
 
@@ -155,7 +157,7 @@ class _Search:
         try:
             mode = os.lstat(target).st_mode
         except (FileNotFoundError, NotADirectoryError):
-            if path.startswith(self.automatic) and not self.store.config.read_only:
+            if path.startswith(self.automatic) and self.tidy:
                 self.store.inform(f"removing stale link from '{path}' to '{target}'")
                 try:
                     os.unlink(path)
