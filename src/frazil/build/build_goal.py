@@ -122,6 +122,7 @@ class BuildGoal:
 
     def _inputs(self) -> Generator[Wait, Event | None, None]:
         store, worker = self.store, self.worker
+        worker.bring_evaluated(self.drv)
         missing = sorted(path for path in self.drv.input_sources if not store.is_registered(path))
         if missing and worker.substitution is None:
             raise BuildError(

@@ -211,6 +211,7 @@ class DerivationGoal:
         from frazil.build.worker import causes
 
         store = self.store
+        self.worker.bring_evaluated(resolved)
         path = store.write_derivation(resolved, check=False)
         text = f"resolved derivation: '{self.text}' -> '{store.show(path)}'"
         fields = (self.text, store.show(path))

@@ -46,6 +46,12 @@ def realise_all(store: LocalStore, targets: Sequence[DerivedPath], mode: str, re
 
 
 def build_each(store: LocalStore, targets: Sequence[DerivedPath], mode: str) -> list[BuildResult]:
+    if store.evaluation is not None:
+        from frazil.store.copying import copy_closure
+
+        derivations = [target.base for target in targets if target.outputs is not None]
+        there = store.evaluation.valid_among(derivations)
+        copy_closure(store.evaluation, store, there, store.reporter, check_signatures=False)
     outcomes = _builder(store).build_elsewhere(targets, mode)
     return [result_of(target, outcome) for target, outcome in zip(targets, outcomes)]
 

@@ -258,6 +258,17 @@ class Worker:
             Failure.DEPENDENCY_FAILED, f"failed to obtain derivation of '{text}'", caused_by=causes([goal])
         )
 
+    def bring_evaluated(self, drv: Derivation) -> None:
+        """Copies sources that are in the store of `--eval-store` only."""
+        from frazil.store.copying import copy_closure
+
+        evaluation = self.store.evaluation
+        if evaluation is not None:
+            lacking = [path for path in drv.input_sources if not self.store.is_registered(path)]
+            there = evaluation.valid_among(lacking)
+            if there:
+                copy_closure(evaluation, self.store, there, self.reporter, check_signatures=False)
+
     def contents_good(self, path: StorePath) -> bool:
         """Whether a valid path's bytes are what was registered."""
         import os

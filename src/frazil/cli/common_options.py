@@ -29,6 +29,7 @@ EVALUATION = (
     Option("--arg-from-file", "Pass the contents of *path* as the argument *name*.", "name", "path", kind=APPEND),
     Option("--arg-from-stdin", "Pass what standard input holds as the argument *name*.", "name", kind=APPEND),
     Option("--include -I", "Add *path* to what `<…>` searches.", "path", kind=APPEND),
+    Option("--eval-store", "Evaluate in the store *store-url*: derivations and sources go there.", "store-url"),
     Option("--debugger", "Stop at errors and at `builtins.break`, for a look around."),
     Option("--impure", "Allow access to mutable paths and the environment."),
     Option(

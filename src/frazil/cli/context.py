@@ -65,6 +65,7 @@ class Context:
         self._store_config: StoreConfig | None = None
         self._store: LocalStore | None = None
         self._any_store: Store | None = None
+        self._evaluation_store: LocalStore | None = None
         self._others: list[Store] = []
         self._substituters: Substituters | None = None
         self._session: Session | None = None
@@ -270,7 +271,26 @@ class Context:
                 self._store = LocalStore(self.store_config, store_settings(self.settings), reporter)
             else:
                 self._store = self._open_foreign(reporter)
+            self._store.evaluation = self._evaluation_store
         return self._store
+
+    def evaluate_in(self, address: str) -> None:
+        """`--eval-store`: derivations and sources go there."""
+        from frazil.store.local import LocalStore
+
+        if self._evaluation_store is None:
+            store = self.open_address(address)
+            if not isinstance(store, LocalStore):
+                store.unsupported("evaluation")
+            store.refuses = store.config.is_dummy and store.config.parameters.get("read-only") != "false"
+            self._evaluation_store = store
+            if self._store is not None:
+                self._store.evaluation = store
+
+    @property
+    def evaluation_store(self) -> LocalStore:
+        assert self._evaluation_store is not None
+        return self._evaluation_store
 
     def _open_foreign(self, reporter: Reporter) -> LocalStore:
         """One that others look after: a daemon, another machine."""

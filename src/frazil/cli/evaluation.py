@@ -49,9 +49,12 @@ def make_session(
         debugger=arguments.flag("debugger"),
     )
     holder: list[Session] = []
+    evaluation = arguments.value("eval-store")
+    if evaluation is not None:
+        context.evaluate_in(evaluation)
     session = Session(
-        context.store_config,
-        context.open_store,
+        context.store_config if evaluation is None else context.evaluation_store.config,
+        context.open_store if evaluation is None else lambda: context.evaluation_store,
         settings,
         build_settings=lambda: context.build_settings,
         fetch_settings=lambda: context.fetch_settings,
@@ -60,6 +63,7 @@ def make_session(
         extra_builtins=flake_builtins(context),
         search_hooks={"flake": lambda rest: flake_search_entry(context, arguments, holder[0], rest)},
         recorder=recorder,
+        open_build_store=None if evaluation is None else context.open_store,
     )
     holder.append(session)
     context.keep(session)

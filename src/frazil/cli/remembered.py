@@ -38,6 +38,8 @@ def wants_evaluation(context: Context, arguments: Arguments) -> bool:
     from frazil.activity import Verbosity
 
     settings = context.settings
+    if arguments.has("eval-store"):
+        return True
     if not settings.boolean("eval-cache") or context.verbosity >= Verbosity.CHATTY:
         return True
     if any(os.environ.get(name) for name in WATCHED_ENVIRONMENT):

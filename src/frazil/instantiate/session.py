@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from frazil.lang.settings import EvalSettings
     from frazil.store.config import StoreConfig
     from frazil.store.local import LocalStore
+    from frazil.store.path import StorePath
 
 
 class Session:
@@ -46,8 +47,11 @@ class Session:
         extra_builtins: Sequence[BuiltinSpec] = (),
         search_hooks: dict[str, Callable[[str], str | None]] | None = None,
         recorder: ReadRecorder | None = None,
+        open_build_store: Callable[[], LocalStore] | None = None,
     ) -> None:
+        """`open_build_store`: where things are built that evaluation needs, if not in the store of the evaluation."""
         self.reporter = reporter
+        self._open_build_store = open_build_store
         self._build_settings = build_settings
         self._fetch_settings = fetch_settings
         self._fetch_context: FetchContext | None = None
@@ -140,7 +144,28 @@ class Session:
             DerivedPath(effects.directory.parse(path), OutputsSpec(frozenset(outputs)), through)
             for (path, through), outputs in wanted.items()
         ]
-        realise(self.store, targets, self.build_settings, self.reporter)
+        if self._open_build_store is None:
+            realise(self.store, targets, self.build_settings, self.reporter)
+            return
+        store = self._open_build_store()
+        results = realise(store, targets, self.build_settings, self.reporter)
+        self._take_over(store, [path for result in results for path in result.outputs.values()])
+        for result in results:
+            if result.derivation is not None and not self.store.compute_only:
+                known = self.store.query_derivation_outputs(result.derivation)
+                for name, path in result.outputs.items():
+                    if known.get(name) is None:
+                        self.store.register_realisation(result.derivation, name, path)
+
+    def _take_over(self, built: LocalStore, paths: list[StorePath]) -> None:
+        """Lets evaluation read what was built in another store."""
+        from frazil.store.copying import copy_closure
+
+        if not self.store.compute_only:
+            copy_closure(built, self.store, paths, self.reporter, check_signatures=False)
+            return
+        for path in built.closure(paths):
+            self.effects.mount(built.show(path), built.real_path(path))
 
     def download_tarball(self, url: str) -> str:
         from frazil.fetch.inputs import fetch_tree

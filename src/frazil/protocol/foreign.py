@@ -163,6 +163,8 @@ class ForeignStore(LocalStore):
         known = self._derivations.get(path)
         if known is not None:
             return known
+        if self.evaluation is not None and self.evaluation.is_registered(path):
+            return self.evaluation.read_invalid_derivation(path)
         if self.is_here:
             return super().read_invalid_derivation(path)
         drv = Store.read_derivation(self, path)

@@ -99,6 +99,8 @@ def add_text_at(store: LocalStore, path: StorePath, contents: bytes, references:
 def add_texts(store: LocalStore, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]]) -> None:
     parse = store.directory.parse
     if store.compute_only:
+        if store.refuses and texts:
+            store.unsupported("addToStoreFromDump")
         for path, contents, references in texts:
             add_text_at(store, path, contents, frozenset([parse(text) for text in references]))
         return

@@ -69,6 +69,10 @@ class LocalStore(Store):
         self.reporter: Reporter = reporter or SilentReporter()
         self.directory = StoreDirectory(self.config.store_dir)
         self.compute_only = compute_only or self.config.is_dummy
+        self.evaluation: LocalStore | None = None
+        """Another store whose derivations count as being here, too: that of `--eval-store`."""
+        self.refuses = False
+        """Whether adding to a store that only computes is an error, as to Nix's dummy store."""
         self.computed: dict[StorePath, adding.Computed] = {}
         self.modulo = ModuloCache(self.directory, self.read_invalid_derivation)
         self._derivations: dict[StorePath, Derivation] = {}
@@ -252,7 +256,11 @@ class LocalStore(Store):
         if self.has_database and self.database.is_valid(path):
             self._known_valid.add(path)
             return True
-        return False
+        return self._is_evaluated(path)
+
+    def _is_evaluated(self, path: StorePath) -> bool:
+        """Whether the store that things are evaluated in has this derivation."""
+        return path.is_derivation and self.evaluation is not None and self.evaluation.is_registered(path)
 
     def is_registered(self, path: StorePath) -> bool:
         """As `is_valid`, but asking the database again: another process may have deleted the path."""
@@ -260,7 +268,7 @@ class LocalStore(Store):
             return True
         valid = self.has_database and self.database.is_valid(path)
         (self._known_valid.add if valid else self._known_valid.discard)(path)
-        return valid
+        return valid or self._is_evaluated(path)
 
     def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
         wanted = set(paths)
@@ -412,6 +420,8 @@ class LocalStore(Store):
         known = self._derivations.get(path)
         if known is not None:
             return known
+        if self.evaluation is not None and not (self.has_database and self.database.is_valid(path)):
+            return self.evaluation.read_invalid_derivation(path)
         name = path.derivation_name
         computed = self.computed.get(path)
         if computed is not None and computed.contents is not None:
