@@ -212,6 +212,34 @@ def test_completion(repl: Repl, tmp_path: Path) -> None:
         assert complete(repl, wrong) == []
 
 
+def test_completing_files_and_flakes(repl: Repl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flake").mkdir()
+    (tmp_path / "file.nix").write_text("{ }")
+    assert complete(repl, ":l f") == [("file.nix", 1), ("flake", 1)]
+    assert ("flake", 1) in complete(repl, ":lf f")
+    assert ("file.nix", 1) not in complete(repl, ":lf f")
+    assert complete(repl, ":lf ./f") == [("./flake", 3)]
+
+
+def test_completion_does_not_wait_for_ever(repl: Repl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frazil.cli.repl_completion.LONGEST_EVALUATION", 0.2)
+    repl.define(f"slow = {ENDLESS}")
+    begin = time.monotonic()
+    assert complete(repl, "slow.a") == []
+    assert time.monotonic() - begin < 10
+    repl.define("quick = { abc = 1; }")
+    assert complete(repl, "quick.a") == [("quick.abc", 7)]
+
+
+def test_commands_that_are_none(talk: Talk) -> None:
+    result = talk(":laod x", ":st", ":b", ":lsat-loaded")
+    assert "unknown command ':laod'" in result.err
+    assert "did you mean one of :add, :load" in result.err
+    assert "start with --debugger" in result.err
+    assert "the command ':b' needs an expression" in result.err
+
+
 def test_when_enter_ends_the_input(repl: Repl) -> None:
     for text in ("1", "x = 1", "}", ":q", ":l ./x", "a b c", "nope"):
         assert is_complete(repl, text), text
@@ -237,10 +265,11 @@ def test_highlighting_keeps_the_text() -> None:
 class Terminal:
     """A session behind a pseudo-terminal."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], *words: str) -> None:
         self.process, self.descriptor = pty.fork()
         if self.process == 0:
-            script = "import sys; from frazil.cli import main; sys.argv = ['nix', 'repl']; sys.exit(main())"
+            argv = ["nix", *(words or ("repl",))]
+            script = f"import sys; from frazil.cli import main; sys.argv = {argv!r}; sys.exit(main())"
             place = {"PYTHONPATH": str(Path(frazil.__file__).parent.parent)}
             os.execve(sys.executable, [sys.executable, "-c", script], {**os.environ, **place, **environment})
         self.seen = b""
@@ -287,6 +316,40 @@ ENDLESS = (
     "let f = n: if n == 0 then 0 else f (n - 1); "
     "in builtins.foldl' (a: b: a + f 9000) 0 (builtins.genList (x: x) 99999)"
 )
+
+
+@pytest.mark.parametrize("kind", ["xterm", "dumb"])
+def test_a_debugger_in_a_terminal(tmp_path: Path, run: Run, kind: str) -> None:
+    """It talks where evaluation runs, which is not the thread that signals come to."""
+    (tmp_path / "x.nix").write_text("let f = x: let y = x * 2; in builtins.break (y + 1); in f 20 + 1\n")
+    place = str(tmp_path / "x.nix")
+    session = Terminal({"TERM": kind, "XDG_DATA_HOME": str(tmp_path)}, "eval", "--debugger", "--file", place)
+    session.wait_for("breakpoint reached")
+    session.wait_for("repl>")
+    session.type("y + 700\r")
+    session.wait_for("740")
+    session.wait_for("repl>")
+    session.type(f'builtins.trace "star${{"ted"}}" ({ENDLESS})\r')
+    session.wait_for("trace: started")
+    session.type("\x03")
+    session.wait_for("interrupted by the user")
+    session.wait_for("repl>")
+    session.type(":c\r")
+    session.wait_for("42")
+    assert session.close() == 0
+    os.close(session.descriptor)
+
+
+def test_a_long_list_can_be_interrupted(terminal: Terminal) -> None:
+    terminal.wait_for("repl>")
+    terminal.type('builtins.trace "star${"ted"}" (builtins.length (builtins.genList (x: x) 100000000))\r')
+    terminal.wait_for("trace: started")
+    terminal.type("\x03")
+    terminal.wait_for("interrupted by the user", 5)
+    terminal.type("20 + 22\r")
+    terminal.wait_for("42")
+    terminal.type(":q\r")
+    assert terminal.close() == 0
 
 
 def test_an_interruption_keeps_the_session(terminal: Terminal) -> None:

@@ -57,6 +57,8 @@ def open_standard_streams() -> None:
         except OSError:
             # The lowest free number is this one, as those below are open.
             os.open(os.devnull, flags)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:

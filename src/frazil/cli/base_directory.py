@@ -16,4 +16,5 @@ def set_base_directory(path: str | None) -> None:
 
 
 def base_directory() -> str:
+    """Raises OSError where the current folder is gone."""
     return _chosen[0] if _chosen else os.getcwd()

@@ -39,6 +39,16 @@ def require_feature(context: Context, name: str) -> None:
         )
 
 
+def _directory() -> str:
+    """What places in messages are relative to."""
+    from frazil.cli.base_directory import base_directory
+
+    try:
+        return base_directory()
+    except OSError:
+        return "/"
+
+
 class Left(BaseException):
     """The user left a debugger that stopped without an error: the program ends, and nothing is wrong."""
 
@@ -173,11 +183,18 @@ class Context:
 
             colours = self.colours or self.log_format == "internal-json"
             return show_error(error, show_trace=wanted, colours=colours, level=level)
-        from frazil.cli.base_directory import base_directory
         from frazil.cli.error_layout import lay_out, view_for
 
         width = os.get_terminal_size(2).columns if os.isatty(2) else 120
-        return lay_out(error, view_for(error, base_directory(), width=width, colours=self.colours), level=level)
+        try:
+            return lay_out(error, view_for(error, _directory(), width=width or 80, colours=self.colours), level=level)
+        except Exception:
+            # A mistake in how it is shown must not hide what is to be shown.
+            if self.debug:
+                raise
+            from frazil.cli.display import show_error
+
+            return show_error(error, colours=self.colours, level=level)
 
     @property
     def own_layout(self) -> bool:
@@ -197,7 +214,10 @@ class Context:
     def print_bytes(self, data: bytes) -> None:
         if self.printed is not None:
             self.printed.append(data)
-        sys.stdout.buffer.write(data)
+        rest = data
+        while rest:
+            # Python writes without a buffer where PYTHONUNBUFFERED asks for it: then a part may be all that is written.
+            rest = rest[sys.stdout.buffer.write(rest) or 0 :]
 
     def flush(self) -> None:
         sys.stdout.flush()

@@ -31,6 +31,18 @@ DEBUG_HELP = """
 """
 
 
+conversing: list[DebugRepl] = []
+"""Where evaluation stopped, the innermost last."""
+
+
+def interrupt() -> bool:
+    """What is being evaluated for a conversation ends. False where there is none."""
+    if not conversing:
+        return False
+    conversing[-1].evaluator.interrupt()
+    return True
+
+
 class Conversation:
     """One for a whole evaluation: it greets once."""
 
@@ -48,7 +60,11 @@ class Conversation:
         elif notice:
             self.say(f"info: {notice}\n")
         repl = DebugRepl(self, debugger)
-        repl.run()
+        conversing.append(repl)
+        try:
+            repl.run()
+        finally:
+            conversing.pop()
         if repl.going_on:
             return
         debugger.stepping = False
@@ -112,6 +128,15 @@ class DebugRepl(Repl):
             super().process(line)
         else:
             command(self, rest[0] if rest else "")
+
+    def answer(self, text: str) -> None:
+        try:
+            super().answer(text)
+        finally:
+            self.evaluator.end_interruption()
+
+    def known_commands(self) -> list[str]:
+        return [*super().known_commands(), *DEBUG_COMMANDS]
 
     # -- steps -------------------------------------------------------------------------------------------------
 

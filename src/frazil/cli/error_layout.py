@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MARGIN = " " * 7
 WIDEST = 200
 NARROWEST = 60
+# Part of words and pictures made of several characters.
+JOINERS = "\u200c\u200d\u3000"
 _STORE_PATH = re.compile(r"/nix/store/[0-9a-z]{32}-[^\s'\"`’,;:)»]*")
 
 
@@ -244,7 +246,7 @@ def excerpt(position: Position, view: View) -> list[str]:
         return lines
     column = _column(position)
     room = view.width - len(MARGIN) - 9
-    start = max(0, column - room * 2 // 3) if len(position.source_line) > room else 0
+    start = _start(_plain(position.source_line), column, room)
     around = (
         (position.line - 1, position.previous_line),
         (position.line, position.source_line),
@@ -263,12 +265,22 @@ def excerpt(position: Position, view: View) -> list[str]:
     return lines
 
 
+def _start(line: str, column: int, room: int) -> int:
+    """The first character shown of a line that is wider than the room: the place is two thirds to the right."""
+    if _width(line) <= room:
+        return 0
+    start = max(0, column - room * 2 // 3)
+    while start < column and _width(line[start:column]) > room * 2 // 3:
+        start += max(1, (_width(line[start:column]) - room * 2 // 3) // 2)
+    return start
+
+
 def _plain(line: str) -> str:
     """A character for each character, none of which moves the cursor or says anything to a terminal."""
     text = readable(line)
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\u3000" else " " if c.isspace() else "\ufffd" for c in text)
+    return "".join(c if c.isprintable() or c in JOINERS else " " if c.isspace() else "\ufffd" for c in text)
 
 
 def _cut(line: str, start: int, room: int) -> str:
@@ -294,4 +306,4 @@ def _width(text: str) -> int:
     import unicodedata
 
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    return len(text) + wide - sum(unicodedata.combining(c) != 0 for c in text)
+    return len(text) + wide - sum(unicodedata.category(c) in ("Mn", "Me", "Cf") for c in text)

@@ -186,4 +186,11 @@ def with_deep_stack(function: Callable[[], Any]) -> Any:
     """Evaluation nests deeply: run it where the stack is large."""
     from frazil.lang.evaluator import run_with_deep_stack
 
-    return run_with_deep_stack(function)
+    return run_with_deep_stack(function, interrupt)
+
+
+def interrupt() -> None:
+    """Ctrl-C ends the program; in a debugger's conversation what was typed there last."""
+    debugger = sys.modules.get("frazil.cli.debugger")
+    if debugger is None or not debugger.interrupt():
+        raise KeyboardInterrupt

@@ -125,11 +125,21 @@ def _error_text(context: Context, error: FrazilError) -> str:
 def _system_error_text(error: OSError) -> str:
     import errno
 
+    if error.errno == errno.ENOENT and error.filename is None and not _folder_exists():
+        return "error: the current folder does not exist any more\n\n       hint: go to another one: cd"
     what = f" '{os.fsdecode(error.filename)}'" if error.filename is not None else ""
     hint = ""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         hint = "\n\n       hint: free some space, for example with 'frazil store gc'"
     return f"error: {error.strerror or error}{':' if what else ''}{what}{hint}"
+
+
+def _folder_exists() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def _bug(context: Context, error: BaseException) -> int:
@@ -255,6 +265,9 @@ def _run_found(context: Context, name: str, command: Command, leading: Arguments
     if command.experimental:
         require_feature(context, command.experimental)
     check_positional(command, arguments)
+    if arguments.flag("debugger"):
+        # Its prompt runs in another thread, and must not take that for the main one, which is who imports `threading`.
+        import threading  # noqa: F401
     return command.run(context, arguments) or 0
 
 
@@ -289,17 +302,17 @@ def _help(context: Context, words: list[str], *, explicit: bool) -> int:
     if not words and not explicit:
         raise UsageError("no subcommand specified")
     if not explicit:
-        raise UsageError(_missing_subcommand(words[0]))
+        raise UsageError(_missing_subcommand(context.program, words[0]))
     context.print(show_help(context.program, words), end="")
     return 0
 
 
-def _missing_subcommand(group: str) -> str:
+def _missing_subcommand(program: str, group: str) -> str:
     from frazil.cli.commands import rows
 
     names = sorted(tail for head, _, tail in (name.partition(" ") for name in rows([group])) if head == group)
     listed = "".join(f"\n  · {name}" for name in names)
-    return f"nix {group} requires a sub-command. Available sub-commands:\n{listed}"
+    return f"{program} {group} requires a sub-command. Available sub-commands:\n{listed}"
 
 
 def print_version(context: Context, arguments: Arguments) -> int:

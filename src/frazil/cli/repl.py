@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 MOST_NAMES_SHOWN = 20
 UNLIMITED_DEPTH = 1 << 60
 SPACE = " \n\r\t"
+OF_DEBUGGER = frozenset({":env", ":bt", ":backtrace", ":st", ":c", ":continue", ":s", ":step"})
+WITH_EXPRESSION = frozenset(
+    {":a", ":add", ":b", ":bl", ":e", ":edit", ":i", ":p", ":print", ":sh", ":t", ":u", ":doc"}
+) | {":log"}
 HELP = """\
 The following commands are available:
 
@@ -147,8 +151,21 @@ class Repl:
         word, *rest = line.split(None, 1)
         command = commands().get(word)
         if command is None:
-            raise FrazilError(f"unknown command '{word}'")
+            raise FrazilError(f"unknown command '{word}'", hint=self.near_command(word))
+        if not rest and word in WITH_EXPRESSION:
+            raise FrazilError(f"the command '{word}' needs an expression")
         command(self, rest[0] if rest else "", word)
+
+    def known_commands(self) -> list[str]:
+        return list(commands())
+
+    def near_command(self, word: str) -> str:
+        from frazil.cli.suggest import did_you_mean
+
+        if word in OF_DEBUGGER:
+            return f"'{word}' is for a debugger: start with --debugger"
+        near = did_you_mean(word, self.known_commands())
+        return f"{near} ':?' shows all commands" if near else "':?' shows all commands"
 
     # -- messages ----------------------------------------------------------------------------------------------
 

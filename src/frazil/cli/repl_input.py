@@ -43,7 +43,10 @@ class StreamLines:
         self.echo = os.environ.get("_NIX_TEST_REPL_ECHO") == "1"
 
     def read(self, *, continued: bool) -> str | None:
-        line = sys.stdin.buffer.readline()
+        try:
+            line = sys.stdin.buffer.readline()
+        except OSError:  # a closed standard input has no lines
+            return None
         if not line:
             return None
         text = os.fsdecode(line.removesuffix(b"\n"))

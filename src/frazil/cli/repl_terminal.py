@@ -63,10 +63,16 @@ class TerminalLines:
             lexer=NixLexer() if repl.colours else None,
             style=STYLE,
         )
+        # Terminals that do not say where the cursor is are served as well: no warning in the middle of a line.
+        self.session.app.renderer.cpr_not_supported_callback = None
 
     def read(self, *, continued: bool) -> str | None:
+        from threading import current_thread, main_thread
+
+        prompt = CONTINUATION if continued else PROMPT
         try:
-            return self.session.prompt(CONTINUATION if continued else PROMPT)
+            # A debugger's conversation is held where evaluation runs; signals are the main thread's.
+            return self.session.prompt(prompt, handle_sigint=current_thread() is main_thread())
         except EOFError:
             return None
 

@@ -38,6 +38,7 @@ from cython.cimports.frazil.lang.values import (
 from frazil.lang.builtins_math import builtin_less_than
 from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
 from frazil.lang.registry import BuiltinSpec
+from frazil.lang.values import let_others_run
 
 LENGTH_LIMIT = 1 << 31
 INSERTION_LIMIT = 16
@@ -215,8 +216,9 @@ def builtin_gen_list(state: State, arguments: list):
     result: list = []
     i: cython.Py_ssize_t
     for i in range(count):
-        spend(1)
         result.append(new_thunk(calls, i))
+        if i & 0x3FFFF == 0x3FFFF:
+            let_others_run(state)
     return result
 
 

@@ -267,9 +267,7 @@ class Evaluator(State):
         self.entered -= 1
         if self.entered == 0:
             sys.setrecursionlimit(self.outer_recursion_limit)
-            if self.interrupted:
-                self.interrupted = False
-                self.max_call_depth = self.allowed_depth
+            self.end_interruption()
         self.call_depth = depth
         error = sys.exc_info()[1]
         if isinstance(error, EvalBaseError) and error.positions is None:
@@ -283,6 +281,12 @@ class Evaluator(State):
             self.allowed_depth = self.max_call_depth
             self.interrupted = True
             self.max_call_depth = -1
+
+    def end_interruption(self):
+        """After `Interrupted`, where an outer evaluation is to go on (a debugger's)."""
+        if self.interrupted:
+            self.interrupted = False
+            self.max_call_depth = self.allowed_depth
 
     def evaluate(self, parsed):
         """Weak head normal form."""

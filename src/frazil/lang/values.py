@@ -654,6 +654,13 @@ def stack_overflow(state, pos):
     )
 
 
+def let_others_run(state):
+    """For loops that call no function: a signal is noticed, and an interrupted evaluation ends."""
+    spend(1 << 16)
+    if state.interrupted:
+        raise stack_overflow(state, 0)
+
+
 def run_thunk(thunk, pos):
     """Evaluate a pending thunk; `pos`: who asks, for the message about infinite recursion."""
     expr = thunk.expr
