@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING
 from frazil.activity import Activity, ActivityType, Verbosity
 from frazil.store import narinfo as narinfos
 from frazil.store.cache_files import CacheFiles, put_bytes
-from frazil.store.errors import FormatError, HashMismatch, InvalidPath, StoreError, UnsupportedStore
+from frazil.store.errors import (
+    FormatError,
+    HashMismatch,
+    InvalidPath,
+    StoreError,
+    UnsupportedOperation,
+    UnsupportedStore,
+)
 from frazil.store.interface import Archives, Store
 from frazil.store.narinfo import NarInfo
 from frazil.store.path import StoreDirectory, StorePath
@@ -143,6 +150,8 @@ class BinaryCache(Store):
             put_bytes(
                 self.files, "nix-cache-info", f"StoreDir: {self.directory.path}\n".encode(), "text/x-nix-cache-info"
             )
+        except UnsupportedOperation:
+            raise
         except StoreError as error:
             if self.cache.is_local:
                 raise

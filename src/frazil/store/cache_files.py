@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import IO, TYPE_CHECKING, Protocol
 from urllib.parse import urljoin
 
-from frazil.store.errors import StoreError, SubstituteGone, TransferFailed, from_os_error
+from frazil.store.errors import StoreError, SubstituteGone, TransferFailed, UnsupportedOperation, from_os_error
 from frazil.store.nar import Read
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ def put_bytes(files: CacheFiles, name: str, data: bytes, kind: str) -> None:
 class FolderFiles:
     """`file://`."""
 
-    def __init__(self, folder: str, *, read_only: bool = False) -> None:
+    def __init__(self, folder: str, *, far: Reporter | None = None) -> None:
+        """`far`: it is treated as if it was far away: only read from, and who is told what is downloaded."""
         self.folder = folder
-        self._read_only = read_only
-        self._count = 0
+        self._far = far
 
     @property
     def uri(self) -> str:
@@ -116,6 +116,10 @@ class FolderFiles:
     @contextmanager
     def stream(self, name: str, told: Told | None = None) -> Iterator[Read]:
         place = self._place(name)
+        if self._far is not None:
+            from frazil.activity import Verbosity
+
+            self._far.log(Verbosity.DEBUG, f"downloading '{self.uri}/{name}'...")
         try:
             file = open(place, "rb")  # noqa: SIM115 (closed below, after what the caller does)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -140,8 +144,8 @@ class FolderFiles:
 
     def put(self, name: str, body: IO[bytes], length: int, kind: str) -> None:
         place = self._place(name)
-        if self._read_only:
-            raise StoreError(f"cannot write to the binary cache '{self.uri}': it is used as if it was far away")
+        if self._far is not None:
+            raise UnsupportedOperation(f"uploading to '{self.uri}/{name}' is not supported")
         self._make(os.path.dirname(place))
         temporary = f"{place}.tmp.{os.getpid()}.{os.urandom(6).hex()}"
         try:
@@ -263,8 +267,6 @@ class HttpFiles:
         return ""
 
     def names(self, ending: str) -> Iterator[str]:
-        from frazil.store.errors import UnsupportedOperation
-
         raise UnsupportedOperation(f"operation 'queryAllValidPaths' is not supported by store '{self.uri}'")
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ def open_folder(
     # C++ Nix's tests treat a folder as a server that can only be read from.
     far = environment.get("_NIX_FORCE_HTTP") == "1"
     parameters = Parameters(reference.parameters)
-    files = FolderFiles(folder.rstrip("/") or "/", read_only=far)
+    files = FolderFiles(folder.rstrip("/") or "/", far=reporter if far else None)
     if far:
         _http_parameters(parameters)
     return _cache(files, parameters, settings, reporter, environment, is_local=not far)
