@@ -1,6 +1,7 @@
 """Times substituting from a binary cache over HTTP beside C++ Nix, and prints ratios (below 1: frazil is faster).
 
     python bench/substitution.py [--runs 3] [--small 1000] [--large 10] [--megabytes 64] [--compression zstd]
+                                 [--scratch FOLDER]
 
 Makes a cache of small paths (a few files each, some referring to earlier ones) and of large ones, serves it on the
 loopback interface, and lets each program realise everything into an empty store, in turns. Answers remembered on disk
@@ -93,7 +94,7 @@ class Bench:
     def store(self, name: str) -> dict[str, str]:
         root = self.folder / name
         return self.environment | {
-            "NIX_STORE_DIR": "/tmp/frazil-bench-store",
+            "NIX_STORE_DIR": str(self.folder / "store"),
             "NIX_STATE_DIR": str(root / "state"),
             "NIX_LOG_DIR": str(root / "log"),
         }
@@ -124,7 +125,7 @@ class Bench:
         return [sys.executable, "-c", script, *words]
 
     def wipe(self, name: str) -> None:
-        for place in (Path("/tmp/frazil-bench-store"), self.folder / name, self.folder / "home" / ".cache"):
+        for place in (self.folder / "store", self.folder / name, self.folder / "home" / ".cache"):
             if place.exists():
                 subprocess.run(["chmod", "-R", "u+w", str(place)], check=True)
                 shutil.rmtree(place)
@@ -149,12 +150,13 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=64)
     parser.add_argument("--compression", default="zstd")
     parser.add_argument("--nix", default=shutil.which("nix-store"), help="C++ Nix's nix-store")
+    parser.add_argument("--scratch", help="where everything is made: on a memory file system the disk does not count")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.serve)
         return
-    with tempfile.TemporaryDirectory(prefix="frazil-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="frazil-bench-", dir=options.scratch) as name:
         bench = Bench(Path(name), options)
         bench.wipe("target")
         try:

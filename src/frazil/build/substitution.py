@@ -265,7 +265,9 @@ class PathSubstitution:
     def _try(self, offer: Offer) -> Generator[Wait, Event | None, Done | None]:
         """None: this substituter could not, another may."""
         shared = self.shared
-        references = [self.worker.path_goal(path) for path in sorted(offer.info.references) if path != self.path]
+        others = sorted(offer.info.references - {self.path})
+        self.store.add_temporary_roots(others)
+        references = [self.worker.path_goal(path) for path in others]
         if shared.locked >= EARLY:
             yield from self._references(offer, references)
         copying = copying_activity(offer.store, self.store, self.path, self.worker.reporter)

@@ -132,6 +132,7 @@ class Worker:
 
     def run(self, targets: Sequence[DerivedPath]) -> list[Goal]:
         """The goal of each target. They start in the order of their names, as in Nix."""
+        self.store.add_temporary_roots([target.base for target in targets])
         made = {target: self.target_goal(target) for target in sorted(targets, key=_by_name)}
         self.loop.run(list(dict.fromkeys(made.values())))
         return [made[target] for target in targets]

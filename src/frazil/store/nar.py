@@ -319,6 +319,10 @@ class Source:
             raise BadArchive("non-zero padding")
         return padded[:size]
 
+    def ahead(self, packed: bytes) -> bool:
+        """Takes exactly these bytes where they are known to come next; else nothing happens, and the caller looks."""
+        return False
+
     def padding(self, size: int) -> None:
         rest = -size % 8
         if rest and any(self.take(rest)):
@@ -343,6 +347,12 @@ class BufferedSource(Source):
     """As `Source`, but free to read ahead: for a stream that holds nothing but this archive."""
 
     __slots__ = ()
+
+    def ahead(self, packed: bytes) -> bool:
+        if self._buffer.startswith(packed, self._at):
+            self._at += len(packed)
+            return True
+        return False
 
     def _fill(self, wanted: int) -> None:
         pieces = [self._buffer[self._at :]]
@@ -407,6 +417,12 @@ def _expect(source: Source, tag: bytes) -> None:
 def _parse_node(source: Source, visitor: Visitor, name: bytes | None, depth: int) -> None:
     if depth >= MAXIMUM_DEPTH:
         raise BadArchive(f"bad archive: NAR directory nesting exceeds maximum depth of {MAXIMUM_DEPTH}")
+    if source.ahead(_REGULAR):
+        _parse_contents(source, visitor, name, False)
+        return
+    if source.ahead(_DIRECTORY):
+        _parse_directory(source, visitor, name, depth)
+        return
     _expect(source, b"(")
     _expect(source, b"type")
     kind = source.string(_MAXIMUM_TAG)
@@ -434,6 +450,10 @@ def _parse_regular(source: Source, visitor: Visitor, name: bytes | None) -> None
         tag = source.string(_MAXIMUM_TAG)
     if tag != b"contents":
         raise _bad_tag("contents", tag)
+    _parse_contents(source, visitor, name, executable)
+
+
+def _parse_contents(source: Source, visitor: Visitor, name: bytes | None, executable: bool) -> None:
     size = source.number()
     if size >= 1 << 63:
         raise BadArchive(f"bad archive: a file of {size} bytes")
@@ -443,29 +463,33 @@ def _parse_regular(source: Source, visitor: Visitor, name: bytes | None) -> None
     for _ in chunks:  # what the visitor did not want
         pass
     source.padding(size)
-    _expect(source, b")")
+    if not source.ahead(_CLOSE):
+        _expect(source, b")")
 
 
 def _parse_directory(source: Source, visitor: Visitor, name: bytes | None, depth: int) -> None:
     visitor.enter_directory(name)
     previous = b""
     while True:
-        tag = source.string(_MAXIMUM_TAG)
-        if tag == b")":
-            break
-        if tag != b"entry":
-            raise BadArchive(f"bad archive: expected tag 'entry' or ')', got '{tag.decode('utf-8', 'replace')}'")
-        _expect(source, b"(")
-        _expect(source, b"name")
+        if not source.ahead(_ENTRY):
+            tag = source.string(_MAXIMUM_TAG)
+            if tag == b")":
+                break
+            if tag != b"entry":
+                raise BadArchive(f"bad archive: expected tag 'entry' or ')', got '{tag.decode('utf-8', 'replace')}'")
+            _expect(source, b"(")
+            _expect(source, b"name")
         inner = source.string(MAXIMUM_NAME)
         if inner in (b"", b".", b"..") or b"/" in inner or b"\0" in inner:
             raise BadArchive(f"bad archive: NAR contains invalid file name '{inner.decode('utf-8', 'replace')}'")
         if inner <= previous:
             raise BadArchive("bad archive: NAR directory is not sorted")
         previous = inner
-        _expect(source, b"node")
+        if not source.ahead(_NODE):
+            _expect(source, b"node")
         _parse_node(source, visitor, inner, depth + 1)
-        _expect(source, b")")
+        if not source.ahead(_CLOSE):
+            _expect(source, b")")
     visitor.leave_directory()
 
 
