@@ -87,10 +87,13 @@ class Substituters:
     def _open_one(self, address: str) -> Store | None:
         from frazil.store.opening import open_store
 
+        store = None
         try:
             store = open_store(address, self._store_settings, self._reporter, self._environment)
             store.open()
         except FrazilError as error:
+            if store is not None:
+                store.close()
             # Nobody asked for the default one, and many machines have no network.
             level = Verbosity.TALKATIVE if self.settings.substituters_are_default else Verbosity.WARN
             self._reporter.log(level, error.message)

@@ -33,10 +33,17 @@ def _opened(context: Context, text: str) -> tuple[Tree, str]:
 
 
 def ls(context: Context, arguments: Arguments) -> None:
-    from frazil.store.tree import listing
-
     text = arguments.positional[0]
     tree, inner = _opened(context, text)
+    try:
+        _list(context, arguments, tree, inner, text)
+    finally:
+        tree.close()
+
+
+def _list(context: Context, arguments: Arguments, tree: Tree, inner: str, text: str) -> None:
+    from frazil.store.tree import listing
+
     node = tree.node(inner)
     if node is None:
         raise FrazilError(f"path '{text}' does not exist")
@@ -80,12 +87,15 @@ def _list_file(context: Context, arguments: Arguments, tree: Tree, path: str, sh
 def cat(context: Context, arguments: Arguments) -> None:
     text = arguments.positional[0]
     tree, inner = _opened(context, text)
-    node = tree.node(inner)
-    if node is None or node.kind != "regular":
-        problem = "does not exist" if node is None else "is not a regular file"
-        raise FrazilError(f"path '{text}' {problem}")
-    for data in tree.contents(inner):
-        context.print_bytes(data)
+    try:
+        node = tree.node(inner)
+        if node is None or node.kind != "regular":
+            problem = "does not exist" if node is None else "is not a regular file"
+            raise FrazilError(f"path '{text}' {problem}")
+        for data in tree.contents(inner):
+            context.print_bytes(data)
+    finally:
+        tree.close()
 
 
 def dump_path(context: Context, arguments: Arguments) -> None:

@@ -72,6 +72,8 @@ class InfoCache:
         self._process = 0
         self._broken = False
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
+        self._traces: dict[tuple[int, StorePath, str], Realisation | None] = {}
+        """What was noted of build traces and may not be written yet."""
 
     # ----------------------------------------------------------------------------------------------------- database
 
@@ -157,6 +159,7 @@ class InfoCache:
             if self._connection is not None and self._process == os.getpid():
                 self._connection.close()
             self._connection = None
+            self._traces.clear()
 
     # ------------------------------------------------------------------------------------------------------- caches
 
@@ -234,6 +237,9 @@ class InfoCache:
 
     def realisation(self, cache: int, derivation: StorePath, output: str) -> tuple[bool, Realisation | None]:
         """Whether anything is known; and what."""
+        key = (cache, derivation, output)
+        if key in self._traces:
+            return True, self._traces[key]
         now = int(time.time())
         rows = self._rows(
             "select outputPath, sigs from BuildTrace where cache = ? and drvPath = ? and outputName = ? and "
@@ -258,6 +264,7 @@ class InfoCache:
         import json
 
         now = int(time.time())
+        self._traces[cache, derivation, output] = found
         path = found.path.base if found else None
         signatures = json.dumps(json.loads(found.value_json())["signatures"]) if found else None
         self._note(

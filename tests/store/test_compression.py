@@ -1,0 +1,90 @@
+"""Compressed streams: round trips, damage, and bombs."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from frazil.errors import UsageError
+from frazil.store.compression import CHUNK, SUPPORTED, Compressor, check_known, compress, decompressed
+from frazil.store.errors import FormatError, StoreError
+
+METHODS = sorted(SUPPORTED - {"none"})
+data = st.one_of(st.binary(max_size=300), st.integers(0, 700_000).map(lambda n: b"frazil " * (n // 7)))
+
+
+def unpack(packed: bytes, method: str, step: int = 1 << 18) -> bytes:
+    file = io.BytesIO(packed)
+    return b"".join(decompressed(lambda size: file.read(min(size, step)), method))
+
+
+@settings(max_examples=30, deadline=None)
+@given(data, st.sampled_from(sorted(SUPPORTED)), st.sampled_from([1, 7, 1000, 1 << 18]))
+def test_round_trip(contents: bytes, method: str, step: int) -> None:
+    assert unpack(compress(contents, method), method, step if len(contents) < 5000 else 1000) == contents
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_cut_off_is_noticed(method: str) -> None:
+    packed = compress(b"some text " * 5000, method)
+    for length in {0, 1, len(packed) // 2, len(packed) - 1}:
+        with pytest.raises(FormatError, match="damaged"):
+            unpack(packed[:length], method)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from(METHODS))
+def test_junk(junk: bytes, method: str) -> None:
+    try:
+        unpack(junk, method)
+    except FormatError:
+        pass
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(METHODS), st.integers(0, 10_000), st.integers(1, 255))
+def test_flipped_bits(method: str, place: int, bits: int) -> None:
+    packed = bytearray(compress(bytes(range(256)) * 40, method))
+    packed[place % len(packed)] ^= bits
+    try:
+        unpack(bytes(packed), method)
+    except FormatError:
+        pass
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bombs_come_in_small_pieces(method: str) -> None:
+    packed = compress(bytes(30_000_000), method, level={"br": 1, "xz": 0, "lzip": 0, "lzma": 0}.get(method, -1))
+    file = io.BytesIO(packed)
+    sizes = [len(piece) for piece in decompressed(file.read, method)]
+    assert sum(sizes) == 30_000_000 and max(sizes) <= 2 * CHUNK
+
+
+@pytest.mark.parametrize("method", ["xz", "bzip2", "gzip", "zstd", "lz4", "lzip"])
+def test_streams_may_follow_each_other(method: str) -> None:
+    assert unpack(compress(b"one ", method) + compress(b"two", method), method) == b"one two"
+
+
+def test_several_threads_pack_one_stream() -> None:
+    for method in ("xz", "zstd"):
+        out: list[bytes] = []
+        packer = Compressor(method, out.append, level=0 if method == "xz" else 1, parallel=True)
+        for _ in range(60):
+            packer.write(b"frazil" * 170_000)
+        packer.finish()
+        assert unpack(b"".join(out), method) == b"frazil" * 170_000 * 60
+
+
+def test_methods_and_levels() -> None:
+    assert check_known("brotli") == "br"
+    with pytest.raises(UsageError, match="unknown compression method 'rar'"):
+        check_known("rar")
+    with pytest.raises(UsageError, match="failed to initialize compression: method 'lrzip' is not supported"):
+        check_known("lrzip")
+    with pytest.raises(UsageError, match="level 99"):
+        compress(b"", "xz", level=99)
+    with pytest.raises(StoreError, match="'lzop' is not supported"):
+        list(decompressed(io.BytesIO(b"").read, "lzop"))
