@@ -21,6 +21,8 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "direnv install": ("direnv_command", "teach direnv's `use flake` to ask frazil", UTILITY),
     "print-dev-env": ("dev_commands", "print shell code that reproduces a build environment", UTILITY),
     "search": ("search_command", "search for packages", MAIN),
+    "cache push": ("cache_commands", "build installables and push them to a binary cache", SECONDARY),
+    "cache watch": ("cache_commands", "push to a binary cache whatever is built meanwhile", SECONDARY),
     "copy": ("copying", "copy paths between stores", SECONDARY),
     "path-info": ("path_commands", "query information about store paths", SECONDARY),
     "log": ("path_commands", "show the build log of a package or path", SECONDARY),
@@ -86,6 +88,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
 DELEGATED = {"flake": "flake_commands", "registry": "flake_commands"}
 
 GROUP_SUMMARIES: dict[str, tuple[str, str]] = {
+    "cache": ("fill a binary cache", SECONDARY),
     "config": ("show and check settings", UTILITY),
     "derivation": ("work with derivations", UTILITY),
     "direnv": ("development environments in direnv", UTILITY),
