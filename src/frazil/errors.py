@@ -53,6 +53,11 @@ class FrazilError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """What notebooks show: the screen that the command line would show, where there is one."""
+        notes = getattr(self, "__notes__", None)
+        return str(notes[0]).split("\n") if notes else [f"error: {self.message}"]
+
 
 class UsageError(FrazilError):
     """The command line, an environment variable or a configuration file is wrong.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import os
+import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -151,3 +154,59 @@ def test_tables_for_notebooks(session: frazil.Session) -> None:
     names = session.evaluate("builtins.listToAttrs (builtins.genList (n: { name = toString n; value = n; }) 100)")
     assert "80 more" in names._repr_html_()
     assert names._ipython_key_completions_()[:2] == ["0", "1"]
+
+
+def test_lists_are_tables_too(session: frazil.Session) -> None:
+    shown = session.evaluate('[ 1 "<b>" (throw "not looked at") ] ++ builtins.genList (x: x) 40')._repr_html_()
+    assert "&lt;b&gt;" in shown
+    assert "not looked at" not in shown
+    assert "23 more" in shown
+
+
+def test_views_do_not_travel(session: frazil.Session) -> None:
+    value = session.evaluate("{ a = [ 1 ]; f = x: x; }")
+    for view in (value, value.a, value.f):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(view)
+        assert copy.copy(view) is view
+    text = session.evaluate("x", scope={"x": frazil.String("a", frozenset({"/nix/store/" + "a" * 32 + "-x"}))})
+    assert pickle.loads(pickle.dumps(text)).context == text.context
+
+
+def test_errors_travel(session: frazil.Session) -> None:
+    with pytest.raises(frazil.EvalError) as caught:
+        session.evaluate("let versoin = 1; in version")
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert type(error) is frazil.UndefinedVariable
+    assert str(error) == "undefined variable 'version'"
+    assert (error.position.line, error.position.column) == (1, 21)
+    assert error.hint == "did you mean versoin?"
+    assert "1| let versoin" in error.__notes__[0]
+    assert "".join(error._render_traceback_()).startswith("error: undefined variable")
+
+
+@pytest.mark.parametrize("name", ["a b", "if", "1a", ""])
+def test_names_that_no_expression_can_use(session: frazil.Session, name: str) -> None:
+    with pytest.raises(ValueError, match="cannot refer to anything"):
+        session.evaluate("1", scope={name: 1})
+
+
+def test_a_forked_process_begins_anew(session: frazil.Session) -> None:
+    value = session.evaluate("{ a = 1 + 1; }")
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            said = str(frazil.evaluate("20 + 1"))
+            try:
+                value["a"]
+            except frazil.FrazilError as error:
+                said += f" {error}"
+            os.write(write, said.encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as stream:
+        assert stream.read() == "21 this session belongs to the process that this one was forked from"
+    os.waitpid(child, 0)
+    assert value["a"] == 2

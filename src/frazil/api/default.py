@@ -14,6 +14,18 @@ _lock = threading.Lock()
 _session: Session | None = None
 
 
+def _forget() -> None:
+    """A forked process has no thread that evaluates, and begins anew."""
+    global _lock, _session
+    _lock = threading.Lock()
+    _forgotten.append(_session)  # not freed: what it holds is the other process's
+    _session = None
+
+
+_forgotten: list[Session | None] = []
+os.register_at_fork(after_in_child=_forget)
+
+
 def _default() -> Session:
     global _session
     with _lock:

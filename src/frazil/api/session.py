@@ -91,6 +91,8 @@ class Session:
 
         def run() -> Any:
             if scope:
+                for name in scope:
+                    _check_name(name)
                 table = {bytes_of(name): to_nix(self, value) for name, value in scope.items()}
                 parsed = self.evaluator.parse_with_scope(text, base, table)
                 return to_python(self, self.evaluator.evaluate(parsed))
@@ -200,6 +202,7 @@ class Session:
             if not getattr(error, "__notes__", None):
                 # Python shows notes below the message: place, source line and the way there.
                 error.add_note(self._context.show_error(error))
+                _complete(error)
             # Where in frazil it was raised says nothing about the program that was evaluated.
             raise error.with_traceback(None) from error.__cause__
 
@@ -263,6 +266,11 @@ class Session:
 
         return self._run(lambda: text_of(shorten(attrs.lookup(bytes_of(name)))))
 
+    def _shown_items(self, items: Sequence[Any]) -> list[str]:
+        from frazil.lang.error_text import shorten
+
+        return self._run(lambda: [text_of(shorten(item)) for item in items])
+
     def _derivation_path(self, derivation: Derivation) -> str:
         def run() -> str:
             path = str(derivation["drvPath"])
@@ -309,6 +317,27 @@ def _reference(reference: str | os.PathLike[str]) -> str:
     return reference if isinstance(reference, str) else f"path:{os.path.abspath(reference)}"
 
 
+def _check_name(name: Any) -> None:
+    from frazil.lang.error_text import KEYWORDS, NAME
+
+    if not isinstance(name, str):
+        raise TypeError(f"names of the scope are strings, not '{type(name).__name__}'")
+    if not NAME.match(name) or name in KEYWORDS:
+        raise ValueError(f"an expression cannot refer to anything by the name {name!r}")
+
+
+def _complete(error: FrazilError) -> None:
+    """`position` and `hint` as the note has them, for programs."""
+    from frazil.cli.error_advice import advice
+    from frazil.cli.error_layout import point_out
+    from frazil.lang.errors import EvalBaseError
+
+    if isinstance(error, EvalBaseError) and error.position is None:
+        error.settle_position(next((frame.position for frame in reversed(error.trace) if frame.position), None))
+    if error.hint is None:
+        error.hint = "\n".join([*point_out(error, error.position)[1], *advice(error, error.position)]) or None
+
+
 def _attribute_path(text: str) -> list[str]:
     from frazil.flake.cursor import parse_attribute_path
 
@@ -316,7 +345,8 @@ def _attribute_path(text: str) -> list[str]:
 
 
 def _missing(name: str, attrs: Any) -> str:
+    from frazil.cli.error_advice import likely
     from frazil.lang.runtime import suggestions
 
-    near = [text_of(word) for word in suggestions(bytes_of(name), attrs.names())]
+    near = likely(name, [text_of(word) for word in suggestions(bytes_of(name), attrs.names())])
     return f"{name} (did you mean {' or '.join(near)}?)" if near else name

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, overload
 
 if TYPE_CHECKING:
     from frazil.api.session import Session
@@ -45,6 +45,15 @@ class View:
     def __init__(self, session: Session, value: Any) -> None:
         self._session = session
         self._value = value
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a frazil.{type(self).__name__} is part of its session and cannot be pickled or copied deeply; "
+            "to_python() gives plain lists and dicts, to_json() text"
+        )
+
+    def __copy__(self) -> Self:
+        return self  # values never change
 
     def to_json(self) -> str:
         """As `builtins.toJSON`; evaluates everything."""
@@ -88,6 +97,11 @@ class List(View, Sequence[Any]):
     def to_python(self) -> list[Any]:
         """Plain lists, dicts and values all the way down. Derivations and paths stay what they are."""
         return [_plain(item) for item in self]
+
+    def _repr_html_(self) -> str:
+        shown = self._session._shown_items(self._value[:SHOWN_ITEMS])
+        rows = [_row(str(index), text) for index, text in enumerate(shown)]
+        return _table("List", rows, len(self))
 
 
 class AttrSet(View, Mapping[str, Any]):
@@ -135,15 +149,8 @@ class AttrSet(View, Mapping[str, Any]):
 
     def _repr_html_(self) -> str:
         names = list(self)
-        rows = [self._row(name, self._session._shown(self._value, name)) for name in names[:SHOWN_ITEMS]]
-        if len(names) > SHOWN_ITEMS:
-            rows.append(f"<tr><td colspan=2>… {len(names) - SHOWN_ITEMS} more</td></tr>")
-        return f"<table><caption>{html.escape(type(self).__name__)}</caption>{''.join(rows)}</table>"
-
-    @staticmethod
-    def _row(name: str, shown: str) -> str:
-        short = shown if len(shown) <= SHOWN_TEXT else shown[:SHOWN_TEXT] + "…"
-        return f"<tr><th>{html.escape(name)}</th><td><code>{html.escape(short)}</code></td></tr>"
+        rows = [_row(name, self._session._shown(self._value, name)) for name in names[:SHOWN_ITEMS]]
+        return _table(type(self).__name__, rows, len(names))
 
 
 class Derivation(AttrSet):
@@ -180,8 +187,8 @@ class Derivation(AttrSet):
         return f"<Derivation {self.get('name', '?')}>"
 
     def _repr_html_(self) -> str:
-        rows = [self._row(name, str(self[name])) for name in ("name", "system", "drvPath", "outPath") if name in self]
-        return f"<table><caption>Derivation</caption>{''.join(rows)}</table>"
+        rows = [_row(name, str(self[name])) for name in ("name", "system", "drvPath", "outPath") if name in self]
+        return _table("Derivation", rows, len(rows))
 
 
 class Function(View):
@@ -200,6 +207,17 @@ class Function(View):
     def formals(self) -> dict[str, bool] | None:
         """The names in `{ a, b ? c }:` with whether they have a default; None for any other function."""
         return self._session._formals(self._value)
+
+
+def _row(name: str, shown: str) -> str:
+    short = shown if len(shown) <= SHOWN_TEXT else shown[:SHOWN_TEXT] + "…"
+    return f"<tr><th>{html.escape(name)}</th><td><code>{html.escape(short)}</code></td></tr>"
+
+
+def _table(title: str, rows: list[str], count: int) -> str:
+    if count > len(rows):
+        rows = [*rows, f"<tr><td colspan=2>… {count - len(rows)} more</td></tr>"]
+    return f"<table><caption>{html.escape(title)}</caption>{''.join(rows)}</table>"
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ function that Nix called) goes on at once.
 from __future__ import annotations
 
 import _thread
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -30,11 +31,18 @@ class Worker:
         self._outcome: tuple[Any, BaseException | None] = (None, None)
         self._ident: int | None = None
         self._closed = False
+        self._process = os.getpid()
 
     def call(self, function: Callable[[], T]) -> T:
         """Its result or its error. Raises FrazilError after `close`."""
         if self._ident == _thread.get_ident():
             return function()
+        if self._process != os.getpid():
+            # Its thread stayed behind, and its store's database must not be used by two processes.
+            raise FrazilError(
+                "this session belongs to the process that this one was forked from",
+                hint="make a new frazil.Session() here; frazil.evaluate and its kin do so by themselves",
+            )
         with self._turn:
             if self._closed:
                 raise FrazilError("this session is closed")
@@ -56,6 +64,9 @@ class Worker:
 
     def close(self) -> None:
         """The thread ends; values can be looked at no longer."""
+        if self._process != os.getpid():
+            self._closed = True
+            return
         with self._turn:
             self._closed = True
             if self._ident is not None and self._ident != _thread.get_ident():

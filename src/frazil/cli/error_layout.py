@@ -145,7 +145,7 @@ def lay_out(error: FrazilError, view: View, *, level: str = "error") -> str:
         # Where the module system gave up is of no interest.
         place = failure.place
     hints = [error.hint] if error.hint else []
-    shown, more = _pointed(error, place)
+    shown, more = point_out(error, place)
     hints += more
     if shown is not None:
         text = _indent(excerpt(shown, view))
@@ -169,7 +169,7 @@ def lay_out(error: FrazilError, view: View, *, level: str = "error") -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def _pointed(error: FrazilError, place: Position | None) -> tuple[Position | None, list[str]]:
+def point_out(error: FrazilError, place: Position | None) -> tuple[Position | None, list[str]]:
     """The place made more exact, and what to say about it: for texts that are no expressions, and missing names."""
     from frazil.cli.error_places import Places, pointed
     from frazil.lang.errors import ParseError

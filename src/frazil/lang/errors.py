@@ -21,7 +21,7 @@ CALL_SITE = -1
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Protocol
+    from typing import Any, Protocol
 
     class Positions(Protocol):
         def position(self, pos: int) -> Position | None: ...
@@ -99,6 +99,11 @@ class EvalBaseError(FrazilError):
         if exit_status is not None:
             self.exit_status = exit_status
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process: as it would be shown, without what it was raised in."""
+        known = (self.raw_message, self.position, self.hint, self.suggestions, getattr(self, "__notes__", []))
+        return _from_other_process, (type(self), *known)
+
     @property
     def message(self) -> str:  # type: ignore[override]
         return display(self.raw_message)
@@ -108,6 +113,11 @@ class EvalBaseError(FrazilError):
         if self._position is None and self.pos > 0 and self.positions is not None:
             self._position = self.positions.position(self.pos)
         return self._position
+
+    def settle_position(self, position: Position | None) -> None:
+        """For an error without a place of its own: the nearest that is known."""
+        if self._position is None:
+            self._position = position
 
     @property
     def trace(self) -> list[TraceFrame]:  # type: ignore[override]
@@ -143,6 +153,21 @@ class EvalBaseError(FrazilError):
         if len(names) == 1:
             return f"Did you mean {names[0]}?"
         return f"Did you mean one of {', '.join(names[:-1])} or {names[-1]}?"
+
+
+def _from_other_process(
+    kind: type[EvalBaseError],
+    message: str,
+    position: Position | None,
+    hint: str | None,
+    suggestions: Sequence[str],
+    notes: Sequence[str],
+) -> EvalBaseError:
+    error = kind.__new__(kind)
+    EvalBaseError.__init__(error, message, position=position, hint=hint, suggestions=suggestions)
+    for note in notes:
+        error.add_note(note)
+    return error
 
 
 class EvalError(EvalBaseError):
