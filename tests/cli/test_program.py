@@ -197,11 +197,11 @@ def test_a_group_lists_its_commands(run: Run) -> None:
 
 
 def test_settings_without_effect_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NIX_CONFIG", "trusted-users = me\nplugin-files = /x.so")
+    monkeypatch.setenv("NIX_CONFIG", "http3 = true\nplugin-files = /x.so")
     result = run("frazil", "eval", "--expr", "1")
-    assert "plugin-files" in result.err and "trusted-users" not in result.err
-    assert "trusted-users" in run("frazil", "eval", "-v", "--expr", "1").err
-    assert "'builders' has no effect" in run("frazil", "eval", "--builders", "ssh://x", "--expr", "1").err
+    assert "plugin-files" in result.err and "http3" not in result.err
+    assert "http3" in run("frazil", "eval", "-v", "--expr", "1").err
+    assert "'http3' has no effect" in run("frazil", "eval", "--option", "http3", "true", "--expr", "1").err
 
 
 PROGRAM = [sys.executable, "-c", "import sys; from frazil.cli import main; sys.argv[0] = 'frazil'; sys.exit(main())"]

@@ -6,7 +6,7 @@ import os
 import sys
 
 from frazil.cli.base_directory import base_directory
-from frazil.errors import UsageError
+from frazil.errors import Signalled, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,7 +190,9 @@ def with_deep_stack(function: Callable[[], Any]) -> Any:
 
 
 def interrupt() -> None:
-    """Ctrl-C ends the program; in a debugger's conversation what was typed there last."""
+    """Called while an interruption is handled. Ctrl-C ends the program; in a debugger's conversation what was typed
+    there last. Other signals always end the program."""
+    error = sys.exc_info()[1]
     debugger = sys.modules.get("frazil.cli.debugger")
-    if debugger is None or not debugger.interrupt():
-        raise KeyboardInterrupt
+    if isinstance(error, Signalled) or debugger is None or not debugger.interrupt():
+        raise error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt
