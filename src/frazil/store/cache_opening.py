@@ -40,7 +40,7 @@ def open_folder(
     files = FolderFiles(folder.rstrip("/") or "/", far=reporter if far else None)
     if far:
         _http_parameters(parameters)
-    return _cache(files, parameters, settings, reporter, environment, is_local=not far)
+    return open_cache(files, parameters, settings, reporter, environment, is_local=not far)
 
 
 def open_http(
@@ -55,7 +55,7 @@ def open_http(
     own = _http_parameters(parameters)
     client = Client(own.apply(settings.transfer), certificate=own.certificate)
     files = HttpFiles(url, Transfers(client, reporter), reporter, encodings=own.encodings, fallback=settings.fallback)
-    return _cache(files, parameters, settings, reporter, environment, is_local=False)
+    return open_cache(files, parameters, settings, reporter, environment, is_local=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _http_parameters(parameters: Parameters) -> _Http:
     return _Http(encodings, (certificate, key) if certificate else None, changes)
 
 
-def _cache(
+def open_cache(
     files: CacheFiles,
     parameters: Parameters,
     settings: StoreSettings,
@@ -102,6 +102,7 @@ def _cache(
     *,
     is_local: bool,
 ) -> BinaryCache:
+    """With the parameters that all binary caches have."""
     directory = StoreDirectory(store_directory(parameters.optional("store"), environment))
     cache = cache_settings(parameters, is_local=is_local)
     for name in parameters.unknown():

@@ -25,6 +25,7 @@ KINDS: dict[str, str] = {
     "file": "frazil.store.cache_opening:open_folder",
     "http": "frazil.store.cache_opening:open_http",
     "https": "frazil.store.cache_opening:open_http",
+    "s3": "frazil.store.object_files:open_s3",
     "daemon": "frazil.protocol.opening:open_daemon",
     "unix": "frazil.protocol.opening:open_daemon",
     "ssh": "frazil.protocol.opening:open_ssh",

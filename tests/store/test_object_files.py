@@ -1,0 +1,194 @@
+"""Caches in buckets, against a small server that speaks as much of the protocol as is needed."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from frazil.errors import FrazilError
+from frazil.store.binary_cache import BinaryCache
+from frazil.store.config import LookupSettings, StoreSettings, TransferSettings
+from frazil.store.copying import copy_closure
+from frazil.store.errors import StoreError, SubstituteGone, TransferFailed
+from frazil.store.interface import Store
+from frazil.store.local import LocalStore
+from frazil.store.opening import open_store
+
+from .conftest import RecordingReporter
+from .conftest import open_store as open_local
+
+pytest.importorskip("obstore", reason="obstore is not installed")
+
+
+class Bucket(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    objects: dict[str, tuple[bytes, dict[str, str]]]
+    parts: dict[str, dict[int, bytes]]
+    signed: list[bool]
+    status = 0
+
+    def log_message(self, format: str, *values: object) -> None:
+        pass
+
+    def handle_one_request(self) -> None:
+        super().handle_one_request()
+
+    def _answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _asked(self) -> tuple[str, dict[str, list[str]], bytes]:
+        parts = urlsplit(self.path)
+        self.signed.append("Authorization" in self.headers)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        key = unquote(parts.path).removeprefix("/bucket").lstrip("/")
+        return key, parse_qs(parts.query, keep_blank_values=True), body
+
+    def do_GET(self) -> None:
+        key, query, _ = self._asked()
+        if type(self).status:
+            self._answer(type(self).status)
+        elif "list-type" in query:
+            prefix = query.get("prefix", [""])[0]
+            found = "".join(
+                f"<Contents><Key>{name}</Key><Size>{len(data)}</Size><ETag>1</ETag>"
+                "<LastModified>2024-01-01T00:00:00.000Z</LastModified></Contents>"
+                for name, (data, _) in sorted(self.objects.items())
+                if name.startswith(prefix)
+            )
+            self._answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>".encode())
+        elif key not in self.objects:
+            self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        else:
+            data, headers = self.objects[key]
+            times = {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT", "ETag": '"1"'}
+            self._answer(200, data, {**headers, **times})
+
+    do_HEAD = do_GET
+
+    def do_PUT(self) -> None:
+        key, query, body = self._asked()
+        if "partNumber" in query:
+            self.parts[query["uploadId"][0]][int(query["partNumber"][0])] = body
+        else:
+            kept = ("Content-Type", "Content-Encoding")
+            self.objects[key] = body, {name: self.headers[name] for name in kept if self.headers.get(name)}
+        self._answer(200, headers={"ETag": '"1"'})
+
+    def do_POST(self) -> None:
+        key, query, _ = self._asked()
+        if "uploads" in query:
+            self.parts["up"] = {}
+            result = "<InitiateMultipartUploadResult><UploadId>up</UploadId></InitiateMultipartUploadResult>"
+        else:
+            parts = self.parts.pop(query["uploadId"][0])
+            self.objects[key] = b"".join(parts[number] for number in sorted(parts)), {}
+            result = "<CompleteMultipartUploadResult><ETag>1</ETag></CompleteMultipartUploadResult>"
+        self._answer(200, result.encode())
+
+
+@pytest.fixture
+def bucket() -> Iterator[tuple[type[Bucket], str]]:
+    class Own(Bucket):
+        objects: dict[str, tuple[bytes, dict[str, str]]] = {}
+        parts: dict[str, dict[int, bytes]] = {}
+        signed: list[bool] = []
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield Own, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def opened(tmp_path: Path, url: str, query: str = "", place: str = "bucket", **environment: str) -> Store:
+    settings = StoreSettings(
+        transfer=TransferSettings(attempts=2, retry_delay=1, stalled_timeout=5),
+        lookup=LookupSettings(directory=str(tmp_path / "lookups")),
+    )
+    address = f"s3://{place}?endpoint={url}{query}"
+    return open_store(address, settings, RecordingReporter(), {"HOME": str(tmp_path), **environment})
+
+
+def test_there_and_back(store: LocalStore, tree: Path, tmp_path: Path, bucket: tuple[type[Bucket], str]) -> None:
+    kind, url = bucket
+    path = store.add_text("x", b"refers", [store.add_path("tree", str(tree))])
+    for place, start in (("bucket", ""), ("bucket/some/place", "some/place/")):
+        kind.objects.clear()
+        with opened(tmp_path, url, "&compression=zstd&narinfo-compression=gzip", place) as cache:
+            copy_closure(store, cache, [path], RecordingReporter(), check_signatures=False)
+            assert cache.query_all_valid() == store.closure([path])
+            cache.add_build_log(path, b"log")
+            assert cache.exact_log(path) == b"log"
+        assert kind.objects[f"{start}{path.hash_part}.narinfo"][1]["Content-Encoding"] == "gzip"
+        assert kind.objects[f"{start}nix-cache-info"][0] == b"StoreDir: /nix/store\n"
+        with (
+            opened(tmp_path, url, place=place) as cache,
+            open_local(tmp_path / f"back{len(start)}") as back,
+        ):
+            assert isinstance(cache, BinaryCache) and cache.uri == f"s3://{place}"
+            copy_closure(cache, back, [path], RecordingReporter(), check_signatures=False)
+            assert back.verify(check_contents=True) and back.is_valid(path)
+    assert not any(kind.signed)
+
+
+def test_large_files_go_in_parts(tmp_path: Path, bucket: tuple[type[Bucket], str]) -> None:
+    kind, url = bucket
+    cache = opened(tmp_path, url, "&multipart-threshold=1000")
+    assert isinstance(cache, BinaryCache)
+    data = bytes(range(256)) * 50_000
+    cache.files.put("nar/big", io.BytesIO(data), len(data), "application/x-nix-nar")
+    assert kind.objects["nar/big"][0] == data
+    with cache.files.stream("nar/big") as read:
+        assert read(1 << 30) and cache.files.exists("nar/big") and not cache.files.exists("nar/small")
+
+
+def test_what_goes_wrong(tmp_path: Path, bucket: tuple[type[Bucket], str]) -> None:
+    kind, url = bucket
+    cache = opened(tmp_path, url)
+    assert isinstance(cache, BinaryCache)
+    with pytest.raises(SubstituteGone, match="does not exist"), cache.files.stream("nar/x"):
+        pass
+    for bad in ("../x", "/x", "a//b", ""):
+        with pytest.raises(StoreError, match="leads out"):
+            cache.files.get(bad, 10)
+    kind.status = 403
+    assert cache.files.get("x", 10) is None and not cache.files.exists("x")
+    kind.status = 500
+    with pytest.raises(TransferFailed, match="unable to download 's3://bucket/x'"):
+        cache.files.get("x", 10)
+    for query in ("&addressing-style=odd", "&multipart-chunk-size=1", "&profile=nobody"):
+        with pytest.raises(FrazilError):
+            opened(tmp_path, url, query)
+    with pytest.raises(FrazilError, match="name of a bucket"):
+        opened(tmp_path, url, place="")
+
+
+def test_keys(tmp_path: Path, bucket: tuple[type[Bucket], str]) -> None:
+    kind, url = bucket
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").write_text("[work]\naws_access_key_id = A\naws_secret_access_key = B%C\n")
+    for query, environment in (
+        ("", {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B", "AWS_SESSION_TOKEN": "C"}),
+        ("&profile=work", {}),
+    ):
+        kind.signed.clear()
+        cache = opened(tmp_path, url, query, **environment)
+        assert isinstance(cache, BinaryCache)
+        assert cache.files.get("x", 10) is None and kind.signed == [True]
+    assert re.fullmatch(r"s3://bucket", cache.uri)
