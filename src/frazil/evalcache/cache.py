@@ -28,13 +28,12 @@ class Question:
     """`subject`: JSON data. `root`: the folder that places are relative to. `description`: for people."""
 
     def __init__(self, subject: Mapping[str, Any], root: bytes, program: str, description: str = "") -> None:
-        import json
-
+        from frazil import plain_json
         from frazil.evalcache.hashing import sha256
 
         self.root = os.fsdecode(root)
         self.description = description
-        text = json.dumps([program, subject], sort_keys=True, separators=(",", ":"))
+        text = plain_json.dumps([program, subject])
         self.digest = sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
@@ -158,7 +157,7 @@ class EvaluationCache:
 
         `texts`: what was printed, which may tell where the root is. `identity`: of the tree as it was read.
         """
-        import json
+        from frazil import plain_json
 
         place = recorder.root if recorder.tree is None else recorder.tree.encode()
         said = [os.fsencode(text) for _, text in recorder.messages]
@@ -175,7 +174,7 @@ class EvaluationCache:
                 return False
             bound = identity
         answer = {**answer, "messages": recorder.messages}
-        data = json.dumps(answer, sort_keys=True, separators=(",", ":")).encode("ascii")
+        data = plain_json.dumps(answer).encode("ascii")
         if len(data) > MAX_ANSWER:
             return False
         self._new_entries.append(Entry(question.digest, question.root, bound, data, tail, question.description))
@@ -200,10 +199,10 @@ class EvaluationCache:
 
 
 def _read_answer(row: Row) -> Mapping[str, Any] | None:
-    import json
+    from frazil import plain_json
 
     try:
-        answer = json.loads(row.answer)
+        answer = plain_json.loads(row.answer)
     except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None

@@ -289,7 +289,7 @@ class Database:
         """The rows; none where the file cannot be used."""
         if not self._usable:
             return []
-        import sqlite3
+        from frazil.plain_sqlite import sqlite3
 
         for attempt in (1, 2):
             try:
@@ -327,7 +327,7 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None:
             return self._connection
-        import sqlite3
+        from frazil.plain_sqlite import sqlite3
 
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)

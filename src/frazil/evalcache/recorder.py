@@ -278,6 +278,6 @@ class Recorder:
 
 
 def canonical(attributes: Mapping[str, object]) -> str:
-    import json
+    from frazil import plain_json
 
-    return json.dumps(dict(attributes), sort_keys=True, separators=(",", ":"))
+    return plain_json.dumps(dict(attributes))

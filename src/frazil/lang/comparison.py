@@ -24,6 +24,7 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     PrimopApplication,
     Thunk,
+    get_value,
     spend,
     stack_is_low,
     stack_overflow,
@@ -101,6 +102,14 @@ def equal_lists(state, left, right, pos):
     return True
 
 
+# The outcome for large sets that were compared: a package set asks the same of the same two platforms all the time.
+# Sets never change, and what was compared is evaluated, so that an outcome holds for ever.
+LARGE = cython.declare(cython.Py_ssize_t, 8)
+LARGE = 8
+COMPARED = cython.declare(list, [None] * 256)
+COMPARED = [None] * 256
+
+
 def equal_sets(state, left, right, pos):
     left_attrs = cython.cast(Attrs, left)
     right_attrs = cython.cast(Attrs, right)
@@ -111,9 +120,49 @@ def equal_sets(state, left, right, pos):
             return equal_cells(state, left_path, right_path, pos)
     if left_attrs.size() != right_attrs.size():
         return False
-    for name in left_attrs.names():
-        other = right_attrs.lookup(name)
-        if other is MISSING or not equal_cells(state, left_attrs.lookup(name), other, pos):
+    if left_attrs.size() < LARGE:
+        return equal_members(state, left_attrs, right_attrs, pos)
+    place: cython.Py_ssize_t = (id(left) // 32 * 7 + id(right) // 32) & 255
+    known = COMPARED[place]
+    if known is not None and known[0] is left and known[1] is right:
+        return known[2]
+    outcome: cython.bint = equal_members(state, left_attrs, right_attrs, pos)
+    COMPARED[place] = (left, right, outcome)
+    return outcome
+
+
+@cython.cfunc
+def plainly_equal(left: object, right: object) -> cython.bint:
+    """Whether two cells are equal as far as can be seen without evaluating anything."""
+    left = resolved(left)
+    right = resolved(right)
+    kind = type(left)
+    if kind is Thunk or kind is not type(right):
+        return False
+    if left is right:
+        return True
+    return kind is str and cython.cast(str, left) == cython.cast(str, right)
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def equal_members(state: object, left: Attrs, right: Attrs, pos: cython.Py_ssize_t) -> cython.int:
+    """The members that need a closer look are compared in order of their names."""
+    rest: list = []
+    i: cython.Py_ssize_t
+    name: str
+    if left.shape is not None and left.shape is right.shape:
+        for i in range(left.shape.count):
+            if not plainly_equal(get_value(left, i), get_value(right, i)):
+                rest.append(left.shape.names[i])
+    else:
+        for name in left.table if left.shape is None else left.shape.names:
+            if not plainly_equal(left.lookup(name), right.lookup(name)):
+                rest.append(name)
+        rest.sort()
+    for name in rest:
+        other = right.lookup(name)
+        if other is MISSING or not equal_cells(state, left.lookup(name), other, pos):
             return False
     return True
 

@@ -22,6 +22,7 @@ cdef class Merger:
     cdef object origin
 
 
+cdef object joined_origin(object left, object right, object names)
 cdef Attrs update_with(Merger merger, Attrs left, Attrs right)
 cpdef Attrs update_attrs(Attrs left, Attrs right)
 cpdef Attrs without_names(Attrs attrs, object names)

@@ -31,7 +31,7 @@ def valid_among(config: StoreConfig, paths: Collection[str]) -> set[str] | None:
             return None
     except OSError:
         return None
-    import sqlite3
+    from frazil.plain_sqlite import sqlite3
 
     marks = ",".join("?" * len(paths))
     try:
