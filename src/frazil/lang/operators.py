@@ -8,7 +8,7 @@ import cython
 from cython.cimports.frazil.lang.comparison import equal_values, less_than
 from cython.cimports.frazil.lang.functions import CallNode
 from cython.cimports.frazil.lang.runtime import add_trace, eval_attrs, eval_bool
-from cython.cimports.frazil.lang.shapes import Merger, joined_origin, update_with
+from cython.cimports.frazil.lang.shapes import Merger, update_with
 from cython.cimports.frazil.lang.values import Attrs, Expr, attrs_from_dict, stack_is_low, stack_overflow
 from cython.cimports.frazil.lang.variables import GlobalVar, Var
 
@@ -380,10 +380,11 @@ class Update(Binary):
             else:
                 values.append(eval_attrs(node.left, env, "in the left operand of '//'"))
         table: dict = {}
-        origin: object = None
+        origins: dict = {}
         attrs: Attrs
         while values:
             attrs = cython.cast(Attrs, values.pop())
             table.update(attrs.table if attrs.shape is None else attrs.copy_table())
-            origin = joined_origin(origin, attrs.origin, table)
-        return attrs_from_dict(table, origin)
+            for name in attrs.names():
+                origins[name] = attrs.position(name)
+        return attrs_from_dict(table, origins)
