@@ -62,6 +62,26 @@ DERIVATION = """{{ outputs = {{ self }}: {{
   }};
 }}; }}
 """
+DEPENDING = """{ config, lib, ... }: {
+  imports = lib.optional (config.web.port == 80) ./part1.nix;
+}
+"""
+CALL_PACKAGE = f"""let
+  lib = {LIB};
+  packages = {{ hello = 1; openssl = 2; inherit callPackage; }};
+  callPackage = lib.callPackageWith packages;
+in
+callPackage ./package.nix {{ }}
+"""
+OVERLAY = """let
+  base = final: { hello = { version = "1"; }; };
+  overlay = final: prev: {
+    hello = final.hello // { version = "2"; };
+  };
+  fix = f: let x = f x; in x;
+in
+fix (final: let prev = base final; in prev // overlay final prev)
+"""
 FIXED = 'outputHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="; outputHashMode = "flat";'
 MISTAKES = [
     expression("A forgotten semicolon", '{\n  name = "app"\n  version = "1";\n}\n'),
@@ -69,6 +89,16 @@ MISTAKES = [
     expression("A string that is never closed", '{ a = "text; }\n'),
     expression("The same attribute twice", '{\n  port = 80;\n  name = "x";\n  port = 81;\n}\n'),
     expression("A colon instead of an equals sign", '{ name: "app"; }\n'),
+    expression("A comma in a list", "{\n  ports = [ 80, 443 ];\n}\n"),
+    expression("A comma in a set", "{ a = 1, b = 2 }\n"),
+    expression("An `if` without `else`", '{ debug }: {\n  flags = if debug then [ "-g" ];\n}\n'),
+    expression("A `let` without `in`", 'let\n  version = "1";\n\n{ name = "app-${version}"; }\n'),
+    expression("A quote from a word processor", "{ name = “app”; }\n"),
+    expression("A comment as in other languages", "{\n  // the port\n  port = 80;\n}\n"),
+    expression("A shell variable in a script", "''\n  echo ${HOME}\n''\n"),
+    expression("A version without quotes", "{ version = 1.2.3; }\n", "version"),
+    expression("A set whose names see each other", '{\n  version = "1.2";\n  name = "app-${version}";\n}\n', "name"),
+    expression("`inherit` without parentheses", "let lib = { a = 1; b = 2; }; in { inherit lib a b; }\n"),
     expression("A misspelt variable", 'let version = "1"; in { name = "app-${verison}"; }\n'),
     expression("A misspelt name from `with`", "with { alpha = 1; beta = 2; }; { total = alhpa + beta; }\n", "total"),
     expression("A misspelt attribute", 'let package = { version = "1"; pname = "app"; };\nin package.verison\n'),
@@ -104,13 +134,44 @@ MISTAKES = [
     ),
     expression("A number too large", "9223372036854775807 + 1\n"),
     expression("A file that is not there", "import ./missing.nix\n"),
-    expression("JSON that is none", 'builtins.fromJSON "{ a: 1 }"\n'),
+    Mistake(
+        "A misspelt file",
+        {"example.nix": "{\n  module = import ./modlue.nix;\n}\n", "module.nix": "{ }\n"},
+        ["eval", "--file", "example.nix", "module"],
+    ),
+    Mistake(
+        "A folder without default.nix",
+        {"example.nix": "import ./app\n", "app/package.nix": "{ }: 1\n"},
+        ["eval", "--file", "example.nix"],
+    ),
+    Mistake(
+        "JSON that is none",
+        {
+            "example.nix": "builtins.fromJSON (builtins.readFile ./data.json)\n",
+            "data.json": '{\n  "a": 1,\n  "b": [1, 2,],\n  "c": 3\n}\n',
+        },
+        ["eval", "--file", "example.nix"],
+    ),
     expression("An operator that is switched off", "[ 3 1 2 ] |> builtins.length\n"),
     expression("A name that is not on the search path", "import <nopkgs> { }\n"),
     module("An option of the wrong type", OPTIONS, '{ config, ... }: {\n  web.port = "80";\n  web.name = "x";\n}\n'),
     module("An option set twice", OPTIONS, '{\n  web.port = 80;\n  web.name = "a";\n}\n', '{\n  web.name = "b";\n}\n'),
     module("An option nobody declares", OPTIONS, '{\n  web.port = 80;\n  web.name = "a";\n  web.prot = 81;\n}\n'),
     module("An option without a value", OPTIONS, "{\n  web.port = 80;\n}\n"),
+    module("`imports` that depend on `config`", OPTIONS, DEPENDING),
+    module("A module argument that nobody gives", OPTIONS, "{ pkgs, ... }: {\n  web.name = pkgs.hello.name;\n}\n"),
+    module(
+        "Settings beside `options`",
+        OPTIONS,
+        '{ lib, ... }: {\n  options.debug = lib.mkEnableOption "it";\n  web.port = 80;\n}\n',
+    ),
+    module("A file among `imports` that is not there", OPTIONS, "{\n  imports = [ ./more.nix ];\n}\n"),
+    Mistake(
+        "`callPackage` with an argument that is no package",
+        {"example.nix": CALL_PACKAGE, "package.nix": "{ hello, openssll }:\nhello\n"},
+        ["eval", "--file", "example.nix"],
+    ),
+    expression("An overlay that asks for itself", OVERLAY, "hello"),
     flake(
         "A file git does not know",
         "{ outputs = { self }: { answer = import ./answer.nix; }; }\n",
@@ -121,6 +182,34 @@ MISTAKES = [
         "An output that is not there",
         "{ outputs = { self }: { packages.x86_64-linux.hello = 1; }; }\n",
         ["build", ".#helo"],
+    ),
+    flake(
+        "A package for other machines only",
+        "{ outputs = { self }: { packages.aarch64-darwin.default = 1; }; }\n",
+        ["build"],
+    ),
+    flake("Packages without a system", "{ outputs = { self }: { packages.default = 1; }; }\n", ["build"]),
+    flake(
+        "The machine's system in a flake",
+        "{\n  outputs = { self }: {\n    packages.${system}.default = 1;\n  };\n}\n",
+        ["build"],
+    ),
+    flake(
+        "builtins.currentSystem in a flake",
+        "{ outputs = { self }: { a = builtins.currentSystem; }; }\n",
+        ["eval", ".#a"],
+    ),
+    flake("<nixpkgs> in a flake", "{ outputs = { self }: { a = import <nixpkgs> { }; }; }\n", ["eval", ".#a"]),
+    flake(
+        "A `let` around a flake",
+        'let version = "1"; in {\n  outputs = { self }: { inherit version; };\n}\n',
+        ["eval", ".#version"],
+    ),
+    flake("A path that leaves the flake", "{ outputs = { self }: { a = import ../other.nix; }; }\n", ["eval", ".#a"]),
+    flake(
+        "A set where a package is wanted",
+        '{ outputs = { self }: {\n  packages.x86_64-linux.default = { name = "app"; };\n}; }\n',
+        ["build"],
     ),
     flake(
         "An input that is not there",
@@ -162,6 +251,7 @@ MISTAKES = [
 def make_project(mistake: Mistake, folder: Path) -> None:
     folder.mkdir(parents=True)
     for name, text in mistake.files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     if mistake.git is not None:
         tracked = [name for name in mistake.files if name in mistake.git or name == "flake.lock"]

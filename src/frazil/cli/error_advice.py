@@ -236,7 +236,7 @@ def _of_attributes(error: FrazilError, message: str, line: str) -> str | None:
     name = missing[1]
     if name == "name" and any("'derivationStrict' builtin" in frame.text for frame in error.trace):
         return "a derivation has a name: `name`, or `pname` and `version`"
-    asked = f"while evaluating the module argument `{name}' in"
+    asked = (f"while evaluating the module argument `{name}' in", f"while getting the argument `{name}' for the module")
     if any(frame.text.startswith(asked) for frame in error.trace):
         return (
             f"the module asks for an argument `{name}` that nobody gives: evalModules {{ "

@@ -98,7 +98,8 @@ KINDS = (
     ),
 )
 _MODULE = re.compile(
-    r"Module [`‘](?P<file>[^'’]*)['’] has an unsupported attribute [`‘](?P<option>[^'’]*)['’]\. This is caused by"
+    r"Module [`‘](?P<file>[^'’]*)['’] has "
+    r"(?:an unsupported attribute|[`‘]config['’] or [`‘]options['’] and beside them) [`‘](?P<option>[^'’]*)['’]\. (?:This is caused by|With those two)"
 )
 _REFUSED = re.compile(
     r"Package [‘`](?P<name>[^’']+)[’'] in (?P<place>\S+) (?P<why>has an unfree license \([^)]*\)|is marked as broken"
@@ -107,8 +108,9 @@ _REFUSED = re.compile(
 )
 _ALLOW = {"unfree": "allowUnfree", "broken": "allowBroken", "hostPlatform": "allowUnsupportedSystem"}
 _CALL_PACKAGE = re.compile(
-    r"(?:lib\.customisation\.)?callPackageWith: Function called without required argument \"(?P<name>[^\"]*)\""
-    r"(?: at (?P<file>[^:\s]*):(?P<line>\d+))?(?:, did you mean (?P<near>[^?]*)\?)?"
+    r"(?:(?:lib\.customisation\.)?callPackageWith: Function called without required argument \"(?P<name>[^\"]*)\""
+    r"|callPackage: nothing is called \"(?P<needed>[^\"]*)\", which the function needs,)"
+    r"(?: at (?P<file>[^:,\s]*)(?::(?P<line>\d+))?)?(?:, did you mean (?P<near>[^?]*)\?)?"
 )
 
 
@@ -187,6 +189,7 @@ def _failure(message: str, kind: _Kind, found: re.Match[str], view: View) -> Fai
     first = message[: message.find("\n- In ")] if "\n- In " in message else message
     near = re.search(r"Did you mean ([^\n]*)\?\s*\Z", message)
     first = re.sub(r":?\s*(?:Definition values:?)?\s*\Z", "", first)
+    first = re.sub(r"\. It is defined\Z", "", first)
     first = re.sub(r"\. TypeError\b:?.*\Z", ".", first, flags=re.S)
     if kind.name == "not a set":
         first = " ".join(first.partition("!")[0].split()) + "."
@@ -221,14 +224,14 @@ def _module_failure(found: re.Match[str], view: View) -> Failure:
 
 def _call_failure(found: re.Match[str], view: View) -> Failure:
     """The place is that of the argument, where it can be found after the line that is known."""
-    name, near = found["name"], found["near"]
+    name, near = found["name"] or found["needed"], found["near"]
     hint = f"did you mean {near}? " if near else ""
     place = None
     where = "the function"
     if found["file"]:
         file = view.rename(found["file"])
         where = f"the function in {view.shorten(file)}"
-        place = _argument_place(file, int(found["line"]), name)
+        place = _argument_place(file, int(found["line"] or 1), name)
     hint += f"what the package set lacks is given by hand: callPackage … {{ {name} = …; }}"
     return Failure(f'callPackage: {where} takes an argument "{name}", which the package set lacks', hint, place=place)
 

@@ -71,11 +71,14 @@ def main_place(error: FrazilError, frames: list[TraceFrame], view: View) -> tupl
     """Where to look first, and the steps that lead there."""
     if error.position is not None and view.is_own(error.position.file):
         return error.position, frames
+    named = mentioned(error, view)
+    if named is not None:
+        return named, frames
     for index in range(len(frames) - 1, -1, -1):
         position = frames[index].position
         if position is not None and view.is_own(position.file):
             return position, frames
-    own = mentioned(error, view) or asked_for(error, view)
+    own = asked_for(error, view)
     if own is not None:
         return own, frames
     if error.position is not None:

@@ -34,10 +34,11 @@ SELF_EVIDENT = (
 )
 _WITHOUT_PLACE = re.compile(
     r"while evaluating (?:the file '|the (?:\w+ )?argument passed to builtins\.|the module argument )"
+    r"|while getting the argument `|while evaluating attribute '"
     r"|while realising the context of |noting that argument `|while decoding a JSON string"
     r"|while evaluating an attribute name"
 )
-_DEFINITIONS = re.compile(r"while evaluating definitions from `([^']*)'")
+_DEFINITIONS = re.compile(r"(?:while evaluating definitions from|in a definition by) `([^']*)'")
 _ORDINARY = (*SELF_EVIDENT, "while calling ", "while evaluating the attribute '")
 
 # A step: (place, what is done there); or (frames that are folded).
