@@ -99,7 +99,8 @@ KINDS = (
 )
 _MODULE = re.compile(
     r"Module [`‘](?P<file>[^'’]*)['’] has "
-    r"(?:an unsupported attribute|[`‘]config['’] or [`‘]options['’] and beside them) [`‘](?P<option>[^'’]*)['’]\. (?:This is caused by|With those two)"
+    r"(?:an unsupported attribute|[`‘]config['’] or [`‘]options['’] and beside them) [`‘](?P<option>[^'’]*)['’]\. "
+    r"(?:This is caused by|With those two)"
 )
 _REFUSED = re.compile(
     r"Package [‘`](?P<name>[^’']+)[’'] in (?P<place>\S+) (?P<why>has an unfree license \([^)]*\)|is marked as broken"
