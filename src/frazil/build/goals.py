@@ -167,15 +167,23 @@ class Loop:
 
     def run(self, top: Sequence[Goal]) -> None:
         """Without `keep_going` the first top goal that fails ends everything; goals cut off stay without outcome."""
+        open_ones = list(top)
+
+        def going_on() -> bool:
+            while open_ones and open_ones[-1].outcome is not None:
+                open_ones.pop()
+            return bool(open_ones) and not self.stopping
+
         try:
-            while any(goal.outcome is None for goal in top) and not self.stopping:
-                self._run_ready(top)
-                if any(goal.outcome is None for goal in top) and not self.stopping:
+            wanted = set(top)
+            while going_on():
+                self._run_ready(wanted)
+                if going_on():
                     self._wait()
         finally:
             self._close()
 
-    def _run_ready(self, top: Sequence[Goal]) -> None:
+    def _run_ready(self, top: set[Goal]) -> None:
         while self._ready and not self.stopping:
             goal, event = self._ready.popleft()
             if goal.outcome is None:

@@ -110,6 +110,20 @@ class Substitution:
 
     # ---------------------------------------------------------------------------------------------------- asking
 
+    def known(self, path: StorePath, start: int) -> tuple[int, Offer | None] | None:
+        """As `_find`, where all that have to be asked have answered already; else None."""
+        stores = self.substituters.stores
+        for number in range(start, len(stores)):
+            store = stores[number]
+            if store.directory != self.store.directory:
+                return None
+            known, info = store.remembered(path)
+            if not known:
+                return None
+            if info is not None:
+                return number, Offer(store, path, info)
+        return len(stores), None
+
     def ask(self, path: StorePath, start: int, address: ContentAddress | None) -> Job:
         return Job(self._asking.submit(self._find, path, start, address))
 
@@ -218,10 +232,14 @@ class PathSubstitution:
         shared.expected += 1
         try:
             while True:
-                ask = shared.ask(self.path, number, self.address)
-                yield ask
-                number, offer, errors = ask.future.result()
-                self._note(errors)
+                answer = shared.known(self.path, number)
+                if answer is None:
+                    ask = shared.ask(self.path, number, self.address)
+                    yield ask
+                    number, offer, errors = ask.future.result()
+                    self._note(errors)
+                else:
+                    number, offer = answer
                 if offer is None:
                     break
                 number += 1

@@ -68,13 +68,12 @@ def _substitute_there(context: Context, target: Store, paths: set[StorePath]) ->
     """Lets the target fetch what it can from its own substituters, before anything is copied to it."""
     from frazil.store.local import LocalStore
 
-    if isinstance(target, LocalStore):
+    if isinstance(target, LocalStore) and not target.builds_elsewhere:
         from frazil.build.substitution import substitute_paths
 
-        if target.builds_elsewhere:
-            target.substitute_there(paths)
-        else:
-            substitute_paths(target, paths, context.build_settings, context.reporter)
+        substitute_paths(target, paths, context.build_settings, context.reporter)
+    else:
+        target.substitute_there(paths)
 
 
 def _wanted(

@@ -252,6 +252,15 @@ class BinaryCache(Store):
             if self.cache.path_info_cache_size > 0:
                 self._known.update(found)
 
+    def remembered(self, path: StorePath) -> tuple[bool, PathInfo | None]:
+        with self._mutex:
+            if path.hash_part not in self._known:
+                return False, None
+            found = self._known[path.hash_part]
+        if found is None or found.info.path == path:
+            return True, None if found is None else found.info
+        return False, None
+
     def query_info_or_none(self, path: StorePath) -> PathInfo | None:
         found = self.narinfo(path)
         return None if found is None else found.info

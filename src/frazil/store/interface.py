@@ -141,6 +141,10 @@ class Store:
         """None where the path is not valid."""
         raise NotImplementedError
 
+    def remembered(self, path: StorePath) -> tuple[bool, PathInfo | None]:
+        """Whether it is known, without asking anybody, what there is of a path; and what."""
+        return False, None
+
     def query_info(self, path: StorePath) -> PathInfo:
         """Raises InvalidPath."""
         info = self.query_info_or_none(path)
