@@ -179,6 +179,31 @@ def test_what_is_gone_is_no_failure(tmp_path: Path, origin: tuple[Server, list[S
     assert "does not exist in binary cache" in messages(target, reporter, Verbosity.WARN)
 
 
+def test_the_default_cache_costs_little(tmp_path: Path, origin: tuple[Server, list[StorePath]]) -> None:
+    """Where it cannot be reached, it is asked once a minute, and nothing is said aloud."""
+    server, _ = origin
+
+    def trouble(handler: Handler) -> bool:
+        handler.answer(503, b"")
+        return True
+
+    server.trouble = trouble
+    chosen = settings(server.url, substituters_are_default=True)
+    for _ in range(3):
+        reporter = RecordingReporter()
+        with local(tmp_path / "target") as store:
+            found = Substituters(chosen, store.settings, reporter, {"HOME": str(tmp_path)})
+            assert found.stores == []
+        assert [level for level, _ in reporter.lines if level <= Verbosity.WARN] == []
+    assert server.count() == 1
+    server.trouble = lambda handler: False
+    os.utime(tmp_path / ".cache" / "nix" / "unreachable-default-substituter", (0, 0))
+    with local(tmp_path / "target") as store:
+        found = Substituters(chosen, store.settings, RecordingReporter(), {"HOME": str(tmp_path)})
+        assert len(found.stores) == 1
+        found.close()
+
+
 def test_as_much_as_there_is(origin: tuple[Server, list[StorePath]], target: LocalStore) -> None:
     server, paths = origin
     unknown = StorePath("0" * 32, "unknown")

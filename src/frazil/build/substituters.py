@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from frazil.store.local import LocalStore
 
 
+_UNREACHABLE_SECONDS = 60
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """That `store` has a path, there called `path`; `info` is about it as it will be here."""
@@ -87,18 +90,51 @@ class Substituters:
     def _open_one(self, address: str) -> Store | None:
         from frazil.store.opening import open_store
 
+        quick = self.settings.substituters_are_default
         store = None
         try:
+            if quick:
+                self._probe(address)
             store = open_store(address, self._store_settings, self._reporter, self._environment)
             store.open()
         except FrazilError as error:
             if store is not None:
                 store.close()
             # Nobody asked for the default one, and many machines have no network.
-            level = Verbosity.TALKATIVE if self.settings.substituters_are_default else Verbosity.WARN
-            self._reporter.log(level, error.message)
+            self._reporter.log(Verbosity.TALKATIVE if quick else Verbosity.WARN, error.message)
             return None
         return store
+
+    def _probe(self, address: str) -> None:
+        """Nobody waits long, or often, for a cache that nobody named: where the network leads nowhere, one try in a
+        minute, of a few seconds. Raises StoreError."""
+        import time
+
+        from frazil.store.errors import TransferFailed
+        from frazil.store.info_cache import default_directory
+        from frazil.store.opening import open_store
+
+        mark = f"{default_directory(self._environment)}/unreachable-default-substituter"
+        try:
+            if 0 <= time.time() - os.stat(mark).st_mtime < _UNREACHABLE_SECONDS:
+                raise TransferFailed(f"the binary cache '{address}' could not be reached a moment ago")
+        except OSError:
+            pass  # no such mark
+        transfer = self._store_settings.transfer
+        hasty = transfer.with_(attempts=1, connect_timeout=min(transfer.connect_timeout or 5, 5), stalled_timeout=10)
+        try:
+            with open_store(
+                address, self._store_settings.with_(transfer=hasty), self._reporter, self._environment
+            ) as store:
+                store.open()
+        except FrazilError:
+            try:
+                os.makedirs(os.path.dirname(mark), exist_ok=True)
+                with open(mark, "w", encoding="ascii"):
+                    pass
+            except OSError:
+                pass  # then it is tried again
+            raise
 
     def close(self) -> None:
         with self._mutex:

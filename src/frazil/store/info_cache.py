@@ -57,7 +57,9 @@ class CacheFacts(Record):
 def default_directory(environment: Mapping[str, str]) -> str:
     if environment.get("NIX_CACHE_HOME"):
         return environment["NIX_CACHE_HOME"]
-    base = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    base = environment.get("XDG_CACHE_HOME") or os.path.join(
+        environment.get("HOME") or os.path.expanduser("~"), ".cache"
+    )
     return f"{base}/nix"
 
 
