@@ -1,64 +1,27 @@
 """Compiles the evaluator (`frazil/lang/*.py`, Cython's pure-Python mode) and the C sandbox, in parallel.
 
-Environment: FRAZIL_CFLAGS replaces `-O3` (for quick development builds), FRAZIL_NO_COMPILE=1 builds no evaluator.
+Environment: FRAZIL_CFLAGS replaces `-O3` and asks for a plain build (for development), FRAZIL_PROFILE=0 or 1 for a
+plain or a profile-guided one, FRAZIL_NO_COMPILE=1 builds no evaluator. See tools/native/command.py.
 """
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
-from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from tools.native.command import BuildEvaluator
+from tools.native.sources import OBJECT, compiled_modules
 
 CFLAGS = shlex.split(os.environ.get("FRAZIL_CFLAGS", "-O3"))
-LANG = Path("src/frazil/lang")
-# Values shared by interpreted callers only, or read by tools: nothing to gain from compiling them.
-UNCOMPILED = {
-    "__init__",
-    "__main__",
-    "assertion",
-    "grammar",
-    "lalr",
-    "syntax_error",
-    "builtins",
-    "effects",
-    "error_text",
-    "errors",
-    "observation",
-    "positions",
-    "registry",
-    "settings",
-    "statistics",
-}
-# What instantiation does thousands of times.
-OTHER_COMPILED = ("instantiate/derivation", "instantiate/instantiator", "store/aterm")
-JOBS = os.cpu_count() or 1
 
 
 def evaluator_extensions() -> list[Extension]:
     if os.environ.get("FRAZIL_NO_COMPILE"):
         return []
-    from Cython.Build import cythonize
-
-    sources = sorted(p for p in LANG.glob("*.py") if p.stem not in UNCOMPILED)
-    sources += [Path(f"src/frazil/{name}.py") for name in OTHER_COMPILED]
-    extensions = [
-        Extension(".".join(p.with_suffix("").parts[1:]), [str(p)], extra_compile_args=[*CFLAGS, "-fno-plt", "-w"])
-        for p in sources
-    ]
-    if not extensions:
-        return []
-    return cythonize(  # type: ignore[no-any-return]
-        extensions,
-        nthreads=JOBS,
-        build_dir="build/cython",
-        compiler_directives={
-            "language_level": 3,
-            "initializedcheck": False,
-            "auto_pickle": False,
-            "annotation_typing": True,
-        },
-    )
+    return [Extension(OBJECT, [str(path) for path in compiled_modules().values()])]
 
 
 def native_extensions() -> list[Extension]:
@@ -69,10 +32,4 @@ def native_extensions() -> list[Extension]:
     ]
 
 
-class ParallelBuildExt(build_ext):
-    def finalize_options(self) -> None:
-        super().finalize_options()
-        self.parallel = self.parallel or JOBS
-
-
-setup(ext_modules=evaluator_extensions() + native_extensions(), cmdclass={"build_ext": ParallelBuildExt})
+setup(ext_modules=evaluator_extensions() + native_extensions(), cmdclass={"build_ext": BuildEvaluator})

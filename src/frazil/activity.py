@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Any, ClassVar, Self
 
@@ -124,6 +124,29 @@ class Reporter:
 
     def stop(self, identifier: int) -> None:
         pass
+
+
+class LateReporter(Reporter):
+    """Makes the reporter that it stands for when there is something to report: most evaluations say nothing."""
+
+    def __init__(self, make: Callable[[], Reporter]) -> None:
+        self._make = make
+
+    @property
+    def verbosity(self) -> int:
+        return getattr(self._make(), "verbosity", 0)
+
+    def log(self, level: Verbosity, text: str) -> None:
+        self._make().log(level, text)
+
+    def start(self, activity: Started) -> None:
+        self._make().start(activity)
+
+    def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
+        self._make().result(identifier, kind, fields)
+
+    def stop(self, identifier: int) -> None:
+        self._make().stop(identifier)
 
 
 class SilentReporter(Reporter):

@@ -29,9 +29,8 @@ def defer_inspect() -> None:
     It and what it imports take longer than all of `dataclasses` and a small evaluation.
     """
     import sys
-    from types import ModuleType
 
-    class Deferred(ModuleType):
+    class Deferred(type(sys)):  # type: ignore[misc] # `types` would be one module more
         def __getattr__(self, name: str) -> object:
             if sys.modules.get("inspect") is self:
                 del sys.modules["inspect"]
@@ -70,6 +69,9 @@ def end_by_signals() -> None:
     import _signal as signal  # type: ignore[import-not-found] # `signal` makes enumerations first
 
     from frazil.errors import Signalled
+
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # the program's first lines saw to that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt(number: int, frame: object) -> None:
         Signalled.received = number

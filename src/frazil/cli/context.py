@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from frazil.activity import Verbosity
+from frazil.activity import LateReporter, Verbosity
 from frazil.cli.settings import Settings
 
 TYPE_CHECKING = False
@@ -116,6 +116,12 @@ class Context:
         """Messages go there from here on. For what serves others: before anything has been said or opened."""
         self._served = reporter
         self._ready = True
+
+    def late_reporter(self) -> Reporter:
+        """The same; what only says something if something happens need not exist before."""
+        if self.log_format or self.settings.optional("json-log-path"):
+            return self.reporter
+        return LateReporter(lambda: self.reporter)
 
     def silence(self) -> None:
         """No messages from here on."""

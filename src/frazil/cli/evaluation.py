@@ -58,7 +58,7 @@ def make_session(
         settings,
         build_settings=lambda: context.build_settings,
         fetch_settings=lambda: context.fetch_settings,
-        reporter=context.reporter,
+        reporter=context.late_reporter(),
         read_only=read_only,
         extra_builtins=flake_builtins(context),
         search_hooks={"flake": lambda rest: flake_search_entry(context, arguments, holder[0], rest)},

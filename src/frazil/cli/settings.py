@@ -171,6 +171,8 @@ class Settings:
                     self.warn(f"unknown experimental feature '{feature}'")
 
     def warn_unknown(self) -> None:
+        if not self.unknown:
+            return
         from frazil.cli.suggest import did_you_mean
 
         for name in sorted(self.unknown):

@@ -28,7 +28,7 @@ def code_stamp() -> str:
 
     package = _package()
     rows = []
-    for room in ROOMS:
+    for room in ("", *ROOMS):
         with os.scandir(os.path.join(package, room)) as entries:
             for entry in entries:
                 if entry.name.endswith(_SUFFIXES):
@@ -56,16 +56,19 @@ def code_digest() -> str:
 
 def is_stale() -> bool:
     """Whether a compiled module is older than its source: then the sources do not say what runs."""
-    folder = os.path.join(_package(), "lang")
-    for name in os.listdir(folder):
-        if name.endswith(".so"):
-            source = os.path.join(folder, name.partition(".")[0] + ".py")
-            try:
-                if os.stat(source).st_mtime_ns > os.stat(os.path.join(folder, name)).st_mtime_ns:
-                    return True
-            except FileNotFoundError:
-                return True
-    return False
+    try:
+        from frazil import _compiled
+    except ModuleNotFoundError:
+        return False
+    made = os.stat(_compiled.__file__).st_mtime_ns
+    try:
+        return any(os.stat(_source(name)).st_mtime_ns > made for name in _compiled.MODULES)
+    except FileNotFoundError:
+        return True
+
+
+def _source(module: str) -> str:
+    return os.path.join(_package(), *module.split(".")[1:]) + ".py"
 
 
 def identity(remembered: Callable[[str], str | None], remember: Callable[[str, str], None]) -> str:

@@ -6,9 +6,9 @@ With FRAZIL_PURE=1 the Python sources are used even where compiled modules lie b
 import os
 import sys
 
+from frazil import _OwnModules
+
 _COMPILED = True
-_ROOMS = frozenset((__name__, "frazil.instantiate", "frazil.store"))
-"""Where compiled modules are."""
 
 
 class _PureFinder:
@@ -21,7 +21,7 @@ class _PureFinder:
             from importlib.machinery import ModuleSpec
 
             return ModuleSpec(name, cls)  # type: ignore[arg-type]
-        if parent not in _ROOMS:
+        if parent not in _OwnModules.rooms:
             return None
         from importlib.util import spec_from_file_location
 
@@ -41,13 +41,6 @@ class _PureFinder:
         module.__getattr__ = lambda name: getattr(real, name)
 
 
-def _compiled_modules_exist() -> bool:
-    folder = os.path.dirname(__file__)
-    from _imp import extension_suffixes
-
-    return any(os.path.exists(os.path.join(folder, "values" + suffix)) for suffix in extension_suffixes())
-
-
 def _prepare_pure_mode() -> None:
     from importlib.machinery import ModuleSpec
 
@@ -60,7 +53,7 @@ def _prepare_pure_mode() -> None:
     sys.meta_path.insert(0, _PureFinder)
 
 
-if os.environ.get("FRAZIL_PURE") == "1" or not _compiled_modules_exist():
+if not _OwnModules.compiled_modules():
     import importlib.util  # noqa: F401  # the finder must not be asked for what it imports
 
     _COMPILED = False

@@ -6,7 +6,7 @@ bytes from 1.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from _bisect import bisect_right  # `bisect` is one module more
 
 from frazil.lang.errors import display
 from frazil.position import Position

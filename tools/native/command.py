@@ -1,0 +1,248 @@
+"""`build_ext` that makes the evaluator one shared object, guided by a profile of a training run where that is possible.
+
+The profile-guided build: every C file is compiled with counters, the result evaluates `tools/training`, and all is
+compiled again, optimised across files, for what was counted. It takes about twice as long as the plain build and is the
+default. Whatever goes wrong on the way (a compiler that is not GCC, one without the means, a program that cannot run
+here), ends in the plain build.
+
+`python setup.py build_ext --inplace`, by hand, makes the plain build, of which only what changed is made again.
+Environment: FRAZIL_PROFILE=0 or 1 asks for the one or the other; FRAZIL_CFLAGS replaces the flags of the plain one and
+asks for it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from setuptools import Extension
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
+from tools.native.sources import OBJECT, ROOT, generate
+
+JOBS = os.cpu_count() or 1
+# Debugging information of generated C helps nobody, and makes everything slower to compile.
+COMMON = ["-g0", "-w", "-fno-plt", "-fvisibility=hidden"]
+PROFILED = ["-fprofile-use", "-fprofile-correction", "-Wno-error=coverage-mismatch", "-fno-fat-lto-objects"]
+OLDEST_GCC = 9
+TRAINING_SECONDS = 180
+
+
+class NoProfile(Exception):
+    """Why the plain build it is."""
+
+
+def log(text: str) -> None:
+    """Shown by `pip install --verbose`, and where setup.py was called by hand."""
+    print(f"frazil: {text}", flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to compile everything."""
+
+    name: str
+    flags: list[str]
+    link_flags: list[str]
+    profiles: Path | None = None
+    """The folder of what was counted."""
+
+
+# Counters are found again only where the flow of control is the same as it was when they were put in, that is after the
+# early passes of -O2. What comes later takes time and need not be good.
+HASTY = [
+    "dce",
+    "dse",
+    "forward-propagate",
+    "gcse",
+    "if-conversion",
+    "ipa-cp",
+    "ipa-icf",
+    "ipa-sra",
+    "crossjumping",
+    "reorder-blocks",
+    "rerun-cse-after-loop",
+    "schedule-insns2",
+    "tree-dominator-opts",
+    "tree-loop-optimize",
+    "tree-pre",
+    "tree-sink",
+    "tree-slp-vectorize",
+    "tree-tail-merge",
+]
+COUNTING = Variant(
+    "counting",
+    [
+        *COMMON,
+        "-O2",
+        *(f"-fno-{name}" for name in HASTY),
+        "-fno-lto",
+        "-fprofile-generate",
+        "-fprofile-update=single",
+        "-DFRAZIL_INSTRUMENTED",
+    ],
+    ["-fno-lto", "-fprofile-generate"],
+)
+
+
+class BuildEvaluator(build_ext):
+    """Extensions are built at once; the evaluator's many C files are, too."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or JOBS
+
+    def run(self) -> None:
+        # Set for the whole of `build_ext --inplace`, and not for an editable installation.
+        self.by_hand = bool(self.inplace) and not getattr(self, "editable_mode", False)
+        with building_alone():
+            for extension in self.extensions:
+                if extension.name == OBJECT:
+                    extension.sources = [str(path) for path in generate(JOBS)]
+            super().run()
+
+    def build_extension(self, ext: Extension) -> None:
+        if ext.name != OBJECT:
+            super().build_extension(ext)
+            return
+        target = Path(self.get_ext_fullpath(ext.name))
+        given = os.environ.get("FRAZIL_CFLAGS")
+        plain = Variant("plain", [*COMMON, "-O3"] if given is None else ["-w", "-fno-plt", *shlex.split(given)], [])
+        variant = plain
+        if given is None and self.profile_wanted():
+            try:
+                variant = self.profiled(ext)
+            except NoProfile as reason:
+                log(f"the evaluator is compiled without a profile: {reason}")
+        try:
+            self.build_variant(ext, variant, target)
+        except (CompileError, LinkError) as error:
+            if variant is plain:
+                raise
+            log(f"the evaluator is compiled without a profile: {error}")
+            self.build_variant(ext, plain, target)
+
+    def profile_wanted(self) -> bool:
+        return os.environ.get("FRAZIL_PROFILE", "0" if self.by_hand else "1") != "0"
+
+    def profiled(self, ext: Extension) -> Variant:
+        """Counts, and says how to compile for what was counted."""
+        check_compiler(self.compiler.compiler_so)
+        folder = Path(self.build_temp, "evaluator", "training").absolute()
+        counted = folder / Path(self.get_ext_filename(OBJECT)).name
+        try:
+            self.build_variant(ext, COUNTING, counted)
+        except (CompileError, LinkError) as error:
+            raise NoProfile(error) from None
+        train(counted, folder / "profiles")
+        link = [f"-flto={JOBS}", "-O2"]
+        return Variant("profiled", [*COMMON, *PROFILED, *link], link, folder / "profiles")
+
+    def build_variant(self, ext: Extension, variant: Variant, target: Path) -> None:
+        log(f"compiling the evaluator ({variant.name})")
+        with ThreadPoolExecutor(JOBS) as pool:
+            objects = list(pool.map(lambda source: self.compile_one(Path(source), variant), ext.sources))
+        folder = Path(self.build_temp, "evaluator")
+        said = folder / f"{variant.name}.linked"
+        if said.exists() and said.read_text() == str(target) and is_newer(target, objects):
+            return
+        for other in folder.glob("*.linked"):
+            if other.read_text() == str(target):
+                other.unlink()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.compiler.link_shared_object(
+            [str(path) for path in objects], str(target), extra_postargs=variant.link_flags, build_temp=self.build_temp
+        )
+        said.write_text(str(target))
+
+    def object_of(self, source: Path, variant: str) -> Path:
+        folder = Path(self.build_temp, "evaluator", variant)
+        return Path(self.compiler.object_filenames([str(source)], output_dir=str(folder))[0])
+
+    def compile_one(self, source: Path, variant: Variant) -> Path:
+        """Left alone where the file, what was counted and the flags are those of last time."""
+        made, output = self.object_of(source, "work"), self.object_of(source, variant.name)
+        counts = variant.profiles / made.with_suffix(".gcda").name if variant.profiles else None
+        inputs = [source, counts] if counts and counts.exists() else [source]
+        said = output.with_suffix(".flags")
+        command = shlex.join([*self.compiler.compiler_so, *variant.flags])
+        if is_newer(output, inputs) and said.exists() and said.read_text() == command:
+            return output
+        said.unlink(missing_ok=True)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.with_suffix(".gcda").unlink(missing_ok=True)
+        if counts in inputs:
+            # GCC finds counters by the name of the object, which it uses to tell functions apart, too.
+            shutil.copy(counts, made.with_suffix(".gcda"))
+        folder = os.path.join(self.build_temp, "evaluator", "work")
+        self.compiler.compile([str(source)], output_dir=folder, extra_postargs=variant.flags)
+        os.replace(made, output)
+        said.write_text(command)
+        return output
+
+
+def is_newer(output: Path, inputs: list[Path]) -> bool:
+    return output.exists() and all(path.stat().st_mtime_ns < output.stat().st_mtime_ns for path in inputs)
+
+
+def check_compiler(command: list[str]) -> None:
+    """Only GCC's profiles are read here, and only what runs on this machine can be trained on it."""
+    if os.environ.get("_PYTHON_HOST_PLATFORM"):
+        raise NoProfile("it is for another machine")
+    try:
+        asked = subprocess.run(
+            [*command, "-dM", "-E", "-x", "c", os.devnull], capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoProfile(f"the compiler does not answer: {error}") from None
+    macros = dict(line.split()[1:3] for line in asked.stdout.splitlines() if len(line.split()) == 3)
+    if "__clang__" in macros or int(macros.get("__GNUC__", 0)) < OLDEST_GCC:
+        raise NoProfile(f"the compiler is not GCC {OLDEST_GCC} or newer")
+
+
+def train(counted: Path, profiles: Path) -> None:
+    """Runs the program with counters; they are written beside each other, whatever folder the compiler had in mind."""
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, sys.path)]),
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GCOV_PREFIX": str(profiles),
+        "GCOV_PREFIX_STRIP": "100",
+    }
+    finished = profiles / "finished"
+    if is_newer(finished, [counted, *(ROOT / "tools/training").iterdir()]):
+        return
+    shutil.rmtree(profiles, ignore_errors=True)
+    profiles.mkdir(parents=True)
+    command = [sys.executable, str(ROOT / "tools/training/run.py"), str(counted)]
+    log("training")
+    try:
+        ran = subprocess.run(
+            command, env=environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=TRAINING_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoProfile(f"the training did not run: {error}") from None
+    if ran.returncode or not any(profiles.glob("*.gcda")):
+        raise NoProfile(f"the training failed: {ran.stderr.decode(errors='replace').strip()[-2000:]}")
+    finished.touch()
+
+
+@contextmanager
+def building_alone() -> Iterator[None]:
+    """One build in this folder at a time; a second one waits, and finds everything made."""
+    folder = ROOT / "build"
+    folder.mkdir(exist_ok=True)
+    with open(folder / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

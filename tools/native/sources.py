@@ -1,0 +1,89 @@
+"""From Python modules to C files: which modules are compiled, Cython, and what makes them one shared object.
+
+Out: C files under `build/cython`. Each module keeps its initialisation function; one file more holds the list of them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tools.native.direct_calls import call_directly
+
+ROOT = Path(__file__).resolve().parents[2]
+LANG = Path("src/frazil/lang")
+# Values shared by interpreted callers only, or read by tools: nothing to gain from compiling them.
+UNCOMPILED = {
+    "__init__",
+    "__main__",
+    "assertion",
+    "grammar",
+    "lalr",
+    "syntax_error",
+    "builtins",
+    "effects",
+    "error_text",
+    "errors",
+    "observation",
+    "positions",
+    "registry",
+    "settings",
+    "statistics",
+}
+# What instantiation does thousands of times.
+OTHER_COMPILED = ("instantiate/derivation", "instantiate/instantiator", "store/aterm")
+OBJECT = "frazil._compiled"
+GENERATED = Path("build/cython")
+DIRECTIVES = {
+    "language_level": 3,
+    "initializedcheck": False,
+    "auto_pickle": False,
+    "annotation_typing": True,
+}
+
+
+def compiled_modules() -> dict[str, Path]:
+    """Name -> source."""
+    sources = sorted(p for p in LANG.glob("*.py") if p.stem not in UNCOMPILED)
+    sources += [Path(f"src/frazil/{name}.py") for name in OTHER_COMPILED]
+    modules = {".".join(p.with_suffix("").parts[1:]): p for p in sources}
+    stems = {p.stem for p in sources}
+    if len(stems) != len(sources):
+        raise SystemExit("two compiled modules of one name: both would be initialised by the same function")
+    return modules
+
+
+def generate(jobs: int) -> list[Path]:
+    """The C files. Those that would not change are left as they are, with their time."""
+    from Cython.Build import cythonize
+    from setuptools import Extension
+
+    modules = compiled_modules()
+    made = cythonize(
+        [Extension(name, [str(path)]) for name, path in modules.items()],
+        nthreads=jobs,
+        build_dir=str(GENERATED),
+        compiler_directives=DIRECTIVES,
+    )
+    texts = {Path(extension.sources[0]): Path(extension.sources[0]).read_text() for extension in made}
+    folder = GENERATED / "one"
+    files = []
+    for path, text in call_directly(texts).items():
+        files.append(write(folder / path.name, text))
+    files.append(write(folder / "_compiled.c", table(list(modules))))
+    return files
+
+
+def write(path: Path, text: str) -> Path:
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return path
+
+
+def table(names: list[str]) -> str:
+    """The C text of the module `frazil._compiled`, which tells what its file holds."""
+    if not all(re.fullmatch(r"[a-z_.]+", name) for name in names):
+        raise SystemExit("a compiled module's name has unexpected characters")
+    fill = "\n".join(f'    "{name}",' for name in names)
+    return (Path(__file__).with_name("table.c").read_text()).replace("/* NAMES */", fill)
