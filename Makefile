@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CCACHE := $(shell command -v ccache 2>/dev/null)
 export CC := $(if $(CCACHE),$(CCACHE) $(or $(CC),cc),$(CC))
-SOURCES := $(wildcard src/frazil/lang/*.py src/frazil/lang/*.pxd src/frazil/*/*.c) setup.py pyproject.toml
+SOURCES := $(wildcard src/frazil/lang/*.py src/frazil/lang/*.pxd src/frazil/*/*.c tools/native/* tools/training/*.* bin/*) \
+  setup.py pyproject.toml
 PYTEST_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 FUZZ_SECONDS ?= 60

@@ -206,7 +206,8 @@ def check_compiler(command: list[str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoProfile(f"the compiler does not answer: {error}") from None
     macros = dict(line.split()[1:3] for line in asked.stdout.splitlines() if len(line.split()) == 3)
-    if "__clang__" in macros or int(macros.get("__GNUC__", 0)) < OLDEST_GCC:
+    version = macros.get("__GNUC__", "")
+    if "__clang__" in macros or not version.isdigit() or int(version) < OLDEST_GCC:
         raise NoProfile(f"the compiler is not GCC {OLDEST_GCC} or newer")
 
 

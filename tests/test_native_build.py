@@ -1,0 +1,207 @@
+"""How the evaluator is compiled: what may go wrong with the guided build ends in a plain one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("setuptools")
+
+from setuptools import Distribution, Extension
+from setuptools.errors import CompileError
+from tools.native import command, sources
+from tools.native.command import BuildEvaluator, NoProfile, Variant, check_compiler, train
+from tools.native.direct_calls import HEAD, call_directly
+
+IMPORTER = f"""{HEAD}
+static PyObject *(*__pyx_f_6frazil_4lang_1b_add)(PyObject *, int); /*proto*/
+static int __pyx_import(void) {{
+  void (**const pointers[])(void) = {{(void (**)(void))&__pyx_f_6frazil_4lang_1b_add, (void (**)(void)) NULL}};
+}}
+"""
+DEFINER = """static PyObject *__pyx_f_6frazil_4lang_1b_add(PyObject *, int); /*proto*/
+static PyObject *__pyx_f_6frazil_4lang_1b_add(PyObject *a, int b) {
+static int __pyx_f_6frazil_4lang_1b_own(void) {
+"""
+
+
+def test_pointers_to_functions_of_other_modules_become_functions() -> None:
+    texts = call_directly({"a": IMPORTER, "b": DEFINER})
+    assert "(*__pyx_f" not in texts["a"]
+    assert "PyObject *__pyx_f_6frazil_4lang_1b_add(PyObject *, int); /*proto*/" in texts["a"]
+    assert "&__pyx_f" not in texts["a"]
+    assert texts["b"].count('__attribute__((visibility("hidden"))) PyObject *__pyx_f_6frazil_4lang_1b_add(') == 2
+    assert "\nstatic int __pyx_f_6frazil_4lang_1b_own(" in texts["b"]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"a": IMPORTER, "b": "nothing defines it"},
+        {"a": IMPORTER.replace(HEAD, ""), "b": DEFINER},
+        {"a": IMPORTER.replace("(void (**)(void))&", "(other)&"), "b": DEFINER},
+    ],
+)
+def test_texts_of_another_shape_stay_as_they_are(texts: dict[str, str]) -> None:
+    assert call_directly(texts) == texts
+
+
+def test_the_shared_object_names_its_modules() -> None:
+    modules = sources.compiled_modules()
+    assert modules["frazil.lang.values"] == Path("src/frazil/lang/values.py")
+    assert "frazil.store.aterm" in modules and "frazil.lang.errors" not in modules
+    text = sources.table(list(modules))
+    assert all(f'"{name}",' in text for name in modules)
+
+
+def compiler(folder: Path, script: str) -> list[str]:
+    path = folder / "cc"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return [str(path)]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo '#define __GNUC__ 4'; echo '#define __clang__ 1'",
+        "echo '#define __GNUC__ 8'",
+        "echo '#define __GNUC__ unknown'",
+        "exit 1",
+    ],
+)
+def test_only_a_recent_gcc_is_given_profiles(script: str, tmp_path: Path) -> None:
+    with pytest.raises(NoProfile):
+        check_compiler(compiler(tmp_path, script))
+
+
+def test_gcc_is_recognised_behind_other_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gcc = compiler(tmp_path, "echo '#define __GNUC__ 12'")
+    check_compiler(["env", *gcc])
+    with pytest.raises(NoProfile):
+        check_compiler([str(tmp_path / "missing")])
+    monkeypatch.setenv("_PYTHON_HOST_PLATFORM", "linux-riscv64")
+    with pytest.raises(NoProfile):
+        check_compiler(gcc)
+
+
+def test_a_training_that_fails_says_why(tmp_path: Path) -> None:
+    broken = tmp_path / "_compiled.so"
+    broken.write_bytes(b"no program")
+    with pytest.raises(NoProfile, match=r"_compiled\.so"):
+        train(broken, tmp_path / "profiles")
+
+
+class Recorded(BuildEvaluator):
+    """Compiles nothing; says what would have been compiled."""
+
+    def __init__(self, failing: set[str]) -> None:
+        super().__init__(Distribution())
+        self.failing, self.made = failing, []
+        self.ensure_finalized()
+        self.by_hand = False
+
+    def build_variant(self, ext: Extension, variant: Variant, target: Path) -> None:
+        self.made.append(variant.name)
+        if variant.name in self.failing:
+            raise CompileError("no")
+
+
+def built(monkeypatch: pytest.MonkeyPatch, failing: set[str], by_hand: bool = False) -> list[str]:
+    monkeypatch.setattr(command, "check_compiler", lambda words: None)
+
+    def pretend(counted: Path, profiles: Path) -> None:
+        if "training" in failing:
+            raise NoProfile("no")
+
+    monkeypatch.setattr(command, "train", pretend)
+    builder: Any = Recorded(failing)
+    builder.by_hand = by_hand
+    builder.compiler = type("Compiler", (), {"compiler_so": ["cc"]})
+    builder.build_extension(Extension(sources.OBJECT, []))
+    return list(builder.made)
+
+
+@pytest.mark.parametrize(
+    ("failing", "made"),
+    [
+        (set(), ["counting", "profiled"]),
+        ({"counting"}, ["counting", "plain"]),
+        ({"training"}, ["counting", "plain"]),
+        ({"profiled"}, ["counting", "profiled", "plain"]),
+    ],
+)
+def test_every_failure_ends_in_the_plain_build(
+    failing: set[str], made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FRAZIL_CFLAGS", raising=False)
+    monkeypatch.delenv("FRAZIL_PROFILE", raising=False)
+    assert built(monkeypatch, failing) == made
+
+
+def test_who_wants_a_plain_build_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FRAZIL_PROFILE", raising=False)
+    monkeypatch.setenv("FRAZIL_CFLAGS", "-O1")
+    assert built(monkeypatch, set()) == ["plain"]
+    monkeypatch.delenv("FRAZIL_CFLAGS")
+    assert built(monkeypatch, set(), by_hand=True) == ["plain"]
+    monkeypatch.setenv("FRAZIL_PROFILE", "1")
+    assert built(monkeypatch, set(), by_hand=True) == ["counting", "profiled"]
+    monkeypatch.setenv("FRAZIL_PROFILE", "0")
+    assert built(monkeypatch, set()) == ["plain"]
+    with pytest.raises(CompileError):
+        built(monkeypatch, {"plain"})
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_only_what_changed_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = Path("one.c")
+    source.write_text("int one;\n")
+    os.utime(source, (1, 1))
+    builder: Any = BuildEvaluator(Distribution())
+    builder.build_temp = "temporary"
+    builder.ensure_finalized()
+    from setuptools._distutils.ccompiler import new_compiler
+    from setuptools._distutils.sysconfig import customize_compiler
+
+    builder.compiler = new_compiler()
+    customize_compiler(builder.compiler)
+    made = builder.compile_one(source, Variant("plain", [], []))
+    first = made.stat().st_mtime_ns
+    assert builder.compile_one(source, Variant("plain", [], [])).stat().st_mtime_ns == first
+    builder.compile_one(source, Variant("plain", ["-O1"], []))
+    second = made.stat().st_mtime_ns
+    assert second > first
+    source.write_text("int two;\n")
+    builder.compile_one(source, Variant("plain", ["-O1"], []))
+    assert b"two" in made.read_bytes()
+
+
+def test_byte_code_is_used_only_where_it_is_the_sources(tmp_path: Path) -> None:
+    import frazil
+
+    file, cached = tmp_path / "found.py", tmp_path / "__pycache__" / f"found.{sys.implementation.cache_tag}.pyc"
+
+    def value() -> int:
+        space: dict[str, int] = {}
+        loader = frazil._source("frazil.found", str(file), str(cached))
+        exec(loader.get_code("frazil.found"), space)
+        return space["value"]
+
+    file.write_text("value = 1\n")
+    assert value() == 1
+    if not sys.dont_write_bytecode:
+        assert cached.exists()
+    assert value() == 1
+    file.write_text("value = 23\n")
+    assert value() == 23
+    cached.parent.mkdir(exist_ok=True)
+    cached.write_bytes(b"")
+    assert value() == 23
+    assert frazil._source("frazil.absent", str(tmp_path / "absent.py"), "") is None
