@@ -144,7 +144,7 @@ class BuildEvaluator(build_ext):
         except (CompileError, LinkError) as error:
             raise NoProfile(error) from None
         train(counted, folder / "profiles")
-        link = [f"-flto={JOBS}", "-O2"]
+        link = ["-g0", f"-flto={JOBS}", "-O2"]
         return Variant("profiled", [*COMMON, *PROFILED, *link], link, folder / "profiles")
 
     def build_variant(self, ext: Extension, variant: Variant, target: Path) -> None:
