@@ -8,7 +8,7 @@ import cython
 from cython.cimports.frazil.lang.comparison import equal_values, less_than
 from cython.cimports.frazil.lang.functions import CallNode
 from cython.cimports.frazil.lang.runtime import add_trace, eval_attrs, eval_bool
-from cython.cimports.frazil.lang.shapes import Merger, update_with
+from cython.cimports.frazil.lang.shapes import Merger, update_attrs, update_with
 from cython.cimports.frazil.lang.values import Attrs, Expr, attrs_from_dict, stack_is_low, stack_overflow
 from cython.cimports.frazil.lang.variables import GlobalVar, Var
 
@@ -379,9 +379,17 @@ class Update(Binary):
                 values.append(node.left.eval(env))
             else:
                 values.append(eval_attrs(node.left, env, "in the left operand of '//'"))
+        attrs: Attrs
+        kept: list = [value for value in values if cython.cast(Attrs, value).size() != 0]
+        if len(kept) <= LONG_CHAIN:
+            # Mostly `optionalAttrs` that gave nothing.
+            attrs = cython.cast(Attrs, kept[0] if kept else values[0])
+            for i in range(1, len(kept)):
+                attrs = update_attrs(cython.cast(Attrs, kept[i]), attrs)
+            return attrs
+        values = kept
         table: dict = {}
         origins: dict = {}
-        attrs: Attrs
         while values:
             attrs = cython.cast(Attrs, values.pop())
             table.update(attrs.table if attrs.shape is None else attrs.copy_table())
