@@ -327,6 +327,8 @@ class Context:
         address = self.store_address
         if address == "auto":
             address = "daemon"
+        if self.store_config.scheme == "local-overlay":
+            require_feature(self, "local-overlay-store")
         settings = foreign_store_settings(self.settings, self.verbosity)
         store = open_store(address, settings, reporter, self.settings.environment)
         assert isinstance(store, LocalStore)

@@ -37,8 +37,8 @@ _OTHER_PARAMETERS = frozenset(
 )
 
 
-REMOTE_SCHEMES = frozenset(("daemon", "unix", "ssh", "ssh-ng", "mounted-ssh-ng"))
-"""Stores that others look after."""
+REMOTE_SCHEMES = frozenset(("daemon", "unix", "ssh", "ssh-ng", "mounted-ssh-ng", "local-overlay"))
+"""Stores that others look after, or that are more than one."""
 
 
 class TransferSettings(Record):
@@ -174,7 +174,9 @@ class StoreConfig(Record):
         scheme = base.partition("://")[0]
         if scheme in REMOTE_SCHEMES and (scheme == "daemon" or "://" in base):
             place = {name: parameters[name] for name in _LOCATION_PARAMETERS if name in parameters}
-            return _local(place, environment, base).with_(scheme=scheme, parameters=parameters)
+            return _local(place, environment, uri if scheme == "local-overlay" else base).with_(
+                scheme=scheme, parameters=parameters
+            )
         if "://" in base:
             raise UnsupportedStore(
                 f"don't know how to open Nix store with scheme '{base.partition('://')[0]}'",

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from frazil.store import locks, roots
 from frazil.store.errors import BadStorePath, PathInUse, StoreError, from_os_error
-from frazil.store.metadata import delete_tree
 from frazil.store.path import StorePath
 
 if TYPE_CHECKING:
@@ -295,7 +294,7 @@ class _Collector:
         self.store.inform(f"deleting '{logical}'")
         self.results.paths.append(logical)
         try:
-            self.results.bytes_freed += delete_tree(real)
+            self.results.bytes_freed += self.store.delete_object(base)
         except StoreError as error:
             if not self.store.settings.ignore_gc_delete_failure:
                 raise
@@ -347,7 +346,7 @@ class _Collector:
     def delete_invalid(self, graph: ReferenceGraph) -> None:
         """Names in the store folder that are no valid path: leftovers of deaths, lock files, strangers."""
         for name in sorted(os.listdir(self.store.config.real_store_dir)):
-            if name == ".links":
+            if name == ".links" or not self.store.owns(name):
                 continue
             try:
                 path = StorePath.from_base(name)

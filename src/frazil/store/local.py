@@ -109,7 +109,7 @@ class LocalStore(Store):
         from frazil.store.database import Database
         from frazil.store.layout import prepare_directories
 
-        if self.config.scheme != "local":
+        if self.config.scheme not in ("local", "local-overlay"):
             raise FrazilBug(f"the store '{self.config.uri}' was opened as a local one")
         folder = self.config.state_dir + "/db"
         read_only = self.config.read_only
@@ -775,6 +775,16 @@ class LocalStore(Store):
         from frazil.store import garbage
 
         return garbage.collect(self, options)
+
+    def owns(self, base: str) -> bool:
+        """Whether a name in the store's folder is ours to delete."""
+        return True
+
+    def delete_object(self, base: str) -> int:
+        """Deletes a name from the store's folder; how many bytes were freed."""
+        from frazil.store.metadata import delete_tree
+
+        return delete_tree(f"{self.config.real_store_dir}/{base}")
 
     def collect_if_needed(self, *, wait: bool = True) -> None:
         """Collects garbage where the disk holds less than `min-free`; called often, looks seldom."""

@@ -26,6 +26,7 @@ KINDS: dict[str, str] = {
     "http": "frazil.store.cache_opening:open_http",
     "https": "frazil.store.cache_opening:open_http",
     "s3": "frazil.store.object_files:open_s3",
+    "local-overlay": "frazil.store.overlay:open_overlay",
     "daemon": "frazil.protocol.opening:open_daemon",
     "unix": "frazil.protocol.opening:open_daemon",
     "ssh": "frazil.protocol.opening:open_ssh",
@@ -68,9 +69,12 @@ def open_store(
     return opener(reference, settings, reporter, environment)
 
 
+_CACHES = frozenset(("file", "http", "https", "s3"))
+
+
 def is_cache(address: str) -> bool:
     """Whether an address names a binary cache, in which nothing can be evaluated or built."""
-    return KINDS.get(StoreReference.parse(address).scheme, "").startswith("frazil.store.")
+    return StoreReference.parse(address).scheme in _CACHES
 
 
 def _text(reference: StoreReference) -> str:
