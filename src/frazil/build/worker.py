@@ -230,7 +230,10 @@ class Worker:
             pass  # then it has to be built
         deriver = self.store.query_info(path).deriver
         if deriver is None or not self.store.is_valid(deriver):
-            raise BuildError(f"cannot repair path '{self.store.show(path)}'")
+            raise BuildError(
+                f"cannot repair path '{self.store.show(path)}'",
+                hint="it can be neither fetched nor built: its derivation is not known",
+            )
         goal = self.derivation_goal(deriver, ALL_OUTPUTS, "repair")
         yield [goal]
         if goal.failed or goal.done is None:

@@ -281,7 +281,7 @@ def verify(context: Context, arguments: Arguments) -> int:
     good = context.store.verify(
         check_contents=arguments.flag("check-contents"),
         repair=arguments.flag("repair"),
-        repair_path=lambda path: _build_again(context, path),
+        repair_path=lambda path: _mend(context, path),
     )
     if not good:
         context.warn("not all store errors were fixed")
@@ -303,22 +303,17 @@ def verify_path(context: Context, arguments: Arguments) -> int:
     return status
 
 
-def _build_again(context: Context, path: StorePath) -> None:
+def _mend(context: Context, path: StorePath) -> None:
+    """Fetches a path again, or builds it again."""
     from frazil.cli.build_command import build_paths
-    from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
+    from frazil.store.derived_path import DerivedPath
 
-    deriver = context.store.query_info(path).deriver
-    if deriver is None or not context.store.is_valid(deriver):
-        raise FrazilError(
-            f"cannot repair path '{context.store.show(path)}'",
-            hint="it can be neither fetched nor built: its derivation is not known",
-        )
-    build_paths(context, [DerivedPath(deriver, ALL_OUTPUTS)], mode="repair")
+    build_paths(context, [DerivedPath(path)], mode="repair")
 
 
 def repair_path(context: Context, arguments: Arguments) -> None:
     for path in store_paths(context, arguments):
-        _build_again(context, path)
+        _mend(context, path)
 
 
 def optimise(context: Context, arguments: Arguments) -> None:

@@ -537,7 +537,7 @@ def delete(
     options = Options(
         ignore_liveness=ignore_liveness, paths=wanted, skip_alive=skip_alive, also_referrers=also_referrers
     )
-    return collect(store, options)
+    return store.collect_garbage(options)
 
 
 def render_size(size: int) -> str:
