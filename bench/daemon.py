@@ -31,6 +31,7 @@ class Daemon:
     def __init__(self, command: list[str], folder: Path) -> None:
         self.folder, self.command = folder, command
         (folder / "etc").mkdir(parents=True)
+        (folder / "var").mkdir()  # without it C++ Nix takes "auto" for a daemon: itself
         (folder / "etc/nix.conf").write_text("build-users-group =\nsubstituters =\nsandbox = false\n")
         self.socket = folder / "socket"
         names = {"STORE": "store", "STATE": "var", "LOG": "log", "CONF": "etc"}
