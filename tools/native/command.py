@@ -18,6 +18,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,6 +35,9 @@ JOBS = os.cpu_count() or 1
 COMMON = ["-g0", "-w", "-fno-plt", "-fvisibility=hidden"]
 PROFILED = ["-fprofile-use", "-fprofile-correction", "-Wno-error=coverage-mismatch", "-fno-fat-lto-objects"]
 OLDEST_GCC = 9
+# One path wherever the project lies, also where pip's temporary folders change: GCC finds counters by the name of the
+# object, and a compiler's cache may bring an object from elsewhere.
+WORK = Path("build/evaluator", sys.implementation.cache_tag or "python", sysconfig.get_platform())
 TRAINING_SECONDS = 180
 
 
@@ -137,7 +141,7 @@ class BuildEvaluator(build_ext):
     def profiled(self, ext: Extension) -> Variant:
         """Counts, and says how to compile for what was counted."""
         check_compiler(self.compiler.compiler_so)
-        folder = Path(self.build_temp, "evaluator", "training").absolute()
+        folder = (WORK / "training").absolute()
         counted = folder / Path(self.get_ext_filename(OBJECT)).name
         try:
             self.build_variant(ext, COUNTING, counted)
@@ -151,11 +155,10 @@ class BuildEvaluator(build_ext):
         log(f"compiling the evaluator ({variant.name})")
         with ThreadPoolExecutor(JOBS) as pool:
             objects = list(pool.map(lambda source: self.compile_one(Path(source), variant), ext.sources))
-        folder = Path(self.build_temp, "evaluator")
-        said = folder / f"{variant.name}.linked"
+        said = WORK / f"{variant.name}.linked"
         if said.exists() and said.read_text() == str(target) and is_newer(target, objects):
             return
-        for other in folder.glob("*.linked"):
+        for other in WORK.glob("*.linked"):
             if other.read_text() == str(target):
                 other.unlink()
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +168,7 @@ class BuildEvaluator(build_ext):
         said.write_text(str(target))
 
     def object_of(self, source: Path, variant: str) -> Path:
-        folder = Path(self.build_temp, "evaluator", variant)
+        folder = WORK / variant
         return Path(self.compiler.object_filenames([str(source)], output_dir=str(folder))[0])
 
     def compile_one(self, source: Path, variant: Variant) -> Path:
@@ -174,7 +177,7 @@ class BuildEvaluator(build_ext):
         counts = variant.profiles / made.with_suffix(".gcda").name if variant.profiles else None
         inputs = [source, counts] if counts and counts.exists() else [source]
         said = output.with_suffix(".flags")
-        command = shlex.join([*self.compiler.compiler_so, *variant.flags])
+        command = shlex.join([*self.compiler.compiler_so, *self.compiler.include_dirs, *variant.flags])
         if is_newer(output, inputs) and said.exists() and said.read_text() == command:
             return output
         said.unlink(missing_ok=True)
@@ -184,8 +187,7 @@ class BuildEvaluator(build_ext):
         if counts in inputs:
             # GCC finds counters by the name of the object, which it uses to tell functions apart, too.
             shutil.copy(counts, made.with_suffix(".gcda"))
-        folder = os.path.join(self.build_temp, "evaluator", "work")
-        self.compiler.compile([str(source)], output_dir=folder, extra_postargs=variant.flags)
+        self.compiler.compile([str(source)], output_dir=str(WORK / "work"), extra_postargs=variant.flags)
         os.replace(made, output)
         said.write_text(command)
         return output
