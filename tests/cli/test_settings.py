@@ -141,8 +141,8 @@ def test_an_option_with_a_bad_value_is_a_warning() -> None:
 def test_what_has_no_effect_is_known_and_exists() -> None:
     settings, _ = make()
     assert set(WITHOUT_EFFECT) <= {row[0] for row in ROWS}
-    settings.apply("trusted-users = me\nbuild-hook-kill-timeout = 0", "x")
-    assert settings.changed(WITHOUT_EFFECT) == ["trusted-users"]
+    settings.apply("remote-build-log-size = 7\nhttp3 = false", "x")
+    assert settings.changed(WITHOUT_EFFECT) == ["remote-build-log-size"]
 
 
 def read_fields(texts: list[str]) -> set[str]:
