@@ -17,7 +17,7 @@ DRV = 'derivation { name = "x"; system = "x"; builder = "/b"; '
 
 
 def database_of(world: World) -> Path:
-    return world.folder.parent / "home/.cache/frazil/evaluations-v1.sqlite"
+    return world.folder.parent / "home/.cache/frazil/evaluations-v2.sqlite"
 
 
 def test_only_what_reads_a_file_is_evaluated_again(world: World) -> None:
@@ -154,7 +154,7 @@ def test_a_damaged_database(world: World, damage: bytes) -> None:
     world.write("default.nix", f"{DRV} }}")
     first = world.run("nix-instantiate")
     for suffix in ("-wal", "-shm"):
-        database_of(world).with_name("evaluations-v1.sqlite" + suffix).unlink(missing_ok=True)
+        database_of(world).with_name("evaluations-v2.sqlite" + suffix).unlink(missing_ok=True)
     database_of(world).write_bytes(damage)
     again = world.run("nix-instantiate")
     assert again.evaluated and again.out == first.out and again.err == first.err
@@ -166,9 +166,9 @@ def test_a_damaged_database(world: World, damage: bytes) -> None:
     [
         "UPDATE Entries SET answer = x'7b7d'",
         "UPDATE Entries SET answer = replace(answer, 'x.drv', 'y.drv')",
-        "UPDATE Segments SET facts = x'00'",
-        "DELETE FROM Segments",
-        "UPDATE Entries SET tail = x''",
+        "UPDATE Facts SET facts = x'00'",
+        "DELETE FROM Facts",
+        "UPDATE Entries SET facts = x''",
         "UPDATE Stamps SET stamps = x'ff'",
         "DROP TABLE Stamps",
         "ALTER TABLE Entries RENAME COLUMN answer TO other",
@@ -227,13 +227,13 @@ def test_statistics_and_collection(world: World) -> None:
     for name in ("a", "b"):
         world.run("nix-instantiate", "--eval", "-A", name)
     found = json.loads(world.run("frazil", "eval-cache", "stat", "--json").out)
-    assert found["entries"] == 2 and found["segments"] >= 1
+    assert found["entries"] == 2 and found["groups"] >= 1
     assert world.run("frazil", "eval-cache", "gc").out == "0 answers forgotten\n"
     assert world.run("frazil", "eval-cache", "gc", "--unused-for", "7").out == "0 answers forgotten\n"
     assert world.run("frazil", "eval-cache", "gc", "--unused-for", "x").status == 1
     assert world.run("frazil", "eval-cache", "gc", "--all").out == "2 answers forgotten\n"
     found = json.loads(world.run("frazil", "eval-cache", "stat", "--json").out)
-    assert (found["entries"], found["segments"]) == (0, 0)
+    assert (found["entries"], found["groups"]) == (0, 0)
     assert world.run("nix-instantiate", "--eval", "-A", "a").evaluated
 
 

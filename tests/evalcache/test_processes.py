@@ -11,21 +11,21 @@ import sys
 import time
 from pathlib import Path
 
-from frazil.evalcache.database import Database, Entry, Segment, segment_id
+from frazil.evalcache.database import Database, Entry, Group, group_id
 
 from .conftest import World
 
 PROGRAM = "import sys; sys.argv[0] = 'nix-instantiate'; from frazil.cli import main; main()"
 WRITER = """
 import sys
-from frazil.evalcache.database import Database, Entry, Segment, segment_id
+from frazil.evalcache.database import Database, Entry, Group, group_id
 database = Database(sys.argv[1])
 for number in range(100000):
     facts = b"k r ./" + str(number % 500).encode() * 200
-    name = segment_id(b"", facts)
+    name = group_id(facts)
     question = bytes([number % 256]) * 32
     answer = b'{"n":%d}' % number
-    database.put({name: Segment(b"", facts, ["x"])}, [Entry(question, "/r", "", answer, name, "d")])
+    database.put({name: Group(facts, ["x"])}, [Entry(question, "/r", "", answer, name, "d")])
     if number == 20:
         print("ready", flush=True)
 """
@@ -76,7 +76,7 @@ def test_a_killed_writer_leaves_whole_rows(tmp_path: Path) -> None:
         rows = database.every()
         assert len(rows) >= 20 and not os.path.exists(path + ".damaged")
         for row in rows:
-            assert database.segment(row.tail) is not None
+            assert database.group(row.groups) is not None
         with sqlite3.connect(path) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             assert connection.execute("SELECT count(*) FROM Entries").fetchone() == (len(rows),)
@@ -85,9 +85,9 @@ def test_a_killed_writer_leaves_whole_rows(tmp_path: Path) -> None:
 
 
 def put(database: Database, number: int, facts: bytes = b"k r ./a") -> None:
-    name = segment_id(b"", facts)
+    name = group_id(facts)
     entry = Entry(bytes([number]) * 32, "/r", "", b"{}", name, "d")
-    database.put({name: Segment(b"", facts, [])}, [entry])
+    database.put({name: Group(facts, [])}, [entry])
 
 
 def test_a_busy_database_is_an_empty_one(tmp_path: Path) -> None:
@@ -119,5 +119,5 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     kept = [row.question[0] for row in database.every()]
     assert kept and kept == list(range(kept[0], 60)) and kept[0] > 0
     assert database.statistics()["bytes"] <= 400_000
-    assert all(database.segment(row.tail) for row in database.every())
+    assert all(database.group(row.groups) for row in database.every())
     database.close()

@@ -110,22 +110,22 @@ def damage_source(shared: Path) -> None:
     target.write_bytes(head + b"\n" + zlib.compress(b"no archive"))
 
 
-def damage_segment(shared: Path) -> None:
-    for path in (shared / "segments").iterdir():
+def damage_facts(shared: Path) -> None:
+    for path in (shared / "facts").iterdir():
         path.write_bytes(b"\x78\x9c" + b"x" * 100)
 
 
-def other_segment(shared: Path) -> None:
+def other_facts(shared: Path) -> None:
     import zlib
 
-    for path in (shared / "segments").iterdir():
+    for path in (shared / "facts").iterdir():
         path.write_bytes(zlib.compress(b"k r /etc/passwd"))
 
 
 def escape(shared: Path) -> None:
     (entry,) = (shared / "entries").glob("*.json")
     record = json.loads(entry.read_text())
-    record["body"]["segments"] = ["../../etc/passwd"]
+    record["body"]["facts"] = ["../../etc/passwd"]
     entry.write_text(json.dumps(record))
 
 
@@ -142,7 +142,7 @@ def needs_nonsense(shared: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [damage_object, damage_source, damage_segment, other_segment, escape, nonsense, needs_nonsense]
+    "damage", [damage_object, damage_source, damage_facts, other_facts, escape, nonsense, needs_nonsense]
 )
 def test_what_is_damaged_is_refused(
     world: World, elsewhere: Callable[[], Path], damage: Callable[[Path], None]

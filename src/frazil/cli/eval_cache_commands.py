@@ -29,7 +29,7 @@ def show_statistics(context: Context, arguments: Arguments) -> None:
         print_json(context, arguments, found)
         return
     context.print(f"{found['path']}")
-    context.print(f"{found['entries']} answers that rest on {found['segments']} groups of facts")
+    context.print(f"{found['entries']} answers that rest on {found['groups']} groups of facts")
     context.print(f"{int(str(found['bytes'])) / (1 << 20):.1f} MiB, at most {database.limit >> 20} MiB")
 
 

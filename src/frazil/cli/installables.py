@@ -254,11 +254,14 @@ class Opened:
         from frazil.cli.remembered import ask_targets, keep_targets
 
         found = []
-        evaluated = False
+        known = {text: ask_targets(remembered, text) for text in texts}
+        evaluated = None in known.values()
+        if sum(targets is None for targets in known.values()) > 1:
+            remembered.tell_apart(self.session)
         for text in texts:
-            targets = ask_targets(remembered, text)
+            targets = known[text]
             if targets is None:
-                evaluated = True
+                remembered.begin_answer()
                 (item,) = self.parse([text])
                 targets = item.targets()
                 keep_targets(remembered, text, targets, alone=len(texts) == 1)

@@ -15,9 +15,8 @@ from frazil.cli.evaluation import (
     with_deep_stack,
     working_directory,
 )
-from frazil.cli.legacy_instantiate import STDIN, derivations_of, open_memory, recall, select_path
+from frazil.cli.legacy_instantiate import STDIN, called_root, open_memory, recall, remembered_derivations, select_path
 from frazil.cli.options import APPEND, Arguments, Command, Option
-from frazil.cli.remembered import keep_derivations
 from frazil.cli.result_links import add_result_link
 from frazil.errors import FrazilError
 
@@ -65,21 +64,26 @@ def evaluate(
     attributes = arguments.all("attr") or [""]
     recorder = None if remembered is None else remembered.recorder
     with make_session(context, arguments, pure=False, read_only=context.read_only, recorder=recorder) as session:
+        if remembered is not None and len(attributes) - len(known) > 1:
+            remembered.tell_apart(session)
         given = auto_arguments(session, arguments)
         for item in _items(context, session, arguments):
             if isinstance(item, tuple):
                 found.append(item)
                 continue
             root = session.evaluator.evaluate(item)
+            called = called_root(session.evaluator, root, given)
+            if remembered is not None:
+                remembered.begin_answer(shared=True)
             for text in attributes:
                 if text in known:
                     found += known[text]
                     continue
-                value = select_path(session, root, text, given)
-                pairs = derivations_of(session, value, given)
-                found += pairs
                 if remembered is not None:
-                    keep_derivations(remembered, session, text, pairs, alone=len(attributes) == 1)
+                    remembered.begin_answer()
+                value = select_path(session, root, text, given, called)
+                alone = len(attributes) == 1
+                found += remembered_derivations(session, value, given, remembered, text, alone=alone)
     if remembered is not None:
         remembered.flush()
     return found

@@ -18,7 +18,6 @@ from frazil.cli.evaluation import (
 )
 from frazil.cli.options import APPEND, Arguments, Command, Option
 from frazil.cli.remembered import ask_derivations, ask_output, keep_derivations, keep_output, open_remembered
-from frazil.errors import FrazilError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ def recall(remembered: Remembered, attributes: list[str]) -> dict[str, list[tupl
     known = {}
     for text in attributes:
         found = ask_derivations(remembered, text)
+        if found is None:
+            found = remembered.tree(text).ask()
         if found is not None:
             known[text] = found
     return known
@@ -113,6 +114,8 @@ def _run(
     if holder is not None:
         holder.append(session)
     with session:
+        if remembered is not None and len(attributes) - len(known) > 1:
+            remembered.tell_apart(session)
         given = auto_arguments(session, arguments)
         if arguments.flag("find-file"):
             for name in arguments.positional:
@@ -124,18 +127,21 @@ def _run(
                 context.print_byte_string(parsed.show())
                 continue
             root = session.evaluator.evaluate(parsed)
+            called = called_root(session.evaluator, root, given)
+            if remembered is not None:
+                remembered.begin_answer(shared=True)
             for text in attributes:
                 if text in known:
                     found += known[text]
                     continue
-                value = select_path(session, root, text, given)
+                if remembered is not None:
+                    remembered.begin_answer()
+                value = select_path(session, root, text, given, called)
                 if eval_only:
                     _show(context, arguments, session, value, given)
                     continue
-                pairs = derivations_of(session, value, given)
-                found += pairs
-                if remembered is not None:
-                    keep_derivations(remembered, session, text, pairs, alone=len(attributes) == 1)
+                alone = len(attributes) == 1
+                found += remembered_derivations(session, value, given, remembered, text, alone=alone)
     if remembered is not None:
         remembered.flush()
     return found
@@ -152,7 +158,14 @@ def _parsed(session: Session, arguments: Arguments) -> list[Any]:
     return [evaluator.parse_file(file_argument(session, name)) for name in names or ["./default.nix"]]
 
 
-def select_path(session: Session, root: Any, text: str, given: dict[str, Any]) -> Any:
+def called_root(evaluator: Any, root: Any, given: dict[str, Any]) -> Any:
+    """The root of several attributes is called once, where it is a function."""
+    from frazil.flake.selection import called_root as call
+
+    return call(evaluator, root, given)
+
+
+def select_path(session: Session, root: Any, text: str, given: dict[str, Any], called: Any = None) -> Any:
     """`-A`'s rule: functions on the way are called with --arg's values."""
     if not text:
         return session.evaluator.force(root)
@@ -160,26 +173,36 @@ def select_path(session: Session, root: Any, text: str, given: dict[str, Any]) -
     from frazil.flake.selection import select
 
     names = parse_attribute_path(os.fsencode(text).decode("latin-1"))
-    return session.evaluator.force(select(session.evaluator, root, names, given))
+    return session.evaluator.force(select(session.evaluator, root, names, given, called))
 
 
 def derivations_of(session: Session, value: Any, given: dict[str, Any]) -> list[tuple[StorePath, str]]:
     """(derivation, output) of every derivation that a value holds."""
-    from frazil.flake.derivations import find_derivations
+    from frazil.flake.derivations import derivation_and_output, find_derivations
 
     directory = session.effects.directory
-    found = []
-    for package in find_derivations(session.evaluator, value, directory, given):
-        path = package.drv_path
-        if path is None:
-            raise FrazilError(
-                "derivation does not contain a 'drvPath' attribute", hint=f"it is the one named '{package.name}'"
-            )
-        output = package.output_name
-        if not output:
-            raise FrazilError(f"derivation '{directory.show(path)}' lacks an 'outputName' attribute")
-        found.append((path, output))
-    return found
+    return [derivation_and_output(each) for each in find_derivations(session.evaluator, value, directory, given)]
+
+
+def remembered_derivations(
+    session: Session, value: Any, given: dict[str, Any], remembered: Remembered | None, text: str, *, alone: bool
+) -> list[tuple[StorePath, str]]:
+    """The same; what is found is remembered, each derivation of a list or set for itself."""
+    if remembered is None:
+        return derivations_of(session, value, given)
+    from frazil.flake.derivations import package_of
+
+    value = session.evaluator.auto_call(session.evaluator.force(value), given)
+    if package_of(value, session.effects.directory) is None:
+        tree = remembered.tree(text)
+        if not remembered.tells_apart:
+            remembered.tell_apart(session)
+        found = tree.evaluate(session, value, given)
+        if found is not None:
+            return found
+    pairs = derivations_of(session, value, given)
+    keep_derivations(remembered, session, text, pairs, alone=alone)
+    return pairs
 
 
 def _show(context: Context, arguments: Arguments, session: Session, value: Any, given: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from frazil.cli.context import Context
     from frazil.cli.options import Arguments
+    from frazil.cli.remembered_tree import DerivationTree
     from frazil.evalcache.cache import EvaluationCache, Question
     from frazil.evalcache.database import Database
     from frazil.evalcache.recorder import Recorder
@@ -99,6 +100,8 @@ class Remembered:
         self.is_brief = False
         """Whether the command ends at once, so that nothing needs to be kept from the collector for it."""
         self.recorder: Recorder = Recorder(root, context.store_config.store_dir)
+        self._marks: int | None = None
+        self._trees: dict[str, DerivationTree] = {}
         self.program = identity(cache.database.program, cache.database.put_program)
 
     def question(self, detail: Mapping[str, Any]) -> Question:
@@ -113,19 +116,77 @@ class Remembered:
 
     def ask(self, detail: Mapping[str, Any], shape: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
         """An answer whose store objects are there. What the evaluation printed is printed again."""
-        found = self.cache.ask(self.question(detail), lambda answer: shape(answer) and self.is_present(answer))
-        if not isinstance(found, dict):
-            return None
-        repeat_messages(self.context, found)
+        found = self.ask_quietly(detail, lambda answer: shape(answer) and self.is_present(answer))
+        if found is not None:
+            repeat_messages(self.context, found)
         return found
+
+    def ask_quietly(
+        self, detail: Mapping[str, Any], is_good: Callable[[Mapping[str, Any]], bool]
+    ) -> Mapping[str, Any] | None:
+        found = self.cache.ask(self.question(detail), is_good)
+        return found if isinstance(found, dict) else None
+
+    def present_among(self, paths: list[str]) -> set[str]:
+        """Those that the store has; the others' answers do not count."""
+        if self.read_only:
+            return set(paths)
+        from frazil.store.glance import valid_among
+
+        found = valid_among(self.context.store_config, paths) if self.is_brief else None
+        if found is not None:
+            return found
+        from frazil.evalcache.objects import are_present
+
+        return {path for path in paths if are_present(self.context.store, [path])}
 
     def is_present(self, answer: Mapping[str, Any]) -> bool:
         return self.read_only or needs_present(self.context, answer, brief=self.is_brief)
 
-    def keep(self, detail: Mapping[str, Any], answer: Mapping[str, Any], *texts: bytes) -> None:
-        """To be written by `flush`. `texts`: what was printed, which may tell where the root is."""
+    def tree(self, attribute: str) -> DerivationTree:
+        """What is remembered of the derivations in an attribute, which is a list or set."""
+        from frazil.cli.remembered_tree import DerivationTree
+
+        if attribute not in self._trees:
+            self._trees[attribute] = DerivationTree(self, attribute)
+        return self._trees[attribute]
+
+    def tell_apart(self, session: Session) -> None:
+        """Several answers are to be kept: from here on it is taken down which rests on what."""
+        session.effects.mark_reads()
+        self._marks = 0
+
+    def begin_answer(self, *, shared: bool = False) -> None:
+        """What is read from here on is for the next answer. `shared`: what was read since the last is for all."""
+        if self._marks is not None:
+            from frazil.lang.values import take_marks
+
+            marks = take_marks()
+            self._marks |= marks if shared else 0
+
+    @property
+    def tells_apart(self) -> bool:
+        return self._marks is not None
+
+    def keep(
+        self, detail: Mapping[str, Any], answer: Mapping[str, Any], *texts: bytes, marks: int | None = None
+    ) -> None:
+        """To be written by `flush`. `texts`: what was printed, which may tell where the root is. `marks`: what the
+        answer rests on, besides what all do; by default what was read since it was begun."""
+        if self._marks is not None and marks is not None:
+            marks |= self._marks
+        elif self._marks is not None:
+            from frazil.lang.values import note_marks, take_marks
+
+            marks = self._marks | (own := take_marks())
+            note_marks(own)
         self.cache.keep(
-            self.question(detail), answer, self.recorder, lambda base: object_hash(self.context, base), texts=texts
+            self.question(detail),
+            answer,
+            self.recorder,
+            lambda base: object_hash(self.context, base),
+            texts=texts,
+            marks=marks,
         )
 
     def flush(self) -> None:
@@ -283,7 +344,7 @@ def keep_derivations(
     remembered: Remembered, session: Session, attribute: str, pairs: Sequence[tuple[StorePath, str]], *, alone: bool
 ) -> None:
     """`alone`: no other attribute was evaluated; else nobody knows whose the messages are."""
-    if remembered.recorder.messages and not alone:
+    if remembered.recorder.messages and not alone and not remembered.tells_apart:
         return
     show = session.effects.directory.show
     answer = {
@@ -320,7 +381,7 @@ def ask_targets(remembered: Remembered, text: str) -> list[Target] | None:
 
 def keep_targets(remembered: Remembered, text: str, targets: Sequence[Target], *, alone: bool) -> None:
     """`alone`: no other attribute was evaluated; else nobody knows whose the messages are."""
-    if remembered.recorder.messages and not alone:
+    if remembered.recorder.messages and not alone and not remembered.tells_apart:
         return
     directory = remembered.context.store.directory
     answer = {

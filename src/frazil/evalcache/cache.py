@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from frazil.evalcache.database import Database, Entry, Row, Segment, segment_id
+from frazil.evalcache.database import Database, Entry, Group, Row, group_id, split_ids
 from frazil.evalcache.facts import Fact, decode
 from frazil.evalcache.verify import explain
 
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from frazil.evalcache.recorder import Recorder
+    from frazil.evalcache.recorder import Known, Recorder
     from frazil.evalcache.verify import Verifier
 
 MAX_ANSWER = 64 << 20
-MAX_CHAIN = 1_000_000
 
 
 class Question:
@@ -67,10 +66,8 @@ class EvaluationCache:
         self._make_identity = identity
         self._identity: str | None = None
         self._verdicts: dict[tuple[bytes, bool], Fact | str | None] = {}
-        self._segments: dict[bytes, tuple[bytes, bytes]] = {}
-        self._names: list[bytes] = []
-        self._new_segments: dict[bytes, Segment] = {}
-        self._new_entries: list[Entry] = []
+        self._new: list[tuple[Entry, Known]] = []
+        self._recorder: Recorder | None = None
 
     @property
     def identity(self) -> str | None:
@@ -104,30 +101,17 @@ class EvaluationCache:
         if row.bound and row.bound != self.identity:
             return "it depends on where the tree is, or on all of it, and that is different now"
         covered = bool(row.bound) and self._covers_contents
-        chain = self._chain(row.tail)
-        if chain is None:
-            return "part of what is known about it was lost"
-        for name, facts in reversed(chain):
+        for name in split_ids(row.groups):
             key = (name, covered)
             if key not in self._verdicts:
+                facts = self.database.group(name)
+                if facts is None:
+                    return "part of what is known about it was lost"
                 self._verdicts[key] = self._look(name, facts, question.root, covered)
             verdict = self._verdicts[key]
             if verdict is not None:
                 return verdict if isinstance(verdict, str) else explain(verdict)
         return None
-
-    def _chain(self, tail: bytes) -> list[tuple[bytes, bytes]] | None:
-        """The segments that lead to one, from the last to the first; None where one is missing."""
-        found: list[tuple[bytes, bytes]] = []
-        name = tail
-        while name:
-            segment = self._segments.get(name) or self.database.segment(name)
-            if segment is None or len(found) > MAX_CHAIN:
-                return None
-            self._segments[name] = segment
-            found.append((name, segment[1]))
-            name = segment[0]
-        return found
 
     def _look(self, name: bytes, data: bytes, root: str, covered: bool) -> Fact | str | None:
         try:
@@ -152,50 +136,71 @@ class EvaluationCache:
         *,
         texts: Sequence[bytes] = (),
         identity: str | None = None,
+        marks: int | None = None,
     ) -> bool:
-        """Whether it will be kept, by `flush`. Everything read so far is taken for needed.
+        """Whether it will be kept, by `flush`.
 
-        `texts`: what was printed, which may tell where the root is. `identity`: of the tree as it was read.
+        `texts`: what was printed, which may tell where the root is. `identity`: of the tree as it was read. `marks`:
+        what the answer's values are marked with; without them everything read so far is taken for needed.
         """
         from frazil import plain_json
 
+        recorder.settle(object_hash)
+        known = recorder.known(marks)
         place = recorder.root if recorder.tree is None else recorder.tree.encode()
-        said = [os.fsencode(text) for _, text in recorder.messages]
-        if any(place in text for text in (*texts, *said)):
-            recorder.whole_tree()
-
-        tail = self._tail(recorder.segments(object_hash))
-        if recorder.refusal is not None:
+        said = [os.fsencode(text) for _, text in known.messages]
+        if known.refusal is not None:
             return False
         bound = ""
-        if recorder.bound:
+        if known.bound or any(place in text for text in (*texts, *said)):
             identity = identity or self.identity
             if not identity:
                 return False
             bound = identity
-        answer = {**answer, "messages": recorder.messages}
+        answer = {**answer, "messages": known.messages}
         data = plain_json.dumps(answer).encode("ascii")
         if len(data) > MAX_ANSWER:
             return False
-        self._new_entries.append(Entry(question.digest, question.root, bound, data, tail, question.description))
+        self._recorder = recorder
+        self._new.append((Entry(question.digest, question.root, bound, data, b"", question.description), known))
         return True
-
-    def _tail(self, segments: Sequence[tuple[bytes, list[str]]]) -> bytes:
-        """The id of the last segment; new ones wait to be written."""
-        for facts, stamps in segments[len(self._names) :]:
-            parent = self._names[-1] if self._names else b""
-            name = segment_id(parent, facts)
-            self._names.append(name)
-            self._new_segments[name] = Segment(parent, facts, stamps)
-        return self._names[-1] if self._names else b""
 
     def flush(self) -> None:
         """Writes what was kept."""
-        entries, self._new_entries = self._new_entries, []
-        segments, self._new_segments = self._new_segments, {}
-        if entries:
-            self.database.put(segments, entries)
-            self.database.collect_if_large()
+        kept, self._new = self._new, []
+        if not kept or self._recorder is None:
+            return
+        parts = _partition([known.facts for _, known in kept])
+        names: dict[int, bytes] = {}
+        groups: dict[bytes, Group] = {}
+        for part in parts:
+            encoded, stamps = self._recorder.encoded(part)
+            name = names[part] = group_id(encoded)
+            groups[name] = Group(encoded, stamps)
+        entries = [
+            entry._replace(groups=b"".join([names[part] for part in parts if part & known.facts]))
+            for entry, known in kept
+        ]
+        self.database.put(groups, entries)
+        self.database.collect_if_large()
+
+
+def _partition(sets: Sequence[int]) -> list[int]:
+    """The fewest disjoint sets of bits that each of these is made of, the lowest bit of each in order."""
+    rest = 0
+    for bits in sets:
+        rest |= bits
+    parts = [rest] if rest else []
+    for bits in set(sets):
+        split = []
+        for part in parts:
+            inside = part & bits
+            if inside and inside != part:
+                split += [inside, part ^ inside]
+            else:
+                split.append(part)
+        parts = split
+    return sorted(parts, key=lambda part: part & -part)
 
 
 def _read_answer(row: Row) -> Mapping[str, Any] | None:

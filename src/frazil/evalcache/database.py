@@ -25,13 +25,12 @@ if TYPE_CHECKING:
         recorded: int
         used: int
         answer: bytes
-        tail: bytes
+        groups: bytes
         description: str
 
-    class Segment(NamedTuple):
-        """Facts that were added to those of `parent`."""
+    class Group(NamedTuple):
+        """Facts that the same answers rest on."""
 
-        parent: bytes
         facts: bytes
         stamps: Sequence[str]
 
@@ -40,29 +39,30 @@ if TYPE_CHECKING:
         root: str
         bound: str
         answer: bytes
-        tail: bytes
+        groups: bytes
         description: str
 else:
     from collections import namedtuple
 
-    Row = namedtuple("Row", "number question root bound recorded used answer tail description")
-    Segment = namedtuple("Segment", "parent facts stamps")
-    Entry = namedtuple("Entry", "question root bound answer tail description")
+    Row = namedtuple("Row", "number question root bound recorded used answer groups description")
+    Group = namedtuple("Group", "facts stamps")
+    Entry = namedtuple("Entry", "question root bound answer groups description")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+ID_SIZE = 32
 DEFAULT_LIMIT = 512 << 20
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS Segments (id BLOB PRIMARY KEY, parent BLOB NOT NULL, facts BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS Stamps (segment BLOB NOT NULL, root TEXT NOT NULL, stamps BLOB NOT NULL,
-  PRIMARY KEY (segment, root)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS Facts (id BLOB PRIMARY KEY, facts BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS Stamps (facts BLOB NOT NULL, root TEXT NOT NULL, stamps BLOB NOT NULL,
+  PRIMARY KEY (facts, root)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS Entries (
   number INTEGER PRIMARY KEY, question BLOB NOT NULL, root TEXT NOT NULL, bound TEXT NOT NULL,
-  recorded INTEGER NOT NULL, used INTEGER NOT NULL, answer BLOB NOT NULL, tail BLOB NOT NULL,
+  recorded INTEGER NOT NULL, used INTEGER NOT NULL, answer BLOB NOT NULL, facts BLOB NOT NULL,
   checksum BLOB NOT NULL, description TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS ByQuestion ON Entries (question, recorded);
 CREATE TABLE IF NOT EXISTS Programs (stamp TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
-_COLUMNS = "number, question, root, bound, recorded, used, answer, tail, description, checksum"
+_COLUMNS = "number, question, root, bound, recorded, used, answer, facts, description, checksum"
 KEPT_ALTERNATIVES = 8
 """Answers to one question that are kept for one root: of branches one goes back and forth between, say."""
 _MAX_BLOB = 256 << 20
@@ -81,17 +81,21 @@ def default_path(cache_directory: str) -> str:
     return os.path.join(cache_directory, f"evaluations-v{SCHEMA_VERSION}.sqlite")
 
 
-def segment_id(parent: bytes, facts: bytes) -> bytes:
+def group_id(facts: bytes) -> bytes:
     from frazil.evalcache.hashing import sha256
 
-    return sha256(parent + b"\n" + facts).digest()
+    return sha256(facts).digest()
 
 
-def _checksum(question: bytes, root: str, bound: str, answer: bytes, tail: bytes) -> bytes:
+def split_ids(groups: bytes) -> list[bytes]:
+    return [groups[start : start + ID_SIZE] for start in range(0, len(groups), ID_SIZE)]
+
+
+def _checksum(question: bytes, root: str, bound: str, answer: bytes, groups: bytes) -> bytes:
     from frazil.evalcache.hashing import sha256
 
     state = sha256(question)
-    for part in (_encoded(root), _encoded(bound), answer, tail):
+    for part in (_encoded(root), _encoded(bound), answer, groups):
         state.update(len(part).to_bytes(8, "little") + part)
     return state.digest()[:16]
 
@@ -143,28 +147,27 @@ class Database:
 
     def _row(self, values: Sequence[Any]) -> Row | None:
         """None for a row that is not whole."""
-        number, question, root, bound, recorded, used, answer, tail, description, checksum = values
-        shape = isinstance(answer, bytes) and isinstance(tail, bytes) and isinstance(question, bytes)
+        number, question, root, bound, recorded, used, answer, groups, description, checksum = values
+        shape = isinstance(answer, bytes) and isinstance(groups, bytes) and isinstance(question, bytes)
         if not shape or not isinstance(root, str) or not isinstance(bound, str):
             return None
-        if checksum != _checksum(question, root, bound, answer, tail):
+        if checksum != _checksum(question, root, bound, answer, groups):
             return None
-        return Row(number, question, root, bound, int(recorded), int(used), answer, tail, str(description))
+        return Row(number, question, root, bound, int(recorded), int(used), answer, groups, str(description))
 
-    def segment(self, name: bytes) -> tuple[bytes, bytes] | None:
-        """(parent, facts); None where they are missing or damaged."""
-        rows = self._run("SELECT parent, facts FROM Segments WHERE id = ?", (name,))
+    def group(self, name: bytes) -> bytes | None:
+        """Its facts; None where they are missing or damaged."""
+        rows = self._run("SELECT facts FROM Facts WHERE id = ?", (name,))
         if not rows:
             return None
-        parent, data = rows[0]
         try:
-            text = inflate(data)
-            return (parent, text) if segment_id(parent, text) == name else None
+            text = inflate(rows[0][0])
+            return text if group_id(text) == name else None
         except (ValueError, TypeError):
             return None
 
-    def stamps(self, segment: bytes, root: str) -> list[str]:
-        rows = self._run("SELECT stamps FROM Stamps WHERE segment = ? AND root = ?", (segment, root))
+    def stamps(self, group: bytes, root: str) -> list[str]:
+        rows = self._run("SELECT stamps FROM Stamps WHERE facts = ? AND root = ?", (group, root))
         try:
             return inflate(rows[0][0]).decode("ascii").split("\n") if rows else []
         except (ValueError, TypeError):
@@ -179,33 +182,32 @@ class Database:
     def put_program(self, stamp: str, digest: str) -> None:
         self._run("INSERT OR REPLACE INTO Programs VALUES (?, ?)", (stamp, digest))
 
-    def put_stamps(self, segment: bytes, root: str, stamps: Sequence[str]) -> None:
+    def put_stamps(self, group: bytes, root: str, stamps: Sequence[str]) -> None:
         data = zlib.compress("\n".join(stamps).encode("ascii"), 1)
-        self._run("INSERT OR REPLACE INTO Stamps VALUES (?, ?, ?)", (segment, root, data))
+        self._run("INSERT OR REPLACE INTO Stamps VALUES (?, ?, ?)", (group, root, data))
 
-    def put(self, segments: Mapping[bytes, Segment], entries: Sequence[Entry]) -> None:
-        """All of it or nothing. `segments`: by their ids."""
+    def put(self, groups: Mapping[bytes, Group], entries: Sequence[Entry]) -> None:
+        """All of it or nothing. `groups`: by their ids."""
         self._run("BEGIN IMMEDIATE")
         now = int(time.time())
-        for name, segment in segments.items():
-            if not self._run("SELECT 1 FROM Segments WHERE id = ?", (name,)):
-                row = (name, segment.parent, zlib.compress(segment.facts, 1))
-                self._run("INSERT OR REPLACE INTO Segments VALUES (?, ?, ?)", row)
+        for name, group in groups.items():
+            if not self._run("SELECT 1 FROM Facts WHERE id = ?", (name,)):
+                self._run("INSERT OR REPLACE INTO Facts VALUES (?, ?)", (name, zlib.compress(group.facts, 1)))
             for root in {entry.root for entry in entries}:
-                self.put_stamps(name, root, segment.stamps)
+                self.put_stamps(name, root, group.stamps)
         for entry in entries:
             self._put_entry(entry, now)
         self._run("COMMIT")
 
     def _put_entry(self, entry: Entry, now: int) -> None:
-        question, root, bound, answer, tail, description = entry
+        question, root, bound, answer, groups, description = entry
         place = (question, root)
         self._run(
-            "DELETE FROM Entries WHERE question = ? AND root = ? AND tail = ? AND bound = ?", (*place, tail, bound)
+            "DELETE FROM Entries WHERE question = ? AND root = ? AND facts = ? AND bound = ?", (*place, groups, bound)
         )
         self._run(
             f"INSERT INTO Entries ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*place, bound, now, now, answer, tail, description, _checksum(question, root, bound, answer, tail)),
+            (*place, bound, now, now, answer, groups, description, _checksum(question, root, bound, answer, groups)),
         )
         self._run(
             "DELETE FROM Entries WHERE question = ? AND root = ? AND number NOT IN (SELECT number FROM Entries "
@@ -226,13 +228,13 @@ class Database:
     # -- size ------------------------------------------------------------------------------------------------------
 
     def statistics(self) -> dict[str, int]:
-        """Entries, segments, and the bytes of the file."""
+        """Entries, groups of facts, and the bytes of the file."""
         entries = self._run("SELECT count(*), coalesce(min(recorded), 0), coalesce(max(used), 0) FROM Entries")
-        segments = self._run("SELECT count(*) FROM Segments")
+        groups = self._run("SELECT count(*) FROM Facts")
         count, oldest, newest = entries[0] if entries else (0, 0, 0)
         return {
             "entries": count,
-            "segments": segments[0][0] if segments else 0,
+            "groups": groups[0][0] if groups else 0,
             "bytes": self._size(),
             "oldest": oldest,
             "lastUsed": newest,
@@ -275,13 +277,12 @@ class Database:
             self.collect(self.limit * 3 // 4)
 
     def _drop_orphans(self) -> None:
-        """Segments that no answer leads to."""
-        self._run(
-            "WITH RECURSIVE Used(id) AS (SELECT tail FROM Entries UNION "
-            "SELECT parent FROM Segments JOIN Used USING (id)) "
-            "DELETE FROM Segments WHERE id NOT IN (SELECT id FROM Used)"
-        )
-        self._run("DELETE FROM Stamps WHERE segment NOT IN (SELECT id FROM Segments)")
+        """Facts that no answer rests on."""
+        used = {name for (groups,) in self._run("SELECT facts FROM Entries") for name in split_ids(groups)}
+        for (name,) in self._run("SELECT id FROM Facts"):
+            if name not in used:
+                self._run("DELETE FROM Facts WHERE id = ?", (name,))
+        self._run("DELETE FROM Stamps WHERE facts NOT IN (SELECT id FROM Facts)")
 
     # -- the file --------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 In: calls of `instantiate.effects` (see `instantiate.recording`), which say what was asked and what the world answered.
 Out: facts in the order in which they were first needed, and what stands in the way of remembering. Values are shared
 between attributes, so what one reads later may rest on what another read before: the facts of an attribute are all
-those since the evaluation began.
+those since the evaluation began, or, where the evaluator keeps marks, those that its values are marked with.
 """
 
 from __future__ import annotations
@@ -18,9 +18,19 @@ from frazil.evalcache.stamps import settled_stamp, tree_stamp
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
 INTERNAL = "/__corepkgs__"
 MAX_FACTS = 2_000_000
+
+
+class Known:
+    """What one answer rests on. `facts`: bits, fact number n at 2 n."""
+
+    __slots__ = ("bound", "facts", "messages", "refusal")
+
+    def __init__(self, facts: int, messages: list[tuple[int, str]], bound: bool, refusal: str | None) -> None:
+        self.facts, self.messages, self.bound, self.refusal = facts, messages, bound, refusal
 
 
 class Recorder:
@@ -36,13 +46,11 @@ class Recorder:
         self._prefix = root if root.endswith(b"/") else root + b"/"
         self._store_prefix = store_dir + "/"
         self._is_virtual: Callable[[str], bool] = lambda base: False
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, ...], int] = {}
         self._facts: list[Fact] = []
         self._stamps: list[str] = []
-        self._closed = 0
-        self._segments: list[tuple[bytes, list[str]]] = []
         self.objects: dict[str, None] = {}
-        self._settled_objects: set[str] = set()
+        self._object_hashes: dict[str, str | None] = {}
         self._fetched: set[str] = set()
         self._unsettled: dict[str, tuple[Mapping[str, object], Mapping[str, object]]] = {}
         self.bound = False
@@ -50,6 +58,11 @@ class Recorder:
         self.refusal: str | None = None
         """Why the answers must not be remembered."""
         self.messages: list[tuple[int, str]] = []
+        self._note: Callable[[int], None] | None = None
+        self._others: list[tuple[str, Any]] = []
+        self._other_bits: dict[tuple[str, Any], int] = {}
+        self._base: Known | None = None
+        self._base_objects: list[str] = []
 
     def attach(self, is_virtual: Callable[[str], bool]) -> None:
         """`is_virtual`: whether a store path's contents were made, or hashed, by this evaluation."""
@@ -70,15 +83,66 @@ class Recorder:
                 elif not fact.place.startswith("?"):
                     rows.append((fact, mark))
             self._facts, self._stamps = [fact for fact, _ in rows], [mark for _, mark in rows]
-            self._known = {(fact.kind, fact.place): fact.outcome for fact in self._facts}
+            self._known = {_key(*fact): i for i, fact in enumerate(self._facts)}
         return self.tree == base
 
     def refuse(self, reason: str) -> None:
+        self._mark("refuse", reason)
         if self.refusal is None:
             self.refusal = reason
 
     def message(self, level: int, text: str) -> None:
+        self._mark("message", len(self.messages))
         self.messages.append((level, text))
+
+    def _depend_on_place(self) -> None:
+        self._mark("bound", "")
+        self.bound = True
+
+    # -- which value rests on what ---------------------------------------------------------------------------------
+
+    def tell_marks(self, note: Callable[[int], None]) -> None:
+        """From here on `note` is called with a bit for each thing that is read; all that was read before counts for
+        every answer."""
+        self._base = Known(_first(len(self._facts)), list(self.messages), self.bound, self.refusal)
+        self._base_objects = list(self.objects)
+        self._note = note
+
+    def _mark(self, kind: str, what: Any) -> None:
+        """Something other than a fact: an odd bit."""
+        if self._note is not None:
+            key = (kind, what)
+            bit = self._other_bits.get(key)
+            if bit is None:
+                bit = self._other_bits[key] = 2 << 2 * len(self._others)
+                self._others.append(key)
+            self._note(bit)
+
+    def _known_by(self, marks: int) -> Known:
+        base = self._base
+        assert base is not None
+        facts = _first(len(self._facts))
+        found = Known(base.facts | marks & facts, list(base.messages), base.bound, base.refusal)
+        said, objects = [], list(self._base_objects)
+        for number in _numbers(marks >> 1 & _first(len(self._others))):
+            kind, what = self._others[number]
+            if kind == "object":
+                objects.append(what)
+            elif kind == "message":
+                said.append(what)
+            elif kind == "bound":
+                found.bound = True
+            elif found.refusal is None:
+                found.refusal = what
+        found.messages += [self.messages[number] for number in sorted(said)]
+        for base_name in objects:
+            if base_name not in self.objects:
+                continue  # it follows from a hash
+            if self._object_hashes.get(base_name) is None:
+                found.refusal = found.refusal or unregistered(base_name)
+            else:
+                found.facts |= 1 << 2 * self._known["o", base_name]
+        return found
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -142,7 +206,7 @@ class Recorder:
         if place is None:
             return
         if place == ".":
-            self.bound = True  # its name may be the root's
+            self._depend_on_place()  # its name may be the root's
         outcome = f"{method}:{digest}" + ("" if verdicts is None else f":{show_verdicts(verdicts)}")
         self._add("s", outcome, place, stamp)
 
@@ -158,6 +222,7 @@ class Recorder:
         """Something of a store path was looked at; the outcome is found out when the facts are asked for."""
         if base not in self._fetched and base != self.tree:
             self.objects[base] = None
+            self._mark("object", base)
 
     def fetched(self, base: str) -> None:
         """A tree whose contents follow from a hash that evaluation was given."""
@@ -176,26 +241,26 @@ class Recorder:
 
     def shown(self, path: str) -> None:
         """A path became text: from here on anything may depend on where things are."""
-        if self.bound:
+        if self.bound and self._note is None:
             return
         if path.startswith(self._store_prefix):
             if self.tree is not None and path[len(self._store_prefix) :].partition("/")[0] == self.tree:
-                self.bound = True
+                self._depend_on_place()
             return
         if not path.startswith(INTERNAL) and self.tree is None and not self._awaits_tree:
-            self.bound = True
+            self._depend_on_place()
 
     def named(self, path: str) -> None:
         """The base name of a path became text: below the root it is the same wherever the root is."""
         if self.tree is not None:
             if path == self._store_prefix + self.tree:
-                self.bound = True
+                self._depend_on_place()
         elif not os.fsencode(path.encode("latin-1")).startswith(self._prefix):
             self.shown(path)
 
     def whole_tree(self) -> None:
         """The hash, revision or time of the evaluated tree was looked at."""
-        self.bound = True
+        self._depend_on_place()
 
     # -- places ----------------------------------------------------------------------------------------------------
 
@@ -223,51 +288,59 @@ class Recorder:
             if real == self.root:
                 return "."
             # Named relative to the root or not: who knows.
-            self.bound = True
+            self._depend_on_place()
         return quote(real)
 
     def _add(self, kind: str, outcome: str, place: str, stamp: str = "") -> None:
-        key = (kind, place)
-        known = self._known.get(key)
-        if known is not None:
-            if known != outcome and kind != "s":
-                self.refuse(f"'{place}' changed during the evaluation")
-            if known == outcome or kind != "s":
-                return
-        self._known[key] = outcome
-        self._facts.append(Fact(kind, outcome, place))
-        self._stamps.append(stamp)
-        if len(self._facts) > MAX_FACTS:
-            self.refuse("too much was read")
+        key = _key(kind, outcome, place)
+        number = self._known.get(key)
+        if number is None:
+            number = self._known[key] = len(self._facts)
+            self._facts.append(Fact(kind, outcome, place))
+            self._stamps.append(stamp)
+            if number >= MAX_FACTS:
+                self.refuse("too much was read")
+        elif self._facts[number].outcome != outcome:
+            self.refuse(f"'{place}' changed during the evaluation")
+        if self._note is not None:
+            self._note(1 << 2 * number)
 
     # -- results ---------------------------------------------------------------------------------------------------
 
-    def segments(self, object_hash: Callable[[str], str | None]) -> list[tuple[bytes, list[str]]]:
-        """(facts, stamps) of all that was read so far, in parts that earlier calls gave already and perhaps one more.
-
-        `object_hash`: the NAR hash of a store path that is valid; "-" for one that is not there; None refuses.
-        """
+    def settle(self, object_hash: Callable[[str], str | None]) -> None:
+        """What was only named so far becomes facts. `object_hash`: the NAR hash of a store path that is valid; "-" for
+        one that is not there; None refuses."""
+        note, self._note = self._note, None
         for base, (attributes, result) in self._unsettled.items():
             self.fetch(attributes, result, base)
+            if self._base is not None:
+                self._base.facts |= 1 << 2 * (len(self._facts) - 1)
         self._unsettled.clear()
         for base in self.objects:
-            if base not in self._settled_objects:
-                self._settled_objects.add(base)
-                found = object_hash(base)
-                if found is None:
-                    self.refuse(f"the unregistered store path '{base}' was read")
-                else:
+            if base not in self._object_hashes:
+                found = self._object_hashes[base] = object_hash(base)
+                if found is not None:
                     self._add("o", found, base)
-        facts, stamps = self._facts[self._closed :], self._stamps[self._closed :]
-        self._closed = len(self._facts)
-        if facts:
-            kept = [(fact, mark) for fact, mark in zip(facts, stamps, strict=True) if not self._is_implied(fact)]
-            marks = [mark for fact, mark in kept if fact.kind in "cds"]
-            self._segments.append((encode([fact for fact, _ in kept]), marks))
-        return list(self._segments)
+                elif note is None:
+                    self.refuse(unregistered(base))
+        self._note = note
+
+    def known(self, marks: int | None) -> Known:
+        """What an answer with these marks rests on; without any all that was read. After `settle`."""
+        if marks is None:
+            return Known(_first(len(self._facts)), list(self.messages), self.bound, self.refusal)
+        return self._known_by(marks)
+
+    def encoded(self, facts: int) -> tuple[bytes, list[str]]:
+        """(facts, stamps) of such bits."""
+        kept = [number for number in _numbers(facts) if not self._is_implied(self._facts[number])]
+        marks = [self._stamps[number] for number in kept if self._facts[number].kind in "cds"]
+        return encode([self._facts[number] for number in kept]), marks
 
     def _is_implied(self, fact: Fact) -> bool:
         """That a regular file was read, or a folder listed, says what kind it is and that it is no link."""
+        if self._base is not None:
+            return False  # another answer may rest on that
         if fact.kind == "k":
             return (fact.outcome == "r" and ("c", fact.place) in self._known) or (
                 fact.outcome == "d" and ("d", fact.place) in self._known
@@ -275,6 +348,31 @@ class Recorder:
         if fact.kind == "l" and fact.outcome == "-":
             return ("c", fact.place) in self._known or ("d", fact.place) in self._known
         return False
+
+
+def _key(kind: str, outcome: str, place: str) -> tuple[str, ...]:
+    """Of one place several things may be copied."""
+    return (kind, place, outcome) if kind == "s" else (kind, place)
+
+
+def _first(count: int) -> int:
+    """The bits of so many numbers."""
+    return ((1 << 2 * count) - 1) // 3
+
+
+def _numbers(bits: int) -> list[int]:
+    """Whose bits these are."""
+    text = bin(bits)[:1:-1][::2]
+    found = []
+    number = text.find("1")
+    while number >= 0:
+        found.append(number)
+        number = text.find("1", number + 1)
+    return found
+
+
+def unregistered(base: str) -> str:
+    return f"the unregistered store path '{base}' was read"
 
 
 def canonical(attributes: Mapping[str, object]) -> str:

@@ -1,8 +1,8 @@
 """Answers in a folder, for other machines: written by one cache, read by another.
 
-`entries/HASH.json` is an answer with the digest of its question, named by its own hash, perhaps signed; `segments/ID`
-are its facts; `objects/BASE` the store derivations and sources that answers name, with all that these refer to. An
-answer is only a claim: whoever reads one checks its facts on his own files, and store paths are computed from the
+`entries/HASH.json` is an answer with the digest of its question, named by its own hash, perhaps signed; `facts/ID`
+is what it rests on; `objects/BASE` the store derivations and sources that answers name, with all that these refer to.
+An answer is only a claim: whoever reads one checks its facts on his own files, and store paths are computed from the
 contents that come along. What remains to be trusted is that the writer evaluated honestly; signatures say who it was.
 Everything read is taken for hostile: bounded, checked by hash.
 """
@@ -15,7 +15,7 @@ import tempfile
 import zlib
 
 from frazil.errors import FrazilError
-from frazil.evalcache.database import Entry, Segment, inflate, segment_id
+from frazil.evalcache.database import Entry, Group, group_id, inflate, split_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from frazil.store.path import StorePath
     from frazil.store.signatures import PublicKey, SecretKey
 
-FORMAT = 1
+FORMAT = 2
 MAX_ENTRY = 64 << 20
 MAX_OBJECT = 256 << 20
 MAX_ENTRIES = 1_000_000
@@ -51,7 +51,7 @@ def export(database: Database, store: LocalStore, folder: str, keys: Iterable[Se
     written = left_out = 0
     signing = list(keys)
     try:
-        for name in ("entries", "segments", "objects"):
+        for name in ("entries", "facts", "objects"):
             os.makedirs(os.path.join(folder, name), exist_ok=True)
         for row in database.every():
             try:
@@ -68,14 +68,12 @@ def _export_row(database: Database, store: LocalStore, folder: str, row: Row, ke
     if row.bound.startswith("/"):
         raise Unshareable("it depends on where the tree is")
     names = []
-    name = row.tail
-    while name:
-        segment = database.segment(name)
-        if segment is None:
+    for name in split_ids(row.groups):
+        facts = database.group(name)
+        if facts is None:
             raise Unshareable("its facts were lost")
         names.append(name.hex())
-        _write_once(os.path.join(folder, "segments", name.hex()), zlib.compress(segment[0] + segment[1], 6))
-        name = segment[0]
+        _write_once(os.path.join(folder, "facts", name.hex()), zlib.compress(facts, 6))
     answer = json.loads(row.answer)
     for path in needed(store, answer):
         _export_closure(store, folder, path)
@@ -84,7 +82,7 @@ def _export_row(database: Database, store: LocalStore, folder: str, row: Row, ke
         "question": row.question.hex(),
         "bound": row.bound,
         "answer": answer,
-        "segments": names,
+        "facts": names,
         "description": row.description,
         "storeDir": store.directory.path,
     }
@@ -226,25 +224,21 @@ class _Reader:
         question, answer, bound = bytes.fromhex(body["question"]), body["answer"], body["bound"]
         if not isinstance(answer, dict) or not isinstance(bound, str) or bound.startswith("/") or len(question) != 32:
             raise Unshareable("it is damaged")
-        segments, tail = self._segments(body["segments"])
+        groups = self._groups(body["facts"])
         for path in needed(self.store, answer):
             self._add(path)
         data = _canonical(answer)
-        entry = Entry(question, IMPORTED, bound, data, tail, str(body["description"])[:500])
-        self.database.put(segments, [entry])
+        entry = Entry(question, IMPORTED, bound, data, b"".join(groups), str(body["description"])[:500])
+        self.database.put(groups, [entry])
 
-    def _segments(self, names: list[str]) -> tuple[dict[bytes, Segment], bytes]:
-        """From the last to the first; each names its parent."""
-        found: dict[bytes, Segment] = {}
-        ids = [bytes.fromhex(name) for name in names]
-        for index, name in enumerate(ids):
-            parent = ids[index + 1] if index + 1 < len(ids) else b""
-            data = inflate(_read(os.path.join(self.folder, "segments", name.hex()), MAX_OBJECT))
-            facts = data[len(parent) :]
-            if data[: len(parent)] != parent or segment_id(parent, facts) != name:
+    def _groups(self, names: list[str]) -> dict[bytes, Group]:
+        found: dict[bytes, Group] = {}
+        for name in [bytes.fromhex(text) for text in names]:
+            facts = inflate(_read(os.path.join(self.folder, "facts", name.hex()), MAX_OBJECT))
+            if group_id(facts) != name:
                 raise Unshareable("its facts are damaged")
-            found[name] = Segment(parent, facts, ())
-        return found, ids[0] if ids else b""
+            found[name] = Group(facts, ())
+        return found
 
     def _add(self, path: StorePath) -> None:
         """A store object and all that it refers to; each is where its contents say."""

@@ -54,7 +54,7 @@ class View:
 class Verifier:
     """One look at the world: what was found out is not asked again.
 
-    `object_hash`: as for `Recorder.segments`. `fetch`: attributes to the attributes that fetching gives now (raises
+    `object_hash`: as for `Recorder.settle`. `fetch`: attributes to the attributes that fetching gives now (raises
     whatever fetching raises). `home`: a byte string.
     """
 

@@ -68,13 +68,13 @@ class Cursor:
         return show_attribute_path(self.path)
 
     def force(self) -> Value:
+        """The thunk stays: whoever asks next may have to be told what it rests on."""
         try:
-            self.value = force(self.value)
+            return force(self.value)
         except EvalBaseError as error:
             if error.asked is None:
                 error.asked = self.positions
             raise
-        return self.value
 
     def positions(self) -> list[Position]:
         """Where the attributes of the path are defined, outermost first."""

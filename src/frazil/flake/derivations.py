@@ -133,7 +133,9 @@ def package_of(value: Value, directory: StoreDirectory, path: str = "") -> Packa
     return package
 
 
-class _Finder:
+class Finder:
+    """Looks for derivations, each once."""
+
     def __init__(self, evaluator: Any, directory: StoreDirectory, auto_arguments: Mapping[str, Value]) -> None:
         self.evaluator, self.directory, self.auto_arguments = evaluator, directory, auto_arguments
         self.found: list[Package] = []
@@ -162,21 +164,26 @@ class _Finder:
         value = self.evaluator.auto_call(force(value), self.auto_arguments)
         if self.enter(value, path):
             return
+        inner = self.elements(value)
         if isinstance(value, Attrs):
-            self.search_attrs(value, path, depth)
-        elif isinstance(value, list):
-            for index, element in enumerate(value):
-                place = _join(path, str(index))
-                if not self.enter(element, place):
-                    self.search(element, place, depth + 1)
-        else:
-            raise TypeMismatch("expression does not evaluate to a derivation (or a set or list of those)")
+            self.search_attrs(value, inner, path, depth)
+            return
+        for name, element in inner:
+            place = _join(path, name)
+            if not self.enter(element, place):
+                self.search(element, place, depth + 1)
 
-    def search_attrs(self, attrs: Attrs, path: str, depth: int) -> None:
+    def elements(self, value: Value) -> list[tuple[str, Value]]:
+        """What is in a list or set that is searched."""
+        if isinstance(value, Attrs):
+            return [(name, item) for name, item in value.items() if _COMPONENT.match(name)]
+        if isinstance(value, list):
+            return [(str(index), element) for index, element in enumerate(value)]
+        raise TypeMismatch("expression does not evaluate to a derivation (or a set or list of those)")
+
+    def search_attrs(self, attrs: Attrs, inner: list[tuple[str, Value]], path: str, depth: int) -> None:
         combine = attrs.has("_combineChannels")
-        for name, item in attrs.items():
-            if not _COMPONENT.match(name):
-                continue
+        for name, item in inner:
             place = _join(path, name)
             try:
                 if combine or (not self.enter(item, place) and self.recurses(force(item))):
@@ -197,6 +204,19 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def derivation_and_output(package: Package) -> tuple[StorePath, str]:
+    """As `nix-instantiate` and `nix-build` want it. Raises FlakeError where one is missing."""
+    path = package.drv_path
+    if path is None:
+        raise FlakeError(
+            "derivation does not contain a 'drvPath' attribute", hint=f"it is the one named '{package.name}'"
+        )
+    output = package.output_name
+    if not output:
+        raise FlakeError(f"derivation '{package.directory.show(path)}' lacks an 'outputName' attribute")
+    return path, output
+
+
 def find_derivations(
     evaluator: Any,
     value: Value,
@@ -210,7 +230,7 @@ def find_derivations(
 
     `skip_failing`: those whose assertions fail are left out.
     """
-    finder = _Finder(evaluator, directory, auto_arguments or {})
+    finder = Finder(evaluator, directory, auto_arguments or {})
     finder.skip_failing = skip_failing
     finder.search(value, path, 0)
     return finder.found

@@ -411,7 +411,8 @@ class AttributeInstallable(ValueInstallable):
     def cursors(self, *, auto_call: bool = False) -> list[Cursor]:
         names = parse_attribute_path(_byte_string(self.attribute_path))
         evaluator = self.trees.evaluator
-        value = select(evaluator, self.root, names, self.auto_arguments)
+        called = self.trees.called_root(self.root, self.auto_arguments)
+        value = select(evaluator, self.root, names, self.auto_arguments, called)
         if auto_call:
             value = evaluator.auto_call(evaluator.force(value), self.auto_arguments)
         return [Cursor(evaluator, value)]

@@ -16,11 +16,24 @@ from frazil.lang.values import MISSING, Attrs
 Value = Any
 
 
-def select(evaluator: Any, root: Value, names: Sequence[str], auto_arguments: Mapping[str, Value]) -> Value:
-    """Nix's attribute-path rule for expressions: functions are called on the way, numbers index lists."""
+def called_root(evaluator: Any, root: Value, auto_arguments: Mapping[str, Value]) -> Value:
+    """The root called with what there is for it: once, however many paths start there."""
+    return evaluator.lazy(lambda: evaluator.auto_call(evaluator.force(root), auto_arguments))
+
+
+def select(
+    evaluator: Any, root: Value, names: Sequence[str], auto_arguments: Mapping[str, Value], called: Value | None = None
+) -> Value:
+    """Nix's attribute-path rule for expressions: functions are called on the way, numbers index lists.
+
+    `called`: of `called_root`, for several paths from one root.
+    """
     text, value = show_attribute_path(names), root
-    for name in names:
-        value = evaluator.auto_call(evaluator.force(value), auto_arguments)
+    for place, name in enumerate(names):
+        if called is not None and place == 0:
+            value = evaluator.force(called)
+        else:
+            value = evaluator.auto_call(evaluator.force(value), auto_arguments)
         what = f"the expression selected by the selection path '{text}' should be a"
         if name.isascii() and name.isdigit() and int(name) < 1 << 32:
             if not isinstance(value, list):

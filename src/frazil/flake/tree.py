@@ -72,6 +72,7 @@ class Trees:
         self._flags: Registry | None = None
         self.evaluator.positions.rename = lambda name: _byte_string(self.display(_text(name)))
         self.effects.explain_missing = lambda path: self.explain_missing(_text(path))
+        self._called: tuple[Any, Mapping[str, Any], Any] | None = None
         self._outputs: dict[int, tuple[LockedFlake, Cursor]] = {}
 
     @property
@@ -87,6 +88,14 @@ class Trees:
 
             found = self._memories[id(locked)] = (locked, open_memory(self, locked))
         return found[1]
+
+    def called_root(self, root: Any, auto_arguments: Mapping[str, Any]) -> Any:
+        """Of `--file` or `--expr`: the same for all its attributes."""
+        from frazil.flake.selection import called_root
+
+        if self._called is None or self._called[0] is not root or self._called[1] is not auto_arguments:
+            self._called = (root, auto_arguments, called_root(self.evaluator, root, auto_arguments))
+        return self._called[2]
 
     def first_memory(self) -> FlakeMemory | None:
         """That of the flake that was locked first."""

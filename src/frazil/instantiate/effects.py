@@ -29,7 +29,10 @@ from frazil.store.path import References, StoreDirectory, StorePath, unknown_out
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
+
+    Key = TypeVar("Key")
+    Answer = TypeVar("Answer")
 
     from frazil.activity import Reporter
     from frazil.digest import Hash
@@ -85,6 +88,9 @@ class StoreEffects:
         self._open_store = open_store
         self.recorder = recorder
         """Who is told of everything that is read; memoised answers are not told again."""
+        self.marks_reads = False
+        """Whether the recorder wants to know which value rests on which read: memoised answers are told again."""
+        self._memo_marks: dict[tuple[int, object], int] = {}
         if recorder is not None:
             recorder.attach(self._is_virtual)
         self._store: LocalStore | None = None
@@ -157,6 +163,37 @@ class StoreEffects:
         if self.recorder is not None:
             self.recorder.message(int(level), text)
         self.reporter.log(level, text)
+
+    def mark_reads(self) -> None:
+        """From here on the recorder is told which value rests on which read (`lang.values.note_marks`)."""
+        from frazil.lang.values import note_marks, set_marking
+
+        if self.recorder is not None and not self.marks_reads:
+            self.marks_reads = True
+            set_marking(True)
+            self.recorder.tell_marks(note_marks)
+
+    def _recall(self, memo: dict[Key, Answer], key: Key, compute: Callable[[], Answer]) -> Answer:
+        """Memoised; what was read to find an answer counts for all that ask."""
+        if not self.marks_reads:
+            if key not in memo:
+                memo[key] = compute()
+            return memo[key]
+        from frazil.lang.values import note_marks, take_marks
+
+        marked = (id(memo), key)
+        if key in memo:
+            note_marks(self._memo_marks.get(marked, 0))
+            return memo[key]
+        outer = take_marks()
+        own = 0
+        try:
+            memo[key] = compute()
+        finally:
+            own = take_marks()
+            note_marks(outer | own)
+        self._memo_marks[marked] = own
+        return memo[key]
 
     def _is_virtual(self, base: str) -> bool:
         """Whether the contents of a store path come from this evaluation, not from the store."""
@@ -288,8 +325,11 @@ class StoreEffects:
 
     def read_directory(self, path: str) -> dict[str, str]:
         listing = self._listings.get(path)
-        if listing is not None:
-            return listing
+        if listing is None or self.marks_reads:
+            listing = self._recall(self._listings, path, lambda: self._list(path))
+        return listing
+
+    def _list(self, path: str) -> dict[str, str]:
         if self.limited:
             self.check_path(path)
         real = self.real(path)
@@ -308,7 +348,6 @@ class StoreEffects:
         if self.limited and not self._is_inside_allowed(path):
             prefix = "/" if path == "/" else path + "/"
             listing = {name: kind for name, kind in listing.items() if self._is_allowed(prefix + name)}
-        self._listings[path] = listing
         return listing
 
     def file_type(self, path: str) -> str | None:
@@ -336,8 +375,8 @@ class StoreEffects:
     def resolve_symlinks(self, path: str) -> str:
         """Every link followed; what does not exist stays as it is. Remembered: a file is looked at many times."""
         found = self._resolved.get(path)
-        if found is None:
-            found = self._resolved[path] = self._resolve(path, MAX_LINKS)
+        if found is None or self.marks_reads:
+            found = self._recall(self._resolved, path, lambda: self._resolve(path, MAX_LINKS))
         return found
 
     def _resolve(self, path: str, links: int) -> str:
@@ -346,8 +385,8 @@ class StoreEffects:
         if not name and not folder:
             return "/"
         parent = self._resolved.get(folder)
-        if parent is None:
-            parent = self._resolved[folder] = self._resolve(folder, links) if folder else "/"
+        if parent is None or self.marks_reads:
+            parent = self._recall(self._resolved, folder, lambda: self._resolve(folder, links) if folder else "/")
         if name in ("", "."):
             return parent
         if name == "..":
@@ -435,15 +474,15 @@ class StoreEffects:
             if prefix and name != prefix and not name.startswith(prefix + "/"):
                 continue
             rest = name[len(prefix) :].strip("/")
-            key = (place, rest)
-            if key not in self._found:
-                self._found[key] = self._look_in(place, rest)
-            found = self._found[key]
+            found = self._look_in_once(place, rest)
             if found is not None:
                 return found
         if name.startswith("nix/"):
             return INTERNAL_FILES + name[3:]
         return None
+
+    def _look_in_once(self, place: str, rest: str) -> str | None:
+        return self._recall(self._found, (place, rest), lambda: self._look_in(place, rest))
 
     def _look_in(self, place: str, rest: str) -> str | None:
         root = self._resolve_search_entry(place)
@@ -453,10 +492,7 @@ class StoreEffects:
         return found if self.file_type(found) is not None else None
 
     def _resolve_search_entry(self, place: str, *, allow: bool = False) -> str | None:
-        if place in self._search_entries:
-            return self._search_entries[place]
-        found = self._search_entries[place] = self._place_of_entry(place, allow)
-        return found
+        return self._recall(self._search_entries, place, lambda: self._place_of_entry(place, allow))
 
     def _place_of_entry(self, place: str, allow: bool) -> str | None:
         from frazil.instantiate.uris import is_pseudo_url, resolve_pseudo_url
@@ -500,16 +536,19 @@ class StoreEffects:
 
     def copy_path_to_store(self, path: str) -> str:
         known = self._copied.get(path)
-        if known is None:
-            if path.endswith(".drv"):
-                raise EvalError("file names are not allowed to end in '.drv'", pos=CALL_SITE)
-            folder, _, name = path.rpartition("/")
-            if self.recorder is not None and folder == self.store_dir:
-                self.recorder.shown(path)  # the name of the copy is the base name of a tree
-            if folder and not path.startswith(self._store_prefix):
-                folder = self.resolve_symlinks(folder)
-            known = self._copied[path] = self.add_source(name, f"{folder}/{name}")
+        if known is None or self.marks_reads:
+            known = self._recall(self._copied, path, lambda: self._copy_path(path))
         return known
+
+    def _copy_path(self, path: str) -> str:
+        if path.endswith(".drv"):
+            raise EvalError("file names are not allowed to end in '.drv'", pos=CALL_SITE)
+        folder, _, name = path.rpartition("/")
+        if self.recorder is not None and folder == self.store_dir:
+            self.recorder.shown(path)  # the name of the copy is the base name of a tree
+        if folder and not path.startswith(self._store_prefix):
+            folder = self.resolve_symlinks(folder)
+        return self.add_source(name, f"{folder}/{name}")
 
     def add_source(
         self,

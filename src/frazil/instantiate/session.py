@@ -127,6 +127,10 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.effects.marks_reads:
+            from frazil.lang.values import set_marking
+
+            set_marking(False)
         if kind is None:
             self.flush()
 

@@ -24,7 +24,10 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     PrimopApplication,
     Thunk,
+    cell,
     get_value,
+    is_marking,
+    marked_value,
     spend,
     stack_is_low,
     stack_overflow,
@@ -39,8 +42,12 @@ def equal(state, left, right):
 
 
 def resolved(value):
-    if type(value) is Thunk and cython.cast(Thunk, value).expr is None:
-        return cython.cast(Thunk, value).slot
+    if type(value) is Thunk:
+        thunk = cython.cast(Thunk, value)
+        if thunk.expr is None:
+            return thunk.slot
+        known = marked_value(thunk.expr)
+        return value if known is MISSING else known
     return value
 
 
@@ -124,7 +131,7 @@ def equal_sets(state, left, right, pos):
         return equal_members(state, left_attrs, right_attrs, pos)
     place: cython.Py_ssize_t = (id(left) // 32 * 7 + id(right) // 32) & 255
     known = COMPARED[place]
-    if known is not None and known[0] is left and known[1] is right:
+    if known is not None and not is_marking() and known[0] is left and known[1] is right:
         return known[2]
     outcome: cython.bint = equal_members(state, left_attrs, right_attrs, pos)
     COMPARED[place] = (left, right, outcome)
@@ -134,8 +141,8 @@ def equal_sets(state, left, right, pos):
 @cython.cfunc
 def plainly_equal(left: object, right: object) -> cython.bint:
     """Whether two cells are equal as far as can be seen without evaluating anything."""
-    left = resolved(left)
-    right = resolved(right)
+    left = cell(left)
+    right = cell(right)
     kind = type(left)
     if kind is Thunk or kind is not type(right):
         return False

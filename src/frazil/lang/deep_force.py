@@ -6,7 +6,16 @@ Source of truth: `forceValueDeep` in Nix's `eval.cc`.
 
 import cython
 from cython.cimports.frazil.lang.runtime import CallExpr, add_trace, force_at
-from cython.cimports.frazil.lang.values import Attrs, Lambda, Thunk, run_thunk, stack_is_low, stack_overflow
+from cython.cimports.frazil.lang.values import (
+    MISSING,
+    Attrs,
+    Lambda,
+    Thunk,
+    marked_value,
+    run_thunk,
+    stack_is_low,
+    stack_overflow,
+)
 
 
 def force_deep(state, value):
@@ -25,6 +34,9 @@ def determine_pos(value):
         thunk = cython.cast(Thunk, value)
         if thunk.expr is None:
             return determine_pos(thunk.slot)
+        known = marked_value(thunk.expr)
+        if known is not MISSING:
+            return determine_pos(known)
         if type(thunk.expr) is CallExpr and not cython.cast(CallExpr, thunk.expr).unplaced:
             return determine_pos(cython.cast(CallExpr, thunk.expr).function)
         return 0

@@ -34,6 +34,7 @@ from cython.cimports.frazil.lang.values import (
     State,
     Thunk,
     attrs_from_dict,
+    is_marking,
     new_env,
     new_frame,
     set_slot,
@@ -236,7 +237,7 @@ class Evaluator(State):
         default.nix."""
         path = canonical_path(path)
         known = self.resolved.get(path)
-        if known is not None:
+        if known is not None and not is_marking():
             return known
         effects = self.effects
         found = path

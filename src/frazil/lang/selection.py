@@ -29,6 +29,7 @@ from cython.cimports.frazil.lang.values import (
     finished,
     get_value,
     glance,
+    kept,
     new_cell,
     new_thunk,
     place_of,
@@ -303,13 +304,14 @@ class Select1(Select):
                 raise missing_attribute(self.state, attrs, part.name)
             if type(result) is Thunk:
                 stage = 2
+                thunk = cython.cast(Thunk, result)
                 if attrs.shape is None:
                     result = finished(result, self.pos)
                 else:
                     # The part may remember another place after evaluation, which can come here again.
                     place: cython.Py_ssize_t = part.place
                     result = finished(result, self.pos)
-                    set_value(attrs, place, result)
+                    set_value(attrs, place, kept(thunk, result))
             stage = 3
         finally:
             if stage == 0:

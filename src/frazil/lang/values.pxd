@@ -706,10 +706,19 @@ cdef class Blackhole(Expr):
 @cython.final
 cdef class Failed(Expr):
     cdef object error
+    cdef object marks
+
+
+@cython.final
+cdef class Marked(Expr):
+    cdef object value
+    cdef object marks
 
 
 cdef Pool POOL
 cdef Py_ssize_t ASKED_FROM
+cdef bint MARKING
+cdef object MARKS
 cdef object MISSING
 cdef Attrs EMPTY_ATTRS
 cdef Expr BLACKHOLE
@@ -718,6 +727,12 @@ cdef dict SHAPES
 
 cdef object new_cell(object value)
 cdef object run_thunk(Thunk thunk, Py_ssize_t pos)
+cdef object run_marked(Thunk thunk, Py_ssize_t pos)
+cpdef object set_marking(bint on)
+cpdef bint is_marking() noexcept
+cpdef object note_marks(object marks)
+cpdef object take_marks()
+cdef object marked_value(Expr expr)
 cdef object restore_thunk(Thunk thunk, Expr expr, object env)
 cdef object stack_overflow(State state, Py_ssize_t pos)
 cpdef object copy_error(object error)
@@ -797,6 +812,12 @@ cdef inline object finished(object value, Py_ssize_t pos):
             return (<Thunk> value).slot
         return run_thunk(<Thunk> value, pos)
     return value
+
+
+cdef inline object kept(Thunk thunk, object value):
+    """What may stand in the place of a thunk that was forced: its value, unless whoever looks next must be told what it
+    rests on."""
+    return value if thunk.expr is None else thunk
 
 
 cdef inline object glance(object value):

@@ -176,6 +176,9 @@ if not cython.compiled:
             return value.slot if value.expr is None else run_thunk(value, pos)
         return value
 
+    def kept(thunk, value):
+        return value if thunk.expr is None else thunk
+
     def glance(value):
         if type(value) is Thunk:
             return value.slot if value.expr is None else MISSING
@@ -589,6 +592,8 @@ def thunk_state(thunk):
     inner = cython.cast(Thunk, thunk)
     if inner.expr is None:
         return "done", inner.slot
+    if type(inner.expr) is Marked:
+        return "done", cython.cast(Marked, inner.expr).value
     return ("running" if inner.expr is BLACKHOLE else "pending"), None
 
 
@@ -628,12 +633,65 @@ class Failed(Expr):
 
     def __init__(self, error):
         self.error = error
+        self.marks = 0
 
     def eval(self, env):
+        if self.marks:
+            note_marks(self.marks)
         raise copy_error(self.error)
 
 
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Marked(Expr):
+    """Stands in a thunk that is done, while marks are kept: whoever asks for the value is told its marks."""
+
+    def __init__(self, value, marks):
+        self.value = value
+        self.marks = marks
+
+    def eval(self, env):
+        """Marks are kept no longer."""
+        return self.value
+
+
 BLACKHOLE = Blackhole()
+
+# Marks say what a value rests on, as bits of an integer that somebody else gives a meaning (files that were read). A
+# thunk keeps those that were noted while it was evaluated, and gives them on to all that ask for its value. Off, this
+# costs one comparison a thunk.
+MARKING = False
+MARKS = 0
+
+
+def set_marking(on):
+    global MARKING, MARKS
+    MARKING = on
+    MARKS = 0
+
+
+def is_marking():
+    return MARKING
+
+
+def note_marks(marks):
+    """What is being evaluated rests on these."""
+    global MARKS
+    MARKS = MARKS | marks
+
+
+def take_marks():
+    """What was noted since the last call, outside of thunks."""
+    global MARKS
+    found = MARKS
+    MARKS = 0
+    return found
+
+
+def marked_value(expr):
+    """The value of a thunk with this expression where it is done and marked, otherwise MISSING."""
+    return cython.cast(Marked, expr).value if type(expr) is Marked else MISSING
 
 
 def copy_error(error):
@@ -663,6 +721,44 @@ def let_others_run(state):
 
 def run_thunk(thunk, pos):
     """Evaluate a pending thunk; `pos`: who asks, for the message about infinite recursion."""
+    if MARKING:
+        return run_marked(thunk, pos)
+    return run_pending(thunk, pos)
+
+
+def run_marked(thunk, pos):
+    """The same; marks are kept and given on."""
+    global MARKS
+    outer: object = MARKS
+    if type(thunk.expr) is Marked:
+        known = cython.cast(Marked, thunk.expr)
+        if known.marks is not outer:
+            MARKS = outer | known.marks
+        return known.value
+    MARKS = 0
+    value: object = None
+    done: cython.bint = False
+    try:
+        value = run_pending(thunk, pos)
+        done = True
+    finally:
+        own: object = MARKS
+        if not own:
+            MARKS = outer
+        else:
+            if outer:
+                MARKS = outer | own
+            if not done and type(thunk.expr) is Failed:
+                cython.cast(Failed, thunk.expr).marks = own
+    if own and value is not thunk:
+        thunk.expr = Marked(value, own)
+        thunk.slot = None
+    return value
+
+
+@cython.cfunc
+@cython.inline
+def run_pending(thunk: Thunk, pos: cython.Py_ssize_t) -> object:
     expr = thunk.expr
     if expr is BLACKHOLE:
         state = cython.cast(Expr, thunk.slot).state

@@ -21,6 +21,7 @@ from cython.cimports.frazil.lang.values import (
     get_outer,
     get_slot,
     glance,
+    kept,
     new_env,
     new_thunk,
     set_argument,
@@ -184,8 +185,9 @@ class GlobalVar(Var):
     def eval(self, env):
         value = self.value
         if type(value) is Thunk:
+            thunk = cython.cast(Thunk, value)
             value = finished(value, self.pos)
-            self.value = value
+            self.value = kept(thunk, value)
         return value
 
     def delay(self, env):
@@ -204,8 +206,9 @@ class ArgumentVar0(Var):
     def eval(self, env):
         value = env.payload
         if type(value) is Thunk:
+            thunk = cython.cast(Thunk, value)
             value = finished(value, self.pos)
-            env.payload = value
+            env.payload = kept(thunk, value)
         return value
 
     def delay(self, env):
@@ -225,8 +228,9 @@ class ArgumentVar1(Var):
         env = env.up
         value = env.payload
         if type(value) is Thunk:
+            thunk = cython.cast(Thunk, value)
             value = finished(value, self.pos)
-            env.payload = value
+            env.payload = kept(thunk, value)
         return value
 
     def delay(self, env):
@@ -254,8 +258,9 @@ class ArgumentVar(Var):
     def eval(self, env):
         value: object = get_argument(env, self.depth)
         if type(value) is Thunk:
+            thunk = cython.cast(Thunk, value)
             value = finished(value, self.pos)
-            set_argument(env, self.depth, value)
+            set_argument(env, self.depth, kept(thunk, value))
         return value
 
     def delay(self, env):
@@ -270,8 +275,9 @@ class ArgumentVar(Var):
 def slot_value(env: Env, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t, pos: cython.Py_ssize_t) -> object:
     value: object = get_outer(env, depth, slot)
     if type(value) is Thunk:
+        thunk = cython.cast(Thunk, value)
         value = finished(value, pos)
-        set_outer(env, depth, slot, value)
+        set_outer(env, depth, slot, kept(thunk, value))
     return value
 
 
@@ -390,8 +396,11 @@ class WithVar(Var):
 
 @cython.cfunc
 def with_attrs(var: WithVar, env: Env, pos: cython.Py_ssize_t) -> Attrs:
-    value: object = finished(env.payload, pos)
-    env.payload = value
+    value: object = env.payload
+    if type(value) is Thunk:
+        thunk = cython.cast(Thunk, value)
+        value = finished(value, pos)
+        env.payload = kept(thunk, value)
     if type(value) is not Attrs:
         error = TypeMismatch(
             f"expected a set but found {show_type(value)}: {show_value(value)}", positions=var.state.positions

@@ -21,7 +21,7 @@ MAXIMUM = 900
 
 def valid_among(config: StoreConfig, paths: Collection[str]) -> set[str] | None:
     folder = config.state_dir + "/db"
-    if config.is_dummy or len(paths) > MAXIMUM:
+    if config.is_dummy:
         return None
     try:
         with open(folder + "/schema", "rb") as file:
@@ -33,13 +33,18 @@ def valid_among(config: StoreConfig, paths: Collection[str]) -> set[str] | None:
         return None
     from frazil.plain_sqlite import sqlite3
 
-    marks = ",".join("?" * len(paths))
+    wanted = list(paths)
+    found = set()
     try:
         connection = sqlite3.connect(folder + "/db.sqlite", timeout=1)
         try:
-            rows = connection.execute(f"select path from ValidPaths where path in ({marks})", tuple(paths)).fetchall()
+            for start in range(0, len(wanted), MAXIMUM):
+                part = wanted[start : start + MAXIMUM]
+                marks = ",".join("?" * len(part))
+                rows = connection.execute(f"select path from ValidPaths where path in ({marks})", part)
+                found.update([row[0] for row in rows])
         finally:
             connection.close()
     except sqlite3.Error:
         return None
-    return {row[0] for row in rows}
+    return found

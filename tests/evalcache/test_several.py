@@ -1,0 +1,181 @@
+"""Several answers of one evaluation: each rests on what it read itself, and on nothing else."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from frazil.evalcache.cache import _partition
+
+from .conftest import World, set_up
+from .test_property import begin, changes, write
+
+SHARED = """
+let
+  drv = name: more: derivation ({ inherit name; system = "x"; builder = "/b"; } // more);
+  shared = import ./a.nix;
+  listing = builtins.readDir ./data;
+  pair = { x = import ./b.nix; y = shared; };
+  lazy = map (name: if builtins.pathExists (./data + "/${name}") then name else "none") [ "one" "two" "new" ];
+  tried = builtins.tryEval (assert builtins.pathExists ./data/two; "there");
+  call = f: f { inherit shared pair; };
+in {
+  a = drv "a" { text = shared.text or "none"; };
+  b = drv "b" { text = pair.x.text or "none"; };
+  c = drv "c" { text = builtins.concatStringsSep "," (builtins.attrNames listing); };
+  d = drv "d" { inherit lazy; };
+  e = drv "e" { text = tried.value; ok = tried.success; };
+  f = call ({ shared, ... }: drv "f" { text = shared.text or "none"; });
+  g = call ({ pair, ... }: with pair; drv "g" { text = y.text or "none"; src = ./data/one; });
+  h = drv "h" { text = builtins.head lazy; env = builtins.getEnv "FLAVOUR"; };
+  i = drv "i" { text = "constant"; };
+  j = drv "j" { src = ./data; other = listing.one or "gone"; };
+  k = drv "k" { found = builtins.readFile <thing/one>; };
+  l = drv "l" { again = builtins.readFile <thing/one>; text = shared.text or ""; };
+  m = drv "m" { src = ./data; };
+  n = builtins.trace "n is looked at" (drv "n" { text = shared.text or ""; });
+  same = drv "a" { text = shared.text or "none"; };
+  set = { recurseForDerivations = true; p = drv "p" { text = pair.x.text or ""; }; q = drv "q" { }; s = "no"; };
+  list = [ (drv "r" { inherit listing; k = builtins.attrValues listing; }) (drv "s" { text = builtins.readFile ./link; }) ];
+}
+"""
+NAMES = [*"abcdefghijklmn", "same", "set.p", "set", "list", "list.1", "", "set.q"]
+
+asked = st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True)
+rounds = st.lists(st.tuples(st.lists(changes, max_size=2), asked), min_size=1, max_size=6)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rounds=rounds, program=st.sampled_from(["nix-instantiate", "frazil"]))
+def test_several_answers_are_those_of_a_fresh_evaluation(world: World, rounds: list[object], program: str) -> None:
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        folder = Path(name)
+        set_up(folder, patch.setenv)
+        patch.setenv("FLAVOUR", "x")
+        patch.setenv("NIX_PATH", "thing=data")
+        root = folder / "tree"
+        root.mkdir()
+        patch.chdir(root)
+        begin(root)
+        write(root / "default.nix", SHARED)
+        for happening, names in rounds:  # type: ignore[misc, attr-defined]
+            for change in happening:
+                try:
+                    change(root)
+                except OSError:
+                    pass
+            compare(world, program, names)
+
+
+def compare(world: World, program: str, names: list[str]) -> None:
+    if program == "frazil":
+        features = ["--extra-experimental-features", "nix-command"]
+        words = ["frazil", "path-info", "--derivation", "-f", ".", *[n for n in names if n], *features]
+    else:
+        words = ["nix-instantiate", ".", "--no-gc-warning", *[word for name in names for word in ("-A", name)]]
+    remembered = world.run(*words)
+    fresh = world.run(*words, "--option", "eval-cache", "false")
+    assert (remembered.status, remembered.out) == (fresh.status, fresh.out), (names, remembered, fresh)
+    again = world.run(*words)
+    assert (again.status, again.out) == (fresh.status, fresh.out), (names, again, fresh)
+    assert again.evaluated == (fresh.status != 0), (names, again)
+
+
+SEVERAL = """
+let d = name: more: derivation ({ inherit name; system = "x"; builder = "/b"; } // more); in
+{
+  one = d "one" { text = import ./one.nix; };
+  two = d "two" { text = import ./two.nix + import ./both.nix; };
+  three = d "three" { text = import ./both.nix; };
+  four = d "four" { text = toString ./one.nix; };
+  now = d "now" { text = toString (builtins.currentTime * 0); };
+}
+"""
+
+
+def several(world: World) -> None:
+    world.write("default.nix", SEVERAL)
+    for name in ("one", "two", "both"):
+        world.write(f"{name}.nix", f'"{name}"')
+
+
+@pytest.mark.parametrize("asked", [("-A", "one", "-A", "two", "-A", "three"), ()], ids=["attributes", "set"])
+def test_an_edit_concerns_who_read_the_file(world: World, asked: tuple[str, ...]) -> None:
+    several(world)
+    if not asked:
+        world.write("default.nix", SEVERAL.replace("now =", '"1" =').replace("four =", '"2" ='))
+    world.run("nix-instantiate", *asked)
+    seen = watch_reads(world, asked, lambda: world.write("one.nix", '"changed"'))
+    assert "one.nix" in seen and not {"two.nix", "both.nix"} & seen
+    seen = watch_reads(world, asked, lambda: world.write("both.nix", '"changed"'))
+    assert {"two.nix", "both.nix"} <= seen and "one.nix" not in seen
+    assert watch_reads(world, asked, lambda: None) == set()
+
+
+def watch_reads(world: World, asked: tuple[str, ...], change: Callable[[], object]) -> set[str]:
+    """The files that an evaluation reads after a change."""
+    from frazil.instantiate.effects import StoreEffects
+
+    change()
+    seen: set[str] = set()
+    read = StoreEffects.read_file
+
+    def watched(self: StoreEffects, path: str) -> bytes:
+        seen.add(os.path.basename(path))
+        return read(self, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StoreEffects, "read_file", watched)
+        result = world.run("nix-instantiate", *asked)
+    fresh = world.run("nix-instantiate", *asked, "--no-eval-cache")
+    assert (result.status, result.out) == (fresh.status, fresh.out)
+    return seen
+
+
+def test_what_one_answer_forbids_is_kept_of_the_others(world: World) -> None:
+    several(world)
+    world.run("nix-instantiate", "-A", "one", "-A", "now", "-A", "four")
+    assert not world.run("nix-instantiate", "-A", "one").evaluated
+    assert not world.run("nix-instantiate", "-A", "four").evaluated
+    assert world.run("nix-instantiate", "-A", "now").evaluated
+    world.write("two.nix", "broken (")
+    assert not world.run("nix-instantiate", "-A", "one").evaluated
+
+
+def test_messages_belong_to_who_caused_them(world: World) -> None:
+    d = 'derivation { name = "x"; system = "x"; builder = "/b"; }'
+    world.write("default.nix", f'{{ loud = builtins.trace "heard" ({d}); still = {d}; }}')
+    assert "heard" in world.run("nix-instantiate", "-A", "loud", "-A", "still").err
+    again = world.run("nix-instantiate", "-A", "still")
+    assert not again.evaluated and "heard" not in again.err
+    again = world.run("nix-instantiate", "-A", "loud")
+    assert not again.evaluated and again.err.count("heard") == 1
+
+
+def test_one_value_in_two_places_counts_once(world: World) -> None:
+    d = 'derivation { name = "x" + import ./n.nix; system = "x"; builder = "/b"; }'
+    world.write("n.nix", '"1"')
+    world.write("default.nix", f"let d = {d}; in [ d d ({d}) ]")
+    for text in ('"1"', '"2"'):
+        world.write("n.nix", text)
+        first = world.run("nix-instantiate", "--no-gc-warning")
+        fresh = world.run("nix-instantiate", "--no-gc-warning", "--no-eval-cache")
+        again = world.run("nix-instantiate", "--no-gc-warning")
+        assert first.out == fresh.out == again.out and not again.evaluated
+
+
+@given(st.lists(st.integers(0, 1 << 40), max_size=8))
+def test_partitions(sets: list[int]) -> None:
+    parts = _partition(sets)
+    together = 0
+    for part in parts:
+        assert part and not part & together
+        together |= part
+    for bits in sets:
+        assert sum(part for part in parts if part & bits) == bits
