@@ -42,7 +42,10 @@ in {
   n = builtins.trace "n is looked at" (drv "n" { text = shared.text or ""; });
   same = drv "a" { text = shared.text or "none"; };
   set = { recurseForDerivations = true; p = drv "p" { text = pair.x.text or ""; }; q = drv "q" { }; s = "no"; };
-  list = [ (drv "r" { inherit listing; k = builtins.attrValues listing; }) (drv "s" { text = builtins.readFile ./link; }) ];
+  list = [
+    (drv "r" { inherit listing; k = builtins.attrValues listing; })
+    (drv "s" { text = builtins.readFile ./link; })
+  ];
 }
 """
 NAMES = [*"abcdefghijklmn", "same", "set.p", "set", "list", "list.1", "", "set.q"]
