@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from .conftest import World, set_up
+from .test_flakes import new_flake
 
 DEFAULT = """
 let drv = name: more: derivation ({ inherit name; system = "x"; builder = "/b"; } // more); in {
@@ -163,3 +169,99 @@ def test_what_is_damaged_is_refused(
 def test_no_such_folder(world: World) -> None:
     found = world.run("frazil", "eval-cache", "import", "/nowhere", "--no-check-sigs")
     assert found.status == 1 and "hint: `frazil eval-cache export`" in found.err
+
+
+def sign_and_export(world: World, shared: Path) -> str:
+    """-> the public key."""
+    secret = world.run("frazil", "key", "generate-secret", "--key-name", "ci-1", *FEATURES).out
+    key = world.folder.parent / "key"
+    key.write_text(secret)
+    assert world.run("frazil", "eval-cache", "export", str(shared), "--key-file", str(key), *FEATURES).status == 0
+    found = subprocess.run(
+        [sys.executable, "-m", "frazil", "key", "convert-secret-to-public", *FEATURES],
+        input=secret.encode(),
+        capture_output=True,
+        check=True,
+    )
+    return found.stdout.decode().strip()
+
+
+FEATURES = ("--extra-experimental-features", "nix-command flakes")
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "http"])
+def test_answers_are_found_at_configured_places(
+    world: World, elsewhere: Callable[[], Path], served: Callable[[Path], str], kind: str
+) -> None:
+    shared = prepare(world)
+    key = sign_and_export(world, shared)
+    path = world.run("nix-instantiate", ".", "-A", "a").out
+    tree = elsewhere()
+    place = {"folder": str(shared), "file": f"file://{shared}", "http": served(shared)}[kind]
+    words = ["nix-instantiate", ".", "-A", "a", "--option", "frazil-evaluation-caches", place]
+    trusted = [*words, "--option", "trusted-public-keys", key]
+    (tree / "a.nix").write_text('"b"')
+    assert world.run(*trusted).evaluated
+    (tree / "a.nix").write_text('"a"')
+    found = world.run(*trusted)
+    assert found.out == path and not found.evaluated, found.err
+    assert world.run("nix-store", "-qR", path.strip()).out.count("\n") == 4
+    again = world.run("nix-instantiate", ".", "-A", "a")
+    assert again.out == path and not again.evaluated, world.run(
+        "frazil", "eval-cache", "why-miss", "-f", ".", "a", *FEATURES
+    ).out
+
+
+def test_answers_of_unknown_signers_are_not_taken(world: World, elsewhere: Callable[[], Path]) -> None:
+    shared = prepare(world)
+    sign_and_export(world, shared)
+    elsewhere()
+    words = ["nix-instantiate", ".", "-A", "a", "--option", "frazil-evaluation-caches", str(shared)]
+    found = world.run(*words)
+    assert found.evaluated and "not signed by a trusted key" in found.err
+
+
+def test_places_that_cannot_be_read_are_passed_over(world: World) -> None:
+    prepare(world)
+    world.write("a.nix", '"new"')
+    words = ["nix-instantiate", ".", "-A", "a", "--option", "frazil-evaluation-caches", "/nowhere"]
+    found = world.run(*words)
+    assert found.status == 0 and found.evaluated and "/nowhere" in found.err
+
+
+def test_a_flake_evaluated_in_another_checkout(world: World, elsewhere: Callable[[], Path]) -> None:
+    new_flake(world.folder, versioned=True)
+    for name in ("plain", "whole"):
+        world.run("frazil", "build", "--dry-run", f".#{name}", *FEATURES)
+    shared = world.folder.parent / "shared"
+    key = sign_and_export(world, shared)
+    elsewhere()
+    trusted = ["--option", "frazil-evaluation-caches", str(shared), "--option", "trusted-public-keys", key]
+    for name in ("plain", "whole"):
+        words = ["frazil", "path-info", "--derivation", f".#{name}", *FEATURES]
+        found = world.run(*words, *trusted)
+        fresh = world.run(*words, "--no-eval-cache")
+        assert found.out == fresh.out and found.status == 0, found.err
+        assert name == "whole" or "outputs" not in found.err
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[Path], str]]:
+    """A web server for a folder, on this machine."""
+    servers: list[http.server.ThreadingHTTPServer] = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    def serve(folder: Path) -> str:
+        handler = functools.partial(Quiet, directory=str(folder))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -138,6 +138,11 @@ class Doorstep:
     def _real_tree(self, base: str) -> str:
         return os.path.join(self.context.store_config.real_store_dir, base)
 
+    def title(self) -> str:
+        """The locked flake's reference."""
+        lock = self.lock()
+        return "" if lock is None else str(lock["reference"])
+
     def is_about(self, memory: FlakeMemory) -> bool:
         folder = memory.locked.flake.folder[len(memory.tree) :].lstrip("/")
         return os.fsdecode(memory.root) == self.place.root and folder == self.place.folder
@@ -161,6 +166,7 @@ class Doorstep:
             "subject": memory.subject(),
             "identity": memory.identity(),
             "tree": tree,
+            "reference": str(memory.locked.flake.locked),
             "messages": memory.said,
         }
         data = json.dumps(answer, sort_keys=True, separators=(",", ":")).encode("ascii")
@@ -224,6 +230,7 @@ def is_lock(answer: object) -> bool:
         and isinstance(answer.get("subject"), dict)
         and isinstance(answer.get("identity"), str)
         and isinstance(answer.get("tree"), str)
+        and isinstance(answer.get("reference"), str)
         and "/" not in answer["tree"]
         and isinstance(answer.get("messages"), list)
     )

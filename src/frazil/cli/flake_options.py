@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 def open_trees(context: Context, arguments: Arguments, session: Session | None = None) -> Trees:
     """A session's trees (of a new one, evaluating purely, by default), with the registry entries of the options."""
+    from frazil.cli.evaluation_caches import open_lender
     from frazil.flake.tree import trees_of
 
     trees = trees_of(session or context.session(arguments, pure=True))
     trees.color = context.colours
     trees.use_registries = context.settings.boolean("use-registries")
+    trees.lender = lambda database: open_lender(context, database)
     trees.use_cache = context.settings.boolean("eval-cache")
     for original, resolved in arguments.all("override-flake"):
         override_registry(trees, parse_reference(context, trees, original), parse_reference(context, trees, resolved))
@@ -158,9 +160,8 @@ def ask(question: str) -> str | None:
 
 
 def worker_entrance(context: Context, trees: Trees) -> Callable[[], Callable[[], bool]] | None:
-    """What a forked process that evaluates a part does first. None where it could do more than evaluate (build), or
-    where somebody has to be told of all that is read."""
-    if trees.effects.settings.allow_import_from_derivation or trees.effects.recorder is not None:
+    """What a forked process that evaluates a part does first. None where it could do more than evaluate (build)."""
+    if trees.effects.settings.allow_import_from_derivation:
         return None
 
     def enter() -> Callable[[], bool]:

@@ -75,7 +75,11 @@ class Opened:
         return self._doorsteps[reference]
 
     def recall(
-        self, kind: str, text: str, is_good: Callable[[Mapping[str, Any]], bool]
+        self,
+        kind: str,
+        text: str,
+        is_good: Callable[[Mapping[str, Any]], bool],
+        detail: Mapping[str, Any] | None = None,
     ) -> tuple[Doorstep, Mapping[str, Any]] | None:
         """What was found out about an installable, where nothing has to be opened to know it."""
         from frazil.cli.doorstep import read_installable
@@ -84,7 +88,7 @@ class Opened:
         doorstep = None if wanted is None else self.doorstep(wanted.reference)
         if wanted is None or doorstep is None:
             return None
-        answer = doorstep.ask({"kind": kind, "paths": doorstep.paths(wanted)}, is_good)
+        answer = doorstep.ask({"kind": kind, **(detail or {}), "paths": doorstep.paths(wanted)}, is_good)
         return None if answer is None else (doorstep, answer)
 
     def recall_targets(self, texts: Sequence[str]) -> list[DerivedPath] | None:
@@ -244,10 +248,20 @@ class Opened:
         wanted = self.texts() if texts is None else texts
         if self.remembered is not None:
             return self._remembered_targets(self.remembered, wanted)
-        found = [target for item in self.parse(wanted) for target in item.targets()]
+        items = self.parse(wanted)
+        if len(items) > 1:
+            self._tell_apart(items)
+        found = [target for item in items for target in item.targets()]
         self.session.flush()
         self.note_locks()
         return found
+
+    def _tell_apart(self, items: Sequence[Installable]) -> None:
+        """What each output of a flake rests on is taken down once the flake is locked."""
+        from frazil.flake.outputs import FlakeInstallable
+
+        if isinstance(items[0], FlakeInstallable) and items[0].memory() is not None:
+            self.session.effects.mark_reads()
 
     def _remembered_targets(self, remembered: Remembered, texts: Sequence[str]) -> list[Target]:
         """Of an expression's attributes; those that nothing is known about are evaluated."""

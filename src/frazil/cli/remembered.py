@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from frazil.cli.base_directory import base_directory
+from frazil.cli.evaluation_caches import open_lender
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Remembered:
         self.context = context
         self.cache = cache
         self.root = root
+        self.cache.lender = open_lender(context, cache.database)
         self.subject = subject
         self.read_only = bool(subject.get("readOnly"))
         self.is_brief = False

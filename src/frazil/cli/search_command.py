@@ -10,6 +10,9 @@ from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from frazil.cli.installables import Opened
     from frazil.flake.search import Hit, Search
 
@@ -27,7 +30,13 @@ def search(context: Context, arguments: Arguments) -> None:
     default_setting(context, "allow-import-from-derivation", "false")
     what = Search(list(map(_byte_string, wanted)), list(map(_byte_string, arguments.all("exclude"))))
     opened = Opened(context, arguments, command="search", read_only=True)
+    if _recall(context, opened, installable):
+        return
+    context.printed = []
     hits = with_deep_stack(lambda: _run(context, opened, installable, what, show=not arguments.flag("json")))
+    if hits is None:
+        context.printed = None
+        return
     if arguments.flag("json"):
         record = {
             _text(hit.path): {
@@ -40,15 +49,59 @@ def search(context: Context, arguments: Arguments) -> None:
         print_json(context, arguments, record)
     elif not hits:
         raise FrazilError("no results for the given search term(s)!")
+    printed, context.printed = b"".join(context.printed or []), None
+    _keep(opened, installable, printed)
 
 
-def _run(context: Context, opened: Opened, installable: str, what: Search, *, show: bool) -> list[Hit]:
-    """Shows what it finds at once: evaluating all packages takes long."""
-    from frazil.flake.outputs import ValueInstallable
+def _detail(arguments: Arguments) -> dict[str, object]:
+    """What decides what is printed."""
+    import os
+
+    words = [list(map(_byte_string, given)) for given in (arguments.positional[1:], arguments.all("exclude"))]
+    flags = [name for name in ("json", "pretty", "no-pretty") if arguments.flag(name)]
+    return {"kind": "search", "words": words, "flags": flags, "terminal": os.isatty(1)}
+
+
+def _is_output(answer: Mapping[str, Any]) -> bool:
+    return isinstance(answer.get("output"), str)
+
+
+def _recall(context: Context, opened: Opened, text: str) -> bool:
+    """Prints what an earlier run found in a local flake that is as it was. -> whether there was one."""
+    found = opened.recall("search", text, _is_output, _detail(opened.arguments))
+    if found is None:
+        return False
+    doorstep, answer = found
+    doorstep.say([answer])
+    context.print_byte_string(str(answer["output"]), end="")
+    return True
+
+
+def _keep(opened: Opened, text: str, printed: bytes) -> None:
+    from frazil.flake.outputs import FlakeInstallable
+
+    (item,) = opened.parse([text])
+    memory = item.memory() if isinstance(item, FlakeInstallable) else None
+    if memory is not None and isinstance(item, FlakeInstallable):
+        detail = {**_detail(opened.arguments), "paths": item.attribute_paths()}
+        memory.keep(detail, {"output": printed.decode("latin-1")}, printed)
+        opened.note_locks()
+
+
+def _run(context: Context, opened: Opened, installable: str, what: Search, *, show: bool) -> list[Hit] | None:
+    """Shows what it finds at once: evaluating all packages takes long. None where it was remembered, and is shown."""
+    from frazil.flake.outputs import FlakeInstallable, ValueInstallable
 
     (item,) = opened.parse([installable])
     if not isinstance(item, ValueInstallable):
         raise UsageError(f"'{installable}' is a store path, not something to evaluate")
+    memory = item.memory() if isinstance(item, FlakeInstallable) else None
+    if memory is not None and isinstance(item, FlakeInstallable):
+        known = memory.ask({**_detail(opened.arguments), "paths": item.attribute_paths()}, _is_output)
+        if known is not None:
+            context.print_byte_string(str(known["output"]), end="")
+            opened.note_locks()
+            return None
     hits: list[Hit] = []
     for cursor in item.cursors(auto_call=True):
         for hit in what.below(cursor):

@@ -63,6 +63,12 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
     ("filetransfer-retry-max-delay", "int", "60000", "Milliseconds that such a pause takes at most."),
     ("filter-syscalls", "bool", "true", "Builders cannot make setuid programs."),
     ("flake-registry", "string", "https://channels.nixos.org/flake-registry.json", "The global flake registry."),
+    (
+        "frazil-evaluation-caches",
+        "list",
+        "",
+        "Folders and URLs (file, http, https) where answers of other machines' evaluations are looked for.",
+    ),
     ("frazil-input-overrides", "map", "", "Flake inputs replaced in every flake: INPUT=FLAKE-REFERENCE."),
     ("fsync-metadata", "bool", "true", "Write the database through to the disk."),
     ("fsync-store-paths", "bool", "false", "Write store objects through to the disk before registering them."),

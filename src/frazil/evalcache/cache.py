@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from frazil.evalcache.recorder import Known, Recorder
+    from frazil.evalcache.share import Lender
     from frazil.evalcache.verify import Verifier
 
 MAX_ANSWER = 64 << 20
@@ -66,6 +67,8 @@ class EvaluationCache:
         self._make_identity = identity
         self._identity: str | None = None
         self._verdicts: dict[tuple[bytes, bool], Fact | str | None] = {}
+        self.lender: Callable[[], Lender | None] = lambda: None
+        """Who may know what is not known here."""
         self._new: list[tuple[Entry, Known]] = []
         self._recorder: Recorder | None = None
 
@@ -95,16 +98,32 @@ class EvaluationCache:
                     return answer
                 reason = "what it names is no longer in the store"
             reasons.append(reason)
-        return Miss(reasons)
+        borrowed = self._borrow(question, is_good)
+        return Miss(reasons) if borrowed is None else borrowed
 
-    def _why_not(self, row: Row, question: Question) -> str | None:
+    def _borrow(
+        self, question: Question, is_good: Callable[[Mapping[str, Any]], bool] | None
+    ) -> Mapping[str, Any] | None:
+        """An answer that another machine found, whose facts hold here."""
+        lender = self.lender()
+        for offer in () if lender is None else lender.offers(question.digest):
+            assert lender is not None
+            row = Row(0, *offer.entry[:3], 0, 0, *offer.entry[3:])
+            if self._why_not(row, question, offer.facts) is None and lender.accept(offer):
+                answer = _read_answer(row)
+                if answer is not None and (is_good is None or is_good(answer)):
+                    return answer
+        return None
+
+    def _why_not(self, row: Row, question: Question, offered: Mapping[bytes, bytes] | None = None) -> str | None:
+        """`offered`: the facts of an answer that is not in the database."""
         if row.bound and row.bound != self.identity:
             return "it depends on where the tree is, or on all of it, and that is different now"
         covered = bool(row.bound) and self._covers_contents
         for name in split_ids(row.groups):
             key = (name, covered)
             if key not in self._verdicts:
-                facts = self.database.group(name)
+                facts = self.database.group(name) if offered is None else offered.get(name)
                 if facts is None:
                     return "part of what is known about it was lost"
                 self._verdicts[key] = self._look(name, facts, question.root, covered)

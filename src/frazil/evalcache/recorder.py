@@ -59,6 +59,7 @@ class Recorder:
         """Why the answers must not be remembered."""
         self.messages: list[tuple[int, str]] = []
         self._note: Callable[[int], None] | None = None
+        self._told = 0
         self._others: list[tuple[str, Any]] = []
         self._other_bits: dict[tuple[str, Any], int] = {}
         self._base: Known | None = None
@@ -98,6 +99,35 @@ class Recorder:
     def _depend_on_place(self) -> None:
         self._mark("bound", "")
         self.bound = True
+
+    # -- evaluation in several processes ---------------------------------------------------------------------------
+
+    def news(self) -> dict[str, Any]:
+        """What was read since the last call, as JSON data: in a forked process, for `absorb` in its parent."""
+        start, self._told = self._told, len(self._facts)
+        known = zip(self._facts[start:], self._stamps[start:], strict=True)
+        return {
+            "facts": [[*fact, mark] for fact, mark in known],
+            "objects": list(self.objects),
+            "fetched": sorted(self._fetched),
+            "unsettled": [[base, *rest] for base, rest in self._unsettled.items()],
+            "bound": self.bound,
+            "refusal": self.refusal,
+        }
+
+    def absorb(self, news: Mapping[str, Any]) -> None:
+        for kind, outcome, place, mark in news["facts"]:
+            self._add(kind, outcome, place, mark)
+        for base in news["fetched"]:
+            self.fetched(base)
+        for base in news["objects"]:
+            self.store_object(base)
+        for base, attributes, result in news["unsettled"]:
+            self.fetched_unlocked(attributes, result, base)
+        if news["bound"]:
+            self._depend_on_place()
+        if news["refusal"] is not None:
+            self.refuse(news["refusal"])
 
     # -- which value rests on what ---------------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
 """Answers in a folder, for other machines: written by one cache, read by another.
 
-`entries/HASH.json` is an answer with the digest of its question, named by its own hash, perhaps signed; `facts/ID`
-is what it rests on; `objects/BASE` the store derivations and sources that answers name, with all that these refer to.
-An answer is only a claim: whoever reads one checks its facts on his own files, and store paths are computed from the
-contents that come along. What remains to be trusted is that the writer evaluated honestly; signatures say who it was.
+`entries/HASH.json` is an answer with the digest of its question, named by its own hash, perhaps signed; `facts/ID` is
+what it rests on; `questions/DIGEST` names the answers to a question, the newest first; `objects/BASE` the store
+derivations and sources that answers name, with all that these refer to. An answer is only a claim: whoever reads one
+checks its facts on his own files, and store paths are computed from the contents that come along. What remains to be
+trusted is that the writer evaluated honestly; signatures say who it was.
 Everything read is taken for hostile: bounded, checked by hash.
 """
 
@@ -19,7 +20,7 @@ from frazil.evalcache.database import Entry, Group, group_id, inflate, split_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from frazil.evalcache.database import Database, Row
@@ -31,6 +32,9 @@ FORMAT = 2
 MAX_ENTRY = 64 << 20
 MAX_OBJECT = 256 << 20
 MAX_ENTRIES = 1_000_000
+MAX_LIST = 1 << 16
+MOST_ANSWERS = 32
+"""To one question, of one folder."""
 IMPORTED = ""
 """The root of answers that came from elsewhere: they hold wherever their facts do."""
 
@@ -43,6 +47,10 @@ class Unshareable(Exception):
     """An answer that cannot be of use elsewhere, or that is not what it should be."""
 
 
+_REFUSALS = (Unshareable, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, FrazilError)
+"""What reading somebody else's files may come to."""
+
+
 # -- writing -------------------------------------------------------------------------------------------------------
 
 
@@ -51,7 +59,7 @@ def export(database: Database, store: LocalStore, folder: str, keys: Iterable[Se
     written = left_out = 0
     signing = list(keys)
     try:
-        for name in ("entries", "facts", "objects"):
+        for name in ("entries", "facts", "objects", "questions"):
             os.makedirs(os.path.join(folder, name), exist_ok=True)
         for row in database.every():
             try:
@@ -68,12 +76,12 @@ def _export_row(database: Database, store: LocalStore, folder: str, row: Row, ke
     if row.bound.startswith("/"):
         raise Unshareable("it depends on where the tree is")
     names = []
-    for name in split_ids(row.groups):
-        facts = database.group(name)
+    for identifier in split_ids(row.groups):
+        facts = database.group(identifier)
         if facts is None:
             raise Unshareable("its facts were lost")
-        names.append(name.hex())
-        _write_once(os.path.join(folder, "facts", name.hex()), zlib.compress(facts, 6))
+        names.append(identifier.hex())
+        _write_once(os.path.join(folder, "facts", identifier.hex()), zlib.compress(facts, 6))
     answer = json.loads(row.answer)
     for path in needed(store, answer):
         _export_closure(store, folder, path)
@@ -91,11 +99,22 @@ def _export_row(database: Database, store: LocalStore, folder: str, row: Row, ke
     data = json.dumps({"body": body, "signatures": signatures}, sort_keys=True).encode("ascii")
     from hashlib import sha256
 
-    target = os.path.join(folder, "entries", sha256(text).hexdigest() + ".json")
+    name = sha256(text).hexdigest() + ".json"
+    target = os.path.join(folder, "entries", name)
     if signatures:
         _write(target, data)
     else:
         _write_once(target, data)
+    _list_answer(os.path.join(folder, "questions", row.question.hex()), name)
+
+
+def _list_answer(path: str, name: str) -> None:
+    """Two writers at once may lose each other's line, and the next export adds it again."""
+    known: list[str] = []
+    if os.path.lexists(path):
+        known = read_bounded(path, MAX_LIST).decode("ascii", "replace").split()
+    if name not in known:
+        _write(path, "".join(f"{line}\n" for line in [name, *known][:MOST_ANSWERS]).encode("ascii", "replace"))
 
 
 def _canonical(body: Mapping[str, Any]) -> bytes:
@@ -189,7 +208,7 @@ def import_(
     """Takes over the answers of a folder. -> (taken, refused). `trusted`: None for no signature needed."""
     taken = refused = 0
     keys = None if trusted is None else list(trusted)
-    reader = _Reader(database, store, folder)
+    reader = _Reader(database, store, lambda name, limit: read_bounded(os.path.join(folder, name), limit))
     try:
         names = sorted(os.listdir(os.path.join(folder, "entries")))[:MAX_ENTRIES]
     except OSError as error:
@@ -202,19 +221,82 @@ def import_(
         try:
             reader.take(name, keys)
             taken += 1
-        except (Unshareable, OSError, ValueError, KeyError, TypeError, RecursionError, FrazilError) as error:
+        except _REFUSALS as error:
             refused += 1
             complain(f"'{name}' is not taken over: {error}")
     return taken, refused
 
 
+class Offer:
+    """An answer that somebody else computed. `accept` takes it over, with the store objects that it names."""
+
+    def __init__(self, entry: Entry, facts: Mapping[bytes, bytes], accept: Callable[[], None]) -> None:
+        self.entry, self.facts, self.accept = entry, facts, accept
+
+
+class Lender:
+    """Places to look for answers that are not known here. `places`: by name, how to read a file of each."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: Callable[[], LocalStore],
+        places: Mapping[str, Callable[[str, int], bytes]],
+        keys: list[PublicKey] | None,
+        complain: Callable[[str], None],
+    ) -> None:
+        self.database, self.places, self.keys, self.complain = database, dict(places), keys, complain
+        self._store = store
+
+    def offers(self, question: bytes) -> Iterator[Offer]:
+        """Answers to a question. What is wrong with one is said, and the next is tried."""
+        for place, fetch in list(self.places.items()):
+            names = self._names(place, fetch, question)
+            reader = _Reader(self.database, self._store(), fetch) if names else None
+            for name in names:
+                assert reader is not None
+                try:
+                    offer = reader.offer(name, self.keys)
+                    if offer.entry.question != question:
+                        raise Unshareable("it answers another question")
+                except _REFUSALS as error:
+                    self.complain(f"'{name}' of '{place}' is not taken over: {error}")
+                    continue
+                yield offer
+
+    def _names(self, place: str, fetch: Callable[[str, int], bytes], question: bytes) -> list[str]:
+        try:
+            names = fetch(f"questions/{question.hex()}", MAX_LIST).decode("ascii", "replace").split()
+        except FileNotFoundError:
+            return []
+        except _REFUSALS as error:
+            self.complain(f"evaluations at '{place}' cannot be read: {error}")
+            del self.places[place]
+            return []
+        return [name for name in names[:MOST_ANSWERS] if name.removesuffix(".json").isalnum()]
+
+    def accept(self, offer: Offer) -> bool:
+        try:
+            offer.accept()
+        except _REFUSALS as error:
+            self.complain(f"an answer is not taken over: {error}")
+            return False
+        return True
+
+
 class _Reader:
-    def __init__(self, database: Database, store: LocalStore, folder: str) -> None:
-        self.database, self.store, self.folder = database, store, folder
+    """`fetch(name, limit)`: the bytes of a file of the folder; raises OSError, or whatever a FrazilError says."""
+
+    def __init__(self, database: Database, store: LocalStore, fetch: Callable[[str, int], bytes]) -> None:
+        self.database, self.store, self.fetch = database, store, fetch
         self._present: set[str] = set()
 
     def take(self, name: str, keys: list[PublicKey] | None) -> None:
-        record = json.loads(_read(os.path.join(self.folder, "entries", name), MAX_ENTRY))
+        self.offer(name, keys).accept()
+
+    def offer(self, name: str, keys: list[PublicKey] | None) -> Offer:
+        """An answer as it is there, whole and signed; nothing was taken over yet."""
+        record = json.loads(self.fetch(f"entries/{name}", MAX_ENTRY))
         body = record["body"]
         text = _canonical(body)
         if keys is not None:
@@ -225,16 +307,20 @@ class _Reader:
         if not isinstance(answer, dict) or not isinstance(bound, str) or bound.startswith("/") or len(question) != 32:
             raise Unshareable("it is damaged")
         groups = self._groups(body["facts"])
-        for path in needed(self.store, answer):
-            self._add(path)
         data = _canonical(answer)
         entry = Entry(question, IMPORTED, bound, data, b"".join(groups), str(body["description"])[:500])
-        self.database.put(groups, [entry])
+
+        def accept() -> None:
+            for path in needed(self.store, answer):
+                self._add(path)
+            self.database.put(groups, [entry])
+
+        return Offer(entry, {name: group.facts for name, group in groups.items()}, accept)
 
     def _groups(self, names: list[str]) -> dict[bytes, Group]:
         found: dict[bytes, Group] = {}
         for name in [bytes.fromhex(text) for text in names]:
-            facts = inflate(_read(os.path.join(self.folder, "facts", name.hex()), MAX_OBJECT))
+            facts = inflate(self.fetch(f"facts/{name.hex()}", MAX_OBJECT))
             if group_id(facts) != name:
                 raise Unshareable("its facts are damaged")
             found[name] = Group(facts, ())
@@ -261,7 +347,7 @@ class _Reader:
             self._present.add(current.base)
 
     def _object(self, path: StorePath) -> tuple[dict[str, Any], bytes]:
-        head, _, data = _read(os.path.join(self.folder, "objects", path.base), MAX_OBJECT).partition(b"\n")
+        head, _, data = self.fetch(f"objects/{path.base}", MAX_OBJECT).partition(b"\n")
         header = json.loads(head)
         if not isinstance(header, dict) or not isinstance(header.get("references"), list):
             raise Unshareable(f"'{path.base}' is damaged")
@@ -295,7 +381,7 @@ class _Reader:
             return self.store.add_path(path.name, target)
 
 
-def _read(path: str, limit: int) -> bytes:
+def read_bounded(path: str, limit: int) -> bytes:
     with open(path, "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from frazil.errors import FrazilError
+from frazil.flake.checked import CheckResult
 from frazil.flake.derivations import package_of
 from frazil.flake.errors import FlakeError
 from frazil.flake.flake_file import add_trace
@@ -21,6 +22,9 @@ from frazil.lang.errors import EvalBaseError
 from frazil.lang.runtime import force, force_attrs, force_string, force_string_no_context, is_derivation
 from frazil.lang.values import MISSING, Attrs, Lambda
 from frazil.store.path import StoreDirectory, StorePath
+
+if TYPE_CHECKING:
+    from frazil.instantiate.recording import ReadRecorder
 
 Value = Any
 REPLACEMENTS = {
@@ -57,19 +61,11 @@ class CheckOptions:
     all_systems: bool = False
     keep_going: bool = False
     enter_worker: Callable[[], Callable[[], bool]] | None = None
+    recorder: ReadRecorder | None = None
 
 
 class _Redo(Exception):
     """A worker has met something that the parent must see for itself."""
-
-
-@dataclass(slots=True)
-class CheckResult:
-    """`derivations`: what `checks` wants built, with the attribute paths that name each."""
-
-    derivations: dict[StorePath, list[str]] = field(default_factory=dict)
-    omitted_systems: set[str] = field(default_factory=set)
-    has_errors: bool = False
 
 
 class Checker:
@@ -125,7 +121,7 @@ class Checker:
         outputs = force_attrs(flake.lookup("outputs"), "while evaluating the outputs of a flake")
         parts = self.parts(outputs) if self.options.enter_worker is not None and self.options.all_systems else {}
         groups = {key: key[1] for key in parts}
-        with Workers(groups, lambda key: self.work(parts[key]), self.warn) as self.workers:
+        with Workers(groups, lambda key: self.work(parts[key]), self.warn, self.options.recorder) as self.workers:
             return self.check_outputs(outputs)
 
     def check_outputs(self, outputs: Attrs) -> CheckResult:

@@ -17,6 +17,7 @@ from frazil.flake.cursor import Cursor, Suggestions, parse_attribute_path, trim
 from frazil.flake.errors import FlakeError, OutputNotFound
 from frazil.flake.reference import FlakeReference, OutputsSpecification
 from frazil.flake.selection import select
+from frazil.lang.values import take_marks
 from frazil.store.derived_path import DerivedPath, OutputsSpec
 from frazil.store.path import StorePath
 
@@ -321,9 +322,12 @@ class FlakeInstallable(ValueInstallable):
         known = memory.ask(detail, lambda answer: self.is_good(question, answer))
         if known is not None:
             return known
+        if self.trees.effects.marks_reads:
+            take_marks()
         answer = evaluate()
+        marks = take_marks() if self.trees.effects.marks_reads else None
         outputs = self.output_paths(answer["needs"])
-        memory.keep(detail, {**answer, "outPaths": outputs})
+        memory.keep(detail, {**answer, "outPaths": outputs}, marks=marks)
         return answer
 
     def output_paths(self, elements: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -53,6 +53,7 @@ class FlakeMemory:
         self._kept = False
         database = Database(default_path(cache_folder(os.environ)))
         self.cache = EvaluationCache(database, self.verifier, self.identity, covers_contents=True)
+        self.cache.lender = trees.lender(database)
         self.program = identity(database.program, database.put_program)
         source = trees.source_directory(locked.flake.resolved)
         self.root = os.fsencode(source or str(locked.flake.resolved))
@@ -60,11 +61,12 @@ class FlakeMemory:
         """What was printed until the flake was locked."""
 
     def identity(self) -> str:
-        """All that the flake can know of its tree."""
+        """All that the flake can know of its tree; not where it was fetched from."""
         from frazil.evalcache.recorder import canonical
 
         flake = self.locked.flake
-        return canonical({**flake.locked.cheap_attributes(), "forceDirty": flake.force_dirty, "path": self.tree})
+        known = {name: value for name, value in flake.locked.cheap_attributes().items() if name != "url"}
+        return canonical({**known, "forceDirty": flake.force_dirty, "path": self.tree})
 
     def shape(self) -> list[object]:
         """Which attributes `self` has: `self ? rev` and `self.rev or null` look at no attribute."""
@@ -138,16 +140,23 @@ class FlakeMemory:
             self.trees.session.reporter.log(Verbosity(level), text)
         return found
 
-    def keep(self, detail: Mapping[str, Any], answer: Mapping[str, Any], *texts: bytes) -> None:
-        """`texts`: what was printed."""
+    def keep(
+        self, detail: Mapping[str, Any], answer: Mapping[str, Any], *texts: bytes, marks: int | None = None
+    ) -> None:
+        """`texts`: what was printed. `marks`: what the answer's values are marked with."""
         from frazil.evalcache.objects import object_hash
 
-        if not self._may_keep or (self.recorder.messages and self._kept):
+        if not self._may_keep or (marks is None and self.recorder.messages and self._kept):
             return  # of several answers nobody knows whose the messages are
         self._kept = True
         store = self.trees.context.store
         self.cache.keep(
-            self.question(detail), answer, self.recorder, lambda base: object_hash(store, base), texts=texts
+            self.question(detail),
+            answer,
+            self.recorder,
+            lambda base: object_hash(store, base),
+            texts=texts,
+            marks=marks,
         )
         self.cache.flush()
         self.cache.database.close()

@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from frazil.errors import FrazilError
 from frazil.flake.cursor import Cursor
 from frazil.flake.workers import Workers
 from frazil.lang.errors import EvalError, ImportFromDerivationError
+
+if TYPE_CHECKING:
+    from frazil.instantiate.recording import ReadRecorder
 
 Json = dict[str, Any]
 BRANCH, LAST, LINE, BLANK = "├───", "└───", "│   ", "    "
@@ -45,6 +48,7 @@ class ShowOptions:
     system: str
     color: bool
     enter_worker: Callable[[], Callable[[], bool]] | None = None
+    recorder: ReadRecorder | None = None
 
 
 def has_content(cursor: Cursor) -> bool:
@@ -73,7 +77,7 @@ class Shower:
     def show(self, root: Cursor, title: str) -> Json:
         parts = self.parts(root) if self.options.enter_worker is not None and self.options.all_systems else {}
         groups = {key: key[1] for key in parts}
-        with Workers(groups, lambda key: self.work(parts[key]), self.warn) as self.workers:
+        with Workers(groups, lambda key: self.work(parts[key]), self.warn, self.options.recorder) as self.workers:
             return self.visit(root, f"{self.bold}{title}{self.normal}", "")
 
     # -- in several processes ---------------------------------------------------------------------

@@ -65,6 +65,8 @@ class Trees:
         self.use_registries = True
         self.use_cache = True
         self._memories: dict[int, tuple[LockedFlake, FlakeMemory | None]] = {}
+        self.lender: Callable[[Any], Callable[[], Any]] = lambda database: lambda: None
+        """Who may know answers that the database does not have."""
         self.heard: list[tuple[int, str]] = []
         """What was printed so far, where somebody takes it down."""
         self._fetched: dict[str, Tree] = {}

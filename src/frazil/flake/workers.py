@@ -2,8 +2,9 @@
 
 In: keys, in the order in which they will be asked for, each with the group it belongs to (a system: what one system
 needs is mostly shared, and evaluated once by the process that has it), and a function that evaluates a key. Out: its
-results, as JSON, by key; None where the asker has to evaluate it himself: where it fails, says something, or its
-process died. So errors, warnings and their order are those of one process.
+results, as JSON, by key, and (for the recorder, if there is one) what was read to find them; None where the asker has
+to evaluate it himself: where it fails, says something, or its process died. So errors, warnings and their order are
+those of one process.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from frazil.activity import SilentReporter, Verbosity
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from frazil.instantiate.recording import ReadRecorder
 
 _MEMORY_EACH = 2 << 30
 _CHUNK = 1 << 16
@@ -59,7 +62,8 @@ def _available_memory() -> int:
 class _Worker:
     """One process and what has come from it. `died`: how it ended, where it did not finish."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
+    def __init__(self, keys: Sequence[Key], recorder: ReadRecorder | None) -> None:
+        self.recorder = recorder
         self.waiting = set(keys)
         self.results: dict[Key, Any] = {}
         self.rest = b""
@@ -74,7 +78,9 @@ class _Worker:
             return
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
-            path, result = json.loads(line)
+            path, result, reads = json.loads(line)
+            if self.recorder is not None:
+                self.recorder.absorb(reads)
             self.results[tuple(path)] = result
             self.waiting.discard(tuple(path))
 
@@ -93,8 +99,15 @@ class _Worker:
 class Workers:
     """A context manager: at its end no process is left."""
 
-    def __init__(self, groups: Mapping[Key, str], evaluate: Evaluate, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        groups: Mapping[Key, str],
+        evaluate: Evaluate,
+        warn: Callable[[str], None],
+        recorder: ReadRecorder | None = None,
+    ) -> None:
         """`groups`: the group of each key; `evaluate` is called in another process."""
+        self._recorder = recorder
         self._warn = warn
         self._workers: list[_Worker] = []
         self._of_key: dict[Key, _Worker] = {}
@@ -105,7 +118,7 @@ class Workers:
             self._start([key for key, group in groups.items() if group in own], evaluate)
 
     def _start(self, keys: list[Key], evaluate: Evaluate) -> None:
-        worker = _Worker(keys)
+        worker = _Worker(keys, self._recorder)
         worker.pipe, out = os.pipe()
         parent = os.getpid()
         try:
@@ -118,7 +131,7 @@ class Workers:
             os.close(out)
             return
         if worker.process == 0:
-            _be_worker(parent, out, keys, evaluate)
+            _be_worker(parent, out, keys, evaluate, self._recorder)
         os.close(out)
         self._workers.append(worker)
         self._of_key.update(dict.fromkeys(keys, worker))
@@ -147,13 +160,17 @@ class Workers:
             worker.stop(kill=True)
 
 
-def _be_worker(parent: int, out: int, keys: list[Key], evaluate: Evaluate) -> None:
+def _be_worker(parent: int, out: int, keys: list[Key], evaluate: Evaluate, recorder: ReadRecorder | None) -> None:
     """Never returns, and leaves nothing behind: no clean-up of the parent's is run a second time."""
     status = 1
     try:
         _end_with_parent(parent)
+        if recorder is not None:
+            recorder.news()
         for key in keys:
-            view = memoryview(json.dumps([key, _try(evaluate, key)]).encode() + b"\n")
+            result = _try(evaluate, key)
+            reads = None if recorder is None else recorder.news()
+            view = memoryview(json.dumps([key, result, reads]).encode() + b"\n")
             while view:
                 view = view[os.write(out, view) :]
         status = 0

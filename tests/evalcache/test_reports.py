@@ -1,0 +1,128 @@
+"""`flake show`, `flake check` and `search`: said again from memory, and never when it would be something else."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from frazil.flake import workers
+
+from .conftest import Result, World, set_up
+from .test_flakes import git
+from .test_property import begin, changes
+
+FLAKE = """
+{
+  outputs = { self }: let
+    drv = name: more: derivation ({ inherit name; system = "x86_64-linux"; builder = "/b"; } // more);
+    each = f: builtins.listToAttrs (map (s: { name = s; value = f s; }) [ "x86_64-linux" "aarch64-linux" ]);
+  in {
+    packages = each (s: {
+      a = drv "a-${(import ./a.nix).text or "none"}" { } // { meta.description = builtins.readFile ./data/one; };
+      b = builtins.trace "b ${s}" (drv "b" { }) // (if builtins.pathExists ./data/two then { meta = { }; } else { });
+    });
+    checks = each (s: { c = drv "c" { text = (import ./b.nix).text or "none"; }; });
+    templates = if builtins.pathExists ./data/sub/three then { t = { path = ./data; description = "d"; }; } else { };
+    odd = builtins.attrNames (builtins.readDir ./data);
+  };
+}
+"""
+FEATURES = ("--extra-experimental-features", "nix-command flakes")
+COMMANDS = [
+    ("flake", "show", "--all-systems"),
+    ("flake", "show", "--json"),
+    ("flake", "check", "--no-build", "--all-systems"),
+    ("search", ".", "^"),
+    ("search", ".", "one", "--json"),
+]
+
+
+def new_flake(root: Path) -> None:
+    begin(root)
+    (root / "flake.nix").write_text(FLAKE)
+    git(root, "init", "-q", "-b", "main")
+    git(root, "add", "-A")
+
+
+def words_of(command: tuple[str, ...]) -> list[str]:
+    return ["frazil", *command, *([] if "." in command else ["."]), *FEATURES]
+
+
+steps = st.lists(
+    st.tuples(
+        st.lists(changes, max_size=2), st.booleans(), st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=2)
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps, count=st.sampled_from([0, 2]))
+def test_reports_are_those_of_a_fresh_evaluation(world: World, steps: list[object], count: int) -> None:
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "worker_count", lambda groups: count if groups > 1 else 0)
+        folder = Path(name)
+        set_up(folder, patch.setenv)
+        patch.setenv("FLAVOUR", "x")
+        patch.setenv("NIX_PATH", "thing=data")
+        root = folder / "tree"
+        root.mkdir()
+        patch.chdir(root)
+        new_flake(root)
+        for happening, add, commands in steps:  # type: ignore[misc, attr-defined]
+            for change in happening:
+                try:
+                    change(root)
+                except OSError:
+                    pass
+            if add:
+                git(root, "add", "-A")
+            for command in commands:
+                compare(world, command)
+
+
+def compare(world: World, command: tuple[str, ...]) -> None:
+    words = words_of(command)
+    remembered = world.run(*words)
+    fresh = world.run(*words, "--no-eval-cache")
+    again = world.run(*words)
+    assert said(remembered) == said(fresh) == said(again), command
+
+
+def said(result: Result) -> tuple[int, str, list[str]]:
+    return result.status, result.out, sorted(result.err.splitlines())
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("count", [0, 2])
+def test_reports_are_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], count: int
+) -> None:
+    monkeypatch.setattr(workers, "worker_count", lambda groups: count if groups > 1 else 0)
+    new_flake(world.folder)
+    git(world.folder, "commit", "-q", "-m", "all")
+    settle(world)
+    first = world.run(*words_of(command))
+    assert first.status == 0, first.err
+    again = world.run(*words_of(command))
+    assert said(again) == said(first) and not again.evaluated
+    world.write("README", "something else")
+    git(world.folder, "add", "-A")
+    assert world.run(*words_of(command)).status == 0
+    world.write("data/one", "changed: one")
+    changed = world.run(*words_of(command))
+    assert said(changed) == said(world.run(*words_of(command), "--no-eval-cache"))
+
+
+def settle(world: World) -> None:
+    """As if nothing had been changed for a while."""
+    import time
+
+    time.sleep(0.1)
+    assert os.listdir(world.folder)
