@@ -133,7 +133,7 @@ def workloads(options: argparse.Namespace, folder: Path) -> Iterator[Workload]:
 
 
 def remembered(options: argparse.Namespace, folder: Path, link: Path) -> Iterator[Workload]:
-    """With frazil's evaluation cache: nothing changed; and a package changed that is not asked for."""
+    """With frazil's evaluation cache: nothing changed; a package changed that is not asked for; and one that is."""
     names = attribute_names(options.attributes)
     tree = folder / "tree"
     shutil.copytree(Path(options.tree).resolve(), tree, symlinks=True)
@@ -146,6 +146,17 @@ def remembered(options: argparse.Namespace, folder: Path, link: Path) -> Iterato
         text = others[-1].read_text()
         yield Workload(
             "tree-edited", cached, nix, before=lambda turn: others[-1].write_text(f"{text}\n# edited {turn}\n")
+        )
+    # A folder with `packages.nix` is imported from a copy in the store: all packages rest on all of it.
+    own = [
+        path
+        for path in sorted(tree.glob("pkgs/by-name/*/*/default.nix"))
+        if path.parent.name in names and not (path.parent / "packages.nix").exists()
+    ]
+    if own:
+        read = own[-1].read_text()
+        yield Workload(
+            "tree-edited-one", cached, nix, before=lambda turn: own[-1].write_text(f"{read}\n# edited {turn}\n")
         )
 
 

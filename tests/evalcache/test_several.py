@@ -54,7 +54,7 @@ asked = st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True)
 rounds = st.lists(st.tuples(st.lists(changes, max_size=2), asked), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=rounds, program=st.sampled_from(["nix-instantiate", "frazil"]))
 def test_several_answers_are_those_of_a_fresh_evaluation(world: World, rounds: list[object], program: str) -> None:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:

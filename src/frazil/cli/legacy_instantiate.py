@@ -58,7 +58,7 @@ def open_memory(
 ) -> Remembered | None:
     """Of one file or expression; the rest is always evaluated."""
     names = arguments.positional
-    if any(arguments.flag(name) for name in ("parse", "find-file", "xml")) or len(names) > 1 or "-" in names:
+    if any(arguments.flag(name) for name in ("parse", "find-file")) or len(names) > 1 or "-" in names:
         return None
     if not arguments.flag("expr"):
         file = names[0] if names else default_file
@@ -81,7 +81,7 @@ def recall(remembered: Remembered, attributes: list[str]) -> dict[str, list[tupl
 
 
 def _output_detail(arguments: Arguments) -> dict[str, Any]:
-    flags = [name for name in ("strict", "json", "raw") if arguments.flag(name)]
+    flags = [name for name in ("strict", "json", "raw", "xml", "no-location") if arguments.flag(name)]
     return {"kind": "output", "attribute": arguments.all("attr"), "flags": flags}
 
 

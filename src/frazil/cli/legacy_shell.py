@@ -17,12 +17,14 @@ from frazil.cli.evaluation import auto_arguments, file_argument, make_session, w
 from frazil.cli.legacy_build import stored_derivation
 from frazil.cli.legacy_instantiate import derivations_of, select_path
 from frazil.cli.options import APPEND, Arguments, Command, Option
+from frazil.cli.remembered import open_remembered
 from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from frazil.cli.remembered import Remembered
     from frazil.instantiate.session import Session
     from frazil.store.derivation import Derivation
     from frazil.store.path import StorePath
@@ -35,6 +37,7 @@ http_proxy https_proxy ftp_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_P
 KEPT = frozenset(_KEPT.split())
 """What --pure leaves of the environment."""
 LARGEST_SCRIPT = 1 << 24
+OWN_BASH = "uses bash from your environment"
 
 
 class Script:
@@ -119,7 +122,7 @@ def run_shell(context: Context, arguments: Arguments) -> int:
         raise UsageError("'-p' and '-E' are mutually exclusive")
     pure = arguments.flag("pure") and not arguments.came_last("impure", "pure")
     os.environ["IN_NIX_SHELL"] = "pure" if pure else "impure"
-    derivation, bash = with_deep_stack(lambda: _evaluate(context, arguments, script))
+    derivation, bash = _find(context, arguments, script)
     drv = context.store.read_derivation(derivation)
     _build_inputs(context, arguments, drv)
     drv = _resolved(context, derivation, drv)
@@ -136,8 +139,54 @@ def run_shell(context: Context, arguments: Arguments) -> int:
     return exec_program(context, argv, environment)
 
 
-def _evaluate(context: Context, arguments: Arguments, script: Script | None) -> tuple[StorePath, StorePath | None]:
-    with make_session(context, arguments, pure=False, read_only=False) as session:
+def _find(context: Context, arguments: Arguments, script: Script | None) -> tuple[StorePath, StorePath | None]:
+    """The derivation, and that of a bash for people; remembered, where one file or expression says which it is."""
+    remembered = _open_memory(context, arguments, script)
+    if remembered is None:
+        found: tuple[StorePath, StorePath | None] = with_deep_stack(lambda: _evaluate(context, arguments, script, None))
+        return found
+    detail = {
+        "kind": "shell",
+        "attribute": arguments.all("attr"),
+        "bash": bool(os.environ.get("NIX_BUILD_SHELL")),
+    }
+    known = remembered.ask(detail, lambda answer: isinstance(answer.get("needs"), list) and len(answer["needs"]) > 0)
+    if known is None:
+        found = with_deep_stack(lambda: _evaluate(context, arguments, script, remembered))
+        needs = [context.directory.show(path) for path in found if path is not None]
+        remembered.keep(detail, {"needs": needs})
+        remembered.flush()
+        return found
+    derivation, *rest = [context.directory.parse(path) for path in known["needs"]]
+    if not rest and not detail["bash"]:
+        context.note(OWN_BASH)
+    return derivation, rest[0] if rest else None
+
+
+def _open_memory(context: Context, arguments: Arguments, script: Script | None) -> Remembered | None:
+    names = arguments.positional
+    if arguments.flag("packages"):
+        return open_remembered(context, arguments, None, _packages(names), pure=False, read_only=False)
+    if arguments.flag("expr"):
+        if len(names) != 1:
+            return None
+        return open_remembered(context, arguments, None, names[0], pure=False, read_only=False)
+    if len(names) > 1 or not context.settings.boolean("nix-shell-always-looks-for-shell-nix"):
+        return None
+    name = names[0] if names else "."
+    if ":" in name or name.startswith("<") or name.endswith(".drv") or os.path.islink(name):
+        return None
+    path = os.path.join(os.getcwd() if script is None else script.folder, name)
+    if os.path.isdir(path):
+        path += "/shell.nix" if os.path.exists(path + "/shell.nix") else "/default.nix"
+    return open_remembered(context, arguments, path, None, pure=False, read_only=False)
+
+
+def _evaluate(
+    context: Context, arguments: Arguments, script: Script | None, remembered: Remembered | None
+) -> tuple[StorePath, StorePath | None]:
+    recorder = None if remembered is None else remembered.recorder
+    with make_session(context, arguments, pure=False, read_only=False, recorder=recorder) as session:
         given = auto_arguments(session, arguments)
         found = [item for name in arguments.positional for item in stored_derivation(context, name)]
         for root in [] if found else _roots(context, session, arguments, script):
@@ -168,12 +217,7 @@ def _roots(context: Context, session: Session, arguments: Arguments, script: Scr
     base = os.getcwd() if script is None else script.folder
     base_text = working_directory()
     if arguments.flag("packages"):
-        joined = " ".join(f"({name})" for name in names)
-        text = (
-            "{ ... }@args: with import <nixpkgs> args; (pkgs.runCommandCC or pkgs.runCommand) "
-            f'"shell" {{ buildInputs = [ {joined} ]; }} ""'
-        )
-        return [evaluator.eval_string(os.fsencode(text), base_text)]
+        return [evaluator.eval_string(os.fsencode(_packages(names)), base_text)]
     if arguments.flag("expr"):
         return [evaluator.eval_string(os.fsencode(name), base_text) for name in names]
     roots = []
@@ -181,6 +225,15 @@ def _roots(context: Context, session: Session, arguments: Arguments, script: Scr
         path = os.path.join(base, name) if script is not None and not name.startswith("<") else name
         roots.append(evaluator.eval_file(_shell_file(context, file_argument(session, path))))
     return roots
+
+
+def _packages(names: list[str]) -> str:
+    """The expression of `-p`."""
+    joined = " ".join(f"({name})" for name in names)
+    return (
+        "{ ... }@args: with import <nixpkgs> args; (pkgs.runCommandCC or pkgs.runCommand) "
+        f'"shell" {{ buildInputs = [ {joined} ]; }} ""'
+    )
 
 
 def _default_file() -> str:
@@ -216,7 +269,7 @@ def _interactive_bash(context: Context, session: Session) -> StorePath | None:
         value = session.evaluator.eval_string("(import <nixpkgs> { }).bashInteractive", "/")
         (found,) = derivations_of(session, value, {})
     except (FrazilError, ValueError):
-        context.note("uses bash from your environment")
+        context.note(OWN_BASH)
         return None
     return found[0]
 
@@ -264,7 +317,7 @@ def _bash(context: Context, derivation: StorePath | None) -> str:
     try:
         build_paths(context, [DerivedPath(derivation, OutputsSpec(frozenset({"out"})))])
     except FrazilError:
-        context.note("uses bash from your environment")
+        context.note(OWN_BASH)
         return "bash"
     output = context.store.query_derivation_outputs(derivation)["out"]
     return "bash" if output is None else f"{context.store.show(output)}/bin/bash"
