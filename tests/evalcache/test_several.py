@@ -24,6 +24,10 @@ let
   pair = { x = import ./b.nix; y = shared; };
   lazy = map (name: if builtins.pathExists (./data + "/${name}") then name else "none") [ "one" "two" "new" ];
   tried = builtins.tryEval (assert builtins.pathExists ./data/two; "there");
+  item = v: i: { name = "k${toString i}"; value = if i == 3 then v else i; };
+  large = v: builtins.listToAttrs (builtins.genList (item v) 12);
+  left = large shared;
+  right = large pair.x;
   call = f: f { inherit shared pair; };
 in {
   a = drv "a" { text = shared.text or "none"; };
@@ -40,6 +44,8 @@ in {
   l = drv "l" { again = builtins.readFile <thing/one>; text = shared.text or ""; };
   m = drv "m" { src = ./data; };
   n = builtins.trace "n is looked at" (drv "n" { text = shared.text or ""; });
+  o = drv "o" { same = left == right; };
+  p = drv "p" { again = left == right; text = "p"; };
   same = drv "a" { text = shared.text or "none"; };
   set = { recurseForDerivations = true; p = drv "p" { text = pair.x.text or ""; }; q = drv "q" { }; s = "no"; };
   list = [
@@ -48,7 +54,7 @@ in {
   ];
 }
 """
-NAMES = [*"abcdefghijklmn", "same", "set.p", "set", "list", "list.1", "", "set.q"]
+NAMES = [*"abcdefghijklmnop", "same", "set.p", "set", "list", "list.1", "", "set.q"]
 
 asked = st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True)
 rounds = st.lists(st.tuples(st.lists(changes, max_size=2), asked), min_size=1, max_size=6)

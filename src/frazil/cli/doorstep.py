@@ -123,12 +123,12 @@ class Doorstep:
     def lock(self) -> Mapping[str, Any] | None:
         """What an earlier run noted about the tree in its present state."""
         if self._lock is None and self.state is not None:
-            import json
+            from frazil import plain_json
 
             question = self._question()
             for row in self.database.find(question.digest, question.root):
                 if row.bound == self.state and row.root == question.root:
-                    found = json.loads(row.answer)
+                    found = plain_json.loads(row.answer)
                     if is_lock(found) and os.path.lexists(self._real_tree(found["tree"])):
                         self.database.touch(row)
                         self._lock = found
@@ -159,7 +159,7 @@ class Doorstep:
             return
         if memory.locked.flake.config or state_of(self.place) != self.state:
             return
-        import json
+        from frazil import plain_json
 
         question = self._question()
         answer = {
@@ -169,7 +169,7 @@ class Doorstep:
             "reference": str(memory.locked.flake.locked),
             "messages": memory.said,
         }
-        data = json.dumps(answer, sort_keys=True, separators=(",", ":")).encode("ascii")
+        data = plain_json.dumps(answer).encode("ascii")
         entry = Entry(question.digest, question.root, self.state, data, b"", question.description)
         self.database.put({}, [entry])
 

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from frazil.cli.remembered import Remembered
     from frazil.evalcache.cache import EvaluationCache, Miss, Question
 
 
@@ -94,6 +95,7 @@ def _print_reasons(context: Context, what: str, miss: Miss) -> None:
 
 def _questions(context: Context, arguments: Arguments) -> Iterator[tuple[str, EvaluationCache, Question]]:
     """All that a command may have remembered of the installables."""
+    from frazil.cli.eval_command import output_detail
     from frazil.cli.installables import Opened
     from frazil.flake.outputs import FlakeInstallable
 
@@ -105,14 +107,33 @@ def _questions(context: Context, arguments: Arguments) -> Iterator[tuple[str, Ev
             for kind, attribute in (("derivations", attributes), ("targets", text)):
                 question = remembered.question({"kind": kind, "attribute": attribute})
                 yield f"{kind} of '{text}'", remembered.cache, question
+            detail = output_detail(opened)
+            if detail is not None and len(opened.texts()) == 1:
+                yield f"value of '{text}'", remembered.cache, remembered.question(detail)
+            yield from _places(remembered, attributes)
             continue
         for command, kinds in (("build", ("target",)), ("run", ("program",)), ("develop", ("develop", "target"))):
             (installable,) = Opened(context, arguments, command=command).parse([text])
             memory = installable.memory() if isinstance(installable, FlakeInstallable) else None
-            if memory is not None and isinstance(installable, FlakeInstallable):
-                for kind in kinds:
-                    question = memory.question({"kind": kind, "paths": installable.attribute_paths()})
-                    yield f"{kind} of '{installable.attribute_paths()[0]}'", memory.cache, question
+            if memory is None or not isinstance(installable, FlakeInstallable):
+                continue
+            paths = installable.attribute_paths()
+            for kind in kinds:
+                yield f"{kind} of '{paths[0]}'", memory.cache, memory.question({"kind": kind, "paths": paths})
+            detail = output_detail(opened) if command == "build" and len(opened.texts()) == 1 else None
+            if detail is not None:
+                question = memory.question({**detail, "attribute": None, "paths": paths})
+                yield f"value of '{paths[0]}'", memory.cache, question
+
+
+def _places(remembered: Remembered, attribute: str) -> Iterator[tuple[str, EvaluationCache, Question]]:
+    """The derivations of a list or set."""
+    tree = remembered.tree(attribute)
+    tree.ask(quietly=True)
+    if tree.nodes or tree.stale:
+        for place in [*tree.nodes, *tree.stale]:
+            shown = ".".join([*([attribute] if attribute else []), *place]) or "all of it"
+            yield f"what '{shown}' holds", remembered.cache, remembered.question(tree.detail(place))
 
 
 # -- sharing -----------------------------------------------------------------------------------------------------

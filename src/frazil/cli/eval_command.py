@@ -27,7 +27,7 @@ def run_eval(context: Context, arguments: Arguments) -> None:
     from frazil.cli.installables import Opened
 
     opened = Opened(context, arguments, read_only=arguments.flag("readonly-mode"))
-    detail = _output_detail(opened)
+    detail = output_detail(opened)
     if opened.remembered is not None:
         opened.remembered.is_brief = True
     if opened.remembered is not None and detail is not None and ask_output(opened.remembered, detail):
@@ -63,7 +63,7 @@ def _is_brief_output(context: Context, answer: Mapping[str, Any]) -> bool:
     return context.read_only or needs_present(context, answer, brief=True)
 
 
-def _output_detail(opened: Opened) -> dict[str, Any] | None:
+def output_detail(opened: Opened) -> dict[str, Any] | None:
     """What decides what is printed; None where files are written."""
     arguments = opened.arguments
     if arguments.has("write-to") or arguments.flag("stdin"):

@@ -299,6 +299,8 @@ def open_remembered(
     named = None
     if file is not None and not file.startswith(("<", "flake:", "channel:")) and "://" not in file:
         named = os.path.normpath(os.path.join(folder, os.fsencode(file)))
+        if os.path.isdir(named):
+            named += b"/default.nix"
     root = root_of(folder if named is None else named)
     try:
         given = given_arguments(arguments)

@@ -30,27 +30,31 @@ class DerivationTree:
         self.remembered, self.attribute = remembered, attribute
         self.nodes: dict[Place, Node] = {}
         self.is_complete = True
+        self.stale: list[Place] = []
+        """Places about which nothing is known that holds."""
 
-    def _detail(self, place: Place) -> dict[str, Any]:
+    def detail(self, place: Place) -> dict[str, Any]:
         return {"kind": "place", "attribute": self.attribute, "place": list(place)}
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
-    def ask(self) -> list[Pair] | None:
-        """All of it, where all of it is remembered."""
+    def ask(self, *, quietly: bool = False) -> list[Pair] | None:
+        """All of it, where all of it is remembered. `quietly`: without what the evaluation printed."""
         pending: list[Place] = [()]
         while pending and len(self.nodes) < MOST_PLACES:
             place = pending.pop()
-            node = self.remembered.ask_quietly(self._detail(place), is_node)
+            node = self.remembered.ask_quietly(self.detail(place), is_node)
             if node is None:
                 self.is_complete = False
+                self.stale.append(place)
                 if not place:
                     return None
                 continue
             self.nodes[place] = node
             pending += [(*place, name) for name in reversed(children(node))]
         self._drop_absent()
-        self._say()
+        if not quietly:
+            self._say()
         return self._pairs() if self.is_complete and not pending else None
 
     def _drop_absent(self) -> None:
@@ -105,7 +109,7 @@ class DerivationTree:
         if search.reused and len({path for path, _ in found}) < len(found):
             return None  # perhaps one value in two places, which counts once
         for place, (node, marks) in search.made.items():
-            self.remembered.keep(self._detail(place), node, marks=marks)
+            self.remembered.keep(self.detail(place), node, marks=marks)
         return [self._pair(row) for row in found]
 
 
