@@ -41,6 +41,7 @@ UNUSUAL = (
     "output-lock-file",
     "commit-lock-file",
     "refresh",
+    "eval-store",
 )
 """Options with which a flake is always opened."""
 _FRAGMENT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+")
@@ -247,7 +248,7 @@ def open_doorstep(
         return None
     from frazil.flake.local_tree import find_tree, state_of
 
-    if context.store_config.is_dummy:
+    if context.store_is_cache or context.store_config.is_dummy or context.store_config.scheme != "local":
         return None
     place = find_tree(reference, base_directory(), context.store_config.store_dir)
     if place is None:

@@ -21,7 +21,7 @@ MAXIMUM = 900
 
 def valid_among(config: StoreConfig, paths: Collection[str]) -> set[str] | None:
     folder = config.state_dir + "/db"
-    if config.is_dummy:
+    if config.is_dummy or config.scheme != "local":
         return None
     try:
         with open(folder + "/schema", "rb") as file:
