@@ -62,6 +62,7 @@ class Session:
 
         context = Context("frazil", legacy=False)
         context.verbosity = int(Verbosity.NOTICE)
+        context.shows_evaluation = False
         context.settings.load()
         for name, value in settings.items():
             if isinstance(value, bool):

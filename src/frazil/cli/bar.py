@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from frazil.activity import Field, Started
 
 REDRAW_SECONDS = 0.05
+QUIET_SECONDS = 0.5
 CLEAR = "\r\x1b[K"
 _NOUNS = {
     ActivityType.BUILDS: "built",
@@ -45,6 +46,8 @@ class BarReporter(LineReporter):
         self.running: dict[int, _Running] = {}
         self.drawn = False
         self.last_draw = 0.0
+        self.evaluation = ""
+        self.quiet_until = 0.0
 
     def line(self, text: str) -> None:
         with self.lock:
@@ -81,11 +84,26 @@ class BarReporter(LineReporter):
             super().stop(identifier)
             self._draw(force=not self.running)
 
-    def finish(self) -> None:
+    def evaluate(self, text: str) -> None:
+        """What evaluation does, for when nothing else is to be shown; empty at its end."""
         with self.lock:
+            if text != self.evaluation and time.monotonic() >= (self.quiet_until if text else 0):
+                self.evaluation = text
+                self._draw(force=True)
+
+    def make_room(self) -> None:
+        """For what is printed next to the same terminal."""
+        with self.lock:
+            self.evaluation = ""
+            self.quiet_until = time.monotonic() + QUIET_SECONDS
             if self.drawn:
                 self.write(CLEAR)
                 self.drawn = False
+
+    def finish(self) -> None:
+        with self.lock:
+            self.make_room()
+            self.quiet_until = float("inf")
             self.running.clear()
 
     def _draw(self, force: bool = False) -> None:
@@ -112,7 +130,7 @@ class BarReporter(LineReporter):
         current = next((r for r in reversed(self.running.values()) if r.text), None)
         text = f"[{', '.join(counts)}] " if counts else ""
         if current is None:
-            return text.rstrip()
+            return "".join(c for c in text + self.evaluation if c.isprintable()).rstrip()
         text += current.text
         if current.phase:
             text += f" ({current.phase})"
@@ -123,6 +141,6 @@ class BarReporter(LineReporter):
 
 def _columns() -> int:
     try:
-        return max(20, os.get_terminal_size(2).columns)
+        return max(20, os.get_terminal_size(2).columns or 80)
     except OSError:
         return 80

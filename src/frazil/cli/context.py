@@ -69,6 +69,7 @@ class Context:
         self.read_only = False
         self.no_gc_warning = False
         self.offline = self.refresh = False
+        self.shows_evaluation = True
         self._reporter: LineReporter | JsonReporter | TeeReporter | None = None
         self._served: Reporter | None = None
         self._ready = False
@@ -220,6 +221,9 @@ class Context:
     def print_bytes(self, data: bytes) -> None:
         if self.printed is not None:
             self.printed.append(data)
+        make_room = getattr(self._reporter, "make_room", None)
+        if make_room is not None and os.isatty(1):
+            make_room()
         rest = data
         while rest:
             # Python writes without a buffer where PYTHONUNBUFFERED asks for it: then a part may be all that is written.

@@ -67,6 +67,10 @@ def make_session(
     )
     holder.append(session)
     context.keep(session)
+    if context.shows_evaluation and not settings.debugger:
+        from frazil.cli.evaluation_progress import watch
+
+        watch(context, session)
     if settings.observed:
         from frazil.cli.observing import observe
 
@@ -182,11 +186,22 @@ def root_value(session: Session, arguments: Arguments) -> Any:
     return evaluator.eval_string(os.fsencode(expression or ""), working_directory())
 
 
+under_way: list[object] = []
+"""What runs `with_deep_stack`: for who shows that evaluation takes long."""
+
+
 def with_deep_stack(function: Callable[[], Any]) -> Any:
     """Evaluation nests deeply: run it where the stack is large."""
     from frazil.lang.evaluator import run_with_deep_stack
 
-    return run_with_deep_stack(function, interrupt)
+    under_way.append(function)
+    try:
+        return run_with_deep_stack(function, interrupt)
+    finally:
+        under_way.pop()
+        progress = sys.modules.get("frazil.cli.evaluation_progress")
+        if progress is not None:
+            progress.ended()
 
 
 def interrupt() -> None:

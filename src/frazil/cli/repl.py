@@ -74,6 +74,7 @@ class Repl:
 
         self.context = context
         self.arguments = arguments
+        context.shows_evaluation = False  # the terminal is the conversation's
         arguments.values.setdefault("impure", True)
         self.opened = Opened(context, arguments, command="repl")
         self.session = self.opened.session

@@ -44,6 +44,14 @@ class PositionTable:
         for base, (name, is_path, text) in zip(list(self._bases), list(self._origins), strict=True):
             yield base, name, is_path, text
 
+    def last_file(self) -> tuple[str, int]:
+        """(the file read last, how many texts were read); the name as messages show it, empty if there is none."""
+        origins = self._origins
+        for name, is_path, _ in reversed(origins[-8:]):
+            if is_path:
+                return display(self.rename(name) if self.rename is not None else name), len(origins)
+        return "", len(origins)
+
     def locate(self, pos: int) -> tuple[str, bool, bytes, int] | None:
         """(name, is a path, text, offset) of a position."""
         if pos <= 0:

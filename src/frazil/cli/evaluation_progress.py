@@ -1,0 +1,83 @@
+"""What a long evaluation does, shown while it runs: for how long, the file read last, how many files and derivations.
+
+In: a session. Out: on a terminal the progress line, four times a second from the first second on; elsewhere a line now
+and then. A thread of its own looks; evaluation itself does nothing for it.
+"""
+
+from __future__ import annotations
+
+import time
+
+from frazil.activity import Verbosity
+from frazil.cli.bar import BarReporter
+from frazil.cli.display import readable
+from frazil.cli.reporter import LineReporter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from frazil.cli.context import Context
+
+FIRST_SECONDS = 1.0
+LOOK_SECONDS = 0.25
+LINE_SECONDS = 15.0
+LONGEST_NAME = 60
+
+_bars: list[BarReporter] = []
+
+
+def watch(context: Context, session: Any) -> None:
+    """For as long as the process lives."""
+    reporter = context.reporter
+    if isinstance(reporter, BarReporter):
+        _bars.append(reporter)
+    elif type(reporter) is not LineReporter or reporter.verbosity < Verbosity.INFO:
+        return
+    import _thread
+
+    try:
+        _thread.start_new_thread(_look, (reporter, session))
+    except RuntimeError:
+        pass  # no thread to be had: evaluation goes on unseen
+
+
+def _look(reporter: LineReporter, session: Any) -> None:
+    from frazil.cli.evaluation import under_way
+
+    began: float | None = None
+    said = 0.0
+    while True:
+        time.sleep(LOOK_SECONDS)
+        now = time.monotonic()
+        if not under_way:
+            began = None
+            continue
+        began = began if began is not None else now
+        if now - began < FIRST_SECONDS:
+            continue
+        if isinstance(reporter, BarReporter):
+            reporter.evaluate(describe(session, now - began))
+        elif now - began >= LINE_SECONDS and now - said >= LINE_SECONDS:
+            said = now
+            reporter.line(describe(session, now - began))
+
+
+def describe(session: Any, seconds: float) -> str:
+    """One line."""
+    name, files = session.evaluator.positions.last_file()
+    text = f"evaluating for {seconds:.0f} s"
+    if files > 1:
+        text += f", {files} files"
+    instantiator = getattr(session.effects, "_instantiator", None)
+    made = len(instantiator.made) if instantiator is not None else 0
+    if made:
+        text += f", {made} derivations"
+    shown = readable(name)
+    return f"{text}: {shown if len(shown) <= LONGEST_NAME else '…' + shown[1 - LONGEST_NAME :]}" if shown else text
+
+
+def ended() -> None:
+    """Whatever comes next has the terminal for itself."""
+    for bar in _bars:
+        bar.evaluate("")

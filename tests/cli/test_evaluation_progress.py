@@ -1,0 +1,58 @@
+"""What is shown while an evaluation takes long."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import frazil
+from frazil.cli.bar import BarReporter
+
+LOOP = (
+    "let f = n: if n == 0 then 0 else f (n - 1); "
+    "in builtins.foldl' (a: b: a + f 5000) 0 (builtins.genList (x: x) 9999999)"
+)
+PROGRAM = [sys.executable, "-c", "import sys; from frazil.cli import main; sys.argv[0] = 'frazil'; sys.exit(main())"]
+
+
+def test_a_long_evaluation_is_seen_on_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "slow.nix").write_text(LOOP)
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(Path(frazil.__file__).parent.parent)}
+    environment["NIX_CONFIG"] = "eval-cache = false"
+    with subprocess.Popen(
+        [*PROGRAM, "eval", "--file", str(tmp_path / "slow.nix")],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        end = time.monotonic() + 30
+        while b"slow.nix" not in seen and time.monotonic() < end:
+            if select.select([ours], [], [], 0.2)[0]:
+                seen += os.read(ours, 65536)
+        process.terminate()
+    os.close(ours)
+    assert b"evaluating for 1 s" in seen and b"slow.nix" in seen, seen
+
+
+def test_the_line_makes_room() -> None:
+    written: list[str] = []
+    bar = BarReporter()
+    bar.write = written.append
+    bar.evaluate("evaluating for 1 s")
+    assert bar.drawn and "evaluating for 1 s" in written[-1]
+    bar.make_room()
+    assert not bar.drawn
+    bar.evaluate("evaluating for 2 s")  # what is printed now has the line for itself
+    assert not bar.drawn
+    bar.finish()
+    bar.evaluate("evaluating for 3 s")
+    assert not bar.drawn
