@@ -4,7 +4,7 @@ import cython
 from cython.cimports.frazil.lang.functions import set_name
 from cython.cimports.frazil.lang.selection import Select
 from cython.cimports.frazil.lang.sets import AttrDef, AttrsExpr, DynamicDef
-from cython.cimports.frazil.lang.values import Expr, LambdaExpr, State
+from cython.cimports.frazil.lang.values import LambdaExpr, State
 from cython.cimports.frazil.lang.variables import InheritFrom, Var
 
 from frazil.lang.errors import ParseError
@@ -97,14 +97,31 @@ def add_inherited(state, attrs, source, where: cython.Py_ssize_t, names):
             into.inherit_from = []
         into.inherit_from.append(source)
         origin = InheritFrom(state, where, len(into.inherit_from) - 1)
-    for name, pos in names:
+    name: str
+    at: cython.Py_ssize_t
+    for item in names:
+        name = item[0]
+        at = item[1]
         if name in into.defs:
-            raise duplicate_error(state, [name], pos, cython.cast(AttrDef, into.defs[name]).pos)
-        expr: Expr
+            raise duplicate_error(state, [name], at, cython.cast(AttrDef, into.defs[name]).pos)
+        definition = cython.cast(AttrDef, AttrDef.__new__(AttrDef))
+        definition.pos = at
         if origin is None:
-            expr = Var(state, pos, name)
-            into.defs[name] = AttrDef(expr, pos, 1)
+            var = cython.cast(Var, Var.__new__(Var))
+            var.state = state
+            var.pos = at
+            var.name = name
+            definition.expr = var
+            definition.kind = 1
         else:
+            # A node of its own for each: merging literals moves them.
             subject = InheritFrom(state, where, cython.cast(InheritFrom, origin).index)
-            expr = Select(state, pos, subject, [name], None)
-            into.defs[name] = AttrDef(expr, pos, 2)
+            select = cython.cast(Select, Select.__new__(Select))
+            select.state = state
+            select.pos = at
+            select.subject = subject
+            select.path = [name]
+            select.default = None
+            definition.expr = select
+            definition.kind = 2
+        into.defs[name] = definition

@@ -1,3 +1,4 @@
+# cython: boundscheck=False, wraparound=False
 """Builtins on lists.
 
 In and out: values of the language. Source of truth: the manual's "Built-ins", Nix's `primops.cc` for what is forced
@@ -28,6 +29,7 @@ from cython.cimports.frazil.lang.values import (
     State,
     attrs_from_dict,
     new_env,
+    new_int,
     new_thunk,
     spend,
     spend_on,
@@ -213,10 +215,10 @@ def builtin_gen_list(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.genList")
     count: cython.Py_ssize_t = size
     calls = delayed_calls(state, function, False)
-    result: list = []
+    result: list = [None] * count
     i: cython.Py_ssize_t
     for i in range(count):
-        result.append(new_thunk(calls, i))
+        result[i] = new_thunk(calls, new_int(i))
         if i & 0x3FFFF == 0x3FFFF:
             let_others_run(state)
     return result
@@ -270,10 +272,11 @@ def builtin_map(state: State, arguments: list):
         return items
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.map")
     calls = delayed_calls(state, function, False)
-    result: list = []
-    for item in items:
+    result: list = [None] * len(items)
+    i: cython.Py_ssize_t
+    for i in range(len(items)):
         spend(1)
-        result.append(new_thunk(calls, item))
+        result[i] = new_thunk(calls, items[i])
     return result
 
 

@@ -160,12 +160,12 @@ def builtin_intersect_attrs(state: State, arguments: list):
     name: str
     spend_on(left.size() if left.size() < right.size() else right.size())
     if left.size() < right.size():
-        for name in left.table if left.shape is None else left.shape.names:
+        for name in left.own_table() if left.shape is None else left.shape.names:
             value = right.lookup(name)
             if value is not MISSING:
                 table[name] = value
     else:
-        for name in right.table if right.shape is None else right.shape.names:
+        for name in right.own_table() if right.shape is None else right.shape.names:
             if left.has(name):
                 table[name] = right.lookup(name)
     if len(table) == 0:
@@ -208,7 +208,7 @@ def builtin_map_attrs(state: State, arguments: list):
         return map_shaped(state, function, attrs)
     table: dict = {}
     calls = delayed_members(state, function)
-    for name, value in attrs.table.items():
+    for name, value in attrs.own_table().items():
         table[name] = new_thunk(calls, new_env(name, value))
     return attrs_from_dict(table)
 
@@ -219,7 +219,7 @@ def gather(found: dict, attrs: Attrs) -> object:
     i: cython.Py_ssize_t
     spend_on(attrs.size())
     if attrs.shape is None:
-        for name, value in attrs.table.items():
+        for name, value in attrs.own_table().items():
             add_to(found, name, value)
     else:
         names = attrs.shape.names

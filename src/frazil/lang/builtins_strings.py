@@ -14,7 +14,16 @@ from cython.cimports.frazil.lang.runtime import (
     force_string,
     force_string_no_context,
 )
-from cython.cimports.frazil.lang.values import ContextString, State, attrs_from_dict, latin1, spend, spend_on
+from cython.cimports.frazil.lang.values import (
+    ContextString,
+    State,
+    attrs_from_dict,
+    decimal,
+    joined,
+    latin1,
+    spend,
+    spend_on,
+)
 
 from frazil.lang.errors import EvalError
 from frazil.lang.registry import BuiltinSpec
@@ -33,7 +42,7 @@ def builtin_to_string(state: State, arguments: list):
     if type(value) is str or type(value) is ContextString:
         return value
     if type(value) is int:
-        return str(value)
+        return decimal(value)
     context: set = set()
     text = coerce_to_string(
         state, value, context, "while evaluating the first argument passed to builtins.toString", True, False
@@ -116,7 +125,7 @@ def builtin_concat_strings_sep(state: State, arguments: list):
             )
         spend(1)
         parts.append(item)
-    return with_context(separator.join(parts), context)
+    return with_context(separator.join(parts) if separator else joined(parts), context)
 
 
 # --- replaceStrings

@@ -11,8 +11,11 @@ cdef class ConcatLists(Binary):
 
 @cython.final
 cdef class ConcatStrings(Expr):
+    # Ahead of `parts`, which is to be freed last: a list ends without deep recursion.
+    cdef Expr left
+    cdef Expr right
     cdef readonly bint force_string
     cdef readonly list parts
     cdef readonly list part_positions
-    cdef object add_numbers(self, Env env, object total)
+    cdef object add_numbers(self, object first, object second)
     cdef object concatenate(self, Env env, object first, object second)

@@ -22,6 +22,9 @@ from cython.cimports.frazil.lang.values import (
     Expr,
     PathValue,
     State,
+    calculate,
+    joined,
+    new_thunk,
     spend_on,
     stack_is_low,
     stack_overflow,
@@ -29,10 +32,8 @@ from cython.cimports.frazil.lang.values import (
 
 from frazil.lang.errors import EvalError, TypeMismatch
 
-INT_MIN = cython.declare(object, -(2**63))
-INT_MAX = cython.declare(object, 2**63 - 1)
-INT_MIN = -(2**63)
-INT_MAX = 2**63 - 1
+ADD = cython.declare(cython.int, 4)
+ADD = 4
 
 
 @cython.final
@@ -142,42 +143,72 @@ class ConcatStrings(Expr):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
         self.parts = [cython.cast(Expr, part).bind(scope) for part in self.parts]
+        self.left = self.parts[0]
+        self.right = self.parts[1] if len(self.parts) == 2 and not self.force_string else None
         return self
 
     def eval(self, env):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
-        parts = self.parts
-        first: object = eval_operand(cython.cast(Expr, parts[0]), env)
-        if not self.force_string:
-            if type(first) is int or type(first) is float:
-                return self.add_numbers(env, first)
-            if type(first) is str and len(parts) == 2:
-                second: object = eval_operand(cython.cast(Expr, parts[1]), env)
-                if type(second) is str:
-                    return cython.cast(str, first) + cython.cast(str, second)
-                return self.concatenate(env, first, second)
-        return self.concatenate(env, first, MISSING)
+        if self.right is None:
+            return self.concatenate(env, eval_operand(self.left, env), MISSING)
+        first: object
+        second: object = MISSING
+        stage: cython.int = 0
+        try:
+            first = self.left.eval(env)
+            kind = type(first)
+            stage = 1
+            if kind is int or kind is float or kind is str:
+                second = self.right.eval(env)
+            stage = 2
+        finally:
+            if stage != 2:
+                add_trace(self.state, (self.left if stage == 0 else self.right).pos, "in an operand of '+'")
+        if type(first) is int or type(first) is float:
+            return self.add_numbers(first, second)
+        if type(first) is str and type(second) is str:
+            return cython.cast(str, first) + cython.cast(str, second)
+        return self.concatenate(env, first, second)
 
-    def add_numbers(self, env, total):
-        kind = type(total)
-        for i in range(1, len(self.parts)):
-            value: object = eval_operand(cython.cast(Expr, self.parts[i]), env)
-            pos = self.part_positions[i]
-            if type(value) is int and kind is int:
-                added: object = total + value
-                if added > INT_MAX or added < INT_MIN:
-                    raise EvalError(
-                        f"integer overflow in adding {total} + {value}", pos=pos, positions=self.state.positions
-                    )
-                total = added
-            elif type(value) is int or type(value) is float:
-                total = float(total) + float(value)
-                kind = float
-            else:
-                what = "an integer" if kind is int else "a float"
-                raise EvalError(f"cannot add {show_type(value)} to {what}", pos=pos, positions=self.state.positions)
-        return total
+    def add_numbers(self, first, second):
+        state = self.state
+        if type(first) is int and type(second) is int:
+            total: object = calculate(ADD, first, second)
+            if total is None:
+                raise EvalError(
+                    f"integer overflow in adding {first} + {second}",
+                    pos=self.part_positions[1],
+                    positions=state.positions,
+                )
+            return total
+        if type(second) is int or type(second) is float:
+            return float(first) + float(second)
+        what = "an integer" if type(first) is int else "a float"
+        raise EvalError(
+            f"cannot add {show_type(second)} to {what}", pos=self.part_positions[1], positions=state.positions
+        )
+
+    def peek(self, env):
+        """Sums of integers that are known."""
+        if self.right is None or stack_is_low():
+            return MISSING
+        first: object = self.left.peek(env)
+        if type(first) is not int:
+            return MISSING
+        second: object = self.right.peek(env)
+        if type(second) is not int:
+            return MISSING
+        value: object = calculate(ADD, first, second)
+        return MISSING if value is None else value
+
+    def quick(self, env):
+        value: object = self.peek(env)
+        return new_thunk(self, env) if value is MISSING else value
+
+    def leads(self):
+        left: cython.int = self.left.leads()
+        return (left | self.right.leads() if left & 4 and self.right is not None else left) & 3
 
     def concatenate(self, env, first, second):
         """The general case; `second` is MISSING where it is not evaluated yet."""
@@ -221,7 +252,7 @@ class ConcatStrings(Expr):
                 )
         if gathered:
             context = frozenset(gathered) if context is None else context | gathered
-        text: str = "".join(texts)
+        text: str = joined(texts)
         if is_path:
             if context is not None:
                 raise EvalError(

@@ -83,6 +83,10 @@ class SimpleLambda(LambdaExpr):
         self.body = self.body.bind(inner)
         if isinstance(self.body, LambdaExpr):
             self.inner = cython.cast(LambdaExpr, self.body)
+        elif self.state.observer is None:
+            leads: cython.int = self.body.leads()
+            self.strict = leads & 1
+            self.strict_up = leads & 2
         if self.state.observer is not None:
             self.body = watch_body(self, self.body, inner, 1)
         return self
@@ -339,6 +343,9 @@ def set_name(expr, name):
 class CallNode(Expr):
     """`f a b`, as the parser makes it."""
 
+    def leads(self):
+        return self.function.leads() & 3
+
     def __init__(self, state, pos, function, arguments):
         self.state = state
         self.pos = pos
@@ -391,7 +398,13 @@ class Call1(CallNode):
     def eval(self, env):
         state = self.state
         function: object = self.function.eval(env)
-        argument: object = self.argument.delay(env)
+        argument: object
+        if type(function) is Lambda:
+            strict: cython.bint = cython.cast(Lambda, function).expr.strict
+        else:
+            # Builtins of one argument look at it first of all.
+            strict = type(function) is Primop and cython.cast(Primop, function).arity == 1
+        argument = self.argument.quick(env) if strict else self.argument.delay(env)
         check_depth(state, self.pos)
         value: object
         if type(function) is Lambda:
@@ -416,11 +429,19 @@ class Call2(CallNode):
     def eval(self, env):
         state = self.state
         current: object = self.function.eval(env)
-        first: object = self.first.delay(env)
-        second: object = self.second.delay(env)
-        check_depth(state, self.pos)
+        first: object
+        second: object
+        function: LambdaExpr = None
         if type(current) is Lambda:
-            function: LambdaExpr = cython.cast(Lambda, current).expr
+            function = cython.cast(Lambda, current).expr
+        if function is not None and function.inner is not None:
+            first = self.first.quick(env) if function.inner.strict_up else self.first.delay(env)
+            second = self.second.quick(env) if function.inner.strict else self.second.delay(env)
+        else:
+            first = self.first.delay(env)
+            second = self.second.delay(env)
+        check_depth(state, self.pos)
+        if function is not None:
             if function.inner is not None:
                 current = function.inner.apply(new_env(cython.cast(Lambda, current).env, first), second, self.pos)
                 state.call_depth -= 1

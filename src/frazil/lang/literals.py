@@ -9,12 +9,21 @@ import cython
 from cython.cimports.frazil.lang.concatenation import ConcatStrings
 from cython.cimports.frazil.lang.functions import CallNode
 from cython.cimports.frazil.lang.scanner import EOF, HPATH, Scanner
-from cython.cimports.frazil.lang.values import Expr, PathValue
+from cython.cimports.frazil.lang.values import Expr, PathValue, State
 from cython.cimports.frazil.lang.variables import Literal, PathLiteral, Var
 
 from frazil.lang.errors import ParseError, byte_string, warning_text
 from frazil.lang.indentation import strip_indentation
 from frazil.lang.runtime import canonical_path
+
+
+@cython.cfunc
+def new_literal(state: State, value: object) -> Expr:
+    node = cython.cast(Literal, Literal.__new__(Literal))
+    node.state = state
+    node.pos = 0
+    node.value = value
+    return node
 
 
 @cython.cclass
@@ -31,7 +40,7 @@ class LiteralReader(Scanner):
         if value > 2**63 - 1:
             raise self.error_at(f"invalid integer '{digits}'", self.start)
         self.advance()
-        return Literal(self.state, 0, value)
+        return new_literal(self.state, value)
 
     def parse_float(self):
         digits: str = self.text(self.start, self.end)
@@ -135,12 +144,12 @@ class LiteralReader(Scanner):
         if not parts:
             return Literal(self.state, 0, "")
         if len(parts) == 1 and type(parts[0][1]) is str:
-            return Literal(self.state, 0, parts[0][1])
+            return new_literal(self.state, parts[0][1])
         return self.join_parts(self.base + start + 1, True, parts)
 
     def join_parts(self, pos, force_string, parts):
         state = self.state
-        exprs = [Literal(state, 0, part) if type(part) is str else part for _, part in parts]
+        exprs = [new_literal(state, part) if type(part) is str else part for _, part in parts]
         return ConcatStrings(state, pos, force_string, exprs, [where for where, _ in parts])
 
     def parse_indented(self):

@@ -9,7 +9,17 @@ from cython.cimports.frazil.lang.comparison import equal_values, less_than
 from cython.cimports.frazil.lang.functions import CallNode
 from cython.cimports.frazil.lang.runtime import add_trace, eval_attrs, eval_bool
 from cython.cimports.frazil.lang.shapes import Merger, update_attrs, update_with
-from cython.cimports.frazil.lang.values import Attrs, Expr, attrs_from_dict, stack_is_low, stack_overflow
+from cython.cimports.frazil.lang.values import (
+    MISSING,
+    Attrs,
+    Expr,
+    attrs_from_dict,
+    calculate,
+    int_value,
+    new_thunk,
+    stack_is_low,
+    stack_overflow,
+)
 from cython.cimports.frazil.lang.variables import GlobalVar, Var
 
 from frazil.lang.errors import AssertionFailed, EvalError
@@ -25,10 +35,6 @@ LESS = 3
 LONG_CHAIN = cython.declare(cython.int, 8)
 LONG_CHAIN = 8
 OPERATOR_NAMES = ("__sub", "__mul", "__div", "__lessThan")
-INT_MIN = cython.declare(object, -(2**63))
-INT_MAX = cython.declare(object, 2**63 - 1)
-INT_MIN = -(2**63)
-INT_MAX = 2**63 - 1
 
 
 @cython.final
@@ -65,11 +71,13 @@ class Arithmetic(Expr):
         try:
             left: object = self.left.eval(env)
             right: object = self.right.eval(env)
-            if operator == LESS:
-                if type(left) is int and type(right) is int:
-                    value = cython.cast(cython.longlong, left) < cython.cast(cython.longlong, right)
-                else:
-                    value = less_than(self.state, left, right, "")
+            value = None
+            if type(left) is int and type(right) is int:
+                value = calculate(operator, left, right)
+            if value is not None:
+                pass
+            elif operator == LESS:
+                value = less_than(self.state, left, right, "")
             elif type(left) is int and type(right) is int:
                 value = integer_operation(operator, left, right)
             else:
@@ -80,28 +88,40 @@ class Arithmetic(Expr):
                 add_trace(self.state, self.pos, f"while calling the '{OPERATOR_NAMES[operator][2:]}' builtin")
         return value
 
+    def peek(self, env):
+        if stack_is_low():
+            return MISSING
+        left: object = self.left.peek(env)
+        if type(left) is not int:
+            return MISSING
+        right: object = self.right.peek(env)
+        if type(right) is not int:
+            return MISSING
+        value: object = calculate(self.operator, left, right)
+        return MISSING if value is None else value
+
+    def quick(self, env):
+        """Numbers that are known are used at once: that cannot fail, and takes less than to remember it."""
+        value: object = self.peek(env)
+        return new_thunk(self, env) if value is MISSING else value
+
+    def leads(self):
+        left: cython.int = self.left.leads()
+        return left | self.right.leads() if left & 4 else left
+
 
 @cython.cfunc
 def integer_operation(operator: cython.int, left: object, right: object) -> object:
-    value: object
+    value: object = calculate(operator, left, right)
+    if value is not None:
+        return value
     if operator == SUBTRACT:
-        value = left - right
-        if INT_MIN <= value <= INT_MAX:
-            return value
         raise EvalError(f"integer overflow in subtracting {left} - {right}")
     if operator == MULTIPLY:
-        value = left * right
-        if INT_MIN <= value <= INT_MAX:
-            return value
         raise EvalError(f"integer overflow in multiplying {left} * {right}")
     if right == 0:
         raise EvalError("division by zero")
-    value = abs(left) // abs(right)
-    if (left < 0) != (right < 0):
-        value = -value
-    if value > INT_MAX:
-        raise EvalError(f"integer overflow in dividing {left} / {right}")
-    return value
+    raise EvalError(f"integer overflow in dividing {left} / {right}")
 
 
 WORDS = (
@@ -154,6 +174,9 @@ class If(Expr):
         self.otherwise = self.otherwise.bind(scope)
         return self
 
+    def leads(self):
+        return self.condition.leads() & 3
+
     def eval(self, env):
         if eval_bool(self.condition, env, "while evaluating a branch condition"):
             return self.then.eval(env)
@@ -178,6 +201,9 @@ class Assert(Expr):
         self.condition = self.condition.bind(scope)
         self.body = self.body.bind(scope)
         return self
+
+    def leads(self):
+        return self.condition.leads() & 3
 
     def eval(self, env):
         if not eval_bool(self.condition, env, "in the condition of the assert statement"):
@@ -222,6 +248,9 @@ class Not(Expr):
         self.operand = self.operand.bind(scope)
         return self
 
+    def leads(self):
+        return self.operand.leads()
+
     def eval(self, env):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
@@ -245,6 +274,9 @@ class Binary(Expr):
         self.left = self.left.bind(scope)
         self.right = self.right.bind(scope)
         return self
+
+    def leads(self):
+        return self.left.leads() & 3
 
 
 @cython.final
@@ -274,9 +306,15 @@ class Equals(Binary):
                 self.failed(stage)
         if type(left) is str and type(right) is str:
             return (cython.cast(str, left) == cython.cast(str, right)) is not self.negated
+        if type(left) is int and type(right) is int:
+            return (int_value(left) == int_value(right)) is not self.negated
         if left is None or right is None:
             return (left is right) is not self.negated
         return equal_values(self.state, left, right, self.pos) is not self.negated
+
+    def leads(self):
+        left: cython.int = self.left.leads()
+        return (left | self.right.leads() if left & 4 else left) & 3
 
     def failed(self, stage):
         name = "!=" if self.negated else "=="
@@ -347,6 +385,9 @@ class Update(Binary):
             return counted(self.state.observer, self)
         return self
 
+    def leads(self):
+        return self.right.leads() & 3
+
     def eval(self, env):
         # The right operand is evaluated first, as in Nix.
         right: object
@@ -392,7 +433,7 @@ class Update(Binary):
         origins: dict = {}
         while values:
             attrs = cython.cast(Attrs, values.pop())
-            table.update(attrs.table if attrs.shape is None else attrs.copy_table())
+            table.update(attrs.own_table() if attrs.shape is None else attrs.copy_table())
             for name in attrs.names():
                 origins[name] = attrs.position(name)
         return attrs_from_dict(table, origins)

@@ -85,6 +85,59 @@ def precedence(tok: cython.int) -> cython.int:
     return 0
 
 
+# The nodes of which texts have most, made without a call of Python's.
+
+
+@cython.cfunc
+def new_var(state: State, pos: cython.Py_ssize_t, name: str) -> Expr:
+    node = cython.cast(Var, Var.__new__(Var))
+    node.state = state
+    node.pos = pos
+    node.name = name
+    return node
+
+
+@cython.cfunc
+def new_call(state: State, pos: cython.Py_ssize_t, function: Expr, argument: Expr) -> Expr:
+    node = cython.cast(CallNode, CallNode.__new__(CallNode))
+    node.state = state
+    node.pos = pos
+    node.function = function
+    node.arguments = [argument]
+    return node
+
+
+@cython.cfunc
+def new_select(state: State, pos: cython.Py_ssize_t, subject: Expr, path: list, default: object) -> Expr:
+    node = cython.cast(Select, Select.__new__(Select))
+    node.state = state
+    node.pos = pos
+    node.subject = subject
+    node.path = path
+    node.default = default
+    return node
+
+
+@cython.cfunc
+def new_function(state: State, pos: cython.Py_ssize_t, argument: str, body: Expr) -> Expr:
+    node = cython.cast(SimpleLambda, SimpleLambda.__new__(SimpleLambda))
+    node.state = state
+    node.pos = pos
+    node.argument = argument
+    node.body = body
+    node.name = None
+    return node
+
+
+@cython.cfunc
+def new_definition(expr: Expr, pos: cython.Py_ssize_t, kind: cython.int) -> AttrDef:
+    node = cython.cast(AttrDef, AttrDef.__new__(AttrDef))
+    node.expr = expr
+    node.pos = pos
+    node.kind = kind
+    return node
+
+
 @cython.final
 @cython.cclass
 class Parser(LiteralReader):
@@ -142,7 +195,7 @@ class Parser(LiteralReader):
                 name: str = self.symbol(start, end)
                 doc = self.doc_before(start)
                 self.advance()
-                result: Expr = SimpleLambda(state, self.base + start, name, self.parse_expr())
+                result: Expr = new_function(state, self.base + start, name, self.parse_expr())
                 if doc is not None:
                     self.docs[self.base + start] = doc
                 return result
@@ -180,7 +233,7 @@ class Parser(LiteralReader):
             return None
         return (self.base + self.doc_start, self.base + self.doc_end)
 
-    def parse_argument_at(self, start: cython.Py_ssize_t, argument):
+    def parse_argument_at(self, start, argument):
         """After `args`, at `@`: formals must follow."""
         self.advance()
         if self.tok != 123:
@@ -200,7 +253,7 @@ class Parser(LiteralReader):
             raise self.error_at("dynamic attributes not allowed in let", start)
         return LetExpr(self.state, attrs, body)
 
-    def old_let(self, start: cython.Py_ssize_t) -> Expr:
+    def old_let(self, start):
         """`let { …; body = …; }`, at the brace."""
         self.advance()
         attrs: AttrsExpr = self.parse_bindings(self.base + start, 125, None, 0)
@@ -243,12 +296,12 @@ class Parser(LiteralReader):
                 left = self.make_call(places.pop(), operands.pop(), left)
         return left
 
-    def make_call(self, pos: cython.Py_ssize_t, function, argument):
+    def make_call(self, pos, function, argument):
         if type(function) is CallNode:
             call: CallNode = function
             call.arguments.append(argument)
             return call
-        return CallNode(self.state, pos, function, [argument])
+        return new_call(self.state, pos, function, argument)
 
     def parse_op(self, minimum, first, start):
         """Operators that bind at least as strongly as `minimum`."""
@@ -342,7 +395,7 @@ class Parser(LiteralReader):
         ):
             argument: Expr = self.parse_operand()
             if fresh:
-                function = CallNode(self.state, self.base + start, function, [argument])
+                function = new_call(self.state, self.base + start, function, argument)
                 fresh = False
             else:
                 cython.cast(CallNode, function).arguments.append(argument)
@@ -362,7 +415,7 @@ class Parser(LiteralReader):
             if self.tok == OR_KW:
                 self.advance()
                 default = self.parse_operand()
-            return Select(state, self.base + start, subject, path, default)
+            return new_select(state, self.base + start, subject, path, default)
         if self.tok == OR_KW:
             word = Var(state, self.base + start, self.symbol(self.start, self.end))
             self.or_start = start
@@ -390,11 +443,11 @@ class Parser(LiteralReader):
             "Give feedback at https://github.com/NixOS/nix/pull/11121"
         )
 
-    def name_expr(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> Expr:
+    def name_expr(self, start, end):
         name: str = self.symbol(start, end)
         if name == "__curPos":
             return CurrentPosition(self.state, self.base + start)
-        return Var(self.state, self.base + start, name)
+        return new_var(self.state, self.base + start, name)
 
     def parse_simple(self):
         """Rule `expr_simple`."""
@@ -523,7 +576,7 @@ class Parser(LiteralReader):
         if len(path) == 1 and type(path[0]) is str and path[0] not in attrs.defs:
             if isinstance(expr, LambdaExpr):
                 set_name(expr, path[0])
-            attrs.defs[path[0]] = AttrDef(expr, pos)
+            attrs.defs[path[0]] = new_definition(expr, pos, 0)
         else:
             add_attribute(self.state, attrs, path, expr, pos)
         if doc is not None:
@@ -615,7 +668,7 @@ class Parser(LiteralReader):
                 return formals
             self.advance()
 
-    def after_formals(self, start: cython.Py_ssize_t, formals, ellipsis, argument):
+    def after_formals(self, start, formals, ellipsis, argument):
         if argument is None and self.tok == 64:  # @
             self.advance()
             if self.tok != ID:

@@ -22,6 +22,7 @@ from cython.cimports.frazil.lang.values import (
     Thunk,
     asked_from,
     attrs_from_dict,
+    decimal,
     get_value,
     init_value,
     new_attrs,
@@ -533,7 +534,7 @@ def plain_text(value):
     if value is True:
         return "1"
     if type(value) is int:
-        return str(value)
+        return decimal(value)
     if type(value) is float:
         return "%f" % value
     return None

@@ -139,8 +139,9 @@ def part_value(part: Part, attrs: Attrs) -> object:
 
 @cython.cfunc
 def part_of_table(part: Part, attrs: Attrs) -> object:
-    value: object = attrs.table.get(part.name, MISSING)
-    if len(attrs.table) >= LARGE and value is not MISSING:
+    table = attrs.own_table()
+    value: object = table.get(part.name, MISSING)
+    if len(table) >= LARGE and value is not MISSING:
         part.holder = attrs
         part.held = value
     return value
@@ -151,7 +152,7 @@ def part_of_table(part: Part, attrs: Attrs) -> object:
 def has_part(part: Part, attrs: Attrs) -> cython.bint:
     shape: Shape = attrs.shape
     if shape is None:
-        return attrs is part.holder or part.name in attrs.table
+        return attrs is part.holder or part.name in attrs.own_table()
     if shape is not part.shape:
         part.place = place_of(shape, part.name)
         part.shape = shape
@@ -206,6 +207,9 @@ class Select(Expr):
 
         what = f"while evaluating the attribute '{show_attr_path(self.path)}'"
         return watched_selection(self.state.observer, bound, scope, what)
+
+    def leads(self):
+        return self.subject.leads() & 3
 
     def peek(self, env):
         value: object = self.subject.peek(env)
@@ -375,6 +379,9 @@ class HasAttr(Expr):
         if len(self.path) == 1 and type(self.path[0]) is str:
             self.only = self.parts[0]
         return self
+
+    def leads(self):
+        return self.subject.leads() & 3
 
     def eval(self, env):
         value: object = traced_eval(self.subject, env, "in the argument of '?'")

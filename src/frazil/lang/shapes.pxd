@@ -1,6 +1,6 @@
 cimport cython
 
-from frazil.lang.values cimport Attrs, Shape
+from frazil.lang.values cimport Attrs, MergedPositions, Shape
 
 
 @cython.final
@@ -22,7 +22,8 @@ cdef class Merger:
     cdef object origin
 
 
-cdef object joined_origin(object left, object right, object names)
+cdef object joined_origin(object left, object right)
+cdef object compacted(MergedPositions merged)
 cdef Attrs update_with(Merger merger, Attrs left, Attrs right)
 cpdef Attrs update_attrs(Attrs left, Attrs right)
 cpdef Attrs without_names(Attrs attrs, object names)

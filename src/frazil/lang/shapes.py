@@ -10,6 +10,8 @@ from cython.cimports.frazil.lang.values import (
     MISSING,
     SHAPES,
     Attrs,
+    Former,
+    KeptPositions,
     MergedPositions,
     Shape,
     attrs_from_dict,
@@ -19,6 +21,7 @@ from cython.cimports.frazil.lang.values import (
     kept_positions,
     new_attrs,
     new_table_attrs,
+    origin_names,
     origin_position,
     shape_of,
     spend_on,
@@ -30,8 +33,11 @@ MOST_NAMES = 100
 # Dicts of at most so many names are worth sorting, to see whether they have a shape.
 FEW_NAMES = cython.declare(cython.Py_ssize_t, 12)
 FEW_NAMES = 12
-DEEPEST = cython.declare(cython.int, 64)
-DEEPEST = 64
+DEEPEST = cython.declare(cython.int, 32)
+DEEPEST = 32
+# Of sets that large, the dict is taken over where a few attributes are added.
+LARGE = cython.declare(cython.Py_ssize_t, 32)
+LARGE = 32
 SEEN = cython.declare(list, [None] * 4096)
 SEEN = [0] * 4096
 # How many more shapes, plans and notes of a first meeting may be made for sets that no literal describes.
@@ -116,13 +122,15 @@ def merge_plan(left: Shape, right: Shape) -> object:
 def merged_origin(plan: Plan, left: object, right: object) -> object:
     """The origin of `left // right`: remembered, since those of literals are the same every time."""
     if plan.origin is None or plan.left is not left or plan.right is not right:
-        plan.origin = joined_origin(left, right, plan.shape.names)
+        plan.origin = joined_origin(left, right)
         plan.left = left
         plan.right = right
     return plan.origin
 
 
-def joined_origin(left, right, names):
+def joined_origin(left, right):
+    if left is None and right is None:
+        return None
     if type(left) is MergedPositions and cython.cast(MergedPositions, left).right is right:
         return left
     merged = cython.cast(MergedPositions, MergedPositions.__new__(MergedPositions))
@@ -131,9 +139,47 @@ def joined_origin(left, right, names):
     merged.depth = 1
     if type(left) is MergedPositions:
         merged.depth += cython.cast(MergedPositions, left).depth
-    if merged.depth > DEEPEST:
-        return {name: origin_position(merged, name) for name in names}
-    return merged
+    if type(right) is MergedPositions and cython.cast(MergedPositions, right).depth >= merged.depth:
+        merged.depth = cython.cast(MergedPositions, right).depth + 1
+    return compacted(merged) if merged.depth > DEEPEST else merged
+
+
+def compacted(merged):
+    """The same with less depth: neighbours of like size become one dict. Each position is copied a few times at most,
+    however many sets are merged one after the other."""
+    parts: list = []
+    waiting: list = [merged]
+    origin: object
+    seen: set = set()
+    while waiting:
+        origin = waiting.pop()
+        # From right to left: what comes again is hidden altogether. `a // (a // b)` over and over would double it.
+        if id(origin) in seen:
+            continue
+        seen.add(id(origin))
+        if type(origin) is MergedPositions:
+            waiting.append(cython.cast(MergedPositions, origin).left)
+            waiting.append(cython.cast(MergedPositions, origin).right)
+        else:
+            parts.append(origin)
+    stack: list = []
+    while parts:
+        origin = parts.pop()
+        size: cython.Py_ssize_t = len(origin_names(origin))
+        while len(stack) > 0:
+            earlier: object = stack[len(stack) - 1]
+            if len(origin_names(earlier)) > 2 * size and len(stack) <= DEEPEST >> 1:
+                break
+            stack.pop()
+            positions = {name: origin_position(earlier, name) for name in origin_names(earlier)}
+            positions.update({name: origin_position(origin, name) for name in origin_names(origin)})
+            origin = positions
+            size = len(positions)
+        stack.append(origin)
+    result: object = stack[0]
+    for i in range(1, len(stack)):
+        result = MergedPositions(result, stack[i])
+    return result
 
 
 def update_with(merger, left, right):
@@ -204,21 +250,46 @@ def follow(plan: Plan, left: Attrs, right: Attrs, origin: object) -> Attrs:
 def update_table(left: Attrs, right: Attrs) -> Attrs:
     i: cython.Py_ssize_t = 0
     table: dict
+    if left.shape is None and left.size() >= LARGE and right.size() <= left.size() >> 2:
+        # The origin of a part may know the dict.
+        if type(left.origin) is not KeptPositions and left is not right:
+            return extended(left, right)
     spend_on(left.size() + right.size())
     if right.shape is None and left.size() < right.size() >> 2:
         # Most of the outcome is the right set: a dict is copied faster than filled.
-        table = right.table.copy()
+        table = right.own_table().copy()
         for name, value in left.items():
             table.setdefault(name, value)
     else:
         table = left.copy_table()
         if right.shape is None:
-            table.update(right.table)
+            table.update(right.own_table())
         else:
             for name in right.shape.names:
                 table[name] = get_value(right, i)
                 i += 1
-    return compact(table, joined_origin(left.origin, right.origin, table))
+    return compact(table, joined_origin(left.origin, right.origin))
+
+
+@cython.cfunc
+def extended(left: Attrs, right: Attrs) -> Attrs:
+    """`left // right` in the dict of `left`: adding to a set over and over does not copy it each time."""
+    table = left.own_table()
+    names: object = right.shape.names if right.shape is not None else list(right.own_table())
+    replaced: list = None
+    i: cython.Py_ssize_t
+    for i in range(len(names)):
+        name: str = names[i]
+        old: object = table.get(name, MISSING)
+        if old is not MISSING and replaced is None:
+            replaced = [MISSING] * len(names)
+        if replaced is not None:
+            replaced[i] = old
+        table[name] = right.lookup(name)
+    newer = new_table_attrs(table, joined_origin(left.origin, right.origin))
+    left.table = None
+    left.former = Former(newer, names, replaced)
+    return newer
 
 
 def without_names(attrs, names):

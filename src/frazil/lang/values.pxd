@@ -158,11 +158,93 @@ cdef extern from *:
     /* What evaluation makes most: made here, because allocation is most of evaluation. Sizes are counted in words.
        Memory of one size goes from hand to hand through a list of its own; new memory is cut from large pieces. */
     #define FRAZIL_POOL_WORDS 32
+    #define FRAZIL_INTEGERS 4096
     typedef struct {
         void *unused[FRAZIL_POOL_WORDS + 1];
         char *next, *end;
         void *(*more)(size_t words);
+        PyObject *integers[FRAZIL_INTEGERS];
     } frazil_pool;
+
+    /* Integers have 64 bits. Those that are common are made once. */
+    static inline long long frazil_int(PyObject *number) {
+    #if PY_VERSION_HEX < 0x030C0000
+        Py_ssize_t size = Py_SIZE(number);
+        if (size == 1) return ((PyLongObject *) number)->ob_digit[0];
+        if (size == 0) return 0;
+        if (size == -1) return -(long long) ((PyLongObject *) number)->ob_digit[0];
+    #else
+        if (PyUnstable_Long_IsCompact((PyLongObject *) number))
+            return PyUnstable_Long_CompactValue((PyLongObject *) number);
+    #endif
+        return PyLong_AsLongLong(number);
+    }
+    static inline PyObject *frazil_new_int(frazil_pool *pool, long long value) {
+    #if !defined(Py_GIL_DISABLED)
+        if ((unsigned long long) value < FRAZIL_INTEGERS) {
+            PyObject *number = pool->integers[value];
+            if (__builtin_expect(number == NULL, 0)) {
+                number = PyLong_FromLongLong(value);
+                if (number == NULL) return NULL;
+                pool->integers[value] = number;
+            }
+            Py_INCREF(number);
+            return number;
+        }
+    #endif
+        return PyLong_FromLongLong(value);
+    }
+    /* None where the outcome is no integer of 64 bits. */
+    enum { FRAZIL_SUBTRACT, FRAZIL_MULTIPLY, FRAZIL_DIVIDE, FRAZIL_LESS, FRAZIL_ADD };
+    static inline PyObject *frazil_calculate(frazil_pool *pool, int operation, PyObject *left, PyObject *right) {
+        long long a = frazil_int(left), b = frazil_int(right), result = 0;
+        int failed = 0;
+        switch (operation) {
+        case FRAZIL_SUBTRACT: failed = __builtin_sub_overflow(a, b, &result); break;
+        case FRAZIL_MULTIPLY: failed = __builtin_mul_overflow(a, b, &result); break;
+        case FRAZIL_ADD: failed = __builtin_add_overflow(a, b, &result); break;
+        case FRAZIL_LESS: if (a < b) Py_RETURN_TRUE; Py_RETURN_FALSE;
+        default:
+            failed = b == 0 || (b == -1 && a < -0x7fffffffffffffffLL);
+            if (!failed) result = a / b;
+        }
+        if (__builtin_expect(failed, 0)) Py_RETURN_NONE;
+        return frazil_new_int(pool, result);
+    }
+    static PyObject *frazil_decimal(PyObject *number) {
+        char digits[24], *at = digits + sizeof digits;
+        long long value = frazil_int(number);
+        unsigned long long rest = value < 0 ? 0ULL - (unsigned long long) value : (unsigned long long) value;
+        do { *--at = (char) ('0' + rest % 10); rest /= 10; } while (rest != 0);
+        if (value < 0) *--at = '-';
+        return PyUnicode_FromStringAndSize(at, digits + sizeof digits - at);
+    }
+    /* The texts of a list, one after the other. */
+    static PyObject *frazil_joined(PyObject *parts) {
+        Py_ssize_t i, count = PyList_GET_SIZE(parts), size = 0;
+        Py_UCS4 highest = 127;
+        PyObject *text, *part;
+        char *data;
+        for (i = 0; i < count; i++) {
+            part = PyList_GET_ITEM(parts, i);
+            size += PyUnicode_GET_LENGTH(part);
+            if (!PyUnicode_IS_ASCII(part)) highest = 255;
+            if (__builtin_expect(PyUnicode_KIND(part) != PyUnicode_1BYTE_KIND, 0)) {
+                PyErr_SetString(PyExc_ValueError, "not a byte string");
+                return NULL;
+            }
+        }
+        text = PyUnicode_New(size, highest);
+        if (text == NULL || size == 0) return text;
+        data = (char *) PyUnicode_DATA(text);
+        for (i = 0; i < count; i++) {
+            part = PyList_GET_ITEM(parts, i);
+            size = PyUnicode_GET_LENGTH(part);
+            memcpy(data, PyUnicode_DATA(part), (size_t) size);
+            data += size;
+        }
+        return text;
+    }
     typedef struct { PyObject_HEAD PyObject *first; PyObject *second; } frazil_pair;
     typedef struct { PyObject_HEAD PyObject *up; Py_ssize_t size; PyObject *items[1]; } frazil_slots;
     /* The values of a set that has a shape; for others there is one item, a dict or None. */
@@ -223,12 +305,13 @@ cdef extern from *:
         return (PyObject *) attrs;
     }
     static inline PyObject *frazil_table_attrs(frazil_pool *pool, PyObject *like, PyObject *table, PyObject *origin) {
-        frazil_attrs *attrs = (frazil_attrs *) frazil_begin(pool, Py_TYPE(like), FRAZIL_ATTRS_WORDS(1));
+        frazil_attrs *attrs = (frazil_attrs *) frazil_begin(pool, Py_TYPE(like), FRAZIL_ATTRS_WORDS(2));
         if (__builtin_expect(attrs == NULL, 0)) return NULL;
         attrs->table_of_methods = ((frazil_attrs *) like)->table_of_methods;
         Py_INCREF(Py_None); attrs->shape = Py_None;
         Py_INCREF(origin); attrs->origin = origin;
         Py_INCREF(table); attrs->items[0] = table;
+        Py_INCREF(Py_None); attrs->items[1] = Py_None;
         return (PyObject *) attrs;
     }
     static inline PyObject *frazil_get_value(PyObject *attrs, Py_ssize_t i) {
@@ -446,7 +529,7 @@ cdef extern from *:
         }
         else {
             frazil_attrs *attrs = (frazil_attrs *) object;
-            Py_ssize_t i, count = attrs->shape == Py_None ? 1 : ((frazil_shape *) attrs->shape)->count;
+            Py_ssize_t i, count = attrs->shape == Py_None ? 2 : ((frazil_shape *) attrs->shape)->count;
             for (i = 0; i < count; i++) Py_XDECREF(attrs->items[i]);
             Py_DECREF(attrs->shape); Py_XDECREF(attrs->origin);
             frazil_drop(object, FRAZIL_ATTRS_WORDS(count));
@@ -530,6 +613,11 @@ cdef extern from *:
     long long *word_pointer "frazil_words"(bytearray data) noexcept
     ctypedef struct Pool "frazil_pool":
         pass
+    object pool_int "frazil_new_int"(Pool *pool, long long value)
+    object pool_calculate "frazil_calculate"(Pool *pool, int operation, object left, object right)
+    long long int_value "frazil_int"(object number) noexcept
+    str decimal "frazil_decimal"(object number)
+    str joined "frazil_joined"(list parts)
     object pool_pair "frazil_new_pair"(Pool *pool, type kind, object first, object second)
     void become "frazil_become"(object value, type kind)
     object pool_attrs "frazil_new_attrs"(Pool *pool, object like, object shape, object origin)
@@ -603,12 +691,16 @@ cdef class Expr:
     cdef object eval(self, Env env)
     cdef object delay(self, Env env)
     cdef object peek(self, Env env)
+    cdef object quick(self, Env env)
+    cdef int leads(self) noexcept
     cdef Expr bind(self, Scope scope)
 
 
 cdef class LambdaExpr(Expr):
     cdef public object name
     cdef LambdaExpr inner
+    cdef bint strict
+    cdef bint strict_up
     cdef object apply(self, Env up, object argument, Py_ssize_t call_pos)
 
 
@@ -648,12 +740,21 @@ cdef class KeptPositions:
     cdef object kept
 
 
+@cython.final
+cdef class Former:
+    cdef Attrs newer
+    cdef object names
+    cdef list values
+
+
 # In memory a frazil_attrs: with a shape, the values begin where others have `table`.
 @cython.final
 cdef class Attrs:
     cdef Shape shape
     cdef object origin
     cdef dict table
+    cdef Former former
+    cdef dict own_table(self)
     cpdef object lookup(self, str name)
     cpdef bint has(self, str name) except -1
     cpdef Py_ssize_t size(self) noexcept
@@ -741,6 +842,8 @@ cdef Places places(Shape shape, object table, Py_ssize_t pos)
 cdef object kept_positions(object origin, object kept)
 cpdef Shape shape_of(tuple names)
 cdef Py_ssize_t place_of(Shape shape, str name) noexcept
+cdef object recover(Attrs attrs)
+cpdef object origin_names(object origin)
 cpdef bint has_origin(object origin, str name) except -1
 cpdef Py_ssize_t origin_position(object origin, str name) except -1
 
@@ -748,6 +851,15 @@ cpdef Py_ssize_t origin_position(object origin, str name) except -1
 cdef inline void spend_on(Py_ssize_t count) noexcept:
     """Account for work on so many elements, or characters, that asks for no calls."""
     spend(<unsigned int> count if count < 0x8000 else 0x8001)
+
+
+cdef inline object new_int(long long value):
+    return pool_int(&POOL, value)
+
+
+cdef inline object calculate(int operation, object left, object right):
+    """One of `operators`' operations on integers; None where the outcome is no integer of 64 bits."""
+    return pool_calculate(&POOL, operation, left, right)
 
 
 cdef inline Thunk new_thunk(object expr, object slot):

@@ -139,6 +139,27 @@ if not cython.compiled:
     def find_place(shape, index, name):
         return index.get(name, -1)
 
+    def int_value(number):
+        return number
+
+    def new_int(value):
+        return value
+
+    def calculate(operation, left, right):
+        if operation == 3:
+            return left < right
+        if operation == 2:
+            if right == 0:
+                return None
+            result = abs(left) // abs(right)
+            result = result if (left < 0) == (right < 0) else -result
+        else:
+            result = left - right if operation == 0 else left * right if operation == 1 else left + right
+        return result if -(2**63) <= result < 2**63 else None
+
+    decimal = str
+    joined = "".join
+
     def new_thunk(expr, slot):
         return Thunk(expr, slot)
 
@@ -160,6 +181,7 @@ if not cython.compiled:
         attrs.shape = None
         attrs.origin = origin
         attrs.table = table
+        attrs.former = None
         return attrs
 
     ASKED_FROM = 0
@@ -247,8 +269,17 @@ class Expr:
         return self
 
     def peek(self, env):
-        """The value where it is already known and nothing need be allocated, otherwise MISSING."""
+        """The value where it is already known, or a sum of integers that are known; otherwise MISSING."""
         return MISSING
+
+    def quick(self, env):
+        """What `delay` gives, or the value, for somebody who forces it before anybody can see the difference."""
+        return self.delay(env)
+
+    def leads(self):
+        """What evaluation forces before it does anything else, as bits: 1 the argument of the innermost function, 2
+        that of the function around; 4 if it does nothing but force variables and calculate."""
+        return 0
 
 
 class _Missing:
@@ -268,6 +299,8 @@ class LambdaExpr(Expr):
 
     `inner`: the function that is all the body consists of (`a: b: …`), or None. Who has both arguments applies that in
     an environment made for the first one: no function value is needed in between.
+
+    `strict`: the body forces the argument before it does anything else; `strict_up`: and that of the function around.
     """
 
     def apply(self, up, argument, call_pos):
@@ -348,7 +381,12 @@ class MergedPositions:
     def __init__(self, left, right):
         self.left = left
         self.right = right
-        self.depth = 1 + (cython.cast(MergedPositions, left).depth if isinstance(left, MergedPositions) else 0)
+        depth: cython.int = 0
+        if isinstance(left, MergedPositions):
+            depth = cython.cast(MergedPositions, left).depth
+        if isinstance(right, MergedPositions):
+            depth = max(depth, cython.cast(MergedPositions, right).depth)
+        self.depth = depth + 1
 
 
 @cython.final
@@ -360,6 +398,19 @@ class KeptPositions:
     def __init__(self, origin, kept):
         self.origin = origin
         self.kept = kept
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Former:
+    """What a set was before another took over its dict to add to it: that set, what was added, and the values that
+    were there instead (MISSING: none; None instead of the list: none at all)."""
+
+    def __init__(self, newer, names, values):
+        self.newer = newer
+        self.names = names
+        self.values = values
 
 
 def kept_positions(origin, kept):
@@ -425,9 +476,10 @@ def origin_position(origin, name):
 class Attrs:
     """An attribute set.
 
-    Either it has a `shape`, and its values in the order of the shape's names (`get_value`), or a `table`, unsorted:
-    look at that only where `shape` is None. `origin` tells where attributes were defined: Places, MergedPositions,
-    KeptPositions, a dict from name to position, or None.
+    Either it has a `shape`, and its values in the order of the shape's names (`get_value`), or a `table`, unsorted,
+    which `own_table` gives: where `//` added to a set, the outcome has taken over its dict, and it has a `former`
+    instead. Look at these only where `shape` is None. `origin` tells where attributes were defined: Places,
+    MergedPositions, KeptPositions, a dict from name to position, or None.
 
     Reading: `lookup(name)` gives a value, a thunk, or MISSING; `has`, `size`; `names()` and `items()` are sorted;
     `raw_values()` is in order of names. Building: `attrs_from_dict(table, positions)`.
@@ -435,7 +487,7 @@ class Attrs:
 
     def lookup(self, name):
         if self.shape is None:
-            return self.table.get(name, MISSING)
+            return self.own_table().get(name, MISSING)
         i: cython.Py_ssize_t = place_of(self.shape, name)
         if i < 0:
             return MISSING
@@ -443,32 +495,32 @@ class Attrs:
 
     def has(self, name):
         if self.shape is None:
-            return name in self.table
+            return name in self.own_table()
         return place_of(self.shape, name) >= 0
 
     def size(self):
         if self.shape is not None:
             return self.shape.count
-        return len(self.table)
+        return len(self.own_table())
 
     def names(self):
         """Sorted; do not change it."""
         if self.shape is not None:
             return self.shape.names
-        return sorted(self.table)
+        return sorted(self.own_table())
 
     def items(self):
         """(name, value or thunk), sorted by name."""
         if self.shape is not None:
             return list(zip(self.shape.names, values_list(self)))
-        table = self.table
+        table = self.own_table()
         return [(name, table[name]) for name in sorted(table)]
 
     def raw_values(self):
         """Values or thunks in order of names; a fresh list."""
         if self.shape is not None:
             return values_list(self)
-        table = self.table
+        table = self.own_table()
         return [table[name] for name in sorted(table)]
 
     def position(self, name):
@@ -480,10 +532,16 @@ class Attrs:
         """Where the set itself is written, 0 where unknown."""
         return cython.cast(Places, self.origin).pos if type(self.origin) is Places else 0
 
+    def own_table(self):
+        """The dict of a set that has no shape."""
+        if self.table is None:
+            recover(self)
+        return self.table
+
     def copy_table(self):
         """A fresh dict from name to value or thunk, in no particular order."""
         if self.shape is None:
-            return self.table.copy()
+            return self.own_table().copy()
         return values_table(self.shape.names, self)
 
     def origins(self):
@@ -492,6 +550,40 @@ class Attrs:
 
     def __len__(self):
         return self.size()
+
+
+def recover(attrs):
+    """A dict of its own for a set whose dict another has taken over."""
+    formers: list = []
+    current: Attrs = attrs
+    while current.table is None and current.shape is None:
+        former: Former = current.former
+        formers.append(former)
+        current = former.newer
+    table = current.table.copy()
+    i: cython.Py_ssize_t
+    while formers:
+        former = formers.pop()
+        for i in range(len(former.names)):
+            old: object = MISSING if former.values is None else former.values[i]
+            if old is MISSING:
+                del table[former.names[i]]
+            else:
+                table[former.names[i]] = old
+    attrs.table = table
+    attrs.former = None
+
+
+def origin_names(origin):
+    """The names whose positions an origin, but for merged ones, may know."""
+    if origin is None:
+        return ()
+    if type(origin) is KeptPositions:
+        return cython.cast(KeptPositions, origin).kept
+    if type(origin) is Places:
+        shape = cython.cast(Places, origin).shape
+        return cython.cast(Places, origin).table if shape is None else shape.names
+    return origin
 
 
 def attrs_from_dict(table, positions=None, pos=0):
@@ -822,3 +914,4 @@ for _name, _value in (("MISSING", MISSING), ("EMPTY_ATTRS", EMPTY_ATTRS), ("EMPT
 if not cython.compiled:
     # What C-level attributes start as.
     LambdaExpr.inner = None
+    LambdaExpr.strict = LambdaExpr.strict_up = False

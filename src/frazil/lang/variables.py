@@ -53,6 +53,9 @@ class Literal(Expr):
     def peek(self, env):
         return self.value
 
+    def leads(self):
+        return 4
+
 
 @cython.no_gc
 @cython.cclass
@@ -124,8 +127,8 @@ def undefined(var, names):
     return error
 
 
-def argument_var(var, depth: cython.Py_ssize_t):
-    old: Var = var
+@cython.cfunc
+def argument_var(old: Var, depth: cython.Py_ssize_t) -> Expr:
     if depth == 0:
         result: Var = ArgumentVar0.__new__(ArgumentVar0)
     elif depth == 1:
@@ -140,8 +143,8 @@ def argument_var(var, depth: cython.Py_ssize_t):
     return result
 
 
-def slot_var(var, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t):
-    old: Var = var
+@cython.cfunc
+def slot_var(old: Var, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t) -> Expr:
     if depth == 0:
         v0: SlotVar0 = SlotVar0.__new__(SlotVar0)
         v0.slot = slot
@@ -165,8 +168,8 @@ def slot_var(var, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t):
     return result
 
 
-def with_var(var, withs):
-    old: Var = var
+@cython.cfunc
+def with_var(old: Var, withs: list) -> Expr:
     result: WithVar = WithVar.__new__(WithVar)
     result.state = old.state
     result.pos = old.pos
@@ -196,6 +199,9 @@ class GlobalVar(Var):
     def peek(self, env):
         return glance(self.value)
 
+    def leads(self):
+        return 4
+
 
 @cython.final
 @cython.no_gc
@@ -216,6 +222,9 @@ class ArgumentVar0(Var):
 
     def peek(self, env):
         return glance(env.payload)
+
+    def leads(self):
+        return 5
 
 
 @cython.final
@@ -238,6 +247,9 @@ class ArgumentVar1(Var):
 
     def peek(self, env):
         return glance(env.up.payload)
+
+    def leads(self):
+        return 6
 
 
 @cython.cfunc
@@ -268,6 +280,9 @@ class ArgumentVar(Var):
 
     def peek(self, env):
         return glance(get_argument(env, self.depth))
+
+    def leads(self):
+        return 4
 
 
 @cython.cfunc
@@ -321,6 +336,9 @@ class SlotVar1(Var):
     def peek(self, env):
         return glance(get_outer(env, 1, self.slot))
 
+    def leads(self):
+        return 4
+
 
 @cython.final
 @cython.no_gc
@@ -337,6 +355,9 @@ class SlotVar2(Var):
     def peek(self, env):
         return glance(get_outer(env, 2, self.slot))
 
+    def leads(self):
+        return 4
+
 
 @cython.final
 @cython.no_gc
@@ -352,6 +373,9 @@ class SlotVar(Var):
 
     def peek(self, env):
         return glance(get_outer(env, self.depth, self.slot))
+
+    def leads(self):
+        return 4
 
 
 @cython.final
