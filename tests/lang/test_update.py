@@ -82,3 +82,6 @@ def test_old_versions_stay_what_they_were_in_the_language() -> None:
     assert (
         evaluate(f'{base} in builtins.removeAttrs base [ "3" ] // {{ "3" = 1; }} == base // {{ "3" = 1; }}') == "true"
     )
+    assert evaluate(
+        f'{base} new = base // {{ "7" = "x"; }}; in [ (base == new) (new == base) (base == base // {{ }}) ]'
+    ) == ("[ false false true ]")

@@ -163,7 +163,7 @@ def equal_members(state: object, left: Attrs, right: Attrs, pos: cython.Py_ssize
             if not plainly_equal(get_value(left, i), get_value(right, i)):
                 rest.append(left.shape.names[i])
     else:
-        for name in left.table if left.shape is None else left.shape.names:
+        for name in left.own_table() if left.shape is None else left.shape.names:
             if not plainly_equal(left.lookup(name), right.lookup(name)):
                 rest.append(name)
         rest.sort()
