@@ -199,7 +199,7 @@ BUILTINS: list[BuiltinSpec] = [
     BuiltinSpec("fetchTree", 1, _later("fetchers", "fetch_tree_builtin"), experimental="fetch-tree"),
     BuiltinSpec("fetchFinalTree", 1, _later("fetchers", "fetch_final_tree"), internal=True),
     BuiltinSpec("fetchMercurial", 1, _later("fetchers", "fetch_mercurial")),
-    BuiltinSpec("fetchClosure", 1, _later("fetchers", "fetch_closure"), experimental="fetch-closure"),
+    BuiltinSpec("fetchClosure", 1, _later("closure", "fetch_closure"), experimental="fetch-closure"),
     BuiltinSpec("outputOf", 2, output_of, experimental="dynamic-derivations"),
 ]
 

@@ -14,7 +14,7 @@ from frazil.instantiate.paths import base_name
 from frazil.instantiate.uris import resolve_pseudo_url
 from frazil.lang.error_text import attribute_name
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, as_eval_error, byte_string
-from frazil.lang.runtime import coerce_to_string, force, force_attrs, force_bool, force_string_no_context, show_type
+from frazil.lang.runtime import coerce_to_string, force, force_string_no_context, show_type
 from frazil.lang.values import ContextString, PathValue, make_string
 from frazil.store.errors import BadStorePath
 from frazil.store.path import check_name
@@ -397,62 +397,3 @@ def _mercurial_arguments(evaluator: Any, value: Any) -> tuple[str, str | None, s
     if not url:
         raise EvalError("'url' argument required", pos=CALL_SITE)
     return url, revision, name
-
-
-# -- fetchClosure ------------------------------------------------------------------------------------------------
-
-
-def fetch_closure(evaluator: Any, arguments: list[Any]) -> Any:
-    """From a store that is already here; stores elsewhere are opened by whoever can."""
-    attrs = force_attrs(arguments[0], "while evaluating the argument passed to builtins.fetchClosure")
-    effects: StoreEffects = evaluator.effects
-    texts: dict[str, str] = {}
-    input_addressed = False
-    for key, item in attrs.items():
-        trace = f"while evaluating the attribute '{key}' passed to builtins.fetchClosure"
-        if key == "inputAddressed":
-            input_addressed = force_bool(item, trace)
-        elif key in ("fromPath", "toPath"):
-            texts[key] = coerce_to_string(evaluator, item, set(), trace, False, False)
-        elif key == "fromStore":
-            texts[key] = force_string_no_context(item, trace)
-        else:
-            raise EvalError(f"attribute '{key}' isn't supported in call to 'fetchClosure'", pos=CALL_SITE)
-    for key in ("fromPath", "fromStore"):
-        if key not in texts:
-            raise EvalError(f"attribute '{key}' is missing in call to 'fetchClosure'", pos=CALL_SITE)
-    if input_addressed and "toPath" in texts:
-        raise EvalError(
-            "attribute 'inputAddressed' is set to true, but 'toPath' is also set. Please remove one of them",
-            pos=CALL_SITE,
-        )
-    if not texts["fromStore"].startswith(("http://", "https://")):
-        raise EvalError("'fetchClosure' only supports http:// and https:// stores", pos=CALL_SITE)
-    if "?" in texts["fromStore"]:
-        raise EvalError(
-            f"'fetchClosure' does not support URL query parameters (in '{texts['fromStore']}')", pos=CALL_SITE
-        )
-    return _closure_here(effects, texts.get("toPath") or texts["fromPath"], texts["fromStore"], input_addressed)
-
-
-def _closure_here(effects: StoreEffects, text: str, origin: str, input_addressed: bool) -> Any:
-    try:
-        path = effects.directory.parse(text)
-    except BadStorePath as error:
-        raise EvalError(f"path '{text}' is not in the Nix store", pos=CALL_SITE) from error
-    if not effects.store.is_valid(path):
-        raise EvalError(
-            f"path '{text}' is not in this store, and it cannot be copied from '{origin}'",
-            hint="copy it into this store first",
-            pos=CALL_SITE,
-        )
-    is_content_addressed = effects.store.query_info(path).content_address is not None
-    if is_content_addressed == input_addressed:
-        kind = "not input-addressed" if input_addressed else "input-addressed"
-        raise EvalError(
-            f"The store object '{text}' is {kind}, but 'inputAddressed' is set to '{str(input_addressed).lower()}'",
-            pos=CALL_SITE,
-        )
-    effects.ensure_path(effects.directory.show(path))
-    effects.allow_closure(path)
-    return make_string(text, (text,))
