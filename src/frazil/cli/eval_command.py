@@ -141,8 +141,8 @@ def _show(context: Context, arguments: Arguments, session: Session, value: Any) 
     target = arguments.value("write-to")
     if target is not None:
         if os.path.lexists(target):
-            raise FrazilError(f"path '{os.path.abspath(target)}' already exists")
-        _write(session, value, os.fsencode(os.path.abspath(target)))
+            raise FrazilError(f"path '{target}' already exists")
+        _write(session, value, os.fsencode(os.path.abspath(target)), 0)
     elif arguments.flag("raw"):
         context.print_byte_string(values.raw_text(session, value, "while generating the eval command output"), end="")
     elif arguments.flag("json"):
@@ -153,8 +153,8 @@ def _show(context: Context, arguments: Arguments, session: Session, value: Any) 
         context.print_byte_string(values.pretty_text(session, value))
 
 
-def _write(session: Session, value: Any, path: bytes) -> None:
-    """Strings become files, sets become folders."""
+def _write(session: Session, value: Any, path: bytes, pos: int) -> None:
+    """Strings become files, sets become folders. `pos`: where the value is defined."""
     from frazil.lang.errors import EvalBaseError, EvalError
     from frazil.lang.values import Attrs, ContextString
 
@@ -165,14 +165,16 @@ def _write(session: Session, value: Any, path: bytes) -> None:
             file.write(text.encode("latin-1"))
         return
     if not isinstance(value, Attrs):
-        raise EvalError(f"value at '{path.decode('latin-1')}' is not a string or an attribute set")
+        place = session.evaluator.positions.show(pos)
+        raise EvalError(f"value at '{place}' is not a string or an attribute set")
     os.mkdir(path)
     for name, item in session.evaluator.attrs_items(value):
         try:
             if name in (".", "..") or "/" in name or "\0" in name or not name:
                 raise EvalError(f"invalid file name '{name}'")
-            _write(session, item, path + b"/" + name.encode("latin-1"))
+            _write(session, item, path + b"/" + name.encode("latin-1"), value.position(name))
         except EvalBaseError as error:
+            error.positions = session.evaluator.positions
             error.add_trace(value.position(name), f"while evaluating the attribute '{name}'")
             raise
 

@@ -218,7 +218,7 @@ def _show(context: Context, arguments: Arguments, session: Session, value: Any, 
         location = not arguments.flag("no-location")
         context.print_byte_string(values.xml_text(session, value, strict=strict, location=location), end="")
     elif arguments.flag("json"):
-        context.print_byte_string(values.json_text(session, value))
+        context.print_byte_string(values.json_text(session, value, strict=strict))
     else:
         context.print_byte_string(values.plain_text(session, value, strict=strict))
 

@@ -300,7 +300,12 @@ def _help(context: Context, words: list[str], *, explicit: bool) -> int:
     from frazil.cli.help import show_help
 
     if not words and not explicit:
-        raise UsageError("no subcommand specified")
+        if context.program != "frazil":
+            raise UsageError("no subcommand specified")
+        import sys
+
+        print(show_help(context.program, words), end="", file=sys.stderr)
+        return 1
     if not explicit:
         raise UsageError(_missing_subcommand(context.program, words[0]))
     context.print(show_help(context.program, words), end="")

@@ -25,10 +25,10 @@ def pretty_text(session: Session, value: Any) -> str:
     return print_value(session.evaluator, value, evaluate=True, derivation_paths=True)
 
 
-def json_text(session: Session, value: Any, *, copy_to_store: bool = True) -> str:
+def json_text(session: Session, value: Any, *, copy_to_store: bool = True, strict: bool = True) -> str:
     from frazil.lang.printer import to_json_text
 
-    return to_json_text(session.evaluator, value, set(), copy_to_store=copy_to_store)
+    return to_json_text(session.evaluator, value, set(), copy_to_store=copy_to_store, strict=strict)
 
 
 def xml_text(session: Session, value: Any, *, strict: bool, location: bool) -> str:

@@ -95,7 +95,9 @@ def _get_flake(evaluator: Any, arguments: list[Any]) -> Value:
     require_feature(evaluator, "flakes")
     if pure and not is_locked(dict(reference.attributes)):
         raise EvalError(
-            byte_string(f"cannot call 'getFlake' on unlocked flake reference '{text}' (use --impure to override)"),
+            byte_string(
+                f"cannot call 'getFlake' on unlocked flake reference '{text}', at «none»:0 (use --impure to override)"
+            ),
             pos=CALL_SITE,
         )
     if not is_locked(dict(reference.attributes)):

@@ -62,7 +62,9 @@ def _read_arguments(evaluator: Any, argument: Any) -> Wanted:
         if key == "fromPath":
             found[key] = _store_path(evaluator, item, trace)
         elif key == "toPath":
-            found[key] = None if getattr(force(item), "text", force(item)) == "" else _store_path(evaluator, item, trace)
+            found[key] = (
+                None if getattr(force(item), "text", force(item)) == "" else _store_path(evaluator, item, trace)
+            )
         elif key == "fromStore":
             found[key] = force_string_no_context(item, trace)
         elif key == "inputAddressed":

@@ -14,8 +14,8 @@ from frazil.instantiate.paths import base_name
 from frazil.instantiate.uris import resolve_pseudo_url
 from frazil.lang.error_text import attribute_name
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, as_eval_error, byte_string
-from frazil.lang.runtime import coerce_to_string, force, force_string_no_context, show_type
-from frazil.lang.values import ContextString, PathValue, make_string
+from frazil.lang.runtime import call_site, coerce_to_string, force, force_string_no_context, show_type
+from frazil.lang.values import ContextString, PathValue, attrs_from_dict, make_string
 from frazil.store.errors import BadStorePath
 from frazil.store.path import check_name
 
@@ -181,6 +181,7 @@ def _fetch_input(evaluator: Any, argument: Any, *, is_git: bool, is_final: bool 
     from frazil.fetch import inputs
 
     who = "fetchGit" if is_git else "fetchTree"
+    where = call_site()
     value = force(argument)
     effects: StoreEffects = evaluator.effects
     try:
@@ -210,7 +211,7 @@ def _fetch_input(evaluator: Any, argument: Any, *, is_git: bool, is_final: bool 
     locked = "narHash" in asked or inputs.is_locked(asked, effects.fetch_settings)
     effects.note_fetched(path, asked, tree.attributes, locked=locked)
     effects.allow_path(path)
-    return tree_attrs(evaluator, path, tree, attributes, empty_revision=is_git)
+    return tree_attrs(evaluator, path, tree, attributes, empty_revision=is_git, pos=where)
 
 
 def _attributes_of(evaluator: Any, value: Attrs, who: str, is_git: bool) -> InputAttributes:
@@ -303,9 +304,10 @@ def _refuse_unlocked(attributes: InputAttributes, who: str, effects: StoreEffect
 
 
 def tree_attrs(
-    evaluator: Any, path: str, tree: FetchedTree, attributes: InputAttributes, *, empty_revision: bool
+    evaluator: Any, path: str, tree: FetchedTree, attributes: InputAttributes, *, empty_revision: bool, pos: int
 ) -> Any:
-    """What `fetchTree` and `fetchGit` give. `empty_revision`: a dirty work tree has zeros for its revision."""
+    """What `fetchTree` and `fetchGit` give, its attributes defined at `pos`. `empty_revision`: a dirty work tree has
+    zeros for its revision."""
     import time
 
     locked = tree.attributes
@@ -332,7 +334,7 @@ def tree_attrs(
     if isinstance(modified, int):
         table["lastModified"] = modified
         table["lastModifiedDate"] = time.strftime("%Y%m%d%H%M%S", time.gmtime(modified))
-    return evaluator.make_attrs(table)
+    return attrs_from_dict(table, dict.fromkeys(table, pos) if pos > 0 else None)
 
 
 # -- fetchMercurial ----------------------------------------------------------------------------------------------

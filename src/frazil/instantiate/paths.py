@@ -25,7 +25,7 @@ from frazil.lang.runtime import (
 )
 from frazil.lang.values import make_string
 from frazil.store.errors import BadStorePath
-from frazil.store.path import References, check_name
+from frazil.store.path import References
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,15 +40,6 @@ def base_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def checked_name(name: str) -> str:
-    """Raises EvalError for what cannot be part of a store path."""
-    try:
-        check_name(name)
-    except BadStorePath as error:
-        raise EvalError(error.message, pos=CALL_SITE) from error
-    return name
-
-
 def to_file(evaluator: Any, arguments: list[Any]) -> Any:
     name = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.toFile")
     context: set[str] = set()
@@ -61,7 +52,10 @@ def to_file(evaluator: Any, arguments: list[Any]) -> Any:
                 f" {element.replace(effects.store_dir + '/', '')}",
                 pos=CALL_SITE,
             )
-    path = effects.add_text(checked_name(name), contents, frozenset(context))
+    try:
+        path = effects.add_text(name, contents, frozenset(context))
+    except BadStorePath as error:
+        raise EvalError(error.message, pos=CALL_SITE) from error
     return make_string(path, (path,))
 
 
@@ -143,7 +137,6 @@ def add_path(
 ) -> Any:
     """Copies a (perhaps filtered) path; -> its store path as a string with context."""
     effects: StoreEffects = evaluator.effects
-    checked_name(name)
     references: frozenset[StorePath] = frozenset()
     try:
         if context and effects.directory.is_inside(source):

@@ -14,6 +14,7 @@ from cython.cimports.frazil.lang.values import (
     PathValue,
     State,
     Thunk,
+    glance,
     stack_is_low,
     stack_overflow,
 )
@@ -27,9 +28,11 @@ except ImportError:
     from json.encoder import py_encode_basestring as quote
 
 
-def to_json_text(state, value, context, *, copy_to_store=True):
-    """`context`: a set that receives what the text refers to."""
+def to_json_text(state, value, context, *, copy_to_store=True, strict=True):
+    """`context`: a set that receives what the text refers to. Without `strict` nothing is evaluated, and what would
+    have to be is an error."""
     writer = JSONWriter(state, context)
+    writer.strict = strict
     writer.write(value, 0, copy_to_store)
     text = "".join(writer.out)
     if not text.isascii():
@@ -75,8 +78,10 @@ class JSONWriter:
     context: set
     out: list
     odd: list
+    strict: cython.bint
 
     def __init__(self, state, context):
+        self.strict = True
         self.state = state
         self.context = context
         self.out = []
@@ -88,6 +93,8 @@ class JSONWriter:
         state.call_depth += 1
         if state.call_depth > state.max_call_depth or stack_is_low():
             raise stack_overflow(state, pos)
+        if not self.strict and glance(cell) is MISSING:
+            raise TypeMismatch("cannot convert a thunk to JSON", pos=place(cell, pos), positions=state.positions)
         value = force(cell)
         kind = type(value)
         if kind is str:

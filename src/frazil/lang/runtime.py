@@ -30,6 +30,7 @@ from cython.cimports.frazil.lang.values import (
     new_env,
     new_thunk,
     run_thunk,
+    set_asked_from,
     spend,
     stack_is_low,
     stack_overflow,
@@ -250,6 +251,7 @@ def call_primop(state, primop, arguments, pos):
     function = cython.cast(Primop, primop).function
     # One may take long (a sort, a hash) without coming past here again.
     spend(PRIMOP_TICKS)
+    set_asked_from(pos)
     try:
         result = function(state, arguments)
         done = True
@@ -259,6 +261,11 @@ def call_primop(state, primop, arguments, pos):
     if type(result) is Thunk:
         return force_at(result, pos)
     return result
+
+
+def call_site():
+    """Where the builtin that just begins was called."""
+    return asked_from()
 
 
 def primop_failed(state, primop, pos):
