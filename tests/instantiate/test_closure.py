@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.instantiate.test_session import Scratch
 
 from frazil.activity import SilentReporter
 from frazil.lang.errors import EvalError
@@ -13,7 +14,6 @@ from frazil.store.addressing import make_content_addressed
 from frazil.store.copying import copy_closure
 from frazil.store.opening import open_store
 from frazil.store.path import StorePath
-from tests.instantiate.test_session import Scratch
 
 FEATURES = frozenset({"fetch-closure", "flakes", "nix-command"})
 
