@@ -257,3 +257,15 @@ def test_dry_garbage_collection_counts(run: Run, tmp_path: Path) -> None:
     run("nix-store", "--add", "x")
     assert run("frazil", "store", "gc", "--dry-run").out == "1 store paths would be deleted\n"
     assert "cannot be combined" in run("frazil", "store", "gc", "--dry-run", "--max", "1").err
+
+
+def test_without_a_command_there_is_an_overview(run: Run) -> None:
+    status, out, error = run("frazil")
+    assert status == 1 and not out and "flake" in error and "Usage:" in error
+    assert "no subcommand specified" in run("nix").err
+
+
+def test_json_evaluates_nothing_unless_strict(run: Run) -> None:
+    expression = ("--eval", "--json", "-E", "{ a = 1 + 1; }")
+    assert "cannot convert a thunk to JSON" in run("nix-instantiate", *expression).err
+    assert run("nix-instantiate", "--strict", *expression).out == '{"a":2}\n'

@@ -204,3 +204,23 @@ def test_programs_run_only_where_that_is_allowed(scratch: Scratch) -> None:
         scratch.eval('builtins.exec [ "sh" "-c" "exit 3" ]', **allowed)
     with pytest.raises(EvalError, match="at least one argument"):
         scratch.eval("builtins.exec [ ]", **allowed)
+
+
+def test_bad_names_are_shown_with_the_hash_they_would_have_had(scratch: Scratch) -> None:
+    (scratch.root / "f").write_text("text")
+    for text in ('builtins.toFile "a b" "c"', 'builtins.path { path = ./f; name = "a b"; }'):
+        with pytest.raises(EvalError, match=r"path '[a-z0-9]{32}-a b' is not a valid store path: name 'a b' contains"):
+            scratch.eval(text)
+
+
+def test_trees_say_where_they_were_fetched(scratch: Scratch) -> None:
+    (scratch.root / "tree").mkdir()
+    (scratch.root / "tree" / "f").write_text("text")
+    text = f'let t = builtins.fetchTree {{ type = "path"; path = "{scratch.root}/tree"; }}; in '
+    assert scratch.eval(text + '(builtins.unsafeGetAttrPos "narHash" t).column') == 9
+    with pytest.raises(EvalError) as caught:
+        scratch.eval('builtins.fetchTree { type = "path"; path = "/nowhere/at/all"; }')
+    assert [frame.text.split(" '")[0] for frame in caught.value.trace] == [
+        "while calling the",
+        "while fetching the input",
+    ]

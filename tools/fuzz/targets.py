@@ -198,6 +198,40 @@ def git_config(data: bytes) -> None:
     parse_submodules(data)
 
 
+# --------------------------------------------------------------------------------------------------- command lines
+
+
+def settings_file(data: bytes) -> None:
+    """A configuration file, then everything that is derived from the settings."""
+    from frazil.cli.room_settings import eval_settings, foreign_store_settings
+    from frazil.cli.settings import Settings
+
+    settings = Settings({}, lambda text: None)
+    settings.apply(data.decode("utf-8", "surrogateescape").replace("include", "inclure"), "nix.conf")
+    settings.apply_gated()
+    settings.warn_unknown()
+    eval_settings(settings, pure=True, search_path=[], store_dir=DIRECTORY)
+    foreign_store_settings(settings, 0)
+
+
+def command_line(data: bytes) -> None:
+    """Arguments, one a line, as each command reads them; nothing runs."""
+    from frazil.cli.commands import table
+    from frazil.cli.common_options import GLOBAL
+    from frazil.cli.options import OptionParser
+    from frazil.cli.program import check_positional, load_command
+    from frazil.cli.settings import Settings, kind_of
+
+    words = os.fsdecode(data).split("\n")
+    known = sorted(table())
+    settings = Settings({}, lambda text: None)
+    name = words[0] if words[0] in known else known[sum(data) % len(known)]
+    command = load_command(name)
+    parser = OptionParser([command.options, GLOBAL], settings.set_flag, kind_of, "nix", settings.set_option)
+    arguments, _ = parser.parse(words[1:])
+    check_positional(command, arguments)
+
+
 class scratch:
     """A folder with an empty folder `inner`; nothing else may have appeared in it when it goes."""
 
@@ -245,6 +279,17 @@ EXPRESSION_WORDS = (
         b"builtins.toFile |builtins.path |builtins.convertHash |builtins.ceil |"
         b"builtins.unsafeDiscardStringContext |builtins.addErrorContext |builtins.trace |x|a|f"
     ).split(b"|"),
+)
+SETTINGS = (
+    b"# c\nmax-jobs = 4\ncores = 0\nexperimental-features = flakes nix-command\nextra-sandbox-paths = /a=/b c?\n",
+    b"substituters = http://a?priority=3 file:///b\ntrusted-public-keys = k:AAAA\nbuilders = ssh://a x 1 2 - -\n",
+    b"nix-path = a=/b c\nmin-free = 1G\nconnect-timeout = 5\nsandbox = relaxed\naccess-tokens = a=b\n",
+)
+COMMAND_LINES = (
+    b"eval\n--expr\n1\n--json\n--arg\na\n1\n--option\ncores\n3\n--max-jobs\n4",
+    b"build\n.#a\n-f\nx\n--no-link\n-L\n-vv\n--override-input\na\nb\n--extra-experimental-features\nx",
+    b"flake show\n--all-systems\n--\n-x",
+    b"copy\n--to\nfile:///x\n-vj4\n--cores\n3",
 )
 JSON = (b'{"a":[1,-2.5e3,"\\u00e9\\ud83d\\ude00\\n",true,null,{}],"b":9223372036854775807}', b'[[[]],{"":""}]')
 TOML = (
@@ -397,6 +442,12 @@ TARGETS: dict[str, Callable[[], Target]] = {
         flake_reference, REFERENCES, (b":", b"/", b"?", b"&", b"#", b"%", b"//", b"..", b"@")
     ),
     "archive": lambda: Target(archive, archive_seeds(), (b"../", b"/", b"\0", b"99999999999", b"\x80\xff", b"path=")),
+    "settings-file": lambda: Target(
+        settings_file, SETTINGS, (b"\n", b" = ", b"#", b"true", b"-1", b"99999999999999999999", b"auto", b"1G")
+    ),
+    "command-line": lambda: Target(
+        command_line, COMMAND_LINES, (b"\n--", b"\n-", b"\n", b"=", b"--option\n", b"--no-", b"--extra-", b"\n--\n")
+    ),
     "git-index": lambda: Target(git_index, index_seeds()),
     "git-config": lambda: Target(git_config, CONFIG, (b"[", b"]", b"\\", b'"', b"=", b"\n", b";")),
 }
