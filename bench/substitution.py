@@ -111,7 +111,8 @@ class Bench:
         (self.folder / "default.nix").write_text(expression)
         (self.folder / "home").mkdir()
         environment = self.store("origin")
-        build = self.program("nix-build", [str(self.folder / "default.nix"), "-A", "small", "-A", "large", "--no-out-link", "-j2"])
+        arguments = [str(self.folder / "default.nix"), "-A", "small", "-A", "large", "--no-out-link", "-j2"]
+        build = self.program("nix-build", arguments)
         done = subprocess.run(build, env=environment, check=True, capture_output=True, text=True)
         paths = done.stdout.split()
         cache = f"file://{self.folder}/cache?compression={options.compression}&trusted=1"
@@ -187,7 +188,8 @@ def run(bench: Bench, options: argparse.Namespace) -> None:
             shown = {n: [statistics.median(column) for column in zip(*t)] for n, t in times.items()}
             line = "  ".join(f"{n} {wall * 1000:.0f} ms (CPU {cpu * 1000:.0f})" for n, (wall, cpu) in shown.items())
             if "nix" in shown:
-                line += f"  ratio {shown['frazil'][0] / shown['nix'][0]:.2f} (CPU {shown['frazil'][1] / shown['nix'][1]:.2f})"
+                wall, cpu = (ours / theirs for ours, theirs in zip(shown["frazil"], shown["nix"], strict=True))
+                line += f"  ratio {wall:.2f} (CPU {cpu:.2f})"
             print(f"{title:18} {line}", flush=True)
         server.stdin.close()
 
