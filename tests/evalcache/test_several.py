@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from frazil.evalcache.cache import _partition
@@ -62,6 +62,8 @@ rounds = st.lists(st.tuples(st.lists(changes, max_size=2), asked), min_size=1, m
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=rounds, program=st.sampled_from(["nix-instantiate", "frazil"]))
+@example(rounds=[([], ["o"]), ([], ["n", "o"])], program="nix-instantiate")
+@example(rounds=[([], ["o"]), ([], ["n", "o"])], program="frazil")
 def test_several_answers_are_those_of_a_fresh_evaluation(world: World, rounds: list[object], program: str) -> None:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         folder = Path(name)

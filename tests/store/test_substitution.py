@@ -247,15 +247,18 @@ def test_sudden_deaths(tmp_path: Path, origin: tuple[Server, list[StorePath]]) -
     server, paths = origin
 
     def slow(handler: Handler) -> bool:
-        time.sleep(0.003)
+        time.sleep(0.02)
         return False
 
     server.trouble = slow
     rng = random.Random(7)
     killed = 0
     for _ in range(6):
+        asked = server.count()
         process = start(tmp_path, server, paths)
-        time.sleep(rng.uniform(0.3, 1.2))
+        while server.count() == asked and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0.0, 0.3))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         killed += process.returncode == -signal.SIGKILL

@@ -269,8 +269,8 @@ class Opened:
 
         found = []
         known = {text: ask_targets(remembered, text) for text in texts}
-        evaluated = None in known.values()
-        if sum(targets is None for targets in known.values()) > 1:
+        unknown = sum(targets is None for targets in known.values())
+        if unknown > 1:
             remembered.tell_apart(self.session)
         for text in texts:
             targets = known[text]
@@ -278,9 +278,9 @@ class Opened:
                 remembered.begin_answer()
                 (item,) = self.parse([text])
                 targets = item.targets()
-                keep_targets(remembered, text, targets, alone=len(texts) == 1)
+                keep_targets(remembered, text, targets, alone=unknown == 1)
             found += targets
-        if evaluated:
+        if unknown:
             self.session.flush()
             remembered.flush()
         return found

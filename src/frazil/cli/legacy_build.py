@@ -82,7 +82,7 @@ def evaluate(
                 if remembered is not None:
                     remembered.begin_answer()
                 value = select_path(session, root, text, given, called)
-                alone = len(attributes) == 1
+                alone = len(attributes) - len(known) == 1
                 found += remembered_derivations(session, value, given, remembered, text, alone=alone)
     if remembered is not None:
         remembered.flush()

@@ -140,7 +140,7 @@ def _run(
                 if eval_only:
                     _show(context, arguments, session, value, given)
                     continue
-                alone = len(attributes) == 1
+                alone = len(attributes) - len(known) == 1
                 found += remembered_derivations(session, value, given, remembered, text, alone=alone)
     if remembered is not None:
         remembered.flush()
