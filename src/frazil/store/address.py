@@ -6,22 +6,24 @@ In: text. Out: `StoreReference`. Source of truth: the manual's `store/types` ("S
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from frazil.errors import UsageError
+from frazil.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _HINT = "known store addresses: auto, local, local?root=DIRECTORY, a path (with a slash), dummy://, file://, https://"
 
 
-@dataclass(frozen=True, slots=True)
-class StoreReference:
+class StoreReference(Record):
     """`scheme`: "auto", "local", "daemon", … lower case; `authority`: what follows `://`, as written, without
     parameters; `parameters`: decoded."""
 
     scheme: str
     authority: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = {}
 
     @classmethod
     def parse(cls, text: str) -> StoreReference:

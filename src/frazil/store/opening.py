@@ -7,19 +7,20 @@ In: addresses as in `--store`, `--to`, `substituters`. Out: a `Store`, not yet c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from frazil.store.address import StoreReference
 from frazil.store.config import StoreConfig
 from frazil.store.errors import UnsupportedStore
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from frazil.activity import Reporter
     from frazil.store.config import StoreSettings
     from frazil.store.interface import Store
 
-Opener = Callable[[StoreReference, "StoreSettings", "Reporter", Mapping[str, str]], "Store"]
+    Opener = Callable[[StoreReference, StoreSettings, Reporter, Mapping[str, str]], Store]
 
 KINDS: dict[str, str] = {
     "file": "frazil.store.cache_opening:open_folder",
