@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from frazil.errors import FrazilError
-from frazil.lang.evaluator import STACK_SIZES
+from frazil.lang.evaluator import SIGNAL_PERIOD, STACK_SIZES
 
 T = TypeVar("T")
 
@@ -52,7 +52,9 @@ class Worker:
             self._wanted.release()
             while True:
                 try:
-                    self._done.acquire()
+                    # In steps: a signal between the last look and the wait would wake nobody.
+                    while not self._done.acquire(timeout=SIGNAL_PERIOD):
+                        pass
                     break
                 except KeyboardInterrupt:
                     self._interrupt()

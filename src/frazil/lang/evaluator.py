@@ -34,6 +34,7 @@ from cython.cimports.frazil.lang.values import (
     State,
     Thunk,
     attrs_from_dict,
+    check_signals,
     is_marking,
     new_env,
     new_frame,
@@ -53,6 +54,9 @@ GLOBAL_NAMES = frozenset(
     " true".split()
 )
 DEFAULT_SETTINGS = EvalSettings()
+SIGNAL_PERIOD = 0.1
+"""How long a signal may go unseen, in seconds, while another thread evaluates."""
+
 STACK_SIZES = (1 << 30, 256 << 20, 64 << 20, 16 << 20)
 RECURSION_LIMIT = 200_000
 STRING_ORIGIN = byte_string("«string»")
@@ -599,7 +603,9 @@ def run_with_deep_stack(function, interrupt=None):
         run()
     while True:
         try:
-            ended.acquire()
+            # In steps: a signal between the last look and the wait would wake nobody.
+            while not ended.acquire(True, SIGNAL_PERIOD):
+                check_signals()
             break
         except KeyboardInterrupt:
             if interrupt is None:

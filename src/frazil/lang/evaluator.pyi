@@ -82,6 +82,7 @@ class Evaluator(State):
         shown: bytes | None = ...,
     ) -> Parsed: ...
 
+SIGNAL_PERIOD: float
 STACK_SIZES: tuple[int, ...]
 
 def run_with_deep_stack(function: Callable[[], T], interrupt: Callable[[], None] | None = None) -> T: ...

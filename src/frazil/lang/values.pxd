@@ -648,6 +648,7 @@ cdef extern from *:
     void pool_calls "frazil_pool_calls"(Pool *pool, type kind) noexcept
     void begin_pool "frazil_begin_pool"(Pool *pool, type thunk, type env, type function, type slots, type attrs)
     void use_large_pages "frazil_use_large_pages"() noexcept
+    int check_signals "PyErr_CheckSignals" () except -1
     bint stack_is_low "frazil_stack_is_low" () noexcept
     void spend "frazil_spend" (unsigned int ticks) noexcept
 

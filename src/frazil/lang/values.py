@@ -53,6 +53,9 @@ if not cython.compiled:
         calls.unplaced = unplaced
         return calls
 
+    def check_signals():
+        return None
+
     def stack_is_low():
         return False
 
