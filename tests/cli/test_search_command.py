@@ -35,6 +35,13 @@ def test_text(run: Run, file: str) -> None:
     assert run(*NIX, "search", "-f", file, "", "^o").out == "* \x1b[0;1m\x1b[32;1mo\x1b[0;1mther\x1b[0m\n  two lines\n"
 
 
+def test_our_own_name_writes_no_colours_into_a_pipe(run: Run, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("frazil", "search", "-f", file, "", "hammer")
+    assert run(*command).out == "* tool (1.2)\n  A Hammer\n"
+    monkeypatch.setenv("CLICOLOR_FORCE", "1")
+    assert "\x1b[32;1mHammer" in run(*command).out
+
+
 @pytest.mark.parametrize(
     ("words", "names"),
     [

@@ -49,6 +49,12 @@ def _directory() -> str:
         return "/"
 
 
+def _has_colours(stream: int) -> bool:
+    if "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb":
+        return bool(os.environ.get("CLICOLOR_FORCE") or os.environ.get("FORCE_COLOR"))
+    return os.isatty(stream) or bool(os.environ.get("CLICOLOR_FORCE"))
+
+
 class Left(BaseException):
     """The user left a debugger that stopped without an error: the program ends, and nothing is wrong."""
 
@@ -94,9 +100,12 @@ class Context:
     @property
     def colours(self) -> bool:
         """On standard error."""
-        if "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb":
-            return bool(os.environ.get("CLICOLOR_FORCE") or os.environ.get("FORCE_COLOR"))
-        return os.isatty(2) or bool(os.environ.get("CLICOLOR_FORCE"))
+        return _has_colours(2)
+
+    @property
+    def output_colours(self) -> bool:
+        """On standard output. `nix search` has them in a pipe, too."""
+        return _has_colours(1)
 
     @property
     def reporter(self) -> LineReporter | JsonReporter | TeeReporter:

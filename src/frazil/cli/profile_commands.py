@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from itertools import pairwise
@@ -297,7 +296,7 @@ def list_packages(context: Context, arguments: Arguments) -> None:
 
         print_json(context, arguments, manifest.to_json(context))
         return
-    bold, red, normal = _colours()
+    bold, red, normal = _colours(context)
     for number, (name, element) in enumerate(manifest.sorted()):
         if number:
             context.print()
@@ -311,14 +310,14 @@ def list_packages(context: Context, arguments: Arguments) -> None:
         context.print(f"Store paths:        {paths}")
 
 
-def _colours() -> tuple[str, str, str]:
-    return ("\x1b[1m", "\x1b[31;1m", "\x1b[0m") if os.isatty(1) else ("", "", "")
+def _colours(context: Context) -> tuple[str, str, str]:
+    return ("\x1b[1m", "\x1b[31;1m", "\x1b[0m") if context.output_colours else ("", "", "")
 
 
 def history(context: Context, arguments: Arguments) -> None:
     profile = _profile(context, arguments)
     current = profile.current()
-    bold, _, normal = _colours()
+    bold, _, normal = _colours(context)
     green = "\x1b[32;1m" if bold else ""
     before: tuple[int, ProfileManifest] | None = None
     for generation in profile.generations():

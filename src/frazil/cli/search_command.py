@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from frazil.cli.installables import Opened
     from frazil.flake.search import Hit, Search
 
-GREEN, BOLD, NORMAL = "\x1b[32;1m", "\x1b[0;1m", "\x1b[0m"
+COLOURS = ("\x1b[32;1m", "\x1b[0;1m", "\x1b[0m")
+"""Of what was found, of attribute paths, and of the rest."""
+PLAIN = ("", "", "")
 
 
 def search(context: Context, arguments: Arguments) -> None:
@@ -50,16 +52,22 @@ def search(context: Context, arguments: Arguments) -> None:
     elif not hits:
         raise FrazilError("no results for the given search term(s)!")
     printed, context.printed = b"".join(context.printed or []), None
-    _keep(opened, installable, printed)
+    _keep(context, opened, installable, printed)
 
 
-def _detail(arguments: Arguments) -> dict[str, object]:
+def _detail(context: Context, arguments: Arguments) -> dict[str, object]:
     """What decides what is printed."""
     import os
 
     words = [list(map(_byte_string, given)) for given in (arguments.positional[1:], arguments.all("exclude"))]
     flags = [name for name in ("json", "pretty", "no-pretty") if arguments.flag(name)]
-    return {"kind": "search", "words": words, "flags": flags, "terminal": os.isatty(1)}
+    return {
+        "kind": "search",
+        "words": words,
+        "flags": flags,
+        "terminal": os.isatty(1),
+        "colours": _colours(context) is COLOURS,
+    }
 
 
 def _is_output(answer: Mapping[str, Any]) -> bool:
@@ -68,7 +76,7 @@ def _is_output(answer: Mapping[str, Any]) -> bool:
 
 def _recall(context: Context, opened: Opened, text: str) -> bool:
     """Prints what an earlier run found in a local flake that is as it was. -> whether there was one."""
-    found = opened.recall("search", text, _is_output, _detail(opened.arguments))
+    found = opened.recall("search", text, _is_output, _detail(context, opened.arguments))
     if found is None:
         return False
     doorstep, answer = found
@@ -77,13 +85,13 @@ def _recall(context: Context, opened: Opened, text: str) -> bool:
     return True
 
 
-def _keep(opened: Opened, text: str, printed: bytes) -> None:
+def _keep(context: Context, opened: Opened, text: str, printed: bytes) -> None:
     from frazil.flake.outputs import FlakeInstallable
 
     (item,) = opened.parse([text])
     memory = item.memory() if isinstance(item, FlakeInstallable) else None
     if memory is not None and isinstance(item, FlakeInstallable):
-        detail = {**_detail(opened.arguments), "paths": item.attribute_paths()}
+        detail = {**_detail(context, opened.arguments), "paths": item.attribute_paths()}
         memory.keep(detail, {"output": printed.decode("latin-1")}, printed)
         opened.note_locks()
 
@@ -97,7 +105,7 @@ def _run(context: Context, opened: Opened, installable: str, what: Search, *, sh
         raise UsageError(f"'{installable}' is a store path, not something to evaluate")
     memory = item.memory() if isinstance(item, FlakeInstallable) else None
     if memory is not None and isinstance(item, FlakeInstallable):
-        known = memory.ask({**_detail(opened.arguments), "paths": item.attribute_paths()}, _is_output)
+        known = memory.ask({**_detail(context, opened.arguments), "paths": item.attribute_paths()}, _is_output)
         if known is not None:
             context.print_byte_string(str(known["output"]), end="")
             opened.note_locks()
@@ -114,12 +122,18 @@ def _run(context: Context, opened: Opened, installable: str, what: Search, *, sh
 def _show(context: Context, hit: Hit, *, following: bool) -> None:
     from frazil.flake.search import highlight
 
-    path = highlight(hit.path, hit.path_spans, GREEN, BOLD)
+    green, bold, normal = _colours(context)
+    path = highlight(hit.path, hit.path_spans, green, bold)
     version = f" ({hit.version})" if hit.version else ""
-    context.print_byte_string(("\n" if following else "") + f"* {BOLD}{path}{NORMAL}{version}")
+    context.print_byte_string(("\n" if following else "") + f"* {bold}{path}{normal}{version}")
     if hit.description:
-        context.print_byte_string("  " + highlight(hit.description, hit.description_spans, GREEN, NORMAL))
+        context.print_byte_string("  " + highlight(hit.description, hit.description_spans, green, normal))
     context.flush()
+
+
+def _colours(context: Context) -> tuple[str, str, str]:
+    """Nix has them in pipes, too, and programs that call it count on that."""
+    return COLOURS if context.output_colours or context.program != "frazil" else PLAIN
 
 
 def _byte_string(text: str) -> str:
