@@ -24,6 +24,7 @@ from frazil.protocol.errors import Disconnected, ProtocolError, RemoteError
 from frazil.protocol.wire import Input, Output, Reader, Writer
 from frazil.protocol.worker import CLIENT_MAGIC, SERVER_MAGIC, Op
 from frazil.store import nar
+from frazil.store.adding import Addition
 from frazil.store.config import StoreConfig, StoreSettings
 from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
 from frazil.store.local import LocalStore
@@ -121,10 +122,10 @@ def test_adding_and_asking_in_every_version(root: Path, version: tuple[int, int]
     served = Served(root)
     client = served.client(version)
     assert client.version == version
-    text = client.add("note", "text", "sha256", [], lambda write: write(b"hello"))
+    text = client.add(Addition("note", "text"), lambda write: write(b"hello"))
     assert client.is_valid(text)
-    flat = client.add("flat", "flat", "sha256", [], lambda write: write(b"flat"))
-    tree = client.add("tree", "nar", "sha256", [], lambda write: write(archive_of(b"tree")))
+    flat = client.add(Addition("flat", "flat"), lambda write: write(b"flat"))
+    tree = client.add(Addition("tree", "nar"), lambda write: write(archive_of(b"tree")))
     info = client.query_info(text)
     assert info is not None and str(info.content_address).startswith("text:sha256:")
     assert client.query_valid([text, flat, StorePath("0" * 32, "no")]) == {text, flat}
@@ -200,7 +201,7 @@ def test_what_is_not_trusted_needs_signatures(root: Path) -> None:
 def test_content_addressed_paths_need_no_trust(root: Path) -> None:
     served = Served(root, trusted=False)
     client = served.client()
-    path = client.add("note", "text", "sha256", [], lambda write: write(b"hello"))
+    path = client.add(Addition("note", "text"), lambda write: write(b"hello"))
     info = client.query_info(path)
     assert info is not None
     with pytest.raises(RemoteError, match="still alive"):

@@ -294,3 +294,18 @@ def test_no_git(fetcher: Fetcher, repository: GitFolder, monkeypatch: pytest.Mon
     assert "rev" in fetcher.fetch(repository.url).attributes
     with pytest.raises(GitError, match="no such program"):
         clone()
+
+
+def test_clone_checks_out_the_revision(repository: GitFolder, tmp_path: Path) -> None:
+    from frazil.fetch.git_program import clone
+
+    first = repository.git("rev-parse", "HEAD").strip()
+    repository.write("later")
+    repository.git("add", "later")
+    repository.git("commit", "-qm", "later")
+    for revision, there in ((first, False), (None, True)):
+        place = tmp_path / str(revision)
+        clone(str(repository.path), None, revision, str(place))
+        assert (place / "later").exists() == there
+    with pytest.raises(GitError):
+        clone(str(repository.path), None, "0" * 40, str(tmp_path / "none"))

@@ -278,11 +278,12 @@ class RemoteBuilder:
         """Whoever runs the hook holds the lock of the path."""
         from dataclasses import replace
 
+        from frazil.store.adding import add_nar
         from frazil.store.copying import copying_activity
 
         info = replace(remote.query_info(path), ultimate=False)
         with copying_activity(remote, self.store, path, self.reporter), remote.open_nar(path) as read:
-            self.store.add_nar(info, read, locked=True)
+            add_nar(self.store, info, read, locked=True)
 
 
 def _say(text: str) -> None:

@@ -18,7 +18,7 @@ def run_copy_closure(context: Context, arguments: Arguments) -> None:
     compress = arguments.flag("gzip")
     for name in ("bzip2", "xz"):
         if arguments.flag(name):
-            context.warn(f"'--{name}' is not implemented, falling back to gzip")
+            context.warn(f"'--{name}' means '--gzip': SSH has one way to compress")
             compress = True
     downwards = arguments.came_last("from", "to")
     with _open_host(context, host, compress=compress) as remote:

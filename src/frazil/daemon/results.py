@@ -1,14 +1,19 @@
-"""What became of builds, as both protocols tell it."""
+"""What is built and fetched for clients of either protocol, and how they are told what became of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from frazil.build.result import BuildResult, Status
+from frazil.errors import FrazilError
 from frazil.protocol.values import Outcome, Realisation
 
 if TYPE_CHECKING:
-    from frazil.errors import FrazilError
+    from frazil.activity import Reporter
+    from frazil.daemon.host import Host
+    from frazil.store.local import LocalStore
+    from frazil.store.path import StorePath
 
 
 def outcome_of(result: BuildResult) -> Outcome:
@@ -29,3 +34,19 @@ def full_message(error: FrazilError) -> str:
     """What a client can show: it has no place for a hint of its own."""
     text = error.message.rstrip("\n")
     return f"{text}\n\nhint: {error.hint}" if error.hint else text
+
+
+def substitute_missing(host: Host, store: LocalStore, paths: Iterable[StorePath], reporter: Reporter) -> None:
+    """As far as caches have them; what fails is only said."""
+    from frazil.activity import Verbosity
+    from frazil.build.scheduler import realise_each
+    from frazil.store.derived_path import DerivedPath
+
+    substituters = host.substituters()
+    targets = [DerivedPath(path) for path in sorted(paths) if not store.is_registered(path)]
+    if substituters is None or not targets:
+        return
+    try:
+        realise_each(store, targets, host.build_settings, reporter, substituters=substituters)
+    except FrazilError as error:
+        reporter.log(Verbosity.WARN, error.message)

@@ -10,29 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from frazil.activity import Reporter, Verbosity
+from frazil.activity import Reporter
+from frazil.daemon.additions import BoundedArchive
 from frazil.daemon.hang_up import HangUp
 from frazil.daemon.host import Host
-from frazil.daemon.results import full_message, outcome_of
-from frazil.daemon.server import bounded_archive
+from frazil.daemon.results import full_message, outcome_of, substitute_missing
 from frazil.errors import FrazilError
 from frazil.protocol.errors import Disconnected, ProtocolError
 from frazil.protocol.serve import BuildOptions, Command, greet_client, read_options, write_info
 from frazil.protocol.values import (
     Dialect,
-    read_content_address,
+    read_added_info,
     read_derivation,
     read_derived_path,
-    read_hash,
-    read_optional_path,
     read_path,
     read_paths,
-    read_signatures,
     write_outcome,
     write_paths,
 )
 from frazil.protocol.wire import Input, Output, Reader, Writer
-from frazil.store.path_info import PathInfo
 
 if TYPE_CHECKING:
     from frazil.build.settings import BuildSettings
@@ -81,21 +77,8 @@ class ServeServer:
         if lock and self.may_write:
             self.store.add_temporary_roots(paths)
         if substitute and self.may_write:
-            self._substitute(paths)
+            substitute_missing(self.host, self.store, paths, self.reporter)
         write_paths(self.writer, self.store.directory, [path for path in paths if self.store.is_registered(path)])
-
-    def _substitute(self, paths: frozenset[StorePath]) -> None:
-        from frazil.build.scheduler import realise_each
-        from frazil.store.derived_path import DerivedPath
-
-        substituters = self.host.substituters()
-        targets = [DerivedPath(path) for path in sorted(paths) if not self.store.is_registered(path)]
-        if substituters is None or not targets:
-            return
-        try:
-            realise_each(self.store, targets, self.host.build_settings, self.reporter, substituters=substituters)
-        except FrazilError as error:
-            self.reporter.log(Verbosity.WARN, error.message)
 
     def query_path_infos(self) -> None:
         paths = sorted(self._paths())
@@ -122,22 +105,10 @@ class ServeServer:
 
     def add_to_store_nar(self) -> None:
         self._require_writing("importing")
-        reader, directory = self.reader, self.store.directory
-        path = read_path(reader, directory)
-        deriver = read_optional_path(reader, directory)
-        nar_hash = read_hash(reader)
-        references = self._paths()
-        registered, size, ultimate = (
-            reader.signed(),
-            reader.bounded(_SIZE_LIMIT, "size of an archive"),
-            reader.boolean(),
-        )
-        signatures = read_signatures(reader)
-        address = read_content_address(reader)
-        if size == 0:
+        info = read_added_info(self.reader, self.store.directory)
+        if info.nar_size == 0:
             raise ProtocolError("narInfo is too old and missing the narSize field")
-        info = PathInfo(path, nar_hash, size, references, deriver, registered, ultimate, signatures, address)
-        archive = bounded_archive(reader, size)
+        archive = BoundedArchive(self.reader.stream.read, info.nar_size)
         self.store.add_nar(info, archive.read)
         archive.finish()
         self.writer.number(1)

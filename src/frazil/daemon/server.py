@@ -7,43 +7,31 @@ request finds the conversation where it should be, or the connection is closed. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from frazil.daemon.additions import Additions
 from frazil.daemon.host import ClientOptions, Host
-from frazil.daemon.results import full_message, outcome_of
-from frazil.daemon.tunnel import TunnelReporter
+from frazil.daemon.results import outcome_of, substitute_missing
 from frazil.errors import FrazilError
-from frazil.protocol.errors import Disconnected, ProtocolError
+from frazil.protocol.errors import ProtocolError
 from frazil.protocol.values import (
     MAXIMUM_NAME,
     REALISATION_WITH_PATH,
-    Dialect,
     Outcome,
     Realisation,
-    parse_method,
     read_content_address,
     read_derivation,
     read_derived_path,
-    read_hash,
-    read_info,
-    read_optional_path,
     read_output_id,
-    read_path,
-    read_paths,
     read_realisation,
-    read_signatures,
     write_info,
     write_optional_path,
     write_outcome,
-    write_paths,
     write_realisation,
 )
-from frazil.protocol.wire import FramedReader, Input, Output, Reader, Writer
-from frazil.protocol.worker import BUILD_MODES, DELETE_REFERRERS, Op, ServerInfo, greet_client
-from frazil.store import nar
-from frazil.store.path_info import PathInfo
+from frazil.protocol.worker import BUILD_MODES, DELETE_REFERRERS, Op
 
 if TYPE_CHECKING:
     from frazil.activity import Reporter
@@ -55,119 +43,9 @@ if TYPE_CHECKING:
     from frazil.store.path import StorePath
 
 _UNLIMITED = (1 << 63) - 1
-_SPOOL = 8 << 20
-_MAXIMUM_LOG = 1 << 28
-_FLAT_LIMIT = 32 << 20
-"""Flat files up to this size are taken in from memory."""
 
 
-class Server:
-    def __init__(self, incoming: Input, outgoing: Output, host: Host, *, trusted: bool) -> None:
-        self.incoming = incoming
-        self.reader = Reader(incoming)
-        self.writer = Writer(outgoing)
-        self.host = host
-        self.trusted = trusted
-        self.tunnel = TunnelReporter(self.writer)
-        self.store: LocalStore = host.open(self.tunnel)
-        self.dialect = Dialect(self.store.directory, (0, 0))
-
-    # ------------------------------------------------------------------------------------------------ conversation
-
-    def run(self) -> None:
-        """Until the client hangs up. Raises nothing that is the client's doing."""
-        try:
-            trusts = self.trusted and self.store_trusts_us()
-            info = ServerInfo(self.host.nix_version, trusts)
-            self.dialect = greet_client(self.reader, self.writer, self.store.directory, info)
-            self.tunnel.version = self.dialect.version
-            self.tunnel.start_work()
-            self.tunnel.stop_work()
-            self.writer.flush()
-            while self._serve_one():
-                pass
-        except (Disconnected, BrokenPipeError, ConnectionResetError):
-            self.writer.forget()
-        except ProtocolError as error:
-            self._last_words(error)
-
-    def store_trusts_us(self) -> bool:
-        return True
-
-    def _last_words(self, error: FrazilError) -> None:
-        try:
-            self.tunnel.fail(full_message(error), [], error.exit_status)
-            self.writer.flush()
-        except OSError:
-            self.writer.forget()
-
-    def _serve_one(self) -> bool:
-        number = self.reader.number_or_end()
-        if number is None:
-            return False
-        try:
-            try:
-                self._perform(number)
-            except OSError as error:
-                if isinstance(error, (BrokenPipeError, ConnectionResetError)):
-                    raise
-                raise FrazilError(_system_message(error)) from error
-            except MemoryError as error:
-                raise FrazilError("Nix daemon out of memory") from error
-        except Disconnected:
-            raise
-        except FrazilError as error:
-            in_step = self.tunnel.listening
-            self.tunnel.fail(full_message(error), [f.text for f in error.trace], error.exit_status)
-            self.writer.flush()
-            # An error while a request was read, or its answer written: nobody knows where the next one would begin.
-            return in_step
-        self.writer.flush()
-        return True
-
-    def _perform(self, number: int) -> None:
-        operation = OPERATIONS.get(number)
-        if operation is None:
-            raise ProtocolError(f"invalid operation {number}")
-        operation(self)
-
-    @contextmanager
-    def work(self) -> Iterator[None]:
-        """What is done within may be logged to the client; it must leave nothing of the request unread."""
-        self.tunnel.start_work()
-        yield
-        self.tunnel.stop_work()
-
-    @contextmanager
-    def framed(self) -> Iterator[FramedReader]:
-        """A stream of the request, read to its end whatever happens."""
-        source = FramedReader(self.reader)
-        try:
-            yield source
-        except (Disconnected, ProtocolError):
-            self.tunnel.listening = False
-            raise
-        except FrazilError:
-            source.drain()
-            raise
-        source.drain()
-
-    def require_trust(self, message: str) -> None:
-        if not self.trusted:
-            raise FrazilError(message)
-
-    def _path(self) -> StorePath:
-        return read_path(self.reader, self.store.directory)
-
-    def _paths(self) -> frozenset[StorePath]:
-        return read_paths(self.reader, self.store.directory)
-
-    def _write_paths(self, paths: object) -> None:
-        write_paths(self.writer, self.store.directory, paths)  # type: ignore[arg-type]
-
-    def _done(self) -> None:
-        self.writer.number(1)
-
+class Server(Additions):
     # ----------------------------------------------------------------------------------------------------- queries
 
     def is_valid_path(self) -> None:
@@ -181,24 +59,9 @@ class Server:
         substitute = self.dialect.version >= (1, 27) and self.reader.boolean()
         with self.work():
             if substitute:
-                self._substitute(paths)
+                substitute_missing(self.host, self.store, paths, self.tunnel)
             valid = [path for path in paths if self.store.is_registered(path)]
         self._write_paths(valid)
-
-    def _substitute(self, paths: frozenset[StorePath]) -> None:
-        """As far as caches have them; what fails is only said."""
-        from frazil.activity import Verbosity
-        from frazil.build.scheduler import realise_each
-        from frazil.store.derived_path import DerivedPath
-
-        substituters = self.host.substituters()
-        targets = [DerivedPath(path) for path in sorted(paths) if not self.store.is_registered(path)]
-        if substituters is None or not targets:
-            return
-        try:
-            realise_each(self.store, targets, self.host.build_settings, self.tunnel, substituters=substituters)
-        except FrazilError as error:
-            self.tunnel.log(Verbosity.WARN, error.message)
 
     def query_substitutable_paths(self) -> None:
         paths = self._paths()
@@ -343,201 +206,6 @@ class Server:
                 )
         self.store.register_realisation(derivation, output, realisation.path, realisation.signatures)
 
-    # ------------------------------------------------------------------------------------------------------ adding
-
-    def add_to_store(self) -> None:
-        if self.dialect.version < (1, 25):
-            self._add_old()
-            return
-        name = self.reader.text(MAXIMUM_NAME)
-        address = self.reader.text(MAXIMUM_NAME)
-        references = self._paths()
-        repair = self.reader.boolean()
-        with self.work():
-            with self.framed() as source:
-                method, algorithm = parse_method(address)
-                path = self._add_dump(name, source.read, method, algorithm, references, repair)
-            info = self.store.query_info(path)
-        self.writer.text(self.store.show(info.path))
-        write_info(self.writer, self.dialect, info)
-
-    def _add_dump(
-        self,
-        name: str,
-        read: nar.Read,
-        method: str,
-        algorithm: str,
-        references: frozenset[StorePath],
-        repair: bool,
-    ) -> StorePath:
-        """`read`: the contents as they are for the methods flat and text, else their archive."""
-        from frazil.store.path import check_name
-
-        check_name(name)
-        if method not in ("flat", "text"):
-            return self.store.add_from_nar(name, read, method, algorithm, references, repair)
-        return self._add_flat(name, read, method, algorithm, references, repair)
-
-    def _add_flat(
-        self,
-        name: str,
-        read: nar.Read,
-        method: str,
-        algorithm: str,
-        references: frozenset[StorePath],
-        repair: bool,
-    ) -> StorePath:
-        pieces: list[bytes] = []
-        size = 0
-        while data := read(1 << 18):
-            pieces.append(data)
-            size += len(data)
-            if size > _FLAT_LIMIT:
-                return self._add_large(name, b"".join(pieces), read, method, algorithm, references, repair)
-        contents = b"".join(pieces)
-        if method == "text" and algorithm == "sha256" and not repair:
-            return self.store.add_text(name, contents, references)
-        from frazil.store import adding
-
-        return adding.add_bytes(
-            self.store, name, contents, method, algorithm, False, references=references, repair=repair
-        )
-
-    def _add_large(
-        self,
-        name: str,
-        start: bytes,
-        read: nar.Read,
-        method: str,
-        algorithm: str,
-        references: frozenset[StorePath],
-        repair: bool,
-    ) -> StorePath:
-        """Through a file in the store's own file system, which has the room if the store has."""
-        import os
-
-        temporary = self.store.working_path("upload")
-        try:
-            with open(temporary, "xb") as file:
-                file.write(start)
-                while data := read(1 << 18):
-                    file.write(data)
-            return self.store.add_path(
-                name, temporary, method=method, algorithm=algorithm, references=references, repair=repair
-            )
-        finally:
-            if os.path.lexists(temporary):
-                os.unlink(temporary)
-
-    def _add_old(self) -> None:
-        """Before 1.25: an archive without frames, whatever the method."""
-        import tempfile
-
-        name = self.reader.text(MAXIMUM_NAME)
-        fixed, recursive = self.reader.boolean(), self.reader.number()
-        algorithm = self.reader.text(MAXIMUM_NAME)
-        if recursive > 1:
-            raise ProtocolError(
-                f"unsupported FileIngestionMethod with value of {recursive}; you may need to upgrade nix-daemon"
-            )
-        method = "nar" if recursive else "flat"
-        if not fixed:
-            method, algorithm = "nar", "sha256"
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as spool:
-            nar.parse(nar.TeeSource(nar.Source(self.reader.stream.read), spool.write), nar.Check())
-            spool.seek(0)
-            with self.work():
-                path = self.store.add_from_nar(name, spool.read, method, algorithm)
-        self.writer.text(self.store.show(path))
-
-    def add_text_to_store(self) -> None:
-        name = self.reader.text(MAXIMUM_NAME)
-        contents = self.reader.string()
-        references = self._paths()
-        with self.work():
-            from frazil.store.path import check_name
-
-            check_name(name)
-            path = self.store.add_text(name, contents, references)
-        self.writer.text(self.store.show(path))
-
-    def add_multiple_to_store(self) -> None:
-        repair, unchecked = self.reader.boolean(), self.reader.boolean()
-        check = not (unchecked and self.trusted)
-        inner = Dialect(self.store.directory, (1, 16))
-        with self.work(), self.framed() as source:
-            stream = Reader(source)
-            for _ in range(stream.number()):
-                path = read_path(stream, self.store.directory)
-                info = _foreign(read_info(stream, inner, path))
-                archive = _Limited(stream, info.nar_size)
-                self.store.add_nar(info, archive.read, repair=repair, check_signatures=check)
-                archive.finish()
-
-    def add_to_store_nar(self) -> None:
-        info, repair, unchecked = self._nar_request()
-        check = not (unchecked and self.trusted)
-        if not self.trusted:
-            info = _foreign(info)
-        if self.dialect.version >= (1, 23):
-            with self.work(), self.framed() as source:
-                self.store.add_nar(info, source.read, repair=repair, check_signatures=check)
-        elif self.dialect.version >= (1, 21):
-            with self.work():
-                pulled = _Pulled(self.reader, self.writer)
-                self.store.add_nar(info, pulled.read, repair=repair, check_signatures=check)
-        else:
-            import tempfile
-
-            with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as spool:
-                nar.parse(nar.TeeSource(nar.Source(self.reader.stream.read), spool.write), nar.Check())
-                spool.seek(0)
-                with self.work():
-                    self.store.add_nar(info, spool.read, repair=repair, check_signatures=check)
-
-    def _nar_request(self) -> tuple[PathInfo, bool, bool]:
-        reader, directory = self.reader, self.store.directory
-        path = self._path()
-        deriver = read_optional_path(reader, directory)
-        nar_hash = read_hash(reader)
-        references = self._paths()
-        registered, size, ultimate = reader.signed(), reader.number(), reader.boolean()
-        signatures = read_signatures(reader)
-        address = read_content_address(reader)
-        info = PathInfo(path, nar_hash, _size(size), references, deriver, registered, ultimate, signatures, address)
-        return info, reader.boolean(), reader.boolean()
-
-    def add_signatures(self) -> None:
-        path = self._path()
-        signatures = read_signatures(self.reader)
-        with self.work():
-            from frazil.store.signatures import Signature
-
-            self.store.add_signatures(path, [str(Signature.parse(text)) for text in signatures])
-        self._done()
-
-    def nar_from_path(self) -> None:
-        path = self._path()
-        with self.work():
-            self.store.query_info(path)
-        self.store.dump_nar(path, self.writer.raw)
-
-    def add_build_log(self) -> None:
-        from frazil.store.path import StorePath
-
-        path = StorePath.from_base(self.reader.text(MAXIMUM_NAME))
-        self.tunnel.start_work()
-        with self.framed() as source:
-            self.require_trust("you are not privileged to add logs")
-            from frazil.store.logs import write_log
-
-            log = source.read(_MAXIMUM_LOG + 1)
-            if len(log) > _MAXIMUM_LOG:
-                raise FrazilError(f"the build log of '{self.store.show(path)}' is larger than {_MAXIMUM_LOG} bytes")
-            write_log(self.store.config.log_dir, path, log)
-        self.tunnel.stop_work()
-        self._done()
-
     # ---------------------------------------------------------------------------------------------------- building
 
     def _targets(self) -> list[DerivedPath]:
@@ -557,37 +225,27 @@ class Server:
             raise ProtocolError("Invalid build mode")
         return BUILD_MODES[number]
 
-    def build_paths(self) -> None:
+    def _realise(self, targets: Sequence[DerivedPath], mode: str = "normal") -> None:
         from frazil.build.scheduler import realise
 
+        settings, substituters = self.host.build_settings, self.host.substituters()
+        realise(self.store, targets, settings, self.tunnel, mode=mode, substituters=substituters)
+
+    def build_paths(self) -> None:
         targets, mode = self._build_request()
         with self.work(), self._watched():
-            realise(
-                self.store,
-                targets,
-                self.host.build_settings,
-                self.tunnel,
-                mode=mode,
-                substituters=self.host.substituters(),
-            )
+            self._realise(targets, mode)
         self._done()
 
     def build_paths_with_results(self) -> None:
         from frazil.build.scheduler import realise_each
+        from frazil.protocol.values import write_derived_path
 
         targets, mode = self._build_request()
         with self.work(), self._watched():
-            results = realise_each(
-                self.store,
-                targets,
-                self.host.build_settings,
-                self.tunnel,
-                mode=mode,
-                substituters=self.host.substituters(),
-            )
+            settings, substituters = self.host.build_settings, self.host.substituters()
+            results = realise_each(self.store, targets, settings, self.tunnel, mode=mode, substituters=substituters)
         self.writer.number(len(results))
-        from frazil.protocol.values import write_derived_path
-
         for result in results:
             write_derived_path(self.writer, self.dialect, result.path)
             write_outcome(self.writer, self.dialect, outcome_of(result))
@@ -606,19 +264,12 @@ class Server:
         write_outcome(self.writer, self.dialect, outcome)
 
     def ensure_path(self) -> None:
-        from frazil.build.scheduler import realise
         from frazil.store.derived_path import DerivedPath
 
         path = self._path()
         with self.work(), self._watched():
             if not self.store.is_registered(path):
-                realise(
-                    self.store,
-                    [DerivedPath(path)],
-                    self.host.build_settings,
-                    self.tunnel,
-                    substituters=self.host.substituters(),
-                )
+                self._realise([DerivedPath(path)])
         self._done()
 
     @contextmanager
@@ -744,17 +395,9 @@ class Server:
         self.writer.boolean(not good)
 
     def _repair(self, path: StorePath) -> None:
-        from frazil.build.scheduler import realise
         from frazil.store.derived_path import DerivedPath
 
-        realise(
-            self.store,
-            [DerivedPath(path)],
-            self.host.build_settings,
-            self.tunnel,
-            mode="repair",
-            substituters=self.host.substituters(),
-        )
+        self._realise([DerivedPath(path)], "repair")
 
 
 def build_one(
@@ -769,72 +412,7 @@ def build_one(
     return outcome_of(result)
 
 
-def _foreign(info: PathInfo) -> PathInfo:
-    from dataclasses import replace
-
-    return replace(info, ultimate=False) if info.ultimate else info
-
-
-def _size(size: int) -> int:
-    if size > _UNLIMITED:
-        raise ProtocolError("the size of an archive is out of range")
-    return size
-
-
-def _system_message(error: OSError) -> str:
-    import os
-
-    what = f" '{os.fsdecode(error.filename)}'" if error.filename is not None else ""
-    return f"{error.strerror or error}{':' if what else ''}{what}"
-
-
-def bounded_archive(reader: Reader, size: int) -> _Limited:
-    return _Limited(reader, size)
-
-
-class _Limited:
-    """So many bytes of a stream, and no more."""
-
-    def __init__(self, reader: Reader, size: int) -> None:
-        self._reader = reader
-        self._left = _size(size)
-
-    def read(self, size: int, /) -> bytes:
-        wanted = min(size, self._left)
-        if not wanted:
-            return b""
-        data = self._reader.stream.read(wanted)
-        if not data:
-            raise ProtocolError("the archive is shorter than promised")
-        self._left -= len(data)
-        return data
-
-    def finish(self) -> None:
-        while self._left:
-            self.read(1 << 18)
-
-
-class _Pulled:
-    """Data that is asked for piece by piece (1.21 and 1.22)."""
-
-    def __init__(self, reader: Reader, writer: Writer) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._data = b""
-
-    def read(self, size: int, /) -> bytes:
-        from frazil.protocol.worker import Stderr
-
-        if not self._data:
-            self._writer.numbers(Stderr.READ, 1 << 16)
-            self._writer.flush()
-            self._data = self._reader.string(1 << 16)
-            if not self._data:
-                raise Disconnected("unexpected end-of-file")
-        data, self._data = self._data[:size], self._data[size:]
-        return data
-
-
 OPERATIONS: dict[int, Callable[[Server], None]] = {
     int(op): getattr(Server, op.name.lower()) for op in Op if hasattr(Server, op.name.lower())
 }
+Server.operations = OPERATIONS

@@ -89,9 +89,15 @@ def _is_ignored(directory: str, path: str) -> bool:
     return False
 
 
-def clone(source: str, ref: str | None, destination: str) -> None:
+def clone(source: str, ref: str | None, revision: str | None, destination: str) -> None:
+    """`revision`: what is checked out, if not the branch's newest; it is fetched where no branch leads to it."""
     branch = [] if ref is None else ["--branch", ref]
     run_git(["clone", *branch, "--", source, destination], interactive=True)
+    if revision is None:
+        return
+    if run_git_status(["cat-file", "-e", revision + "^{commit}"], destination)[0]:
+        run_git(["fetch", "origin", revision], directory=destination, interactive=True)
+    run_git(["checkout", "--quiet", "--detach", revision], directory=destination)
 
 
 def read_remote_head(url: str) -> str | None:

@@ -134,10 +134,8 @@ class GitScheme(InputScheme):
     def clone(self, attributes: InputAttributes, destination: str, context: FetchContext) -> None:
         from frazil.fetch.git_program import clone
 
-        if "rev" in attributes:
-            raise FetchError("cloning a specific revision is not implemented")
         source = self.source_path(attributes) or str(parse_url(attr.text(attributes, "url")).without("dir"))
-        clone(source, attr.optional_text(attributes, "ref"), destination)
+        clone(source, attr.optional_text(attributes, "ref"), attr.optional_text(attributes, "rev"), destination)
 
 
 class MercurialScheme(InputScheme):

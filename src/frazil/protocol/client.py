@@ -7,7 +7,8 @@ what they are told where it matters. Source of truth: libstore's remote store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from frazil.activity import ActivityType, Reporter, ResultType, Started, Verbosity, next_identifier
 from frazil.protocol.errors import Disconnected, ProtocolError, RemoteError
@@ -24,11 +25,11 @@ from frazil.protocol.values import (
     read_paths,
     read_realisation,
     show_method,
+    write_added_info,
     write_content_address,
     write_derivation,
     write_derived_path,
     write_info,
-    write_optional_path,
     write_output_id,
     write_paths,
     write_realisation,
@@ -48,6 +49,7 @@ from frazil.protocol.worker import (
     read_fields,
 )
 from frazil.store import nar
+from frazil.store.adding import Addition
 from frazil.store.content_address import ContentAddress
 from frazil.store.derivation import Derivation
 from frazil.store.derived_path import DerivedPath
@@ -189,12 +191,18 @@ class WorkerClient:
     def ask(self, op: Op, write: Callable[[Writer], None] | None = None) -> Reader:
         """Sends a request and waits until its answer can be read. Whatever fails but the request itself ends the use
         of this connection."""
-        try:
-            self.writer.number(op)
+        with self._asking(op):
             if write is not None:
                 write(self.writer)
             self.writer.flush()
             self._hear()
+        return self.reader
+
+    @contextmanager
+    def _asking(self, op: Op) -> Iterator[None]:
+        try:
+            self.writer.number(op)
+            yield
         except RemoteError:
             raise
         except (BrokenPipeError, ConnectionResetError) as error:
@@ -202,7 +210,6 @@ class WorkerClient:
         except BaseException:
             self.usable = False
             raise
-        return self.reader
 
     def _gone(self) -> Exception:
         """The server hung up while we were sending; it may have said why."""
@@ -218,8 +225,7 @@ class WorkerClient:
 
     def send_framed(self, op: Op, write: Callable[[Writer], None], send: Callable[[FramedWriter], None]) -> Reader:
         """A request with a stream of unknown length."""
-        try:
-            self.writer.number(op)
+        with self._asking(op):
             write(self.writer)
             self.writer.flush()
             framed = FramedWriter(self.writer, lambda: self._hear(wait=False))
@@ -231,13 +237,6 @@ class WorkerClient:
                 raise
             framed.finish()
             self._hear()
-        except RemoteError:
-            raise
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise self._gone() from error
-        except BaseException:
-            self.usable = False
-            raise
         return self.reader
 
     def _path(self, path: StorePath) -> Callable[[Writer], None]:
@@ -264,6 +263,11 @@ class WorkerClient:
         self.ask(Op.SET_OPTIONS, write)
 
     # ----------------------------------------------------------------------------------------------------- queries
+
+    def hang_up(self) -> None:
+        """Ends what the server left running; whoever made the connection closes it."""
+        self.usable = False
+        self.log.close()
 
     def is_valid(self, path: StorePath) -> bool:
         return self.ask(Op.IS_VALID_PATH, self._path(path)).boolean()
@@ -354,41 +358,25 @@ class WorkerClient:
 
     # ------------------------------------------------------------------------------------------------------ adding
 
-    def add(
-        self,
-        name: str,
-        method: str,
-        algorithm: str,
-        references: Iterable[StorePath],
-        send: Callable[[nar.Write], None],
-        *,
-        repair: bool = False,
-    ) -> StorePath:
-        """`send` writes the contents: as they are for the methods flat and text, else their archive."""
+    def add(self, addition: Addition, send: nar.Send) -> StorePath:
+        """`send` writes the contents as they are for the methods flat and text, else their archive."""
         if self.version < (1, 25):
-            return self._add_old(name, method, algorithm, references, send, repair)
+            return self._add_old(addition, send)
 
         def write(writer: Writer) -> None:
-            writer.text(name)
-            writer.text(show_method(method, algorithm))
-            write_paths(writer, self.directory, references)
-            writer.boolean(repair)
+            writer.text(addition.name)
+            writer.text(show_method(addition.method, addition.algorithm))
+            write_paths(writer, self.directory, addition.references)
+            writer.boolean(addition.repair)
 
         reader = self.send_framed(Op.ADD_TO_STORE, write, lambda framed: send(framed.write))
         path = read_path(reader, self.directory)
         read_info(reader, self.dialect, path)
         return path
 
-    def _add_old(
-        self,
-        name: str,
-        method: str,
-        algorithm: str,
-        references: Iterable[StorePath],
-        send: Callable[[nar.Write], None],
-        repair: bool,
-    ) -> StorePath:
-        if repair:
+    def _add_old(self, addition: Addition, send: nar.Send) -> StorePath:
+        method, algorithm = addition.method, addition.algorithm
+        if addition.repair:
             raise StoreError("repairing is not supported when building through the Nix daemon protocol < 1.25")
         if method == "git":
             raise StoreError("the daemon is too old for the content address method 'git'")
@@ -401,14 +389,14 @@ class WorkerClient:
         if method == "text":
 
             def write_text(writer: Writer) -> None:
-                writer.text(name)
+                writer.text(addition.name)
                 writer.string(gather())
-                write_paths(writer, self.directory, references)
+                write_paths(writer, self.directory, addition.references)
 
             return read_path(self.ask(Op.ADD_TEXT_TO_STORE, write_text), self.directory)
 
         def write(writer: Writer) -> None:
-            writer.text(name)
+            writer.text(addition.name)
             writer.number(0 if method == "nar" and algorithm == "sha256" else 1)
             writer.number(1 if method == "nar" else 0)
             writer.text(algorithm)
@@ -422,21 +410,13 @@ class WorkerClient:
     def add_nar(
         self,
         info: PathInfo,
-        send: Callable[[nar.Write], None],
+        send: nar.Send,
         *,
         repair: bool = False,
         check_signatures: bool = True,
     ) -> None:
         def write(writer: Writer) -> None:
-            writer.text(self.directory.show(info.path))
-            write_optional_path(writer, self.directory, info.deriver)
-            writer.text(info.nar_hash.base16)
-            write_paths(writer, self.directory, info.references)
-            writer.signed(info.registration_time)
-            writer.number(info.nar_size)
-            writer.boolean(info.ultimate)
-            write_signatures(writer, info.signatures)
-            write_content_address(writer, info.content_address)
+            write_added_info(writer, self.directory, info)
             writer.boolean(repair)
             writer.boolean(not check_signatures)
 
@@ -452,7 +432,7 @@ class WorkerClient:
 
             self.ask(Op.ADD_TO_STORE_NAR, write_all)
 
-    def _add_nar_pulled(self, write: Callable[[Writer], None], send: Callable[[nar.Write], None]) -> None:
+    def _add_nar_pulled(self, write: Callable[[Writer], None], send: nar.Send) -> None:
         """Servers of 1.21 and 1.22 ask for the archive piece by piece."""
         import tempfile
 

@@ -8,19 +8,16 @@ not on this machine, those that are read (`real_path`) are fetched first, into a
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from frazil.digest import Hash
 from frazil.store import adding, nar
-from frazil.store.content_address import ContentAddress, check_algorithm, check_method
-from frazil.store.derivation import Derivation, check_invariants
-from frazil.store.interface import Archives, Store
+from frazil.store.adding import Addition
+from frazil.store.content_address import check_algorithm, check_method
+from frazil.store.interface import Store
 from frazil.store.local import LocalStore
-from frazil.store.path import References, StorePath
+from frazil.store.path import StorePath
 from frazil.store.path_info import PathInfo
 
 if TYPE_CHECKING:
@@ -29,8 +26,8 @@ if TYPE_CHECKING:
     from frazil.activity import Reporter
     from frazil.store.config import StoreConfig, StoreSettings
     from frazil.store.database import Database
+    from frazil.store.derivation import Derivation
 
-Send = Callable[[nar.Write], None]
 _PIECE = 1 << 18
 
 
@@ -50,13 +47,8 @@ class ForeignStore(LocalStore):
     def uri(self) -> str:
         return self.config.uri
 
-    @property
-    def goes_without_saying(self) -> bool:
-        return False
-
-    @property
-    def trusts_us(self) -> bool | None:
-        return None
+    goes_without_saying = Store.goes_without_saying
+    trusts_us = Store.trusts_us
 
     @property
     def database(self) -> Database:
@@ -103,8 +95,18 @@ class ForeignStore(LocalStore):
 
     # ---------------------------------------------------------------------------------------------------- queries
 
-    def query_info_or_none(self, path: StorePath) -> PathInfo | None:
-        raise NotImplementedError
+    query_info_or_none = Store.query_info_or_none
+    query_infos = Store.query_infos
+    find_infos = Store.find_infos
+    query_all_valid = Store.query_all_valid
+    query_references = Store.query_references
+    query_referrers = Store.query_referrers
+    query_from_hash_part = Store.query_from_hash_part
+    query_valid_derivers = Store.query_valid_derivers
+    query_derivation_outputs = Store.query_derivation_outputs
+    query_realisation = Store.query_realisation
+    topological = Store.topological
+    _plain_closure = Store._plain_closure
 
     def is_valid(self, path: StorePath) -> bool:
         if path in self._known_valid:
@@ -120,45 +122,6 @@ class ForeignStore(LocalStore):
     def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
         return {path for path in paths if self.is_valid(path)}
 
-    def find_infos(self, paths: Iterable[StorePath]) -> list[PathInfo | None]:
-        return [self.query_info_or_none(path) for path in paths]
-
-    def query_infos(self, paths: Iterable[StorePath]) -> Iterator[PathInfo]:
-        return Store.query_infos(self, paths)
-
-    def query_references(self, path: StorePath) -> set[StorePath]:
-        return set(self.query_info(path).references)
-
-    def query_all_valid(self) -> set[StorePath]:
-        self.unsupported("queryAllValidPaths")
-
-    def query_referrers(self, path: StorePath) -> set[StorePath]:
-        self.unsupported("queryReferrers")
-
-    def query_from_hash_part(self, hash_part: str) -> StorePath | None:
-        self.unsupported("queryPathFromHashPart")
-
-    def query_valid_derivers(self, path: StorePath) -> set[StorePath]:
-        return set()
-
-    def closure(
-        self,
-        paths: Iterable[StorePath],
-        *,
-        reverse: bool = False,
-        include_outputs: bool = False,
-        include_derivers: bool = False,
-    ) -> set[StorePath]:
-        return Store.closure(
-            self, paths, reverse=reverse, include_outputs=include_outputs, include_derivers=include_derivers
-        )
-
-    def topological(self, paths: Iterable[StorePath]) -> list[StorePath]:
-        return Store.topological(self, paths)
-
-    def query_derivation_outputs(self, path: StorePath) -> dict[str, StorePath | None]:
-        return Store.query_derivation_outputs(self, path)
-
     def read_invalid_derivation(self, path: StorePath) -> Derivation:
         known = self._derivations.get(path)
         if known is not None:
@@ -171,97 +134,41 @@ class ForeignStore(LocalStore):
         self.remember_derivation(path, drv)
         return drv
 
-    def query_realisation(self, derivation: StorePath, output: str) -> StorePath | None:
-        return Store.query_realisation(self, derivation, output)
-
     # --------------------------------------------------------------------------------------------------- contents
 
-    def dump_nar(self, path: StorePath, write: nar.Write) -> None:
-        raise NotImplementedError
-
-    def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]:
-        return Store.open_nar(self, path)
+    dump_nar = Store.dump_nar
+    open_nar = Store.open_nar
 
     # ----------------------------------------------------------------------------------------------------- adding
 
-    def add_archive(self, info: PathInfo, send: Send, *, repair: bool = False, check_signatures: bool = False) -> None:
+    def add_archive(
+        self, info: PathInfo, send: nar.Send, *, repair: bool = False, check_signatures: bool = False
+    ) -> None:
         """`send` writes the archive that `info` describes."""
         raise NotImplementedError
 
-    def add_nar(
-        self,
-        info: PathInfo,
-        read: nar.Read,
-        *,
-        repair: bool = False,
-        check_signatures: bool = False,
-        locked: bool = False,
-    ) -> None:
-        def send(write: nar.Write) -> None:
-            left = info.nar_size
-            while left and (data := read(min(left, _PIECE))):
-                left -= len(data)
-                write(data)
+    add_from = Store.add_from
 
-        self.add_archive(info, send, repair=repair, check_signatures=check_signatures)
+    def add_nar(self, info: PathInfo, read: nar.Read, *, repair: bool = False, check_signatures: bool = False) -> None:
+        self.add_archive(info, forwarded(info, read), repair=repair, check_signatures=check_signatures)
 
-    def add_from(
-        self,
-        source: Archives,
-        infos: Iterable[PathInfo],
-        *,
-        repair: bool = False,
-        check_signatures: bool = True,
-        started: Callable[[PathInfo], AbstractContextManager[object]] | None = None,
-    ) -> None:
-        Store.add_from(self, source, infos, repair=repair, check_signatures=check_signatures, started=started)
-
-    def add_contents(
-        self,
-        name: str,
-        method: str,
-        algorithm: str,
-        references: frozenset[StorePath],
-        send: Send,
-        *,
-        repair: bool = False,
-    ) -> StorePath:
+    def take(self, addition: Addition, send: nar.Send) -> StorePath:
         """`send` writes the file itself for the methods flat and text, else the archive. It may be asked twice."""
-        raw = method in ("flat", "text")
-        content = nar.CountingHash(check_algorithm(algorithm))
+        content = nar.CountingHash(check_algorithm(addition.algorithm))
         archive = nar.CountingHash("sha256")
-        if raw:
-            send(content.write)
-            digest, size = content.result()
-
-            def archived(write: nar.Write) -> None:
-                nar.begin_file(size, write)
-                send(write)
-                nar.end_file(size, write)
-
-        else:
-            if method != "nar":
-                self.unsupported("addToStore")
-            send(content.write)
-            digest, _ = content.result()
-
-            def archived(write: nar.Write) -> None:
-                send(write)
-
+        if addition.method == "git":
+            self.unsupported("addToStore")
+        send(content.write)
+        digest, size = content.result()
+        archived = _enclosed(send, size) if addition.is_flat else send
         archived(archive.write)
-        nar_hash, nar_size = archive.result()
-        path = self.directory.make_fixed_output_path(method, digest, name, References(references))
-        address = ContentAddress(method, digest)
-        info = PathInfo(path, nar_hash, nar_size, references, None, int(time.time()), content_address=address)
-        if repair or not self.is_registered(path):
-            self.add_archive(info, archived, repair=repair)
-        return path
+        info = addition.info(self.directory, digest, *archive.result())
+        if addition.repair or not self.is_registered(info.path):
+            self.add_archive(info, archived, repair=addition.repair)
+        return info.path
 
-    def add_text(self, name: str, contents: bytes, references: Iterable[StorePath] = ()) -> StorePath:
-        kept = frozenset(references)
-        path = self.directory.make_text_path(name, Hash.of("sha256", contents).digest, kept)
-        self.add_texts([(path, contents, frozenset([self.show(other) for other in kept]))])
-        return path
+    def take_text(self, path: StorePath, contents: bytes, references: frozenset[StorePath]) -> None:
+        self.add_texts([(path, contents, frozenset(map(self.show, references)))])
 
     def add_texts(self, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]]) -> None:
         valid = self.valid_among([path for path, _, _ in texts])
@@ -271,75 +178,45 @@ class ForeignStore(LocalStore):
                 self.add_temporary_root(path)
                 continue
             parsed = frozenset([self.parse(text) for text in references])
-            info = adding._text_info(path, contents, parsed)
+            info = adding.text_info(path, contents, parsed)
             missing.append((info, _file_archive(contents)))
         if missing:
             self.add_archives(missing)
             self._known_valid.update(info.path for info, _ in missing)
 
-    def add_archives(self, archives: Sequence[tuple[PathInfo, Send]]) -> None:
+    def add_archives(self, archives: Sequence[tuple[PathInfo, nar.Send]]) -> None:
         """Of objects that need no signature; references first."""
         for info, send in archives:
             self.add_archive(info, send)
 
-    def add_path(
-        self,
-        name: str,
-        source: str,
-        method: str = "nar",
-        algorithm: str = "sha256",
-        filter: nar.Filter | None = None,
-        repair: bool = False,
-        references: Iterable[StorePath] = (),
-    ) -> StorePath:
-        check_method(method)
+    def take_tree(self, addition: Addition, source: str, filter: nar.Filter | None = None) -> StorePath:
+        check_method(addition.method)
 
         def send(write: nar.Write) -> None:
-            if method in ("flat", "text"):
+            if addition.is_flat:
                 nar.copy_flat(source, write)
             else:
-                nar.dump_path(source, write, filter=adding._remember(filter))
+                nar.dump_path(source, write, filter=remembered)
 
-        return self.add_contents(name, method, algorithm, frozenset(references), send, repair=repair)
+        remembered = adding.remember_answers(filter)
+        return self.take(addition, send)
 
-    def add_bytes(
-        self, name: str, contents: bytes, method: str = "flat", algorithm: str = "sha256", executable: bool = False
-    ) -> StorePath:
+    def take_bytes(self, addition: Addition, contents: bytes, executable: bool = False) -> StorePath:
         def send(write: nar.Write) -> None:
-            if method in ("flat", "text"):
+            if addition.is_flat:
                 write(contents)
             else:
                 nar.dump_file(contents, write, executable=executable)
 
-        return self.add_contents(name, method, algorithm, frozenset(), send)
+        return self.take(addition, send)
 
-    def add_from_nar(
-        self,
-        name: str,
-        read: nar.Read,
-        method: str = "nar",
-        algorithm: str = "sha256",
-        references: Iterable[StorePath] = (),
-        repair: bool = False,
-    ) -> StorePath:
-        """Unpacked here first where the method asks for more than the archive."""
+    def take_archive(self, addition: Addition, read: nar.Read) -> StorePath:
+        """Unpacked here first: its path follows from what it holds."""
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="frazil-add-") as folder:
             nar.restore(read, folder + "/x")
-            return self.add_path(name, folder + "/x", method, algorithm, None, repair, references)
-
-    def write_derivation(
-        self, drv: Derivation, *, contents: bytes | None = None, path: StorePath | None = None, check: bool = True
-    ) -> StorePath:
-        contents = drv.unparse(self.directory) if contents is None else contents
-        path = drv.store_path(self.directory, contents) if path is None else path
-        if path not in self._derivations:
-            if check:
-                check_invariants(drv, path, self.directory, self.modulo)
-            self.remember_derivation(path, drv)
-        self.add_texts([(path, contents, frozenset([self.show(other) for other in drv.references()]))])
-        return path
+            return self.take_tree(addition, folder + "/x")
 
     def trust_outputs(self, path: StorePath, outputs: Mapping[str, str]) -> None:
         pass
@@ -376,14 +253,29 @@ class ForeignStore(LocalStore):
         """Nothing, where the files are elsewhere: a link to them would lead nowhere."""
         return link
 
-    def sign(self, info: PathInfo) -> PathInfo:
-        return LocalStore.sign(self, info)
+
+def forwarded(info: PathInfo, read: nar.Read) -> nar.Send:
+    """Writes what `read` gives of an archive, as long as that is to be."""
+
+    def send(write: nar.Write) -> None:
+        left = info.nar_size
+        while left and (data := read(min(left, _PIECE))):
+            left -= len(data)
+            write(data)
+
+    return send
 
 
-def _file_archive(contents: bytes) -> Send:
+def _enclosed(send: nar.Send, size: int) -> nar.Send:
+    """A file of this size as an archive."""
+
+    def enclosed(write: nar.Write) -> None:
+        nar.begin_file(size, write)
+        send(write)
+        nar.end_file(size, write)
+
+    return enclosed
+
+
+def _file_archive(contents: bytes) -> nar.Send:
     return lambda write: nar.dump_file(contents, write)
-
-
-def foreign(info: PathInfo) -> PathInfo:
-    """As another store may be told of it."""
-    return replace(info, ultimate=False) if info.ultimate else info

@@ -13,8 +13,9 @@ from frazil.activity import Verbosity
 from frazil.errors import UsageError
 from frazil.protocol.client import WorkerClient
 from frazil.protocol.errors import Disconnected
-from frazil.protocol.legacy_ssh import LegacySshStore, ServeChannel
-from frazil.protocol.remote import Channel, RemoteStore, connect_socket
+from frazil.protocol.legacy_ssh import LegacySshStore
+from frazil.protocol.pooled import Channel
+from frazil.protocol.remote import RemoteStore, connect_socket
 from frazil.protocol.serve_client import ServeClient
 from frazil.protocol.ssh import Authority, Options, Ssh, end
 from frazil.protocol.wire import Input, Output
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from frazil.activity import Reporter
     from frazil.store.config import StoreSettings
-    from frazil.store.path import StoreDirectory
+    from frazil.store.path import StoreDirectory, StorePath
 
 _FOREVER = (1 << 32) - 1
 _COMMON = ("priority", "want-mass-query", "trusted", "system-features", "path-info-cache-size")
@@ -68,14 +69,15 @@ def open_ssh_ng(
         command.append("--process-ops")
     _warn_unknown(parameters, reporter)
 
-    def connect(directory: StoreDirectory, log: Reporter) -> Channel:
+    def connect(directory: StoreDirectory, log: Reporter) -> Channel[WorkerClient]:
         child = ssh.start(command)
         incoming, outgoing = _pipes(child)
         return _checked(child, lambda: Channel(WorkerClient(incoming, outgoing, directory, log), lambda: end(child)))
 
-    return _RemoteThroughSsh(
-        config, settings, reporter, connect, ssh, is_here=mounted, maximum_connections=connections, maximum_age=age
-    )
+    kind = _MountedStore if mounted else RemoteStore
+    store = kind(config, settings, reporter, connect, is_here=mounted, maximum_connections=connections, maximum_age=age)
+    store.at_close = ssh.close
+    return store
 
 
 def open_ssh(
@@ -90,75 +92,26 @@ def open_ssh(
     _warn_unknown(parameters, reporter)
     host = ssh.authority.host
 
-    def connect(directory: StoreDirectory) -> ServeChannel:
+    def connect() -> Channel[ServeClient]:
         child = ssh.start(command, stderr=None if log < 0 else log)
         incoming, outgoing = _pipes(child)
         return _checked(
             child,
-            lambda: ServeChannel(ServeClient(incoming, outgoing, directory, host), lambda: end(child)),
+            lambda: Channel(ServeClient(incoming, outgoing, store.directory, host), lambda: end(child)),
         )
 
-    return _LegacyThroughSsh(config, settings, reporter, connect, ssh, maximum_connections=connections)
+    store = LegacySshStore(config, settings, reporter, connect, connections)
+    store.at_close = ssh.close
+    return store
 
 
-class _RemoteThroughSsh(RemoteStore):
-    def __init__(
-        self,
-        config: StoreConfig,
-        settings: StoreSettings,
-        reporter: Reporter,
-        connect: Callable[[StoreDirectory, Reporter], Channel],
-        ssh: Ssh,
-        *,
-        is_here: bool,
-        maximum_connections: int,
-        maximum_age: float | None,
-    ) -> None:
-        super().__init__(
-            config,
-            settings,
-            reporter,
-            connect,
-            is_here=is_here,
-            maximum_connections=maximum_connections,
-            maximum_age=maximum_age,
-        )
-        self._ssh = ssh
-
-    def add_permanent_root(self, path: object, link: str, target: str | None = None) -> str:
-        """Where the files are shared, the server makes the link: it may not see ours in time."""
+class _MountedStore(RemoteStore):
+    def add_permanent_root(self, path: StorePath, link: str, target: str | None = None) -> str:
+        """The server makes the link: it may not see ours in time."""
         import os
 
-        from frazil.store.path import StorePath
-
-        assert isinstance(path, StorePath)
-        if not self.is_here:
-            return link
         with self.pool.connection() as channel:
             return channel.client.add_permanent_root(path, os.path.abspath(link))
-
-    def close(self) -> None:
-        super().close()
-        self._ssh.close()
-
-
-class _LegacyThroughSsh(LegacySshStore):
-    def __init__(
-        self,
-        config: StoreConfig,
-        settings: StoreSettings,
-        reporter: Reporter,
-        connect: Callable[[StoreDirectory], ServeChannel],
-        ssh: Ssh,
-        *,
-        maximum_connections: int,
-    ) -> None:
-        super().__init__(config, settings, reporter, connect, maximum_connections=maximum_connections)
-        self._ssh = ssh
-
-    def close(self) -> None:
-        super().close()
-        self._ssh.close()
 
 
 # -- parameters ----------------------------------------------------------------------------------------------------

@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from frazil.protocol.client import WorkerClient
 from frazil.protocol.errors import ProtocolError
-from frazil.protocol.foreign import ForeignStore, Send
-from frazil.protocol.pool import Pool
-from frazil.protocol.values import Outcome
+from frazil.protocol.foreign import forwarded
+from frazil.protocol.pooled import Channel, PooledStore
+from frazil.protocol.values import BUILT, SUBSTITUTED, Outcome
 from frazil.protocol.values import Realisation as Found
 from frazil.protocol.wire import Input, Output
 from frazil.store import nar
+from frazil.store.adding import Addition
 from frazil.store.errors import StoreError
-from frazil.store.interface import Archives
+from frazil.store.interface import COPIED, Archives, Terms
 from frazil.store.path import StorePath
 from frazil.store.path_info import PathInfo
 
@@ -34,25 +35,10 @@ if TYPE_CHECKING:
     from frazil.store.path import StoreDirectory
     from frazil.store.realisation import Realisation
 
-
-class Channel:
-    """A connection of the pool: a client, and what to close with it."""
-
-    def __init__(self, client: WorkerClient, close: Callable[[], None]) -> None:
-        self.client = client
-        self._close = close
-
-    @property
-    def usable(self) -> bool:
-        return self.client.usable
-
-    def close(self) -> None:
-        self.client.usable = False
-        self.client.log.close()
-        self._close()
+Connect = Callable[["StoreDirectory", "Reporter"], Channel[WorkerClient]]
 
 
-class RemoteStore(ForeignStore):
+class RemoteStore(PooledStore[WorkerClient]):
     """`connect` gives a new connection each time it is called."""
 
     def __init__(
@@ -60,21 +46,19 @@ class RemoteStore(ForeignStore):
         config: StoreConfig,
         settings: StoreSettings,
         reporter: Reporter,
-        connect: Callable[[StoreDirectory, Reporter], Channel],
+        connect: Connect,
         *,
         is_here: bool,
         maximum_connections: int = 1,
         maximum_age: float | None = None,
         sends_options: bool = False,
     ) -> None:
-        super().__init__(config, settings, reporter)
+        super().__init__(config, settings, reporter, self._new, maximum_connections, maximum_age)
         self.is_here = is_here
         self._connect = connect
         self._sends_options = sends_options
-        self._maximum_connections = maximum_connections
-        self.pool = Pool(self._new, maximum_connections, maximum_age)
 
-    def _new(self) -> Channel:
+    def _new(self) -> Channel[WorkerClient]:
         try:
             channel = self._connect(self.directory, self.reporter)
         except (StoreError, ProtocolError) as error:
@@ -88,21 +72,8 @@ class RemoteStore(ForeignStore):
                 raise
         return channel
 
-    def _client(self) -> AbstractContextManager[Channel]:
+    def _client(self) -> AbstractContextManager[Channel[WorkerClient]]:
         return self.pool.connection()
-
-    def open(self) -> RemoteStore:
-        with self._client():
-            return self
-
-    def close(self) -> None:
-        if self._process == os.getpid():
-            self.pool.close()
-        super().close()
-
-    @property
-    def transfers(self) -> int:
-        return max(1, min(self._maximum_connections, super().transfers))
 
     @property
     def trusts_us(self) -> bool | None:
@@ -119,20 +90,6 @@ class RemoteStore(ForeignStore):
     def query_info_or_none(self, path: StorePath) -> PathInfo | None:
         with self._client() as channel:
             return channel.client.query_info(path)
-
-    def is_registered(self, path: StorePath) -> bool:
-        with self._client() as channel:
-            valid = channel.client.is_valid(path)
-        (self._known_valid.add if valid else self._known_valid.discard)(path)
-        return valid
-
-    def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
-        wanted = set(paths)
-        unknown = wanted - self._known_valid
-        if unknown:
-            with self._client() as channel:
-                self._known_valid |= channel.client.query_valid(unknown) & unknown
-        return wanted & self._known_valid
 
     def query_all_valid(self) -> set[StorePath]:
         with self._client() as channel:
@@ -194,33 +151,24 @@ class RemoteStore(ForeignStore):
         with self._client() as channel:
             channel.client.nar_from_path(path, write)
 
-    def add_archive(self, info: PathInfo, send: Send, *, repair: bool = False, check_signatures: bool = False) -> None:
+    def add_archive(
+        self, info: PathInfo, send: nar.Send, *, repair: bool = False, check_signatures: bool = False
+    ) -> None:
         with self._client() as channel:
             channel.client.add_nar(info, send, repair=repair, check_signatures=check_signatures)
 
-    def add_archives(self, archives: Sequence[tuple[PathInfo, Send]]) -> None:
+    def add_archives(self, archives: Sequence[tuple[PathInfo, nar.Send]]) -> None:
         with self._client() as channel:
             channel.client.add_many(archives, check_signatures=False)
 
-    def add_from(
-        self,
-        source: Archives,
-        infos: Iterable[PathInfo],
-        *,
-        repair: bool = False,
-        check_signatures: bool = True,
-        started: Callable[[PathInfo], AbstractContextManager[object]] | None = None,
-    ) -> None:
+    def add_from(self, source: Archives, infos: Iterable[PathInfo], terms: Terms = COPIED) -> None:
         """All in one request."""
         wanted = list(infos)
 
-        def sender(info: PathInfo) -> Send:
+        def sender(info: PathInfo) -> nar.Send:
             def send(write: nar.Write) -> None:
-                with started(info) if started is not None else nullcontext(), source.open_nar(info.path) as read:
-                    left = info.nar_size
-                    while left and (data := read(min(left, 1 << 18))):
-                        left -= len(data)
-                        write(data)
+                with terms.around(info), source.open_nar(info.path) as read:
+                    forwarded(info, read)(write)
 
             return send
 
@@ -228,27 +176,16 @@ class RemoteStore(ForeignStore):
             return
         with self._client() as channel:
             channel.client.add_many(
-                [(info, sender(info)) for info in wanted], repair=repair, check_signatures=check_signatures
+                [(info, sender(info)) for info in wanted],
+                repair=terms.repair,
+                check_signatures=terms.check_signatures,
             )
 
-    def add_contents(
-        self,
-        name: str,
-        method: str,
-        algorithm: str,
-        references: frozenset[StorePath],
-        send: Send,
-        *,
-        repair: bool = False,
-    ) -> StorePath:
+    def take(self, addition: Addition, send: nar.Send) -> StorePath:
         with self._client() as channel:
-            path = channel.client.add(name, method, algorithm, references, send, repair=repair)
+            path = channel.client.add(addition, send)
         self._known_valid.add(path)
         return path
-
-    def substitute_there(self, paths: Iterable[StorePath]) -> None:
-        with self._client() as channel:
-            self._known_valid |= channel.client.query_valid(paths, substitute=True)
 
     def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
         with self._client() as channel:
@@ -265,8 +202,6 @@ class RemoteStore(ForeignStore):
 
     def build_elsewhere(self, targets: Sequence[DerivedPath], mode: str) -> list[Outcome]:
         """What became of each target, in their order. Raises RemoteError."""
-        from frazil.protocol.values import Realisation
-
         with self._client() as channel:
             client = channel.client
             if client.version >= (1, 34):
@@ -277,15 +212,7 @@ class RemoteStore(ForeignStore):
                 self._known_valid.clear()
                 return [found[target] for target in targets]
             client.build_paths(targets, mode)
-        self._known_valid.clear()
-        outcomes = []
-        for target in targets:
-            outputs = {}
-            if target.outputs is not None and not target.through:
-                known = self.query_derivation_outputs(target.base)
-                outputs = {n: Realisation(path) for n in target.outputs.choose(known) if (path := known[n])}
-            outcomes.append(Outcome(0 if target.outputs else 1, outputs=outputs))
-        return outcomes
+        return self.built(targets, lambda target: BUILT if target.outputs else SUBSTITUTED)
 
     def build_derivation_elsewhere(self, path: StorePath, drv: Derivation, mode: str) -> Outcome:
         with self._client() as channel:
@@ -372,8 +299,8 @@ class RemoteStore(ForeignStore):
 # -- ways to a server ----------------------------------------------------------------------------------------------
 
 
-def connect_socket(path: str) -> Callable[[StoreDirectory, Reporter], Channel]:
-    def connect(directory: StoreDirectory, reporter: Reporter) -> Channel:
+def connect_socket(path: str) -> Connect:
+    def connect(directory: StoreDirectory, reporter: Reporter) -> Channel[WorkerClient]:
         connection = open_socket(path)
         number = connection.fileno()
         try:

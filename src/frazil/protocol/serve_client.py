@@ -6,7 +6,7 @@ and what it cannot do ends the connection. Source of truth: libstore's serve pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from frazil.protocol.errors import Disconnected, ProtocolError, RemoteError
@@ -16,12 +16,10 @@ from frazil.protocol.values import (
     Outcome,
     read_outcome,
     read_paths,
-    write_content_address,
+    write_added_info,
     write_derivation,
     write_derived_path,
-    write_optional_path,
     write_paths,
-    write_signatures,
 )
 from frazil.protocol.wire import Input, Output, Reader, Writer
 from frazil.store import nar
@@ -68,11 +66,13 @@ class ServeClient:
             self.usable = False
             raise
 
-    def query_valid(
-        self, paths: Iterable[StorePath], *, lock: bool = False, substitute: bool = False
-    ) -> frozenset[StorePath]:
+    def hang_up(self) -> None:
+        self.usable = False
+
+    def query_valid(self, paths: Iterable[StorePath], *, substitute: bool = False) -> frozenset[StorePath]:
+        """`substitute`: what is not there is fetched first, as far as the server can, and kept while we are here."""
         with self._asking(Command.QUERY_VALID_PATHS) as writer:
-            writer.boolean(lock)
+            writer.boolean(substitute)
             writer.boolean(substitute)
             write_paths(writer, self.directory, paths)
             writer.flush()
@@ -105,17 +105,9 @@ class ServeClient:
             writer.flush()
             nar.parse(nar.TeeSource(nar.Source(self.reader.stream.read), write), nar.Check())
 
-    def add_nar(self, info: PathInfo, send: Callable[[nar.Write], None]) -> None:
+    def add_nar(self, info: PathInfo, send: nar.Send) -> None:
         with self._asking(Command.ADD_TO_STORE_NAR) as writer:
-            writer.text(self.directory.show(info.path))
-            write_optional_path(writer, self.directory, info.deriver)
-            writer.text(info.nar_hash.base16)
-            write_paths(writer, self.directory, info.references)
-            writer.signed(info.registration_time)
-            writer.number(info.nar_size)
-            writer.boolean(info.ultimate)
-            write_signatures(writer, info.signatures)
-            write_content_address(writer, info.content_address)
+            write_added_info(writer, self.directory, info)
             send(writer.raw)
             writer.flush()
             if self.reader.number() != 1:
@@ -123,7 +115,7 @@ class ServeClient:
                     f"failed to add path '{self.directory.show(info.path)}' to remote host '{self.host}'"
                 )
 
-    def import_paths(self, send: Callable[[nar.Write], None]) -> None:
+    def import_paths(self, send: nar.Send) -> None:
         """`send` writes what `nix-store --export` does."""
         with self._asking(Command.IMPORT_PATHS) as writer:
             send(writer.raw)

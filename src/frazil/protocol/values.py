@@ -75,8 +75,10 @@ class Outcome:
         return self.status in SUCCESSES
 
 
-SUCCESSES = frozenset({0, 1, 2, 13})
+BUILT, SUBSTITUTED = 0, 1
+SUCCESSES = frozenset({BUILT, SUBSTITUTED, 2, 13})
 MAXIMUM_STATUS = 14
+MAXIMUM_ARCHIVE = (1 << 63) - 1
 _OUTPUT_REJECTED, _HASH_MISMATCH = 5, 15
 
 
@@ -197,6 +199,19 @@ def read_info(reader: Reader, dialect: Dialect, path: StorePath) -> PathInfo:
         signatures = read_signatures(reader)
         address = read_content_address(reader)
     return PathInfo(path, nar_hash, size, references, deriver, registered, ultimate, signatures, address)
+
+
+def read_added_info(reader: Reader, directory: StoreDirectory) -> PathInfo:
+    """What is said of an archive that is about to come."""
+    info = read_info(reader, Dialect(directory, (1, 16)), read_path(reader, directory))
+    if info.nar_size > MAXIMUM_ARCHIVE:
+        raise ProtocolError(f"size of an archive {info.nar_size} is out of range")
+    return info
+
+
+def write_added_info(writer: Writer, directory: StoreDirectory, info: PathInfo) -> None:
+    writer.text(directory.show(info.path))
+    write_info(writer, Dialect(directory, (1, 16)), info)
 
 
 def write_info(writer: Writer, dialect: Dialect, info: PathInfo) -> None:

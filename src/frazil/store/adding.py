@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from frazil.digest import Hash
 from frazil.store import nar
@@ -24,6 +24,7 @@ from frazil.store.path_info import PathInfo
 
 if TYPE_CHECKING:
     from frazil.store.local import LocalStore
+    from frazil.store.path import StoreDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,30 @@ class Computed:
     source: str | None = None
 
 
-NO_PATHS: frozenset[StorePath] = frozenset()
+class Addition(NamedTuple):
+    """How an object is to be called, and how its path follows from what it holds."""
+
+    name: str
+    method: str = "nar"
+    algorithm: str = "sha256"
+    references: frozenset[StorePath] = frozenset()
+    repair: bool = False
+
+    def check(self) -> None:
+        """Raises StoreError for a method or algorithm that does not exist."""
+        check_method(self.method)
+        check_algorithm(self.algorithm)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it is hashed as the one file that it is, without an archive around it."""
+        return self.method in ("flat", "text")
+
+    def info(self, directory: StoreDirectory, content: Hash, archive: Hash, size: int) -> PathInfo:
+        """`content`: the hash by its method; `archive`, `size`: of its archive."""
+        path = directory.make_fixed_output_path(self.method, content, self.name, References(self.references))
+        address = ContentAddress(self.method, content)
+        return PathInfo(path, archive, size, self.references, None, int(time.time()), content_address=address)
 
 
 class _Memory:
@@ -76,10 +100,6 @@ def hash_source(source: str, method: str, algorithm: str, filter: nar.Filter | N
     return nar.hash_flat(source, algorithm)[0]
 
 
-def _address(method: str, digest: Hash) -> ContentAddress:
-    return ContentAddress(method, digest)
-
-
 # ------------------------------------------------------------------------------------------------------- single files
 
 
@@ -87,13 +107,13 @@ def add_text_at(store: LocalStore, path: StorePath, contents: bytes, references:
     """A text object at a path that is known to follow from it."""
     if store.compute_only:
         if path not in store.computed:
-            store.computed[path] = Computed(_text_info(path, contents, references), contents=contents)
+            store.computed[path] = Computed(text_info(path, contents, references), contents=contents)
         return
     store.add_temporary_root(path)
     if store.is_valid(path):
         return
     _place_file(store, path, contents, executable=False)
-    store.register([_text_info(path, contents, references)], computed=True)
+    store.register([text_info(path, contents, references)], computed=True)
 
 
 def add_texts(store: LocalStore, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]]) -> None:
@@ -116,58 +136,50 @@ def add_texts(store: LocalStore, texts: Sequence[tuple[StorePath, bytes, frozens
             if text not in parsed:
                 parsed[text] = parse(text)
         _place_file(store, path, contents, executable=False)
-        infos.append(_text_info(path, contents, frozenset([parsed[text] for text in references])))
+        infos.append(text_info(path, contents, frozenset([parsed[text] for text in references])))
     if infos:
         store.register(infos, computed=True)
 
 
-def _text_info(path: StorePath, contents: bytes, references: frozenset[StorePath]) -> PathInfo:
+def text_info(path: StorePath, contents: bytes, references: frozenset[StorePath]) -> PathInfo:
     digest, size = nar.hash_file_archive(contents)
     address = ContentAddress("text", Hash.of("sha256", contents))
     return PathInfo(path, digest, size, references, None, int(time.time()), content_address=address)
 
 
 def add_bytes(
-    store: LocalStore,
-    name: str,
-    contents: bytes,
-    method: str,
-    algorithm: str,
-    executable: bool,
-    *,
-    references: frozenset[StorePath] = NO_PATHS,
-    repair: bool = False,
-    source: str | None = None,
+    store: LocalStore, addition: Addition, contents: bytes, executable: bool = False, source: str | None = None
 ) -> StorePath:
     """`source`: where the file is that these contents were read from."""
-    check_method(method)
-    if method == "text":
-        return store.add_text(name, contents)
-    if method == "flat":
-        if executable:
-            raise StoreError("a flat content address cannot tell an executable file from another")
-        digest = Hash.of(check_algorithm(algorithm), contents)
-    elif method == "nar" and algorithm == "sha256":
-        digest = nar.hash_file_archive(contents, executable=executable)[0]
-    elif method == "nar":
-        counter = nar.CountingHash(check_algorithm(algorithm))
-        nar.dump_file(contents, counter.write, executable=executable)
-        digest = counter.result()[0]
-    else:
-        from frazil.store.git_hash import hash_blob
-
-        digest = hash_blob(contents, algorithm)
-    path = store.directory.make_fixed_output_path(method, digest, name, References(references))
     archive, size = nar.hash_file_archive(contents, executable=executable)
-    info = PathInfo(path, archive, size, references, None, int(time.time()), content_address=_address(method, digest))
+    info = addition.info(store.directory, _hash_bytes(addition, contents, executable, archive), archive, size)
+    path = info.path
     if store.compute_only:
         store.computed[path] = Computed(info, contents=contents if source is None else None, source=source)
         return path
     store.add_temporary_root(path)
-    if repair or not store.is_valid(path):
+    if addition.repair or not store.is_valid(path):
         _place_file(store, path, contents, executable=executable)
         store.register([info], computed=True)
     return path
+
+
+def _hash_bytes(addition: Addition, contents: bytes, executable: bool, archive: Hash) -> Hash:
+    """By the addition's method; `archive`: the SHA-256 of the file's archive."""
+    addition.check()
+    if addition.is_flat:
+        if executable:
+            raise StoreError("a flat content address cannot tell an executable file from another")
+        return Hash.of(addition.algorithm, contents)
+    if addition.method == "git":
+        from frazil.store.git_hash import hash_blob
+
+        return hash_blob(contents, addition.algorithm)
+    if addition.algorithm == "sha256":
+        return archive
+    counter = nar.CountingHash(addition.algorithm)
+    nar.dump_file(contents, counter.write, executable=executable)
+    return counter.result()[0]
 
 
 def _place_file(store: LocalStore, path: StorePath, contents: bytes, *, executable: bool) -> None:
@@ -227,40 +239,26 @@ def _place_file_once(store: LocalStore, temporary: str, final: str, contents: by
 # --------------------------------------------------------------------------------------------------------- file trees
 
 
-def add_path(
-    store: LocalStore,
-    name: str,
-    source: str,
-    method: str,
-    algorithm: str,
-    filter: nar.Filter | None,
-    repair: bool,
-    references: frozenset[StorePath],
-) -> StorePath:
+def add_path(store: LocalStore, addition: Addition, source: str, filter: nar.Filter | None) -> StorePath:
+    limit = store.settings.nar_buffer_size
     status = _lstat(source)
-    if stat.S_ISREG(status.st_mode) and method in ("nar", "flat") and status.st_size <= store.settings.nar_buffer_size:
-        executable = method == "nar" and bool(status.st_mode & 0o100)
-        contents = _read_file(source, status.st_size)
-        return add_bytes(
-            store, name, contents, method, algorithm, executable, references=references, repair=repair, source=source
-        )
-    remembered = _remember(filter)
-    memory = _Memory(store.settings.nar_buffer_size)
-    digest, archive, size = _hash_for_adding(source, method, algorithm, remembered, memory)
-    refs = References(references)
-    path = store.directory.make_fixed_output_path(method, digest, name, refs)
-    info = PathInfo(path, archive, size, references, None, int(time.time()), content_address=_address(method, digest))
+    if stat.S_ISREG(status.st_mode) and addition.method in ("nar", "flat") and status.st_size <= limit:
+        executable = addition.method == "nar" and bool(status.st_mode & 0o100)
+        return add_bytes(store, addition, _read_file(source, status.st_size), executable, source)
+    remembered = remember_answers(filter)
+    memory = _Memory(limit)
+    info = addition.info(store.directory, *_hash_for_adding(source, addition, remembered, memory))
     if store.compute_only:
-        store.computed[path] = Computed(info, source=source)
-        return path
-    store.add_temporary_root(path)
-    if store.is_valid(path) and not repair:
-        return path
+        store.computed[info.path] = Computed(info, source=source)
+        return info.path
+    store.add_temporary_root(info.path)
+    if store.is_valid(info.path) and not addition.repair:
+        return info.path
     read = memory.reader()
     if read is None:
-        return _add_large(store, name, source, method, algorithm, remembered, repair, references)
-    _unpack_and_register(store, info, read, repair)
-    return path
+        return _add_large(store, addition, source, remembered)
+    _unpack_and_register(store, info, read, addition.repair)
+    return info.path
 
 
 def _read_file(source: str, size: int) -> bytes:
@@ -272,7 +270,7 @@ def _read_file(source: str, size: int) -> bytes:
     return contents
 
 
-def _remember(filter: nar.Filter | None) -> nar.Filter | None:
+def remember_answers(filter: nar.Filter | None) -> nar.Filter | None:
     """Asks the filter once for each path, however often the tree is read."""
     if filter is None:
         return None
@@ -289,11 +287,11 @@ def _remember(filter: nar.Filter | None) -> nar.Filter | None:
 
 
 def _hash_for_adding(
-    source: str, method: str, algorithm: str, filter: nar.Filter | None, memory: _Memory
+    source: str, addition: Addition, filter: nar.Filter | None, memory: _Memory
 ) -> tuple[Hash, Hash, int]:
-    """(content hash, archive hash, archive size), reading the source once where `method` allows."""
-    check_method(method)
-    check_algorithm(algorithm)
+    """(content hash, archive hash, archive size), reading the source once where the method allows."""
+    addition.check()
+    method, algorithm = addition.method, addition.algorithm
     archive = nar.CountingHash("sha256")
     writers: list[nar.Write] = [archive.write, memory.write]
     extra = nar.CountingHash(algorithm) if method == "nar" and algorithm != "sha256" else None
@@ -304,19 +302,17 @@ def _hash_for_adding(
         for write in writers:
             write(data)
 
-    if method in ("flat", "text") and not stat.S_ISREG(_lstat(source).st_mode):
-        raise StoreError(f"path '{source}' is not a regular file, as flat hashing needs")
-    if method in ("flat", "text"):
+    if addition.is_flat:
+        if not stat.S_ISREG(_lstat(source).st_mode):
+            raise StoreError(f"path '{source}' is not a regular file, as flat hashing needs")
         content = _flat(source, algorithm, tee)
-    else:
-        nar.dump_path(source, tee, filter=filter)
-        content = None
+        return content, *archive.result()
+    nar.dump_path(source, tee, filter=filter)
     digest, size = archive.result()
-    if content is None:
-        if extra is not None:
-            content = extra.result()[0]
-        else:
-            content = digest if method == "nar" else hash_source(source, method, algorithm, filter)
+    if extra is not None:
+        content = extra.result()[0]
+    else:
+        content = digest if method == "nar" else hash_source(source, method, algorithm, filter)
     return content, digest, size
 
 
@@ -374,30 +370,18 @@ def _settle(store: LocalStore, real: str) -> None:
         sync_tree(real)
 
 
-def _add_large(
-    store: LocalStore,
-    name: str,
-    source: str,
-    method: str,
-    algorithm: str,
-    filter: nar.Filter | None,
-    repair: bool,
-    references: frozenset[StorePath],
-) -> StorePath:
+def _add_large(store: LocalStore, addition: Addition, source: str, filter: nar.Filter | None) -> StorePath:
     """Copies first and hashes the copy, so that what is registered is what was copied."""
     temporary = store.working_path("tree")
     try:
-        copy_tree(source, temporary, filter, follow_executable=method in ("nar", "git"))
-        digest = hash_source(temporary, method, algorithm)
-        archive, size = nar.hash_path(temporary)
-        path = store.directory.make_fixed_output_path(method, digest, name, References(references))
-        address = _address(method, digest)
-        info = PathInfo(path, archive, size, references, None, int(time.time()), content_address=address)
-        store.add_temporary_root(path)
-        _move_and_register(store, info, temporary, repair)
+        copy_tree(source, temporary, filter, follow_executable=not addition.is_flat)
+        digest = hash_source(temporary, addition.method, addition.algorithm)
+        info = addition.info(store.directory, digest, *nar.hash_path(temporary))
+        store.add_temporary_root(info.path)
+        _move_and_register(store, info, temporary, addition.repair)
     finally:
         delete_tree(temporary)
-    return path
+    return info.path
 
 
 def _move_and_register(store: LocalStore, info: PathInfo, temporary: str, repair: bool) -> None:
@@ -466,8 +450,15 @@ def copy_tree(
 
 
 def add_nar(
-    store: LocalStore, info: PathInfo, read: nar.Read, *, repair: bool, check_signatures: bool, locked: bool
+    store: LocalStore,
+    info: PathInfo,
+    read: nar.Read,
+    *,
+    repair: bool = False,
+    check_signatures: bool = False,
+    locked: bool = False,
 ) -> None:
+    """`locked`: the caller holds the path's lock."""
     if check_signatures:
         require_signature(store, info)
     store.add_temporary_root(info.path)
@@ -584,18 +575,9 @@ def _check_content_address(store: LocalStore, info: PathInfo, address: ContentAd
         )
 
 
-def add_from_nar(
-    store: LocalStore,
-    name: str,
-    read: nar.Read,
-    method: str,
-    algorithm: str,
-    references: frozenset[StorePath],
-    repair: bool,
-) -> StorePath:
+def add_from_nar(store: LocalStore, addition: Addition, read: nar.Read) -> StorePath:
     """Unpacks beside the store, hashes, then moves into place."""
-    check_method(method)
-    check_algorithm(algorithm)
+    addition.check()
     if store.compute_only:
         raise StoreError("this store computes paths only and cannot take in an archive")
     temporary = store.working_path("archive")
@@ -610,20 +592,18 @@ def add_from_nar(
         nar.restore(tee, temporary, canonical=True)
         digest, size = archive.result()
         content = digest
-        if method != "nar" or algorithm != "sha256":
-            if method in ("flat", "text") and os.path.isfile(temporary):
+        if addition.method != "nar" or addition.algorithm != "sha256":
+            if addition.is_flat and os.path.isfile(temporary):
                 canonical_mode(temporary)
                 digest, size = nar.hash_path(temporary)
-            content = hash_source(temporary, method, algorithm)
-        path = store.directory.make_fixed_output_path(method, content, name, References(references))
-        address = _address(method, content)
-        info = PathInfo(path, digest, size, references, None, int(time.time()), content_address=address)
-        store.add_temporary_root(path)
-        if repair or not store.is_valid(path):
-            _move_and_register(store, info, temporary, repair)
+            content = hash_source(temporary, addition.method, addition.algorithm)
+        info = addition.info(store.directory, content, digest, size)
+        store.add_temporary_root(info.path)
+        if addition.repair or not store.is_valid(info.path):
+            _move_and_register(store, info, temporary, addition.repair)
     finally:
         delete_tree(temporary)
-    return path
+    return info.path
 
 
 def canonical_mode(path: str) -> None:

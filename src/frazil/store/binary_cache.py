@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from frazil.store.errors import (
     UnsupportedOperation,
     UnsupportedStore,
 )
-from frazil.store.interface import Archives, Store
+from frazil.store.interface import COPIED, Archives, Store, Terms
 from frazil.store.narinfo import NarInfo
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
@@ -352,15 +352,7 @@ class BinaryCache(Store):
             return
         self._publish(self._upload(info, read, repair))
 
-    def add_from(
-        self,
-        source: Archives,
-        infos: Iterable[PathInfo],
-        *,
-        repair: bool = False,
-        check_signatures: bool = True,
-        started: Callable[[PathInfo], AbstractContextManager[object]] | None = None,
-    ) -> None:
+    def add_from(self, source: Archives, infos: Iterable[PathInfo], terms: Terms = COPIED) -> None:
         """Several archives at once, the largest first; each narinfo after those it refers to."""
         ordered = list(infos)
         if not ordered:
@@ -369,8 +361,8 @@ class BinaryCache(Store):
         workers = min(len(ordered), max(_UPLOADS, os.cpu_count() or 1) if not self.cache.is_local else self.transfers)
 
         def upload(info: PathInfo) -> NarInfo:
-            with nullcontext() if started is None else started(info), source.open_nar(info.path) as read:
-                return self._upload(info, read, repair)
+            with terms.around(info), source.open_nar(info.path) as read:
+                return self._upload(info, read, terms.repair)
 
         with ThreadPoolExecutor(workers, thread_name_prefix="upload") as pool:
             try:

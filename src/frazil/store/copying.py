@@ -6,13 +6,14 @@ what it refers to. Source of truth: C++ Nix's `copyPaths`, for messages and orde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frazil.activity import Activity, ActivityType, Verbosity
 from frazil.store.errors import InvalidPath, StoreError
+from frazil.store.interface import Terms
 from frazil.store.path_info import PathInfo
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from frazil.store.interface import Archives, Store
     from frazil.store.nar import Read
     from frazil.store.path import StorePath
-
-Started = Callable[[PathInfo], AbstractContextManager[object]]
 
 
 def copy_closure(
@@ -60,9 +59,7 @@ def copy_paths(
         target.add_from(
             _Renaming(source, moved) if any(old != new for old, new in moved.items()) else source,
             [replace(info, path=moved[info.path], ultimate=False) for info in infos],
-            repair=repair,
-            check_signatures=check_signatures,
-            started=progress.started,
+            Terms(repair, check_signatures, progress.started),
         )
     return len(missing)
 
@@ -136,25 +133,11 @@ def copying_activity(source: Store, target: Store, path: StorePath, reporter: Re
     return Activity(reporter, ActivityType.COPY_PATH, text, fields=fields, level=Verbosity.INFO)
 
 
-def add_one_by_one(
-    target: Store,
-    source: Archives,
-    infos: Iterable[PathInfo],
-    *,
-    repair: bool,
-    check_signatures: bool,
-    started: Started | None,
-) -> None:
+def add_one_by_one(target: Store, source: Archives, infos: Iterable[PathInfo], terms: Terms) -> None:
     """For stores that have no faster way. `infos`: references first."""
     for info in infos:
-        with _entered(started, info), source.open_nar(info.path) as read:
-            target.add_nar(info, read, repair=repair, check_signatures=check_signatures)
-
-
-def _entered(started: Started | None, info: PathInfo) -> AbstractContextManager[object]:
-    from contextlib import nullcontext
-
-    return nullcontext() if started is None else started(info)
+        with terms.around(info), source.open_nar(info.path) as read:
+            target.add_nar(info, read, repair=terms.repair, check_signatures=terms.check_signatures)
 
 
 def copy_realisations(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from frazil.store import nar
 from frazil.store.adding import Computed
-from frazil.store.interface import Store
+from frazil.store.interface import Store, Terms
 from frazil.store.local import LocalStore
 from frazil.store.streams import reading
 
@@ -75,7 +75,7 @@ class ForwardingStore(LocalStore):
         if not pending:
             return
         order = [path for path in self.topological(pending) if not self._target.is_valid(path)]
-        self._target.add_from(self, [self.computed[path].info for path in order], check_signatures=False)
+        self._target.add_from(self, [self.computed[path].info for path in order], Terms(check_signatures=False))
         self._handed_on.update(pending)
 
     def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 
 from frazil.store.errors import BadStorePath, InvalidPath, StoreError, UnsupportedOperation
 
@@ -41,6 +41,20 @@ class Archives(Protocol):
         """How many at once are worth while."""
 
     def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]: ...
+
+
+class Terms(NamedTuple):
+    """On which many paths are taken in. `started` is entered around each (in some thread)."""
+
+    repair: bool = False
+    check_signatures: bool = True
+    started: Callable[[PathInfo], AbstractContextManager[object]] | None = None
+
+    def around(self, info: PathInfo) -> AbstractContextManager[object]:
+        return nullcontext() if self.started is None else self.started(info)
+
+
+COPIED = Terms()
 
 
 class Store:
@@ -203,9 +217,13 @@ class Store:
         include_outputs: bool = False,
         include_derivers: bool = False,
     ) -> set[StorePath]:
-        """Everything reachable by references, level by level. Raises InvalidPath."""
-        if reverse or include_outputs or include_derivers:
+        """Everything reachable by references (or, `reverse`, by referrers). Raises InvalidPath."""
+        if reverse or include_derivers:
             return self._closure_by_one(paths, reverse, include_outputs, include_derivers)
+        return self._closure_with_outputs(paths) if include_outputs else self._plain_closure(paths)
+
+    def _plain_closure(self, paths: Iterable[StorePath]) -> set[StorePath]:
+        """By references, level by level, each asked for at once."""
         level = list(dict.fromkeys(paths))
         found = set(level)
         while level:
@@ -215,6 +233,10 @@ class Store:
             found.update(following)
             level = list(following)
         return found
+
+    def _closure_with_outputs(self, paths: Iterable[StorePath]) -> set[StorePath]:
+        """By references and from derivations to their outputs."""
+        return self._closure_by_one(paths, False, True, False)
 
     def _closure_by_one(
         self, paths: Iterable[StorePath], reverse: bool, include_outputs: bool, include_derivers: bool
@@ -300,32 +322,17 @@ class Store:
 
     # ----------------------------------------------------------------------------------------------------- adding
 
-    def add_nar(
-        self,
-        info: PathInfo,
-        read: nar.Read,
-        *,
-        repair: bool = False,
-        check_signatures: bool = False,
-    ) -> None:
+    def add_nar(self, info: PathInfo, read: nar.Read, *, repair: bool = False, check_signatures: bool = False) -> None:
         """Adds an archive under a path that was promised for it, checking what is promised; its references are there
         already. Raises HashMismatch, BadArchive, StoreError."""
         self.unsupported("addToStore")
 
-    def add_from(
-        self,
-        source: Archives,
-        infos: Iterable[PathInfo],
-        *,
-        repair: bool = False,
-        check_signatures: bool = True,
-        started: Callable[[PathInfo], AbstractContextManager[object]] | None = None,
-    ) -> None:
+    def add_from(self, source: Archives, infos: Iterable[PathInfo], terms: Terms = COPIED) -> None:
         """Copies many paths; each of their references is among them or here. Nothing becomes valid before what it
-        refers to. `started` is entered around each (in some thread)."""
+        refers to."""
         from frazil.store.copying import add_one_by_one
 
-        add_one_by_one(self, source, infos, repair=repair, check_signatures=check_signatures, started=started)
+        add_one_by_one(self, source, infos, terms)
 
     def substitute_there(self, paths: Iterable[StorePath]) -> None:
         """Lets the store fetch what it lacks of these from where it can; nothing for one that has no such place."""

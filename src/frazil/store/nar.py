@@ -17,6 +17,8 @@ from frazil.digest import Hash
 from frazil.store.errors import BadArchive, StoreError, from_os_error
 
 Write = Callable[[bytes], object]
+Send = Callable[[Write], None]
+"""Writes contents or an archive to where it is told."""
 Read = Callable[[int], bytes]
 """Up to so many bytes, as a file's `read`; nothing at the end."""
 Filter = Callable[[str, str], bool]

@@ -8,9 +8,8 @@ until it is registered, so that two processes do not fetch the same; whoever wai
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from frazil.store import adding
@@ -19,13 +18,12 @@ from frazil.store.locks import PathLocks
 from frazil.store.pool import Pool
 
 if TYPE_CHECKING:
-    from frazil.store.interface import Archives
+    from frazil.store.interface import Archives, Terms
     from frazil.store.local import LocalStore
     from frazil.store.nar import Read
     from frazil.store.path import StorePath
     from frazil.store.path_info import PathInfo
 
-Started = Callable[["PathInfo"], AbstractContextManager[object]]
 BATCH = 128
 """Registered in one transaction."""
 MAXIMUM_LOCKS = 400
@@ -33,34 +31,24 @@ MAXIMUM_LOCKS = 400
 _LOCK_POLL = 0.05
 
 
-def receive(
-    store: LocalStore,
-    source: Archives,
-    infos: Iterable[PathInfo],
-    *,
-    repair: bool,
-    check_signatures: bool,
-    started: Started | None,
-) -> None:
+def receive(store: LocalStore, source: Archives, infos: Iterable[PathInfo], terms: Terms) -> None:
     """`infos`: references first. What came whole before an error stays. Raises StoreError."""
     wanted = list(infos)
-    if check_signatures:
+    if terms.check_signatures:
         for info in wanted:
             adding.require_signature(store, info)
     if not wanted:
         return
     store.require_writable()
     store.add_temporary_roots([info.path for info in wanted])
-    _Receiver(store, source, wanted, repair, started).run()
+    _Receiver(store, source, wanted, terms).run()
 
 
 class _Receiver:
     """No lock is held without an end: whoever waits for another process's lock first lets go of all that it can."""
 
-    def __init__(
-        self, store: LocalStore, source: Archives, infos: Sequence[PathInfo], repair: bool, started: Started | None
-    ) -> None:
-        self.store, self.source, self.repair, self.started = store, source, repair, started
+    def __init__(self, store: LocalStore, source: Archives, infos: Sequence[PathInfo], terms: Terms) -> None:
+        self.store, self.source, self.terms = store, source, terms
         self.stopped = threading.Event()
         self.mutex = threading.Lock()
         self.waiting = 0
@@ -129,10 +117,10 @@ class _Receiver:
 
     def _one(self, info: PathInfo) -> PathLocks | None:
         """The lock of a path that was unpacked; None where it was there already."""
-        with nullcontext() if self.started is None else self.started(info):
+        with self.terms.around(info):
             lock = self._lock(info.path)
             try:
-                if not self.repair and self.store.is_registered(info.path):
+                if not self.terms.repair and self.store.is_registered(info.path):
                     lock.delete_files = True
                     lock.release()
                     self.places.release()
