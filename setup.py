@@ -27,7 +27,7 @@ def evaluator_extensions() -> list[Extension]:
 def native_extensions() -> list[Extension]:
     return [
         Extension(f"frazil.{room}.{p.stem}", [str(p)], extra_compile_args=[*CFLAGS, "-std=gnu11", "-Wall", "-Wextra"])
-        for room in ("build", "fetch")
+        for room in ("build", "evalcache", "fetch")
         for p in sorted(Path(f"src/frazil/{room}").glob("_*.c"))
     ]
 

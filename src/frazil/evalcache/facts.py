@@ -40,7 +40,8 @@ KINDS = frozenset("cCdklsehof")
 STAMPED = frozenset("cds")
 """Kinds whose outcome is expensive to find out: a stamp of the file system stands for it."""
 LETTERS = {"regular": "r", "directory": "d", "symlink": "l", "unknown": "u"}
-_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/@=:,~^!?*()[]{}\"'<>|&;$#")
+PLAIN_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/@=:,~^!?*()[]{}\"'<>|&;$#"
+_PLAIN = frozenset(PLAIN_BYTES)
 
 
 def quote(name: bytes | str) -> str:

@@ -13,7 +13,7 @@ import stat
 import time
 
 from frazil.evalcache.facts import LETTERS, Fact, encode, listing_hash, quote, sha256, show_verdicts
-from frazil.evalcache.stamps import settled_stamp, tree_stamp
+from frazil.evalcache.stamps import listed_tree_stamp, settled_stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Recorder:
         try:
             status = os.lstat(real)
             now = time.time_ns()
-            return tree_stamp(real, now) if stat.S_ISDIR(status.st_mode) else settled_stamp(status, now)
+            return listed_tree_stamp(real, now) if stat.S_ISDIR(status.st_mode) else settled_stamp(status, now)
         except OSError:
             return ""
 

@@ -9,12 +9,21 @@ from __future__ import annotations
 import os
 import stat
 
+from frazil.evalcache.facts import PLAIN_BYTES, quote, unquote
+
+try:
+    from frazil.evalcache._walk import is_stamp, look, walk
+except ImportError:
+    from frazil.evalcache.walk import is_stamp, look, walk
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 GRAIN, COARSE_GRAIN = 60_000_000, 2_000_000_000
 """Nanoseconds; the second for file systems that keep whole seconds."""
+MAX_NAMES = 1 << 20
+"""Bytes of the names of one tree that are kept with its stamp."""
 
 
 def stamp(status: os.stat_result) -> str:
@@ -41,29 +50,43 @@ def file_kind(mode: int) -> str:
     return "symlink" if stat.S_ISLNK(mode) else "unknown"
 
 
-def tree_stamp(path: bytes, now: int, verdicts: Mapping[str, tuple[str, bool]] | None = None) -> str:
+def tree_stamp(path: bytes, now: int, verdicts: dict[str, tuple[str, bool]] | None = None) -> str:
     """Of everything (that the verdicts keep) at and below a path; nothing where it cannot be relied on.
 
     Raises OSError, and LookupError for an entry on which there is no verdict or whose kind is another now.
     """
-    status = os.lstat(path)
-    newest = max(status.st_mtime_ns, status.st_ctime_ns)
-    rows = [stamp(status).encode()]
-    pending = [b""] if stat.S_ISDIR(status.st_mode) else []
-    while pending:
-        relative = pending.pop()
-        with os.scandir(path + b"/" + relative) as found:
-            entries = sorted([(entry.name, entry.stat(follow_symlinks=False)) for entry in found])
-        for name, status in entries:
-            inner = relative + b"/" + name if relative else name
-            if verdicts is None or is_kept(verdicts, os.fsdecode(inner), file_kind(status.st_mode)):
-                rows.append(inner + b"\0" + stamp(status).encode())
-                newest = max(newest, status.st_mtime_ns, status.st_ctime_ns)
-                if stat.S_ISDIR(status.st_mode):
-                    pending.append(inner)
-    from frazil.evalcache.hashing import sha256
+    digest, newest, _ = walk(path, verdicts)
+    return digest.hex() if is_settled(newest, now) else ""
 
-    return sha256(b"\0".join(rows)).hexdigest() if is_settled(newest, now) else ""
+
+def listed_tree_stamp(path: bytes, now: int, verdicts: dict[str, tuple[str, bool]] | None = None) -> str:
+    """The same, followed by the names below the path: for `is_as_stamped`. Many names are left out."""
+    digest, newest, names = walk(path, verdicts)
+    if not is_settled(newest, now):
+        return ""
+    return digest.hex() if len(names) > MAX_NAMES else f"{digest.hex()} {_text_of(names)}"
+
+
+def is_as_stamped(path: bytes, mark: str) -> bool:
+    """Whether a stamp of a single thing, or one with names, would be the same now; False for others. Folders are not
+    listed again: one whose status is the same has the same entries. Raises OSError and ValueError."""
+    digest, has_names, names = mark.partition(" ")
+    if has_names:
+        return look(path, _names_in(names)).hex() == digest
+    return "," in mark and is_stamp(path, mark)
+
+
+def _text_of(names: bytes) -> str:
+    """Names that are each ended by a zero -> their quoted texts."""
+    if b" " not in names and not names.translate(None, PLAIN_BYTES + b"\0"):
+        return names[:-1].replace(b"\0", b" ").decode("ascii")
+    return " ".join([quote(name) for name in names.split(b"\0")[:-1]])
+
+
+def _names_in(text: str) -> bytes:
+    if "%" in text:
+        return b"".join([unquote(name) + b"\0" for name in text.split(" ")])
+    return text.encode("ascii").replace(b" ", b"\0") + b"\0" if text else b""
 
 
 def is_kept(verdicts: Mapping[str, tuple[str, bool]], name: str, kind: str) -> bool:

@@ -11,7 +11,13 @@ import stat
 import time
 
 from frazil.evalcache.facts import LETTERS, Fact, listing_hash, quote, read_verdicts, sha256, unquote
-from frazil.evalcache.stamps import file_kind, keep_by_verdict, settled_stamp, stamp, tree_stamp
+from frazil.evalcache.stamps import (
+    file_kind,
+    is_as_stamped,
+    keep_by_verdict,
+    listed_tree_stamp,
+    settled_stamp,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,11 +95,15 @@ class Verifier:
         for fact in facts:
             kind, outcome, place = fact
             try:
+                if kind not in "kcdls":
+                    if not self._other(fact):
+                        return fact, found
+                    continue
+                if place[:2] == "./" and "%" not in place:
+                    path = root + place[2:].encode("ascii")
+                else:
+                    path = self.place(place)
                 if kind == "k" or kind == "l":
-                    if place[:2] == "./" and "%" not in place:
-                        path = root + place[2:].encode("ascii")
-                    else:
-                        path = self.place(place)
                     status = view_status(path)
                     if kind == "k":
                         letter = "-" if status is None else _KIND_LETTERS.get(stat.S_IFMT(status.st_mode), "u")
@@ -101,13 +111,11 @@ class Verifier:
                             return fact, found
                     elif not self._link_holds(path, status, outcome):
                         return fact, found
-                elif kind == "c" or kind == "d" or kind == "s":
-                    holds, mark = self._stamped(fact, next(known, ""))
+                else:
+                    holds, mark = self._stamped(fact, path, next(known, ""))
                     if not holds:
                         return fact, found
                     found.append(mark)
-                elif not self._other(fact):
-                    return fact, found
             except (OSError, LookupError, ValueError, RecursionError):
                 return fact, found
         return None, found
@@ -118,19 +126,17 @@ class Verifier:
             return is_link == (outcome != "-")
         return quote(os.readlink(path)) == ("" if outcome == "%" else outcome)
 
-    def _stamped(self, fact: Fact, known: str) -> tuple[bool, str]:
+    def _stamped(self, fact: Fact, path: bytes, known: str) -> tuple[bool, str]:
         """Whether it holds, and the stamp to keep."""
-        path = self.place(fact.place)
+        if known and (fact.kind != "s" or self.view.keep() is None) and is_as_stamped(path, known):
+            return True, known
         status = self.view.status(path)
         if status is None:
             return False, ""
-        is_folder = stat.S_ISDIR(status.st_mode)
         if fact.kind == "s":
             return self._source_holds(path, status, fact.outcome, known)
-        if known and known == stamp(status):
-            return True, known
         if fact.kind == "d":
-            if not is_folder:
+            if not stat.S_ISDIR(status.st_mode):
                 return False, ""
             mark = settled_stamp(status, time.time_ns())
             return listing_hash(self.view.listing(path)) == fact.outcome, mark
@@ -153,7 +159,7 @@ class Verifier:
             # Only part of what is there belongs to the tree: no stamp of all of it says anything.
             mark = ""
         elif stat.S_ISDIR(status.st_mode):
-            mark = tree_stamp(path, now, verdicts)
+            mark = listed_tree_stamp(path, now, verdicts)
         else:
             mark = settled_stamp(status, now)
         if known and (known == mark):

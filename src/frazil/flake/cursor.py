@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from frazil.flake.errors import FlakeError, OutputNotFound
 from frazil.lang.errors import EvalBaseError, TypeMismatch
 from frazil.lang.runtime import force, force_bool, force_string
 from frazil.lang.values import MISSING, Attrs
-from frazil.position import Position
 
-Value = Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from frazil.position import Position
+
+    Value = Any
+
 MAX_SUGGESTIONS, MAX_DISTANCE = 5, 2
 
 

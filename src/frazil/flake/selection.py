@@ -5,15 +5,17 @@ Source: the manual page of `nix-build` (`--attr`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from frazil.flake.cursor import Cursor, Suggestions, show_attribute_path, trim
+from frazil.flake.cursor import Cursor, show_attribute_path, trim
 from frazil.flake.errors import FlakeError
 from frazil.lang.errors import MissingAttribute, TypeMismatch
 from frazil.lang.values import MISSING, Attrs
 
-Value = Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from frazil.flake.cursor import Suggestions, Value
 
 
 def called_root(evaluator: Any, root: Value, auto_arguments: Mapping[str, Value]) -> Value:
