@@ -392,4 +392,6 @@ programs
   mkShell = callPackage ../build-support/mk-shell.nix { };
   mkShellNoCC = self.mkShell.override { stdenv = self.stdenvNoCC; };
 
+  dockerTools = callPackage ../build-support/docker.nix { };
+  fakeNss = callPackage ../build-support/fake-nss.nix { };
 }

@@ -99,7 +99,9 @@ in
   rclone = p "rclone" "Command line program to sync files and directories to and from cloud storage" l.mit;
   redis = main "redis-cli" (named "redis" (p "redis-tools" "In-memory key-value store and its tools" l.agpl3Only));
   sd = p "sd" "Intuitive find & replace command-line tool" l.mit;
+  shadow = main "passwd" (named "shadow" (p "passwd" "Suite containing authentication-related tools such as passwd and su" l.bsd3));
   shfmt = p "shfmt" "Shell parser and formatter" l.bsd3;
+  skopeo = p "skopeo" "Command line utility for various operations on container images and image repositories" l.asl20;
   stow = p "stow" "Tool for managing the installation of multiple software packages in the same run-time directory tree" l.gpl3Plus;
   tig = p "tig" "Text-mode interface for git" l.gpl2Plus;
   tokei = p "tokei" "Program that counts lines of code" l.mit;

@@ -1,0 +1,219 @@
+"""An image about to be written: its configuration, its layers, and the two forms that programs take it in.
+
+Source of truth: OCI image specification 1.1 (config.md, manifest.md, image-layout.md); Docker's archive, as Podman and
+`docker load` read it. JSON is written in one way (sorted keys, no spaces), so equal images have equal digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .errors import OciError
+from .streams import LAYER_MEDIA, Meter, compressor
+from .tar import END, Entry, TarWriter, Write, encode_header, padding
+from .tar_reader import TarReader
+
+CONFIG_MEDIA = "application/vnd.oci.image.config.v1+json"
+MANIFEST_MEDIA = "application/vnd.oci.image.manifest.v1+json"
+INDEX_MEDIA = "application/vnd.oci.image.index.v1+json"
+EPOCH = "1970-01-01T00:00:01Z"
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm"}
+
+
+def canonical_json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+class Layer(Protocol):
+    """The bytes of one layer's tar, made when asked for, always the same."""
+
+    def size(self) -> int: ...
+    def write(self, write: Write) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A layer and what the image's history says of it."""
+
+    layer: Layer
+    comment: str
+    name: str
+    """What tells it from other layers of the image, without its bytes having been read."""
+    empty_history: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TarLayer:
+    """A tar archive of ours that lies ready, and store objects that go into the same layer."""
+
+    archive: str
+    more: Any = None  # StoreLayer | None
+
+    def _own_size(self) -> int:
+        return os.stat(self.archive).st_size - len(END)
+
+    def _names(self) -> set[bytes]:
+        with open(self.archive, "rb") as file:
+            return {entry.name for entry in TarReader(file)}
+
+    def _added(self) -> list[tuple[Entry, bytes]]:
+        if self.more is None or not self.more.paths:
+            return []
+        present = self._names()
+        return [(entry, file) for entry, file in self.more.entries() if entry.name not in present]
+
+    def size(self) -> int:
+        from .tree import entries_size
+
+        return self._own_size() + entries_size(iter(self._added()))
+
+    def write(self, write: Write) -> None:
+        from .tree import write_entries
+
+        with open(self.archive, "rb", buffering=0) as file:
+            left = self._own_size()
+            while left > 0 and (chunk := file.read(min(left, 1 << 20))):
+                left -= len(chunk)
+                write(chunk)
+        write_entries(iter(self._added()), write)
+
+
+@dataclass(slots=True)
+class Image:
+    """`configuration`: what is under `config` in the image's JSON (Env, Cmd, …)."""
+
+    configuration: dict[str, Any]
+    architecture: str
+    created: str
+    layers: list[Described]
+    base_history: list[dict[str, Any]] = field(default_factory=list)
+    base_count: int = 0
+    """How many of the layers are those of the base image."""
+    os: str = "linux"
+    more: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the configuration, such as `variant`."""
+
+    def config_json(self, diff_ids: Sequence[str]) -> bytes:
+        history = list(self.base_history)
+        if self.base_count and not history:
+            history = [{"created": self.created}] * self.base_count
+        history += [
+            {"created": self.created, "created_by": "frazil", "comment": described.comment}
+            for described in self.layers[self.base_count :]
+        ]
+        return canonical_json(
+            {
+                **self.more,
+                "architecture": self.architecture,
+                "os": self.os,
+                "created": self.created,
+                "config": self.configuration,
+                "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
+                "history": history,
+            }
+        )
+
+
+Note = Callable[[str], object]
+
+
+def _silent(_: str) -> None: ...
+
+
+def write_docker_archive(image: Image, write: Write, names: Sequence[str], mtime: int = 1, note: Note = _silent) -> str:
+    """The image as `docker load` takes it, in one pass. Returns the image's ID (`sha256:…`)."""
+    tar = TarWriter(write)
+    diff_ids: list[str] = []
+    files: list[str] = []
+    for number, described in enumerate(image.layers, start=1):
+        note(f"layer {number} of {len(image.layers)}: {described.comment}")
+        name = f"{described.name}/layer.tar"
+        if name in files:  # a base image may hold one layer twice
+            name = f"{described.name}-{number}/layer.tar"
+        size = described.layer.size()
+        write(encode_header(Entry(name.encode(), mode=0o444, size=size, mtime=mtime)))
+        meter = Meter(write)
+        described.layer.write(meter.write)
+        if meter.size != size:
+            raise OciError(f"a layer changed while it was written ({described.comment})")
+        write(padding(size))
+        diff_ids.append(meter.digest)
+        files.append(name)
+    config = image.config_json(diff_ids)
+    identity = hashlib.sha256(config).hexdigest()
+    tar.add_bytes(f"{identity}.json", config, mtime)
+    manifest = [{"Config": f"{identity}.json", "RepoTags": list(names) or None, "Layers": files}]
+    tar.add_bytes("manifest.json", canonical_json(manifest), mtime)
+    tar.finish()
+    return "sha256:" + identity
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    media: str
+    digest: str
+    size: int
+    annotations: tuple[tuple[str, str], ...] = ()
+    platform: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        result: dict[str, Any] = {"mediaType": self.media, "digest": self.digest, "size": self.size}
+        if self.annotations:
+            result["annotations"] = dict(self.annotations)
+        if self.platform:
+            result["platform"] = dict(self.platform)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A layer as it travels, and what it is unpacked."""
+
+    descriptor: Descriptor
+    diff_id: str
+
+
+def pack_layer(layer: Layer, compression: str, write: Write, threads: int = 1) -> Packed:
+    """Writes the layer compressed. Flat memory."""
+    outer = Meter(write)
+    packer = compressor(compression, outer.write, threads)
+    inner = Meter(packer.write)
+    try:
+        layer.write(inner.write)
+        packer.finish()
+    except BaseException:
+        packer.abandon()
+        raise
+    return Packed(Descriptor(LAYER_MEDIA[compression], outer.digest, outer.size), inner.digest)
+
+
+def manifest_json(config: Descriptor, layers: Sequence[Descriptor], annotations: dict[str, str] | None = None) -> bytes:
+    return canonical_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_MEDIA,
+            "config": config.to_json(),
+            "layers": [layer.to_json() for layer in layers],
+            **({"annotations": annotations} if annotations else {}),
+        }
+    )
+
+
+def index_json(manifests: Sequence[Descriptor], annotations: dict[str, str] | None = None) -> bytes:
+    return canonical_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": INDEX_MEDIA,
+            "manifests": [manifest.to_json() for manifest in manifests],
+            **({"annotations": annotations} if annotations else {}),
+        }
+    )
+
+
+def describe(media: str, content: bytes) -> Descriptor:
+    return Descriptor(media, "sha256:" + hashlib.sha256(content).hexdigest(), len(content))

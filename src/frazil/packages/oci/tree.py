@@ -1,0 +1,201 @@
+"""Layers out of files: folders and store objects as entries of a tar archive, always in the same order.
+
+In: paths on disk and what their owner, mode and time shall be; out: the layer's bytes, its exact size known before they
+are read. Nothing of a file counts but its name, kind, executable bit (the whole mode outside a store), target and
+contents: so the layer is the same on every machine, for every user, in every file system.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .errors import OciError
+from .tar import BLOCK, END, Entry, TarWriter, Write, encode_header
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose the files of a layer are, and when they were made."""
+
+    uid: int = 0
+    gid: int = 0
+    uname: str = "root"
+    gname: str = "root"
+    mtime: int = 1
+
+
+def read_file(path: bytes, size: int) -> Iterator[bytes]:
+    with open(path, "rb", buffering=0) as file:
+        left = size + 1  # one more than expected: whoever asked notices that the file grew
+        while left > 0 and (chunk := file.read(min(CHUNK, left))):
+            left -= len(chunk)
+            yield chunk
+
+
+def walk(path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+    """A path and all below it, each folder before what it holds, names in byte order, links not followed."""
+    status = os.lstat(path)
+    yield path, status
+    if stat.S_ISDIR(status.st_mode):
+        yield from _below(path)
+
+
+def _below(folder: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+    for name in sorted(os.listdir(folder)):
+        path = folder + b"/" + name
+        status = os.lstat(path)
+        yield path, status
+        if stat.S_ISDIR(status.st_mode):
+            yield from _below(path)
+
+
+def _kind(path: bytes, mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "dir"
+    if stat.S_ISLNK(mode):
+        return "symlink"
+    raise OciError(f"'{os.fsdecode(path)}' is neither a file nor a folder nor a link, so no image can hold it")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLayer:
+    """Some store objects at their places. `real`: (path in the image, path on disk), the latter equal by default.
+
+    Hard links are not kept: whether two files of a store are one depends on how that store was optimised.
+    """
+
+    paths: tuple[str, ...]
+    owner: Owner = Owner()
+    real: tuple[tuple[str, str], ...] = ()
+
+    def entries(self) -> Iterator[tuple[Entry, bytes]]:
+        owner, places = self.owner, dict(self.real)
+        common = {
+            "uid": owner.uid,
+            "gid": owner.gid,
+            "mtime": owner.mtime,
+            "uname": owner.uname.encode(),
+            "gname": owner.gname.encode(),
+        }
+        for folder in _parents(self.paths):
+            yield Entry(folder, "dir", 0o755, **common), b""  # type: ignore[arg-type]
+        for path in self.paths:
+            place = os.fsencode(places.get(path, path))
+            inside = os.fsencode(path).lstrip(b"/")
+            for file, status in walk(place):
+                kind = _kind(file, status.st_mode)
+                name = inside + file[len(place) :]
+                mode = 0o777 if kind == "symlink" else 0o555 if kind == "dir" or status.st_mode & 0o100 else 0o444
+                size = status.st_size if kind == "file" else 0
+                target = os.readlink(file) if kind == "symlink" else b""
+                yield Entry(name, kind, mode, size=size, target=target, **common), file  # type: ignore[arg-type]
+
+    def write(self, write: Write) -> None:
+        write_entries(self.entries(), write)
+
+    def size(self) -> int:
+        return entries_size(self.entries())
+
+
+def _parents(paths: tuple[str, ...]) -> list[bytes]:
+    """`nix`, `nix/store`: the folders above the store objects, outermost first."""
+    found: set[bytes] = set()
+    for path in paths:
+        parts = os.fsencode(path).strip(b"/").split(b"/")[:-1]
+        found.update(b"/".join(parts[: count + 1]) for count in range(len(parts)))
+    return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLayer:
+    """What a folder holds, at the image's root: modes and hard links as they are. `owner` None: owners as they are too
+    (under fakeroot those that were asked for). `extra`: folders that are there in any case, with their modes."""
+
+    folder: str
+    owner: Owner | None = Owner()
+    mtime: int = 1
+    keep_xattrs: bool = True
+    stores: StoreLayer | None = None
+
+    def entries(self) -> Iterator[tuple[Entry, bytes]]:
+        root = os.fsencode(self.folder)
+        seen: dict[tuple[int, int], bytes] = {}
+        present: set[bytes] = set()
+        walking = walk(root)
+        next(walking)
+        for file, status in walking:
+            name = file[len(root) + 1 :]
+            entry = self._entry(name, file, status)
+            present.add(name)
+            if entry.kind == "file" and status.st_nlink > 1:
+                first = seen.setdefault((status.st_dev, status.st_ino), name)
+                if first != name:
+                    entry = Entry(name, "link", entry.mode, entry.uid, entry.gid, 0, entry.mtime, first)
+            yield entry, file
+        if self.stores is not None:
+            for entry, file in self.stores.entries():
+                if entry.name not in present:
+                    yield entry, file
+
+    def _entry(self, name: bytes, file: bytes, status: os.stat_result) -> Entry:
+        mode = status.st_mode
+        device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+        kind = (
+            ("char" if stat.S_ISCHR(mode) else "block")
+            if device
+            else "fifo"
+            if stat.S_ISFIFO(mode)
+            else _kind(file, mode)
+        )
+        owner = self.owner
+        return Entry(
+            name,
+            kind,
+            0o777 if kind == "symlink" else mode & 0o7777,
+            status.st_uid if owner is None else owner.uid,
+            status.st_gid if owner is None else owner.gid,
+            status.st_size if kind == "file" else 0,
+            self.mtime,
+            os.readlink(file) if kind == "symlink" else b"",
+            major=os.major(status.st_rdev) if device else 0,
+            minor=os.minor(status.st_rdev) if device else 0,
+            xattrs=_xattrs(file) if self.keep_xattrs and kind in ("file", "dir") else (),
+        )
+
+    def write(self, write: Write) -> None:
+        write_entries(self.entries(), write)
+
+    def size(self) -> int:
+        return entries_size(self.entries())
+
+
+def _xattrs(path: bytes) -> tuple[tuple[str, bytes], ...]:
+    """`security.capability` and `user.…`: what a program's author sets. Others say something about this machine."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:  # a file system without them
+        return ()
+    wanted = [name for name in sorted(names) if name == "security.capability" or name.startswith("user.")]
+    return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in wanted)
+
+
+def write_entries(entries: Iterator[tuple[Entry, bytes]], write: Write) -> None:
+    tar = TarWriter(write)
+    for entry, file in entries:
+        tar.add(entry, read_file(file, entry.size) if entry.size else ())
+    tar.finish()
+
+
+def entries_size(entries: Iterator[tuple[Entry, bytes]]) -> int:
+    """How many bytes `write_entries` makes, without reading a file."""
+    total = len(END)
+    for entry, _ in entries:
+        total += len(encode_header(entry)) + -(-entry.size // BLOCK) * BLOCK
+    return total

@@ -1,0 +1,80 @@
+"""Compression: deterministic whatever the number of threads, understood by others, damage noticed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frazil.packages.oci.errors import OciError
+from frazil.packages.oci.streams import Decompressed, Gzip, Meter, compressor
+
+
+def packed(kind: str, pieces: list[bytes], threads: int = 1, small: bool = False) -> bytes:
+    out = io.BytesIO()
+    packer = compressor(kind, out.write, threads, small_start=small)
+    for piece in pieces:
+        packer.write(piece)
+    packer.finish()
+    return out.getvalue()
+
+
+@given(st.lists(st.binary(max_size=50), max_size=6), st.sampled_from(["gz", "zstd", "none"]), st.booleans())
+def test_round_trip(pieces: list[bytes], kind: str, small: bool) -> None:
+    data = packed(kind, pieces, small=small)
+    assert Decompressed(io.BytesIO(data)).read() == b"".join(pieces)
+    if kind == "gz":
+        assert gzip.decompress(data) == b"".join(pieces)
+
+
+def test_threads_and_pieces_change_nothing() -> None:
+    random.seed(7)
+    data = random.randbytes(1 << 20) + b"abc" * (1 << 20) + random.randbytes(100)
+    whole = packed("gz", [data])
+    assert whole == packed("gz", [data], threads=3)
+    assert whole == packed("gz", [data[i : i + 70001] for i in range(0, len(data), 70001)], threads=2)
+    assert gzip.decompress(whole) == data
+    source = Decompressed(io.BytesIO(whole))
+    assert b"".join(iter(lambda: source.read(9999), b"")) == data
+
+
+def test_the_small_start_is_a_member_of_its_own() -> None:
+    out = io.BytesIO()
+    packer = Gzip(out.write, small_start=True)
+    for byte in b"0123456789":
+        packer.write(bytes([byte]))
+    packer.finish()
+    first = gzip.compress(b"01234567", mtime=0)
+    assert out.getvalue()[10 : len(first) - 8] == first[10:-8]
+    assert gzip.decompress(out.getvalue()) == b"0123456789"
+
+
+def test_cut_and_damaged_data() -> None:
+    data = packed("gz", [bytes(range(256)) * 100])
+    with pytest.raises(OciError, match="ends early"):
+        Decompressed(io.BytesIO(data[: len(data) // 2])).read()
+    with pytest.raises(OciError, match="damaged"):
+        Decompressed(io.BytesIO(data[:-8] + b"\xff" * 8)).read()
+    with pytest.raises(OciError, match="damaged"):
+        Decompressed(io.BytesIO(packed("zstd", [b"abc"])[:-4] + b"\xff" * 4)).read()
+
+
+def test_more_than_allowed_is_refused() -> None:
+    bomb = packed("gz", [bytes(1 << 22)])
+    with pytest.raises(OciError, match="more than"):
+        Decompressed(io.BytesIO(bomb), limit=1 << 20).read()
+
+
+def test_unknown_compressor() -> None:
+    with pytest.raises(OciError, match="not known"):
+        compressor("lz9", lambda _: None)
+
+
+def test_meter() -> None:
+    meter = Meter()
+    meter.write(b"")
+    assert meter.digest == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
