@@ -25,10 +25,17 @@ def evaluator_extensions() -> list[Extension]:
 
 
 def native_extensions() -> list[Extension]:
+    headers = [str(path) for path in sorted(Path("src/frazil/native").glob("*.h"))]
     return [
-        Extension(f"frazil.{room}.{p.stem}", [str(p)], extra_compile_args=[*CFLAGS, "-std=gnu11", "-Wall", "-Wextra"])
-        for room in ("build", "evalcache", "fetch")
-        for p in sorted(Path(f"src/frazil/{room}").glob("_*.c"))
+        Extension(
+            ".".join(p.with_suffix("").parts[1:]),
+            [str(p)],
+            depends=headers if room == "." else [],
+            extra_compile_args=[*CFLAGS, "-std=gnu11", "-Wall", "-Wextra", "-pthread"],
+            extra_link_args=["-pthread"],
+        )
+        for room in (".", "build", "evalcache", "fetch")
+        for p in sorted(Path("src/frazil", room).glob("_*.c"))
     ]
 
 

@@ -56,7 +56,11 @@ def compress(data: bytes, size: int) -> bytes:
 
 
 def new(algorithm: str) -> Any:
-    """A `hashlib` object for one of `ALGORITHMS`."""
+    """A `hashlib` object for one of `ALGORITHMS`; for SHA-256 our own: OpenSSL takes long to load."""
+    if algorithm == "sha256":
+        from frazil._native import Sha256
+
+        return Sha256()
     if algorithm not in ALGORITHMS:
         raise DigestError(
             f"unknown hash algorithm '{algorithm}'", hint=f"known algorithms: {', '.join(sorted(ALGORITHMS))}"

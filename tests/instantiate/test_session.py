@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -51,6 +52,43 @@ def scratch(tmp_path: Path) -> Iterator[Scratch]:
     made = Scratch(tmp_path)
     yield made
     made.store.close()
+
+
+def test_a_failed_evaluation_leaves_the_store_as_it_was(scratch: Scratch) -> None:
+    (scratch.root / "tree").mkdir()
+    (scratch.root / "tree/a").write_text("a")
+    drv = DRV % "{ a = ./tree; }"
+    with pytest.raises(EvalError, match="enough"):
+        scratch.eval(f'let drv = {drv}; in builtins.seq drv.drvPath (throw "enough")')
+    assert not scratch.store.query_all_valid()
+    names = os.listdir(scratch.store.config.real_store_dir)
+    assert [name for name in names if name.startswith("tmp-")]  # something was on its way
+    assert not [name for name in names if name.endswith((".drv", "-tree"))]
+    scratch.store.close()
+    assert not [name for name in os.listdir(scratch.store.config.real_store_dir) if name.startswith("tmp-")]
+
+
+def test_a_forked_process_writes_what_its_parent_made(scratch: Scratch) -> None:
+    (scratch.root / "tree").mkdir()
+    (scratch.root / "tree/a").write_text("a")
+    drv = DRV % "{ a = ./tree; }"
+    with scratch.session() as session:
+        path = session.evaluator.eval_string(f"({drv}).drvPath".encode(), str(scratch.root))
+        session.evaluator.force_deep(path)
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                own = LocalStore(scratch.config)
+                session.enter_fork(lambda: own, SilentReporter())
+                session.flush()
+                status = 0 if own.is_valid(own.parse(path.text)) else 2
+                own.close()
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert scratch.store.is_valid(scratch.store.parse(path.text))
+    assert scratch.store.verify(check_contents=True)
 
 
 def test_derivations_are_written_at_the_end(scratch: Scratch) -> None:

@@ -1,8 +1,9 @@
-"""`Effects` over a store: reading files (also inside store paths), copying sources, building what evaluation needs.
+"""`Effects` over a store: copying sources, reading inside store paths, building what evaluation needs.
 
 In and out: byte strings, as everywhere in the language. What evaluation adds to the store (sources, derivations, texts)
-is only hashed at first; `flush` writes it all, before something is built and at the end. Until then store paths
-are mapped back to where their contents are, so that reading them works, also in read-only mode.
+is not there before `flush`, before something is built and at the end; a thread may have written it by then, beside the
+store (`store.ahead`). Until then store paths are mapped back to where their contents are, so that reading them works,
+also in read-only mode.
 """
 
 from __future__ import annotations
@@ -10,42 +11,26 @@ from __future__ import annotations
 import os
 import stat
 
-from frazil.activity import Verbosity
-from frazil.errors import FrazilError
+from frazil._native import exists, hash_part, sha256_hex
 from frazil.instantiate.context import parse_built, show_element
-from frazil.instantiate.recording import lstat
-from frazil.lang.effects import file_kind
-from frazil.lang.errors import (
-    CALL_SITE,
-    EvalError,
-    ImportFromDerivationError,
-    InvalidStorePath,
-    RestrictedPath,
-    byte_string,
-    display,
-)
-from frazil.store.path import References, StoreDirectory, StorePath, unknown_output_placeholder
+from frazil.instantiate.files import INTERNAL_FILES, FileEffects
+from frazil.lang.errors import CALL_SITE, EvalError, ImportFromDerivationError, InvalidStorePath
+from frazil.store.path import References, StoreDirectory, StorePath, is_name, unknown_output_placeholder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any, TypeVar
+    from collections.abc import Callable, Iterable
 
-    Key = TypeVar("Key")
-    Answer = TypeVar("Answer")
-
+    from frazil._native import Archive
     from frazil.activity import Reporter
     from frazil.digest import Hash
     from frazil.fetch.inputs import FetchContext, FetchSettings
     from frazil.instantiate.instantiator import Instantiator
     from frazil.instantiate.recording import ReadRecorder
     from frazil.lang.settings import EvalSettings
+    from frazil.store.ahead import Ahead
     from frazil.store.derivation import Derivation
     from frazil.store.local import LocalStore
-
-INTERNAL_FILES = "/__corepkgs__"
-"""Where `<nix/…>` is: a folder of the language, not of the file system."""
-MAX_LINKS = 100
 
 
 class PendingSource:
@@ -68,7 +53,7 @@ class PendingSource:
         self.filter = filter
 
 
-class StoreEffects:
+class StoreEffects(FileEffects):
     """One evaluation's doings. `open_store` is called when the store is first needed."""
 
     def __init__(
@@ -85,12 +70,8 @@ class StoreEffects:
         download_tarball: Callable[[str], str] | None = None,
         recorder: ReadRecorder | None = None,
     ) -> None:
+        super().__init__(settings, reporter, search_hooks, download_tarball, recorder)
         self._open_store = open_store
-        self.recorder = recorder
-        """Who is told of everything that is read; memoised answers are not told again."""
-        self.marks_reads = False
-        """Whether the recorder wants to know which value rests on which read: memoised answers are told again."""
-        self._memo_marks: dict[tuple[int, object], int] = {}
         if recorder is not None:
             recorder.attach(self._is_virtual)
         self._store: LocalStore | None = None
@@ -99,12 +80,8 @@ class StoreEffects:
         self._store_prefix = directory.path + "/"
         self._physical = os.fsencode(physical_store_directory) + b"/"
         self._relocated = os.fsencode(directory.path) + b"/" != self._physical
-        self.settings = settings
-        self.reporter = reporter
         self.read_only = read_only
         self._build = build
-        self._search_hooks = search_hooks or {}
-        self._download_tarball = download_tarball
         self._instantiator: Instantiator | None = None
         self.sources: dict[str, bytes] = {}
         """Base name of a store path -> where its contents are now."""
@@ -113,16 +90,10 @@ class StoreEffects:
         self._texts: dict[str, bytes] = {}
         self.internal_expressions: dict[str, object] = {}
         self._copied: dict[str, str] = {}
-        self._listings: dict[str, dict[str, str]] = {}
-        self._resolved: dict[str, str] = {}
         self._satisfied: set[frozenset[str]] = set()
-        self._search_entries: dict[str, str | None] = {}
-        self._found: dict[tuple[str, str], str | None] = {}
-        self.limited = settings.pure or settings.restricted
-        self._allowed: set[str] = set()
-        self._verdicts: dict[str, bool] = {}
-        self.explain_missing: Callable[[str], tuple[str, str | None] | None] | None = None
-        """Message and hint for a path that does not exist, where somebody knows more."""
+        self._ahead: Ahead | None = None
+        self._writes_ahead: bool | None = False if read_only else None
+        """Whether `_ahead` is used; None: not asked yet."""
         if self.limited:
             for _, place in settings.search_path:
                 self._resolve_search_entry(place, allow=True)
@@ -133,13 +104,18 @@ class StoreEffects:
             from frazil.instantiate.instantiator import Instantiator
 
             self._instantiator = Instantiator(self.directory, self._read_stored_derivation)
+            if not self.read_only:
+                self._instantiator.made_text = self._write_text_ahead
         return self._instantiator
 
     # -- the store ---------------------------------------------------------------------------------------------
 
     def detach(self, open_store: Callable[[], LocalStore], reporter: Reporter) -> object:
         """In a forked process: the store is opened anew. -> what must be kept so that it is not closed."""
-        inherited, self._store = self._store, None
+        inherited = (self._store, self._ahead)
+        self._store = self._ahead = None
+        if not self.read_only:
+            self._writes_ahead = None
         self._open_store, self.reporter = open_store, reporter
         return inherited
 
@@ -152,98 +128,11 @@ class StoreEffects:
     def _read_stored_derivation(self, path: StorePath) -> Derivation:
         return self.store.read_derivation(path)
 
-    def warn(self, text: str) -> None:
-        self._say(Verbosity.WARN, display(text))
-
-    def trace(self, text: str) -> None:
-        level = Verbosity.WARN if text.startswith("evaluation warning:") else Verbosity.ERROR
-        self._say(level, display(text))
-
-    def _say(self, level: Verbosity, text: str) -> None:
-        if self.recorder is not None:
-            self.recorder.message(int(level), text)
-        self.reporter.log(level, text)
-
-    def mark_reads(self) -> None:
-        """From here on the recorder is told which value rests on which read (`lang.values.note_marks`)."""
-        from frazil.lang.values import note_marks, set_marking
-
-        if self.recorder is not None and not self.marks_reads:
-            self.marks_reads = True
-            set_marking(True)
-            self.recorder.tell_marks(note_marks)
-
-    def _recall(self, memo: dict[Key, Answer], key: Key, compute: Callable[[], Answer]) -> Answer:
-        """Memoised; what was read to find an answer counts for all that ask."""
-        if not self.marks_reads:
-            if key not in memo:
-                memo[key] = compute()
-            return memo[key]
-        from frazil.lang.values import note_marks, take_marks
-
-        marked = (id(memo), key)
-        if key in memo:
-            note_marks(self._memo_marks.get(marked, 0))
-            return memo[key]
-        outer = take_marks()
-        own = 0
-        try:
-            memo[key] = compute()
-        finally:
-            own = take_marks()
-            note_marks(outer | own)
-        self._memo_marks[marked] = own
-        return memo[key]
-
     def _is_virtual(self, base: str) -> bool:
         """Whether the contents of a store path come from this evaluation, not from the store."""
         if base in self.sources or base in self.pending_sources or base in self._texts:
             return True
         return self._instantiator is not None and self._store_prefix + base in self._instantiator.made
-
-    def path_shown(self, path: str) -> None:
-        """A path became text without being copied."""
-        if self.recorder is not None:
-            self.recorder.shown(path)
-
-    def path_named(self, path: str) -> None:
-        """The last part of a path became text."""
-        if self.recorder is not None:
-            self.recorder.named(path)
-
-    def note_fetched(
-        self, path: str, attributes: Mapping[str, object], result: Mapping[str, object], *, locked: bool
-    ) -> None:
-        """A tree was fetched to a store path. `locked`: the attributes say what is in it."""
-        if self.recorder is None:
-            return
-        base = path[len(self._store_prefix) :].partition("/")[0]
-        if locked:
-            self.recorder.fetched(base)
-        else:
-            self.recorder.fetch(attributes, result, base)
-
-    def home_used(self, folder: str) -> None:
-        """A path began with `~`."""
-        if self.recorder is not None:
-            self.recorder.home(folder)
-
-    def not_repeatable(self, reason: str) -> None:
-        """Another evaluation of the same may give something else."""
-        if self.recorder is not None:
-            self.recorder.refuse(reason)
-
-    def instantiated(self, name: str, path: str) -> None:
-        if getattr(self.reporter, "verbosity", 0) >= Verbosity.CHATTY:
-            self.reporter.log(Verbosity.CHATTY, f"instantiated '{name}' -> '{path}'")
-
-    def get_environment(self, name: str) -> str:
-        if self.limited:
-            return ""
-        value = os.environb.get(name.encode("latin-1"), b"").decode("latin-1")
-        if self.recorder is not None:
-            self.recorder.environment(name, value)
-        return value
 
     # -- where files are ---------------------------------------------------------------------------------------
 
@@ -294,243 +183,10 @@ class StoreEffects:
         made = self.instantiator.made.get(path)
         return made[0] if made is not None else None
 
-    def read_file(self, path: str) -> bytes:
-        if self.limited:
-            self.check_path(path)
-        text = self._text_at(path)
-        if text is not None:
-            return text
-        real = self.real(path)
-        status = lstat(real) if self.recorder is not None else None
-        try:
-            with open(real, "rb", buffering=0) as file:
-                data = file.read()
-        except OSError as error:
-            if self.recorder is not None:
-                self.recorder.refuse(f"'{path}' could not be read")
-            raise self._failure("opening file", path, error) from error
-        if self.recorder is not None:
-            self.recorder.contents(path, real, data, status)
-        return data
-
-    def _failure(self, doing: str, path: str, error: OSError) -> EvalError:
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            explained = self.explain_missing(path) if self.explain_missing is not None else None
-            if explained is not None:
-                return EvalError(byte_string(explained[0]), hint=explained[1], pos=CALL_SITE)
-            return EvalError(f"path '{path}' does not exist", pos=CALL_SITE)
-        if isinstance(error, IsADirectoryError):
-            return EvalError(f"file '{path}' is not a regular file", pos=CALL_SITE)
-        return EvalError(f"{doing} '{path}': {error.strerror}", pos=CALL_SITE)
-
-    def read_directory(self, path: str) -> dict[str, str]:
-        listing = self._listings.get(path)
-        if listing is None or self.marks_reads:
-            listing = self._recall(self._listings, path, lambda: self._list(path))
-        return listing
-
-    def _list(self, path: str) -> dict[str, str]:
-        if self.limited:
-            self.check_path(path)
-        real = self.real(path)
-        status = lstat(real) if self.recorder is not None else None
-        try:
-            with os.scandir(real) as entries:
-                listing = {entry.name.decode("latin-1"): _entry_kind(entry) for entry in entries}
-        except OSError as error:
-            if self.recorder is not None:
-                self.recorder.refuse(f"'{path}' could not be listed")
-            if isinstance(error, NotADirectoryError) and self.file_type(path) is not None:
-                raise EvalError(f"'{path}' is not a directory", pos=CALL_SITE) from error
-            raise self._failure("reading directory", path, error) from error
-        if self.recorder is not None:
-            self.recorder.listing(path, real, listing, status)
-        if self.limited and not self._is_inside_allowed(path):
-            prefix = "/" if path == "/" else path + "/"
-            listing = {name: kind for name, kind in listing.items() if self._is_allowed(prefix + name)}
-        return listing
-
-    def file_type(self, path: str) -> str | None:
-        if self.limited and not self._is_allowed(path):
-            raise self._forbidden(path)
-        if self._text_at(path) is not None:
-            return "regular"
-        real = self.real(path)
-        try:
-            found = file_kind(os.lstat(real).st_mode)
-        except (FileNotFoundError, NotADirectoryError):
-            if path == self.store_dir:
-                return "directory"
-            if self.recorder is not None:
-                self.recorder.kind(path, real, None)
-            return None
-        except OSError as error:
-            if self.recorder is not None:
-                self.recorder.refuse(f"'{path}' could not be looked at")
-            raise self._failure("getting status of", path, error) from error
-        if self.recorder is not None:
-            self.recorder.kind(path, real, found)
-        return found
-
-    def resolve_symlinks(self, path: str) -> str:
-        """Every link followed; what does not exist stays as it is. Remembered: a file is looked at many times."""
-        found = self._resolved.get(path)
-        if found is None or self.marks_reads:
-            found = self._recall(self._resolved, path, lambda: self._resolve(path, MAX_LINKS))
-        return found
-
-    def _resolve(self, path: str, links: int) -> str:
-        """By hand, since parts of the store may be somewhere else. Folders on the way are remembered, too."""
-        folder, _, name = path.rpartition("/")
-        if not name and not folder:
-            return "/"
-        parent = self._resolved.get(folder)
-        if parent is None or self.marks_reads:
-            parent = self._recall(self._resolved, folder, lambda: self._resolve(folder, links) if folder else "/")
-        if name in ("", "."):
-            return parent
-        if name == "..":
-            return parent.rpartition("/")[0] or "/"
-        step = f"/{name}" if parent == "/" else f"{parent}/{name}"
-        real = self.real(step)
-        try:
-            raw: bytes | None = os.readlink(real)
-        except OSError:
-            raw = None
-        if self.recorder is not None:
-            self.recorder.link(step, real, raw)
-        if raw is None:
-            return step
-        target = raw.decode("latin-1")
-        if links == 0:
-            raise EvalError(f"infinite symlink recursion in path '{path}'", pos=CALL_SITE)
-        return self._resolve(target if target.startswith("/") else f"{parent}/{target}", links - 1)
-
-    def forget_files(self) -> None:
-        """What was remembered of the file system may have changed."""
-        self._listings.clear()
-        self._resolved.clear()
-        self._found.clear()
-
-    # -- what may be read --------------------------------------------------------------------------------------
-
-    def allow_path(self, path: str) -> None:
-        """Lets pure and restricted evaluation read a path and all below it."""
-        if self.limited and path not in self._allowed:
-            self._allowed.add(path)
-            self._verdicts.clear()
-
     def allow_closure(self, path: StorePath) -> None:
         if self.limited:
             for reference in self.store.closure([path]):
                 self.allow_path(self.directory.show(reference))
-
-    def check_path(self, path: str) -> None:
-        if self.limited and not self._is_allowed(path):
-            raise self._forbidden(path)
-
-    def _is_allowed(self, path: str) -> bool:
-        verdict = self._verdicts.get(path)
-        if verdict is None:
-            verdict = self._verdicts[path] = path.startswith(INTERNAL_FILES) or self._look_up_permission(path)
-        return verdict
-
-    def _look_up_permission(self, path: str) -> bool:
-        """Allowed paths, what is below them, and the folders that lead to them."""
-        prefix = path.rstrip("/") + "/"
-        return self._is_inside_allowed(path) or any(item.startswith(prefix) for item in self._allowed)
-
-    def _is_inside_allowed(self, path: str) -> bool:
-        allowed = self._allowed
-        candidate = path
-        while candidate:
-            if candidate in allowed:
-                return True
-            candidate = candidate.rpartition("/")[0]
-        return "/" in allowed or path.startswith(INTERNAL_FILES)
-
-    def _forbidden(self, path: str) -> RestrictedPath:
-        mode = "in pure evaluation mode (use '--impure' to override)" if self.settings.pure else "in restricted mode"
-        return RestrictedPath(f"access to absolute path '{path}' is forbidden {mode}", pos=CALL_SITE)
-
-    def check_uri(self, uri: str) -> None:
-        """Raises RestrictedPath where restricted evaluation may not fetch from there."""
-        from frazil.instantiate.uris import is_allowed_uri
-
-        if not self.settings.restricted or is_allowed_uri(uri, self.settings.allowed_uris):
-            return
-        if uri.startswith("/"):
-            self.check_path(uri)
-            return
-        if uri.startswith("file://"):
-            self.check_path(uri[len("file://") :])
-            return
-        raise RestrictedPath(f"access to URI '{uri}' is forbidden in restricted mode", pos=CALL_SITE)
-
-    # -- <…> ---------------------------------------------------------------------------------------------------
-
-    def find_search_path(self, name: str, entries: Sequence[tuple[str, str]]) -> str | None:
-        for prefix, place in entries:
-            if prefix and name != prefix and not name.startswith(prefix + "/"):
-                continue
-            rest = name[len(prefix) :].strip("/")
-            found = self._look_in_once(place, rest)
-            if found is not None:
-                return found
-        if name.startswith("nix/"):
-            return INTERNAL_FILES + name[3:]
-        return None
-
-    def _look_in_once(self, place: str, rest: str) -> str | None:
-        return self._recall(self._found, (place, rest), lambda: self._look_in(place, rest))
-
-    def _look_in(self, place: str, rest: str) -> str | None:
-        root = self._resolve_search_entry(place)
-        if root is None:
-            return None
-        found = self.resolve_symlinks(f"{root}/{rest}" if rest else root)
-        return found if self.file_type(found) is not None else None
-
-    def _resolve_search_entry(self, place: str, *, allow: bool = False) -> str | None:
-        return self._recall(self._search_entries, place, lambda: self._place_of_entry(place, allow))
-
-    def _place_of_entry(self, place: str, allow: bool) -> str | None:
-        from frazil.instantiate.uris import is_pseudo_url, resolve_pseudo_url
-
-        if is_pseudo_url(place):
-            try:
-                if self._download_tarball is None:
-                    raise EvalError("nothing can be downloaded here")
-                return self._download_tarball(resolve_pseudo_url(place))
-            except FrazilError:
-                self.warn(f"Nix search path entry '{place}' cannot be downloaded, ignoring")
-        scheme, colon, rest = place.partition(":")
-        if colon and scheme in self._search_hooks:
-            self.not_repeatable(f"'{place}' is in the search path")
-            found = self._search_hooks[scheme](rest)
-            if found is not None:
-                return found
-        path = os.path.normpath(os.path.join(os.getcwdb(), place.encode("latin-1"))).decode("latin-1")
-        if allow:
-            self.allow_path(path)
-        if self._exists(path):
-            return path
-        self.warn(f"Nix search path entry '{place}' does not exist, ignoring")
-        return None
-
-    def search_hook(self, scheme: str, rest: str) -> str | None:
-        """Where `SCHEME:REST` is, for schemes that somebody above knows."""
-        hook = self._search_hooks.get(scheme)
-        self.not_repeatable(f"'{scheme}:{rest}' was asked for")
-        return None if hook is None else hook(rest)
-
-    def _exists(self, path: str) -> bool:
-        resolved = self.resolve_symlinks(path)
-        real = self.real(resolved)
-        found = os.path.exists(real)
-        if self.recorder is not None:
-            self.recorder.kind(resolved, real, file_kind(os.lstat(real).st_mode) if found else None)
-        return found
 
     # -- copying to the store ----------------------------------------------------------------------------------
 
@@ -564,15 +220,19 @@ class StoreEffects:
             self.check_path(path)
         text = self._text_at(path)
         real = self.real(path)
+        packed: Archive | None = None
         if text is not None:
             digest = _hash_text(text, method)
         elif self.recorder is None:
-            digest = self._hash_source(path, real, method, filter)
+            digest, packed = self._hash_source(path, real, method, filter)
         else:
-            digest = self._hash_recorded(path, real, method, filter, self.recorder)
-        store_path = self.directory.make_fixed_output_path(method, digest, name, References(references))
-        shown = self.directory.show(store_path)
-        base = store_path.base
+            digest, packed = self._hash_recorded(path, real, method, filter, self.recorder)
+        if method == "nar" and not references and is_name(name):
+            part = hash_part("source:sha256:", digest.base16, f":{self.store_dir}:{name}")
+            base = f"{part}-{name}"
+        else:
+            base = self.directory.make_fixed_output_path(method, digest, name, References(references)).base
+        shown = self._store_prefix + base
         if text is not None:
             self._texts[base] = text
         if text is not None and not references:
@@ -581,6 +241,8 @@ class StoreEffects:
             self.pending_sources[base] = PendingSource(name, real, method, filter, references)
             if filter is None:
                 self.sources[base] = real
+            if packed is not None and not references and self._ahead is not None:
+                self._ahead.add_archive(base, packed)
         self.allow_path(shown)
         return shown
 
@@ -591,7 +253,7 @@ class StoreEffects:
         method: str,
         filter: Callable[[str, str], bool] | None,
         recorder: ReadRecorder,
-    ) -> Hash:
+    ) -> tuple[Hash, Archive | None]:
         verdicts: dict[str, tuple[str, bool]] | None = None
         stamp = ""
         watched = filter
@@ -607,13 +269,21 @@ class StoreEffects:
                 seen[inner[start:]] = (kind, keep)
                 return keep
 
-        digest = self._hash_source(path, real, method, watched)
-        recorder.source(path, real, method, digest.base16, stamp, verdicts)
-        return digest
+        found = self._hash_source(path, real, method, watched)
+        recorder.source(path, real, method, found[0].base16, stamp, verdicts)
+        return found
 
-    def _hash_source(self, path: str, real: bytes, method: str, filter: Callable[[str, str], bool] | None) -> Hash:
+    def _hash_source(
+        self, path: str, real: bytes, method: str, filter: Callable[[str, str], bool] | None
+    ) -> tuple[Hash, Archive | None]:
+        """The archive, too, where there is one."""
+        from frazil.digest import Hash
         from frazil.store import nar
 
+        if method == "nar" and filter is None and exists(real):
+            ahead = self._ahead_or_none()
+            packed = nar.pack_tree(real, ahead.keeps if ahead is not None else 0)
+            return Hash("sha256", packed.digest), packed
         try:
             status = os.lstat(real)
         except OSError as error:
@@ -621,17 +291,41 @@ class StoreEffects:
         if method == "flat":
             if not stat.S_ISREG(status.st_mode):
                 raise EvalError(f"path '{path}' is not a regular file", pos=CALL_SITE)
-            return nar.hash_flat(os.fsdecode(real), "sha256")[0]
-        if stat.S_ISREG(status.st_mode) and status.st_size < 1 << 20:
-            with open(real, "rb", buffering=0) as file:
-                return nar.hash_file_archive(file.read(), executable=bool(status.st_mode & stat.S_IXUSR))[0]
-        return nar.hash_path(os.fsdecode(real), "sha256", filter=filter)[0]
+            return nar.hash_flat(os.fsdecode(real), "sha256")[0], None
+        return nar.hash_path(os.fsdecode(real), "sha256", filter=filter)[0], None
+
+    def _ahead_or_none(self) -> Ahead | None:
+        """Who writes while evaluation goes on, if anybody. Opens the store at the first question."""
+        if self._writes_ahead is None:
+            from frazil.store.ahead import Ahead
+
+            self._ahead = Ahead.over(self.store)
+            self._writes_ahead = self._ahead is not None
+        return self._ahead
+
+    def _write_text_ahead(self, base: str, contents: bytes) -> None:
+        ahead = self._ahead if self._writes_ahead is not None else self._ahead_or_none()
+        if ahead is not None:
+            ahead.add_text(base, contents)
+
+    def take_ahead(self) -> Ahead | None:
+        """What was written so far, for whoever brings it to its places; from here on another one is at work."""
+        ahead, self._ahead = self._ahead_or_none(), None
+        if self._writes_ahead:
+            self._writes_ahead = None
+        return ahead
+
+    def abandon(self) -> None:
+        """Evaluation failed: what was written ahead goes away."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
 
     def add_text(self, name: str, text: str, references: frozenset[str]) -> str:
         """`builtins.toFile`."""
         contents = text.encode("latin-1")
         kind = ":".join(["text", *sorted(references)]) if references else "text"
-        path = self.directory.make_store_path(kind, f"sha256:{_sha256(contents).hexdigest()}", name)
+        path = self.directory.make_store_path(kind, f"sha256:{sha256_hex(contents)}", name)
         self._texts[path.base] = contents
         self.pending_texts.setdefault(path.base, ("text", contents, references))
         shown = self.directory.show(path)
@@ -813,20 +507,6 @@ class StoreEffects:
                 )
         assert found is not None
         return found
-
-
-def _entry_kind(entry: os.DirEntry[bytes]) -> str:
-    if entry.is_symlink():
-        return "symlink"
-    if entry.is_dir(follow_symlinks=False):
-        return "directory"
-    return "regular" if entry.is_file(follow_symlinks=False) else "unknown"
-
-
-def _sha256(contents: bytes) -> Any:
-    from hashlib import sha256
-
-    return sha256(contents)
 
 
 def _hash_text(contents: bytes, method: str) -> Hash:

@@ -1,6 +1,7 @@
 """Writing to the store what an evaluation made: sources first, then texts and derivations in one transaction.
 
-Nothing is registered before all of it is on disk; what references something is written after it.
+Nothing is registered before all of it is on disk; what references something is written after it. What a thread wrote
+meanwhile (`store.ahead`) only needs to be put in its place.
 """
 
 from __future__ import annotations
@@ -11,30 +12,55 @@ from frazil.lang.errors import EvalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from frazil.instantiate.effects import StoreEffects
+    from frazil.instantiate.effects import PendingSource, StoreEffects
+    from frazil.store.ahead import Ahead
     from frazil.store.path import StorePath
 
 
 def flush(effects: StoreEffects) -> None:
     """Empties the effects' lists of what is pending."""
-    with effects.store.deferred_registration():
-        _write_sources(effects)
-        _write_texts(effects)
+    store, prefix = effects.store, effects.directory.path + "/"
+    ahead = effects.take_ahead()
+    sources, effects.pending_sources = effects.pending_sources, {}
+    texts, effects.pending_texts = effects.pending_texts, {}
+    derivations, effects.instantiator.pending = effects.instantiator.pending, {}
+    try:
+        shown = [*(prefix + base for base in (*sources, *texts)), *derivations]
+        valid = ahead.protect(shown) if ahead is not None else _protect(effects, shown)
+        if len(valid) < len(shown):
+            if ahead is not None:
+                ahead.finish()
+            with store.deferred_registration():
+                _write_sources(effects, {b: s for b, s in sources.items() if prefix + b not in valid}, ahead)
+                plain = {base: text for base, text in texts.items() if prefix + base not in valid}
+                batch = _text_batch(effects, plain)
+                batch += _derivation_batch(effects, {d: made for d, made in derivations.items() if d not in valid})
+                (store if ahead is None else ahead).add_texts(batch)
+    finally:
+        effects.instantiator.known_outputs = {}
+        if ahead is not None:
+            ahead.close()
 
 
-def _write_sources(effects: StoreEffects) -> None:
-    store, directory = effects.store, effects.directory
-    pending, effects.pending_sources = effects.pending_sources, {}
-    if not pending:
+def _protect(effects: StoreEffects, shown: list[str]) -> set[str]:
+    """Makes temporary roots. -> which of the paths are valid."""
+    show = effects.directory.show
+    paths = list(map(effects.directory.parse, shown))
+    effects.store.add_temporary_roots(paths)
+    return {show(path) for path in effects.store.valid_among(paths)}
+
+
+def _write_sources(effects: StoreEffects, missing: dict[str, PendingSource], ahead: Ahead | None) -> None:
+    if not missing:
         return
     from frazil.store.path import StorePath
 
-    paths = {base: StorePath.from_base(base) for base in pending}
-    store.add_temporary_roots(paths.values())
-    valid = store.valid_among(paths.values())
-    for base, source in pending.items():
+    store, directory = effects.store, effects.directory
+    paths = {base: StorePath.from_base(base) for base in missing}
+    placed = ahead.place_archives(paths.values()) if ahead is not None else set()
+    for base, source in missing.items():
         path = paths[base]
-        if path in valid:
+        if path in placed:
             continue
         added = store.add_path(
             source.name,
@@ -50,31 +76,34 @@ def _write_sources(effects: StoreEffects) -> None:
             )
 
 
-def _write_texts(effects: StoreEffects) -> None:
-    store, directory = effects.store, effects.directory
-    texts, effects.pending_texts = effects.pending_texts, {}
-    derivations, effects.instantiator.pending = effects.instantiator.pending, {}
-    if not texts and not derivations:
-        return
+def _text_batch(
+    effects: StoreEffects, missing: dict[str, tuple[str, bytes, frozenset[str]]]
+) -> list[tuple[StorePath, bytes, frozenset[str]]]:
+    """Those that are stored as texts are; the others are written here."""
+    if not missing:
+        return []
     from frazil.store.path import StorePath
 
-    batch: list[tuple[StorePath, bytes, frozenset[str]]] = []
-    for base, (method, contents, references) in texts.items():
+    batch = []
+    for base, (method, contents, references) in missing.items():
         path = StorePath.from_base(base)
-        if method != "text":
-            _write_plain(effects, path, contents, method)
+        if method == "text":
+            batch.append((path, contents, references))
             continue
-        batch.append((path, contents, references))
-    known_outputs, effects.instantiator.known_outputs = effects.instantiator.known_outputs, {}
-    for shown, (contents, references) in derivations.items():
-        path = directory.parse(shown)
+        added = effects.store.add_bytes(path.name, contents, method=method)
+        if added != path:
+            raise EvalError(f"'{effects.directory.show(added)}' is not where '{path.base}' was expected")
+    return batch
+
+
+def _derivation_batch(
+    effects: StoreEffects, missing: dict[str, tuple[bytes, frozenset[str]]]
+) -> list[tuple[StorePath, bytes, frozenset[str]]]:
+    parse, known_outputs = effects.directory.parse, effects.instantiator.known_outputs
+    batch = []
+    for shown, (contents, references) in missing.items():
+        path = parse(shown)
         if shown in known_outputs:
-            store.trust_outputs(path, known_outputs[shown])
+            effects.store.trust_outputs(path, known_outputs[shown])
         batch.append((path, contents, references))
-    store.add_texts(batch)
-
-
-def _write_plain(effects: StoreEffects, path: StorePath, contents: bytes, method: str) -> None:
-    added = effects.store.add_bytes(path.name, contents, method=method)
-    if added != path:
-        raise EvalError(f"'{effects.directory.show(added)}' is not where '{path.base}' was expected")
+    return batch

@@ -8,10 +8,9 @@ texts, as evaluation of a package set makes thousands; all others go through `st
 
 from __future__ import annotations
 
-from hashlib import sha256
+from cython.cimports.frazil.store.aterm import escape, quote, quoted_names
 
-from cython.cimports.frazil.store.aterm import escape, fold_digest, quote, quoted_names
-
+from frazil._native import hash_part, sha256_hex
 from frazil.lang.errors import EvalError
 from frazil.store.derivation import (
     Deferred,
@@ -101,6 +100,8 @@ class Instantiator:
         self._prefix = directory.path + "/"
         self._middle = f":{directory.path}:"
         self._checked_names: set[str] = set()
+        self.made_text: Callable[[str, bytes], None] | None = None
+        """Told the base name and the text of each new derivation."""
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -168,7 +169,7 @@ class Instantiator:
         middle = f'],{sources},"{draft.platform}",{quote(draft.builder)},[{arguments}],['
         blank = ",".join([f'("{name}","","","")' for name in names])
         text = f"Derive([{blank}],[{masked}{middle}{''.join(variables)}])"
-        digest = sha256(text.encode("latin-1")).hexdigest()
+        digest = sha256_hex(text)
         inputs = ",".join([f'("{path}",{quoted_names(outputs)})' for path, outputs in sorted(draft.inputs.items())])
         same = self._same.get((digest, inputs))
         if same is not None:
@@ -180,7 +181,7 @@ class Instantiator:
             variables[4 * keys.index(name) + _VALUE] = path
         shown = ",".join([f'("{name}","{path}","","")' for name, path in outputs.items()])
         end = f"{middle}{''.join(variables)}])"
-        modulo = sha256(f"Derive([{shown}],[{masked}{end}".encode("latin-1")).hexdigest()
+        modulo = sha256_hex("Derive([", shown, "],[", masked, end)
         contents = f"Derive([{shown}],[{inputs}{end}".encode("latin-1")
         made = Instantiated(self._add(draft.name, contents, frozenset(draft.sources).union(draft.inputs)), outputs)
         self._modulo[made.path] = modulo
@@ -204,8 +205,7 @@ class Instantiator:
             return same
         own = self._add(draft.name, text.encode("latin-1"), frozenset(draft.sources).union(draft.inputs))
         if own not in self._modulo:
-            contribution = f"fixed:out:{method}:{digest}:{path}".encode("latin-1")
-            self._modulo[own] = {"out": sha256(contribution).hexdigest()}
+            self._modulo[own] = {"out": sha256_hex(f"fixed:out:{method}:{digest}:{path}")}
         made = self._fixed_texts[text] = Instantiated(own, {"out": path})
         self.known_outputs[own] = made.outputs
         return made
@@ -248,16 +248,16 @@ class Instantiator:
 
     def _add(self, name: str, contents: bytes, references: frozenset[str]) -> str:
         kind = ":".join(["text", *sorted(references)]) if references else "text"
-        digest = sha256(contents).hexdigest()
-        path = self._store_path(kind, digest, name + ".drv")
+        path = self._store_path(kind, sha256_hex(contents), name + ".drv")
         if path not in self.made:
             self.made[path] = self.pending[path] = contents, references
+            if self.made_text is not None:
+                self.made_text(path[len(self._prefix) :], contents)
         return path
 
     def _store_path(self, kind: str, digest: str, name: str) -> str:
         """As `StoreDirectory.make_store_path`, as text. `digest`: hex SHA-256."""
-        text = kind + ":sha256:" + digest + self._middle + name
-        part: str = fold_digest(sha256(text.encode("utf-8", "backslashreplace")).digest())
+        part = hash_part(kind, ":sha256:", digest, self._middle, name)
         if name not in self._checked_names:
             StorePath(part, name)
             self._checked_names.add(name)

@@ -133,6 +133,8 @@ class Session:
             set_marking(False)
         if kind is None:
             self.flush()
+        else:
+            self.effects.abandon()
 
     def _build(self, effects: StoreEffects, elements: list[str]) -> None:
         """Import from derivation."""

@@ -116,8 +116,15 @@ def builtin_hash_file(state: State, arguments: list):
 
 
 def builtin_read_dir(state: State, arguments: list):
-    path = state.effects.resolve_symlinks(realise_path(state, arguments[0]))
-    return attrs_from_dict(dict(state.effects.read_directory(path)))
+    effects = state.effects
+    path = realise_path(state, arguments[0])
+    sets = getattr(effects, "directory_sets", None)
+    if sets is not None and path in sets:
+        return sets[path]
+    found = attrs_from_dict(dict(effects.read_directory(effects.resolve_symlinks(path))))
+    if sets is not None:
+        sets[path] = found
+    return found
 
 
 def builtin_read_file_type(state: State, arguments: list):

@@ -45,6 +45,10 @@ def new_hash(algorithm: str) -> Any:
         except ImportError as error:
             raise EvalError("BLAKE3 hashes need the Python package 'blake3'") from error
         return blake3()
+    if algorithm == "sha256":
+        from frazil._native import Sha256
+
+        return Sha256()
     import hashlib
 
     return hashlib.new(algorithm, usedforsecurity=False)
@@ -52,7 +56,7 @@ def new_hash(algorithm: str) -> Any:
 
 def small_hash(algorithm: str) -> Any:
     """The same for little data."""
-    if "hashlib" not in sys.modules:
+    if "hashlib" not in sys.modules and algorithm != "sha256":
         try:
             return getattr(__import__(OWN_MODULES[algorithm]), algorithm)()
         except (KeyError, ImportError):

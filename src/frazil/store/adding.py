@@ -23,6 +23,7 @@ from frazil.store.path import References, StorePath
 from frazil.store.path_info import PathInfo
 
 if TYPE_CHECKING:
+    from frazil.store.ahead import Ahead
     from frazil.store.local import LocalStore
     from frazil.store.path import StoreDirectory
 
@@ -116,7 +117,10 @@ def add_text_at(store: LocalStore, path: StorePath, contents: bytes, references:
     store.register([text_info(path, contents, references)], computed=True)
 
 
-def add_texts(store: LocalStore, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]]) -> None:
+def add_texts(
+    store: LocalStore, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]], ahead: Ahead | None = None
+) -> None:
+    """`ahead`: who may have written some of them already."""
     parse = store.directory.parse
     if store.compute_only:
         if store.refuses and texts:
@@ -127,17 +131,20 @@ def add_texts(store: LocalStore, texts: Sequence[tuple[StorePath, bytes, frozens
     paths = [path for path, _, _ in texts]
     store.add_temporary_roots(paths)
     valid = store.valid_among(paths)
+    missing = [entry for entry in texts if entry[0] not in valid]
     parsed: dict[str, StorePath] = {}
-    infos = []
-    for path, contents, references in texts:
-        if path in valid:
-            continue
+    for _, _, references in missing:
         for text in references:
             if text not in parsed:
                 parsed[text] = parse(text)
-        _place_file(store, path, contents, executable=False)
-        infos.append(text_info(path, contents, frozenset([parsed[text] for text in references])))
+    infos = ahead.place_texts(missing, parsed) if ahead is not None else []
+    placed = {info.path for info in infos}
+    for path, contents, references in missing:
+        if path not in placed:
+            _place_file(store, path, contents, executable=False)
+            infos.append(text_info(path, contents, frozenset([parsed[text] for text in references])))
     if infos:
+        store.collect_if_needed()
         store.register(infos, computed=True)
 
 
@@ -348,6 +355,7 @@ def _unpack_and_register(store: LocalStore, info: PathInfo, read: nar.Read, repa
             delete_tree(real)
             nar.restore_from(nar.BufferedSource(read), real, canonical=True)
             _finish(store, info, real)
+            store.flush()
         lock.delete_files = True
 
 
@@ -391,6 +399,7 @@ def _move_and_register(store: LocalStore, info: PathInfo, temporary: str, repair
             delete_tree(real)
             move_into_place(temporary, real)
             _finish(store, info, real)
+            store.flush()
         lock.delete_files = True
 
 

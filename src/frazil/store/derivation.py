@@ -7,12 +7,12 @@ manual's `protocols/derivation-aterm`, `store/derivation`.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from frazil._native import sha256, sha256_hex
 from frazil.digest import DigestError
 from frazil.store.aterm import quote, quoted_names
 from frazil.store.content_address import (
@@ -161,7 +161,7 @@ class Derivation:
 
     def store_path(self, directory: StoreDirectory, contents: bytes | None = None) -> StorePath:
         """Where the derivation itself belongs. `contents`: what `unparse` gave, to spare doing it again."""
-        digest = hashlib.sha256(self.unparse(directory) if contents is None else contents).digest()
+        digest = sha256(self.unparse(directory) if contents is None else contents)
         return directory.make_text_path(self.name + DERIVATION_EXTENSION, digest, self.references())
 
 
@@ -486,7 +486,7 @@ def hash_modulo(drv: Derivation, directory: StoreDirectory, lookup: ModuloLookup
         for name, output in drv.outputs.items():
             path, method_algorithm, digest = output_fields(output, directory, drv.name, name)
             text = f"fixed:out:{method_algorithm}:{digest}:{path}"
-            digests[name] = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+            digests[name] = sha256_hex(text.encode("utf-8", "backslashreplace"))
         return HashModulo(outputs=digests)
     if not all(isinstance(output, InputAddressed) for output in drv.outputs.values()):
         return DEFERRED_MODULO
@@ -496,7 +496,7 @@ def hash_modulo(drv: Derivation, directory: StoreDirectory, lookup: ModuloLookup
     text = _assemble(
         "Derive(", _outputs_text(drv, directory), inputs, drv, directory, _environment_text(drv.environment)
     )
-    return HashModulo(hashlib.sha256(_encode(text)).hexdigest())
+    return HashModulo(sha256_hex(_encode(text)))
 
 
 def masked_hash(drv: Derivation, directory: StoreDirectory, lookup: ModuloLookup) -> str | None:
@@ -507,7 +507,7 @@ def masked_hash(drv: Derivation, directory: StoreDirectory, lookup: ModuloLookup
     environment = {**drv.environment, **{name: "" for name in drv.outputs if name in drv.environment}}
     outputs = ",".join([f'("{name}","","","")' for name in sorted(drv.outputs)])
     text = _assemble("Derive(", outputs, inputs, drv, directory, _environment_text(environment))
-    return hashlib.sha256(_encode(text)).hexdigest()
+    return sha256_hex(_encode(text))
 
 
 class ModuloCache:

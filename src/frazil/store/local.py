@@ -27,6 +27,7 @@ from frazil.store.temporary import TemporaryRoots, WorkingDirectory
 
 if TYPE_CHECKING:
     from frazil.store import garbage, optimise
+    from frazil.store.ahead import Ahead
     from frazil.store.automatic import AutomaticCollection
     from frazil.store.tree import Tree
 
@@ -43,10 +44,12 @@ class LocalStore(RecordedStore):
     def _begin(self) -> None:
         self.keeps_modes: bool | None = None
         """Whether new files get the mode asked for, whatever the umask; None: not seen yet."""
-        self._temporary_roots = TemporaryRoots(self.config.state_dir, self.directory)
+        self.temporary_roots = TemporaryRoots(self.config.state_dir, self.directory)
         self._working = WorkingDirectory(self.config.real_store_dir)
         self._default_acl: bool | None = None
         self._automatic: AutomaticCollection | None = None
+        self.ahead: list[Ahead] = []
+        """Who is writing objects into our working folder."""
 
     @property
     def has_default_acl(self) -> bool:
@@ -70,8 +73,10 @@ class LocalStore(RecordedStore):
                 super().close()
             finally:
                 if ours:
+                    for ahead in [*self.ahead]:
+                        ahead.close()
                     self._working.close()
-                    self._temporary_roots.close()
+                    self.temporary_roots.close()
 
     # ----------------------------------------------------------------------------------------------------- adding
 
@@ -213,13 +218,13 @@ class LocalStore(RecordedStore):
         if self.compute_only or self.config.read_only:
             return
         _ = self.database
-        self._temporary_roots.add(path)
+        self.temporary_roots.add(path)
 
     def add_temporary_roots(self, paths: Iterable[StorePath]) -> None:
         if self.compute_only or self.config.read_only:
             return
         _ = self.database
-        self._temporary_roots.add_many(paths)
+        self.temporary_roots.add_many(paths)
 
     def add_indirect_root(self, link: str) -> None:
         """Registers a link anywhere (such as `result`) as a root, for as long as it points into the store."""

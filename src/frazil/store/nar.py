@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from frazil import digest
+from frazil._native import Archive, Unfit, archive, sha256
 from frazil.digest import Hash
 from frazil.store.errors import BadArchive, StoreError, from_os_error
 
@@ -214,9 +215,35 @@ def hash_path(
     path: str, algorithm: str = "sha256", *, filter: Filter | None = None, case_hack: bool = False
 ) -> tuple[Hash, int]:
     """The hash and the size in bytes of a file tree's archive."""
+    if algorithm == "sha256" and filter is None and not case_hack:
+        packed = pack_tree(path)
+        return Hash(algorithm, packed.digest), packed.size
     counter = CountingHash(algorithm)
     dump_path(path, counter.write, filter=filter, case_hack=case_hack)
     return counter.result()
+
+
+_UNFIT = {
+    "depth": f"path '{{}}' exceeds maximum NAR directory depth of {MAXIMUM_DEPTH}",
+    "type": "file '{}' has an unsupported type",
+    "changed": "file '{}' changed while it was read",
+    "shorter": "file '{}' became shorter while it was read",
+}
+
+
+def pack_tree(path: str | bytes, keep: int = 0) -> Archive:
+    """A file tree's archive and its SHA-256, made without Python's objects. `keep`: see `_native`.
+
+    Raises StoreError as `dump_path`.
+    """
+    try:
+        return archive(path, keep)
+    except Unfit as error:
+        reason, place = error.args
+        raise StoreError(_UNFIT[reason].format(place)) from error
+    except OSError as error:
+        named = path if error.filename is None else error.filename
+        raise from_os_error(error, f"reading '{os.fsdecode(named)}'") from error
 
 
 def hash_file_archive(contents: bytes, *, executable: bool = False) -> tuple[Hash, int]:
@@ -224,11 +251,7 @@ def hash_file_archive(contents: bytes, *, executable: bool = False) -> tuple[Has
     size = len(contents)
     head = _HEAD + (_EXECUTABLE if executable else _REGULAR) + size.to_bytes(8, "little")
     end = bytes(-size % 8) + _CLOSE
-    state = digest.new("sha256")
-    state.update(head)
-    state.update(contents)
-    state.update(end)
-    return Hash("sha256", state.digest()), len(head) + size + len(end)
+    return Hash("sha256", sha256(head, contents, end)), len(head) + size + len(end)
 
 
 def hash_flat(path: str, algorithm: str) -> tuple[Hash, int]:

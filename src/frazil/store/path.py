@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import posixpath
 
+from frazil._native import hash_part as native_hash_part
+from frazil._native import sha256, sha256_hex
 from frazil.digest import BASE32_ALPHABET, Hash
 from frazil.record import Record
 from frazil.store.errors import BadStorePath, BadStorePathName, StoreError
@@ -15,7 +17,7 @@ from frazil.store.errors import BadStorePath, BadStorePathName, StoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, NamedTuple
+    from typing import NamedTuple
 
 HASH_LENGTH = 32
 """Characters of the hash part: 160 bits in base 32."""
@@ -28,7 +30,8 @@ DEFAULT_STORE_DIRECTORY = "/nix/store"
 _NAME_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._?="
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """Whether a store path may have this name."""
     # Stripping stops at the first other character: regular expressions say no more and take milliseconds to import.
     if not 0 < len(name) <= MAXIMUM_NAME_LENGTH or name.strip(_NAME_CHARACTERS):
         return False
@@ -37,7 +40,7 @@ def _is_name(name: str) -> bool:
 
 def check_name(name: str) -> None:
     """Raises BadStorePathName, in Nix's words, for a name that no store path may have."""
-    if _is_name(name):
+    if is_name(name):
         return
     if not name:
         raise BadStorePathName("name must not be empty")
@@ -91,7 +94,7 @@ class StorePath(_Fields):
             raise BadStorePath(
                 f"store path '{base}' contains illegal base-32 character '{illegal[0] if illegal else ''}'"
             )
-        if not _is_name(name):
+        if not is_name(name):
             try:
                 check_name(name)
             except BadStorePathName as error:
@@ -126,12 +129,6 @@ class StorePath(_Fields):
         return self[1][: -len(DERIVATION_EXTENSION)]
 
 
-def _sha256(data: bytes) -> Any:
-    import hashlib
-
-    return hashlib.sha256(data)
-
-
 def fold_digest(digest: bytes) -> str:
     """The hash part for a SHA-256; compiled, and imported when the first path is computed."""
     from frazil.store import aterm
@@ -151,7 +148,7 @@ def placeholder(output: str) -> str:
     """What stands for an output's path inside its own derivation (`builtins.placeholder`)."""
     found = _placeholders.get(output)
     if found is None:
-        digest: bytes = _sha256(b"nix-output:" + output.encode("latin-1", "backslashreplace")).digest()
+        digest: bytes = sha256(b"nix-output:", output.encode("latin-1", "backslashreplace"))
         found = "/" + Hash("sha256", digest).base32
         if len(_placeholders) < MOST_PLACEHOLDERS:
             _placeholders[output] = found
@@ -161,7 +158,7 @@ def placeholder(output: str) -> str:
 def _unknown_output_digest(derivation: StorePath, output: str) -> bytes:
     name = output_path_name(derivation.derivation_name, output)
     text = f"nix-upstream-output:{derivation.hash_part}:{name}"
-    digest: bytes = _sha256(text.encode("latin-1", "backslashreplace")).digest()
+    digest: bytes = sha256(text.encode("latin-1", "backslashreplace"))
     return digest
 
 
@@ -173,7 +170,7 @@ def unknown_output_placeholder(derivation: StorePath, output: str, *further: str
     digest = _unknown_output_digest(derivation, output)
     for name in further:
         text = f"nix-computed-output:{fold_digest(digest)}:{name}"
-        digest = _sha256(text.encode("latin-1", "backslashreplace")).digest()
+        digest = sha256(text.encode("latin-1", "backslashreplace"))
     return "/" + Hash("sha256", digest).base32
 
 
@@ -252,7 +249,7 @@ class StoreDirectory:
     def make_store_path(self, kind: str, digest: str, name: str) -> StorePath:
         """`digest` as `sha256:HEX`. The root of all others."""
         text = f"{kind}:{digest}{self._middle}{name}"
-        return StorePath(fold_digest(_sha256(text.encode("utf-8", "backslashreplace")).digest()), name)
+        return StorePath(native_hash_part(text.encode("utf-8", "backslashreplace")), name)
 
     def _kind_with_references(self, kind: str, references: References) -> str:
         parts = [kind, *(self.show(path) for path in sorted(references.others))]
@@ -290,7 +287,7 @@ class StoreDirectory:
             )
         prefix = {"flat": "", "nar": "r:", "git": "git:"}[method]
         text = f"fixed:out:{prefix}{content_hash.algorithm}:{content_hash.base16}:"
-        digest = _sha256(text.encode("ascii")).hexdigest()
+        digest = sha256_hex(text)
         return self.make_store_path("output:out", f"sha256:{digest}", name)
 
     def make_output_path(self, output: str, digest: str, derivation_name: str) -> StorePath:

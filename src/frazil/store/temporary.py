@@ -31,7 +31,8 @@ class TemporaryRoots:
         self._roots = -1
         self._collector_lock = -1
         self._socket: socket.socket | None = None
-        self._added: set[StorePath] = set()
+        self._added: set[str] = set()
+        """Whole paths, as texts."""
         self._mutex = threading.Lock()
 
     @property
@@ -70,21 +71,25 @@ class TemporaryRoots:
             self._socket = None
 
     def add(self, path: StorePath) -> None:
-        if path in self._added and self._process == os.getpid():
-            return
-        with self._mutex:
-            self._add([path])
+        self.add_texts([self._directory.show(path)])
 
     def add_many(self, paths: Iterable[StorePath]) -> None:
         """As `add`, at the price of one."""
-        fresh = [path for path in paths if path not in self._added or self._process != os.getpid()]
+        self.add_texts([self._directory.show(path) for path in paths])
+
+    def add_texts(self, paths: Iterable[str]) -> None:
+        """As `add_many`, for whole paths as texts."""
+        if self._process != os.getpid():
+            fresh = list(paths)
+        else:
+            fresh = [path for path in paths if path not in self._added]
         if fresh:
             with self._mutex:
                 self._add(fresh)
 
-    def _add(self, paths: list[StorePath]) -> None:
+    def _add(self, paths: list[str]) -> None:
         self._open()
-        texts = [self._directory.show(path).encode("utf-8", "surrogateescape") for path in paths]
+        texts = [path.encode("utf-8", "surrogateescape") for path in paths]
         while not locks.flock(self._collector_lock, fcntl.LOCK_SH, wait=False):
             if all(self._tell_collector(text) for text in texts):
                 break

@@ -1,0 +1,643 @@
+/* What an evaluation does with files thousands of times, without Python's objects in between.
+ *
+ * `sha256`, `Sha256`: hashes. `read_file`, `list_folder`: what evaluation reads. `archive`: a file tree, packed and hashed.
+ * `Writer`: a thread that writes store objects meanwhile. What each promises is said in _native.pyi; see also
+ * docs/design/instantiate.md. */
+
+#define _GNU_SOURCE
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "native/archive.h"
+#include "native/sha256.h"
+#include "native/writer.h"
+
+static PyObject *regular, *directory, *symlink_, *unknown;
+
+/* -- hashes ------------------------------------------------------------------------------------------------------- */
+
+/* A byte string in either of its forms: bytes, or the text of Latin-1 characters that the language works with. */
+static int piece(PyObject *object, const void **data, size_t *size) {
+    if (PyUnicode_Check(object) && PyUnicode_READY(object) == 0 && PyUnicode_KIND(object) == PyUnicode_1BYTE_KIND) {
+        *data = PyUnicode_1BYTE_DATA(object);
+        *size = (size_t)PyUnicode_GET_LENGTH(object);
+        return 0;
+    }
+    if (PyBytes_Check(object)) {
+        *data = PyBytes_AS_STRING(object);
+        *size = (size_t)PyBytes_GET_SIZE(object);
+        return 0;
+    }
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "bytes or a text of Latin-1 characters needed");
+    return -1;
+}
+
+static int digest_of(PyObject *const *pieces, Py_ssize_t count, uint8_t digest[SHA256_DIGEST]) {
+    Sha256 hash;
+    sha256_begin(&hash);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const void *data;
+        size_t size;
+        if (piece(pieces[i], &data, &size))
+            return -1;
+        sha256_add(&hash, data, size);
+    }
+    sha256_end(&hash, digest);
+    return 0;
+}
+
+static PyObject *hex(const uint8_t digest[SHA256_DIGEST]) {
+    static const char digits[] = "0123456789abcdef";
+    PyObject *text = PyUnicode_New(2 * SHA256_DIGEST, 127);
+    if (text != NULL) {
+        Py_UCS1 *at = PyUnicode_1BYTE_DATA(text);
+        for (int i = 0; i < SHA256_DIGEST; i++) {
+            at[2 * i] = (Py_UCS1)digits[digest[i] >> 4];
+            at[2 * i + 1] = (Py_UCS1)digits[digest[i] & 15];
+        }
+    }
+    return text;
+}
+
+static PyObject *native_sha256(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    uint8_t digest[SHA256_DIGEST];
+    return digest_of(arguments, count, digest) ? NULL : PyBytes_FromStringAndSize((char *)digest, SHA256_DIGEST);
+}
+
+static PyObject *native_sha256_hex(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    uint8_t digest[SHA256_DIGEST];
+    return digest_of(arguments, count, digest) ? NULL : hex(digest);
+}
+
+/* The hash part of a store path: a SHA-256 folded to 160 bits, in Nix's base 32. */
+static PyObject *native_hash_part(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    static const char digits[] = "0123456789abcdfghijklmnpqrsvwxyz";
+    uint8_t digest[SHA256_DIGEST], folded[21] = {0};
+    if (digest_of(arguments, count, digest))
+        return NULL;
+    for (int i = 0; i < SHA256_DIGEST; i++)
+        folded[i % 20] ^= digest[i];
+    PyObject *text = PyUnicode_New(32, 127);
+    if (text != NULL) {
+        Py_UCS1 *at = PyUnicode_1BYTE_DATA(text);
+        for (int n = 0; n < 32; n++) {
+            int bit = 5 * n;
+            unsigned two = folded[bit / 8] | (unsigned)folded[bit / 8 + 1] << 8;
+            at[31 - n] = (Py_UCS1)digits[two >> bit % 8 & 31];
+        }
+    }
+    return text;
+}
+
+static PyObject *native_choose(PyObject *module, PyObject *plain) {
+    (void)module;
+    int wanted = PyObject_IsTrue(plain);
+    if (wanted < 0)
+        return NULL;
+    sha256_choose(wanted);
+    return PyBool_FromLong(sha256_blocks != sha256_blocks_plain);
+}
+
+typedef struct {
+    PyObject_HEAD
+    Sha256 hash;
+} HashObject;
+
+static PyObject *hash_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    Py_buffer view = {0};
+    (void)keywords;
+    if (!PyArg_ParseTuple(arguments, "|y*", &view))
+        return NULL;
+    HashObject *self = (HashObject *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        sha256_begin(&self->hash);
+        if (view.obj != NULL)
+            sha256_add(&self->hash, view.buf, (size_t)view.len);
+    }
+    if (view.obj != NULL)
+        PyBuffer_Release(&view);
+    return (PyObject *)self;
+}
+
+static PyObject *hash_update(HashObject *self, PyObject *data) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE))
+        return NULL;
+    if (view.len > ARCHIVE_PIECE) {
+        Sha256 hash = self->hash; /* other threads may look at it meanwhile */
+        Py_BEGIN_ALLOW_THREADS
+        sha256_add(&hash, view.buf, (size_t)view.len);
+        Py_END_ALLOW_THREADS
+        self->hash = hash;
+    } else {
+        sha256_add(&self->hash, view.buf, (size_t)view.len);
+    }
+    PyBuffer_Release(&view);
+    Py_RETURN_NONE;
+}
+
+static PyObject *hash_digest(HashObject *self, PyObject *none) {
+    (void)none;
+    uint8_t digest[SHA256_DIGEST];
+    Sha256 hash = self->hash;
+    sha256_end(&hash, digest);
+    return PyBytes_FromStringAndSize((char *)digest, SHA256_DIGEST);
+}
+
+static PyObject *hash_hexdigest(HashObject *self, PyObject *none) {
+    (void)none;
+    uint8_t digest[SHA256_DIGEST];
+    Sha256 hash = self->hash;
+    sha256_end(&hash, digest);
+    return hex(digest);
+}
+
+static PyMethodDef hash_methods[] = {
+    {"update", (PyCFunction)hash_update, METH_O, NULL},
+    {"digest", (PyCFunction)hash_digest, METH_NOARGS, NULL},
+    {"hexdigest", (PyCFunction)hash_hexdigest, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject hash_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "frazil._native.Sha256",
+    .tp_basicsize = sizeof(HashObject),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_methods = hash_methods,
+    .tp_new = hash_new,
+};
+
+/* -- reading ------------------------------------------------------------------------------------------------------ */
+
+static PyObject *system_error(int error, PyObject *path) {
+    errno = error;
+    return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+}
+
+/* Whatever is no plain file, or says that it is empty (as in /proc), is read until it ends. */
+static PyObject *read_until_end(int descriptor, PyObject *path) {
+    Bytes bytes = {0};
+    ssize_t got = 1;
+    int error = 0;
+    Py_BEGIN_ALLOW_THREADS
+    while (got != 0 && !error) {
+        if (bytes_reserve(&bytes, ARCHIVE_PIECE)) {
+            error = ENOMEM;
+            break;
+        }
+        got = read(descriptor, bytes.data + bytes.size, ARCHIVE_PIECE);
+        if (got > 0)
+            bytes.size += (size_t)got;
+        else if (got < 0 && errno != EINTR)
+            error = errno;
+    }
+    Py_END_ALLOW_THREADS
+    PyObject *result = error ? system_error(error, path)
+                             : PyBytes_FromStringAndSize((char *)bytes.data, (Py_ssize_t)bytes.size);
+    free(bytes.data);
+    return result;
+}
+
+static PyObject *read_sized(int descriptor, size_t size, PyObject *path) {
+    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (result == NULL)
+        return NULL;
+    char *data = PyBytes_AS_STRING(result);
+    size_t have = 0;
+    int error = 0;
+    Py_BEGIN_ALLOW_THREADS
+    while (have < size) {
+        ssize_t got = read(descriptor, data + have, size - have);
+        if (got > 0)
+            have += (size_t)got;
+        else if (got == 0)
+            break;
+        else if (errno != EINTR) {
+            error = errno;
+            break;
+        }
+    }
+    Py_END_ALLOW_THREADS
+    if (error) {
+        Py_DECREF(result);
+        return system_error(error, path);
+    }
+    if (have < size)
+        _PyBytes_Resize(&result, (Py_ssize_t)have);
+    return result;
+}
+
+static PyObject *native_read_file(PyObject *module, PyObject *path) {
+    (void)module;
+    const char *name = PyBytes_AsString(path);
+    if (name == NULL)
+        return NULL;
+    if (strlen(name) != (size_t)PyBytes_GET_SIZE(path)) {
+        PyErr_SetString(PyExc_ValueError, "embedded null byte");
+        return NULL;
+    }
+    struct stat status;
+    int descriptor, error = 0;
+    Py_BEGIN_ALLOW_THREADS
+    descriptor = open(name, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0 || fstat(descriptor, &status))
+        error = errno;
+    else if (S_ISDIR(status.st_mode))
+        error = EISDIR;
+    Py_END_ALLOW_THREADS
+    PyObject *result = NULL;
+    if (error)
+        system_error(error, path);
+    else if (S_ISREG(status.st_mode) && status.st_size > 0)
+        result = read_sized(descriptor, (size_t)status.st_size, path);
+    else
+        result = read_until_end(descriptor, path);
+    if (descriptor >= 0)
+        close(descriptor);
+    return result;
+}
+
+static PyObject *native_exists(PyObject *module, PyObject *path) {
+    (void)module;
+    struct stat status;
+    const char *name = PyBytes_AsString(path);
+    return name == NULL ? NULL : PyBool_FromLong(lstat(name, &status) == 0);
+}
+
+static PyObject *kind_name(mode_t kind) {
+    return kind == S_IFREG ? regular : kind == S_IFDIR ? directory : kind == S_IFLNK ? symlink_ : unknown;
+}
+
+static PyObject *native_list_folder(PyObject *module, PyObject *path) {
+    (void)module;
+    const char *name = PyBytes_AsString(path);
+    if (name == NULL)
+        return NULL;
+    if (strlen(name) != (size_t)PyBytes_GET_SIZE(path)) {
+        PyErr_SetString(PyExc_ValueError, "embedded null byte");
+        return NULL;
+    }
+    Listing listing = {0};
+    int error = 0;
+    Py_BEGIN_ALLOW_THREADS
+    DIR *stream = opendir(name);
+    if (stream == NULL || list(&listing, stream))
+        error = errno ? errno : ENOMEM;
+    if (stream != NULL)
+        closedir(stream);
+    Py_END_ALLOW_THREADS
+    PyObject *result = error ? system_error(error, path) : PyDict_New();
+    for (size_t i = 0; result != NULL && i < listing.count; i++) {
+        const char *inner = (const char *)listing.names.data + listing.found[i].at;
+        PyObject *key = PyUnicode_DecodeLatin1(inner, (Py_ssize_t)strlen(inner), NULL);
+        if (key == NULL || PyDict_SetItem(result, key, kind_name(listing.found[i].kind)))
+            Py_CLEAR(result);
+        Py_XDECREF(key);
+    }
+    forget(&listing);
+    return result;
+}
+
+/* -- archives ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    Bytes bytes;
+    PyObject *digest;
+    uint64_t size;
+} ArchiveObject;
+
+static void archive_dealloc(ArchiveObject *self) {
+    free(self->bytes.data);
+    Py_XDECREF(self->digest);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *archive_digest(ArchiveObject *self, void *none) {
+    (void)none;
+    return Py_NewRef(self->digest);
+}
+
+static PyObject *archive_size(ArchiveObject *self, void *none) {
+    (void)none;
+    return PyLong_FromUnsignedLongLong(self->size);
+}
+
+static PyObject *archive_contents(ArchiveObject *self, void *none) {
+    (void)none;
+    if (self->bytes.data == NULL)
+        Py_RETURN_NONE;
+    return PyBytes_FromStringAndSize((char *)self->bytes.data, (Py_ssize_t)self->bytes.size);
+}
+
+static PyGetSetDef archive_fields[] = {
+    {"digest", (getter)archive_digest, NULL, NULL, NULL},
+    {"size", (getter)archive_size, NULL, NULL, NULL},
+    {"contents", (getter)archive_contents, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyTypeObject archive_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "frazil._native.Archive",
+    .tp_basicsize = sizeof(ArchiveObject),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_dealloc = (destructor)archive_dealloc,
+    .tp_getset = archive_fields,
+};
+
+static PyObject *unfit; /* ValueError(reason, path): what an archive cannot hold, or what changed meanwhile */
+
+static PyObject *archive_error(const Archiving *a) {
+    static const char *const reasons[] = {
+        [FAILED_DEPTH] = "depth", [FAILED_TYPE] = "type", [FAILED_CHANGED] = "changed", [FAILED_SHORTER] = "shorter",
+    };
+    if (a->failure == FAILED_MEMORY)
+        return PyErr_NoMemory();
+    PyObject *path = PyUnicode_DecodeFSDefaultAndSize((char *)a->path.data, (Py_ssize_t)a->path.size);
+    if (path == NULL)
+        return NULL;
+    if (a->failure == FAILED_SYSTEM) {
+        system_error(a->error, path);
+    } else {
+        PyObject *arguments = Py_BuildValue("(sO)", reasons[a->failure], path);
+        if (arguments != NULL)
+            PyErr_SetObject(unfit, arguments);
+        Py_XDECREF(arguments);
+    }
+    Py_DECREF(path);
+    return NULL;
+}
+
+/* Memory that the last archive needed and nobody kept: most are of the same size. */
+static Bytes spare;
+
+static PyObject *native_archive(PyObject *module, PyObject *arguments) {
+    (void)module;
+    PyObject *path;
+    Py_ssize_t keep;
+    if (!PyArg_ParseTuple(arguments, "O&n", PyUnicode_FSConverter, &path, &keep))
+        return NULL;
+    Archiving a = {.limit = keep > 0 ? (size_t)keep : 0, .kept = keep > 0, .out = spare};
+    spare = (Bytes){0};
+    a.out.size = 0;
+    uint8_t digest[SHA256_DIGEST];
+    int result;
+    Py_BEGIN_ALLOW_THREADS
+    result = make_archive(&a, PyBytes_AS_STRING(path), digest);
+    Py_END_ALLOW_THREADS
+    Py_DECREF(path);
+    ArchiveObject *made = NULL;
+    if (result)
+        archive_error(&a);
+    else
+        made = PyObject_New(ArchiveObject, &archive_type);
+    free(a.path.data);
+    if (made != NULL) {
+        made->bytes = (Bytes){0};
+        made->size = a.total;
+        made->digest = PyBytes_FromStringAndSize((char *)digest, SHA256_DIGEST);
+        if (made->digest == NULL) {
+            Py_CLEAR(made);
+        } else if (a.kept) {
+            uint8_t *fitting = realloc(a.out.data, a.out.size);
+            made->bytes = (Bytes){fitting != NULL ? fitting : a.out.data, a.out.size, a.out.size};
+            return (PyObject *)made;
+        }
+    }
+    free(spare.data); /* another thread may have left its own */
+    spare = a.out;
+    return (PyObject *)made;
+}
+
+/* -- the writer --------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    Writing writing;
+    PyObject *owners; /* keeps the contents of files alive */
+} WriterObject;
+
+static PyObject *writer_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    PyObject *path;
+    if (keywords != NULL && PyDict_GET_SIZE(keywords)) {
+        PyErr_SetString(PyExc_TypeError, "no keywords");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(arguments, "O&", PyUnicode_FSConverter, &path))
+        return NULL;
+    WriterObject *self = (WriterObject *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        Py_DECREF(path);
+        return NULL;
+    }
+    Writing *writing = &self->writing;
+    pthread_mutex_init(&writing->mutex, NULL);
+    pthread_cond_init(&writing->news, NULL);
+    pthread_cond_init(&writing->quiet, NULL);
+    writing->process = getpid();
+    writing->folder = open(PyBytes_AS_STRING(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    self->owners = PyList_New(0);
+    if (writing->folder < 0)
+        system_error(errno, path);
+    else if (self->owners != NULL && (errno = start_writing(writing)) != 0)
+        PyErr_SetFromErrno(PyExc_OSError);
+    Py_DECREF(path);
+    if (!writing->running)
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static void writer_dealloc(WriterObject *self) {
+    Writing *writing = &self->writing;
+    Py_BEGIN_ALLOW_THREADS
+    stop_writing(writing);
+    Py_END_ALLOW_THREADS
+    for (size_t i = 0; i < writing->count; i++) {
+        if (writing->jobs[i]->is_archive && i >= writing->next)
+            free(writing->jobs[i]->data);
+        free(writing->jobs[i]);
+    }
+    free(writing->jobs);
+    if (writing->folder >= 0)
+        close(writing->folder);
+    Py_XDECREF(self->owners);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static int is_at_work(const WriterObject *self) {
+    return self->writing.running && self->writing.process == getpid();
+}
+
+static PyObject *writer_add_archive(WriterObject *self, PyObject *object) {
+    if (!PyObject_TypeCheck(object, &archive_type)) {
+        PyErr_SetString(PyExc_TypeError, "an Archive needed");
+        return NULL;
+    }
+    ArchiveObject *archive = (ArchiveObject *)object;
+    Writing *writing = &self->writing;
+    Py_ssize_t number = -1;
+    if (is_at_work(self) && archive->bytes.data != NULL) {
+        pthread_mutex_lock(&writing->mutex);
+        int room = writing->held + archive->bytes.size <= WRITER_HOLDS;
+        pthread_mutex_unlock(&writing->mutex);
+        if (room)
+            number = give_job(writing, archive->bytes.data, archive->bytes.size, 1);
+        if (number >= 0)
+            archive->bytes = (Bytes){0};
+    }
+    return PyLong_FromSsize_t(number);
+}
+
+static PyObject *writer_add_file(WriterObject *self, PyObject *contents) {
+    if (!PyBytes_Check(contents)) {
+        PyErr_SetString(PyExc_TypeError, "bytes needed");
+        return NULL;
+    }
+    if (!is_at_work(self))
+        return PyLong_FromLong(-1);
+    if (PyList_Append(self->owners, contents))
+        return NULL;
+    return PyLong_FromSsize_t(
+        give_job(&self->writing, (uint8_t *)PyBytes_AS_STRING(contents), (size_t)PyBytes_GET_SIZE(contents), 0));
+}
+
+static PyObject *writer_finish(WriterObject *self, PyObject *none) {
+    (void)none;
+    int quiet = !is_at_work(self);
+    while (!quiet) {
+        Py_BEGIN_ALLOW_THREADS
+        quiet = wait_for_quiet(&self->writing, 100000000);
+        Py_END_ALLOW_THREADS
+        if (!quiet && PyErr_CheckSignals())
+            return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *writer_stop(WriterObject *self, PyObject *none) {
+    (void)none;
+    Py_BEGIN_ALLOW_THREADS
+    stop_writing(&self->writing);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
+/* The job where it is done, with or without success; else NULL, and an error where there never was one. */
+static Job *finished_job(WriterObject *self, Py_ssize_t number) {
+    Writing *writing = &self->writing;
+    if (writing->process != getpid())
+        return NULL;
+    pthread_mutex_lock(&writing->mutex);
+    int known = number >= 0 && (size_t)number < writing->count;
+    Job *job = known && writing->idle && (size_t)number < writing->next ? writing->jobs[number] : NULL;
+    pthread_mutex_unlock(&writing->mutex);
+    if (!known)
+        PyErr_SetString(PyExc_IndexError, "no such object");
+    return job;
+}
+
+static PyObject *writer_written(WriterObject *self, PyObject *number) {
+    Py_ssize_t index = PyNumber_AsSsize_t(number, PyExc_IndexError);
+    if (index == -1 && PyErr_Occurred())
+        return NULL;
+    Job *job = finished_job(self, index);
+    if (PyErr_Occurred())
+        return NULL;
+    return PyBool_FromLong(job != NULL && job->written);
+}
+
+static PyObject *writer_digest(WriterObject *self, PyObject *number) {
+    Py_ssize_t index = PyNumber_AsSsize_t(number, PyExc_IndexError);
+    if (index == -1 && PyErr_Occurred())
+        return NULL;
+    Job *job = finished_job(self, index);
+    if (PyErr_Occurred())
+        return NULL;
+    if (job == NULL || !job->written || job->is_archive) {
+        PyErr_SetString(PyExc_ValueError, "not a file that was written");
+        return NULL;
+    }
+    return PyBytes_FromStringAndSize((char *)job->digest, SHA256_DIGEST);
+}
+
+static PyObject *writer_place(WriterObject *self, PyObject *arguments) {
+    Py_ssize_t index;
+    PyObject *path;
+    if (!PyArg_ParseTuple(arguments, "nO&", &index, PyUnicode_FSConverter, &path))
+        return NULL;
+    Job *job = finished_job(self, index);
+    if (!PyErr_Occurred() && (job == NULL || !job->written))
+        PyErr_SetString(PyExc_ValueError, "it was not written");
+    if (!PyErr_Occurred()) {
+        if (place(&self->writing, job, PyBytes_AS_STRING(path)))
+            system_error(errno, path);
+        else
+            job->written = 0;
+    }
+    Py_DECREF(path);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef writer_methods[] = {
+    {"add_archive", (PyCFunction)writer_add_archive, METH_O, NULL},
+    {"add_file", (PyCFunction)writer_add_file, METH_O, NULL},
+    {"finish", (PyCFunction)writer_finish, METH_NOARGS, NULL},
+    {"stop", (PyCFunction)writer_stop, METH_NOARGS, NULL},
+    {"written", (PyCFunction)writer_written, METH_O, NULL},
+    {"digest", (PyCFunction)writer_digest, METH_O, NULL},
+    {"place", (PyCFunction)writer_place, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject writer_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "frazil._native.Writer",
+    .tp_basicsize = sizeof(WriterObject),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_dealloc = (destructor)writer_dealloc,
+    .tp_methods = writer_methods,
+    .tp_new = writer_new,
+};
+
+/* -- the module --------------------------------------------------------------------------------------------------- */
+
+static PyMethodDef methods[] = {
+    {"sha256", (PyCFunction)(void (*)(void))native_sha256, METH_FASTCALL, NULL},
+    {"sha256_hex", (PyCFunction)(void (*)(void))native_sha256_hex, METH_FASTCALL, NULL},
+    {"hash_part", (PyCFunction)(void (*)(void))native_hash_part, METH_FASTCALL, NULL},
+    {"choose_plain", native_choose, METH_O, NULL},
+    {"read_file", native_read_file, METH_O, NULL},
+    {"list_folder", native_list_folder, METH_O, NULL},
+    {"exists", native_exists, METH_O, NULL},
+    {"archive", native_archive, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "frazil._native", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__native(void) {
+    sha256_choose(0);
+    regular = PyUnicode_InternFromString("regular");
+    directory = PyUnicode_InternFromString("directory");
+    symlink_ = PyUnicode_InternFromString("symlink");
+    unknown = PyUnicode_InternFromString("unknown");
+    unfit = PyErr_NewException("frazil._native.Unfit", PyExc_ValueError, NULL);
+    PyObject *module = PyModule_Create(&definition);
+    if (module == NULL || regular == NULL || directory == NULL || symlink_ == NULL || unknown == NULL || unfit == NULL)
+        return NULL;
+    PyTypeObject *types[] = {&hash_type, &archive_type, &writer_type};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (PyModule_AddType(module, types[i]))
+            return NULL;
+    if (PyModule_AddObjectRef(module, "Unfit", unfit))
+        return NULL;
+    return module;
+}

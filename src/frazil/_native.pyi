@@ -1,0 +1,66 @@
+"""See _native.c. Pieces of what is hashed are bytes, or texts of Latin-1 characters, the language's byte strings."""
+
+class Unfit(ValueError):
+    """What an archive cannot hold: a reason ("depth", "type", "changed", "shorter") and a path."""
+
+class Sha256:
+    """As `hashlib.sha256`."""
+
+    def __init__(self, data: bytes | bytearray | memoryview = b"", /) -> None: ...
+    def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
+    def digest(self) -> bytes: ...
+    def hexdigest(self) -> str: ...
+
+class Archive:
+    """A file tree as an archive. `contents`: None where it was larger than was to be kept, or given away."""
+
+    digest: bytes
+    """SHA-256."""
+    size: int
+    contents: bytes | None
+
+class Writer:
+    """A thread that writes store objects into a folder, under their numbers.
+
+    In a forked process it does nothing, and nothing counts as written.
+    """
+
+    def __init__(self, folder: str | bytes, /) -> None: ...
+    def add_archive(self, archive: Archive, /) -> int:
+        """Its number; -1 where the contents are not there, or too much is waiting already. Takes the contents away."""
+
+    def add_file(self, contents: bytes, /) -> int:
+        """A plain file; its number, or -1."""
+
+    def finish(self) -> None:
+        """Waits until all is written."""
+
+    def stop(self) -> None:
+        """Ends the thread. What is not written yet never will be."""
+
+    def written(self, number: int, /) -> bool: ...
+    def digest(self, number: int, /) -> bytes:
+        """The hash of a file's archive. Raises ValueError where it was not written."""
+
+    def place(self, number: int, path: str | bytes, /) -> None:
+        """Gives an object its name. Raises OSError, ValueError where it was not written (or placed already)."""
+
+def sha256(*pieces: bytes | str) -> bytes: ...
+def sha256_hex(*pieces: bytes | str) -> str: ...
+def hash_part(*pieces: bytes | str) -> str:
+    """The hash part of the store path that these pieces describe: SHA-256, folded to 160 bits, in base 32."""
+
+def choose_plain(plain: bool, /) -> bool:
+    """Whether to do without the processor's instructions for SHA-256. -> whether they are used now."""
+
+def read_file(path: bytes, /) -> bytes:
+    """Raises OSError, ValueError for a zero byte in the path."""
+
+def list_folder(path: bytes, /) -> dict[str, str]:
+    """Name -> "regular", "directory", "symlink" or "unknown". Raises as `read_file`."""
+
+def exists(path: bytes, /) -> bool:
+    """Whether there is something, be it a link to nowhere."""
+
+def archive(path: str | bytes, keep: int, /) -> Archive:
+    """Packs a file tree. Its contents are kept where they are not longer than `keep`. Raises OSError, Unfit."""

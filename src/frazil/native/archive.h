@@ -1,0 +1,445 @@
+/* A file tree as an archive in memory, hashed; and back into files. Neither touches Python, so other threads go on.
+ *
+ * Source of truth: the manual's protocols/nix-archive. What is unpacked here was packed here: what comes from elsewhere
+ * is hostile and goes through store/nar.py. */
+#ifndef FRAZIL_ARCHIVE_H
+#define FRAZIL_ARCHIVE_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sha256.h"
+
+enum {
+    ARCHIVE_DEPTH = 64,       /* MAXIMUM_DEPTH of store/nar.py */
+    ARCHIVE_PIECE = 1 << 16,  /* hashed while it is still in the processor's cache */
+    ARCHIVE_STREAM = 1 << 18, /* what is read of a large file at once, where the archive is not kept */
+};
+
+typedef enum { FAILED_SYSTEM = 1, FAILED_DEPTH, FAILED_TYPE, FAILED_CHANGED, FAILED_SHORTER, FAILED_MEMORY } Failure;
+
+typedef struct {
+    uint8_t *data;
+    size_t size, capacity;
+} Bytes;
+
+typedef struct {
+    Bytes out;
+    size_t hashed;  /* how much of `out` is in the hash */
+    size_t limit;   /* an archive of more bytes is not kept */
+    int kept;       /* whether `out` is all of it */
+    uint64_t total;
+    Sha256 hash;
+    Bytes path;     /* of what is being read, for messages */
+    Failure failure;
+    int error;      /* errno of FAILED_SYSTEM */
+} Archiving;
+
+static int bytes_reserve(Bytes *bytes, size_t more) {
+    if (bytes->capacity - bytes->size >= more)
+        return 0;
+    size_t wanted = bytes->size + more, doubled = bytes->capacity * 2;
+    if (wanted < more)
+        return -1;
+    if (wanted < doubled)
+        wanted = doubled;
+    uint8_t *data = realloc(bytes->data, wanted);
+    if (data == NULL)
+        return -1;
+    bytes->data = data;
+    bytes->capacity = wanted;
+    return 0;
+}
+
+static int bytes_add(Bytes *bytes, const void *data, size_t size) {
+    if (bytes_reserve(bytes, size))
+        return -1;
+    memcpy(bytes->data + bytes->size, data, size);
+    bytes->size += size;
+    return 0;
+}
+
+/* Strings of the format: their length in 8 bytes, lowest first, themselves, zeros up to a multiple of 8. */
+#define NAR_1 "\1\0\0\0\0\0\0\0"
+#define NAR_4 "\4\0\0\0\0\0\0\0"
+#define NAR_OPEN NAR_1 "(\0\0\0\0\0\0\0"
+#define NAR_CLOSE NAR_1 ")\0\0\0\0\0\0\0"
+#define NAR_TYPE NAR_OPEN NAR_4 "type\0\0\0\0"
+#define NAR_HEAD "\15\0\0\0\0\0\0\0nix-archive-1\0\0\0"
+#define NAR_CONTENTS "\10\0\0\0\0\0\0\0contents"
+#define NAR_REGULAR NAR_TYPE "\7\0\0\0\0\0\0\0regular\0" NAR_CONTENTS
+#define NAR_EXECUTABLE \
+    NAR_TYPE "\7\0\0\0\0\0\0\0regular\0" "\12\0\0\0\0\0\0\0executable\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0" NAR_CONTENTS
+#define NAR_DIRECTORY NAR_TYPE "\11\0\0\0\0\0\0\0directory\0\0\0\0\0\0\0"
+#define NAR_SYMLINK NAR_TYPE "\7\0\0\0\0\0\0\0symlink\0" "\6\0\0\0\0\0\0\0target\0\0"
+#define NAR_ENTRY "\5\0\0\0\0\0\0\0entry\0\0\0" NAR_OPEN NAR_4 "name\0\0\0\0"
+#define NAR_NODE NAR_4 "node\0\0\0\0"
+#define SIZE_OF(text) (sizeof(text) - 1)
+
+static size_t padding(uint64_t size) {
+    return (size_t)(-size & 7);
+}
+
+static void put_number(uint8_t *at, uint64_t number) {
+    for (int i = 0; i < 8; i++)
+        at[i] = (uint8_t)(number >> 8 * i);
+}
+
+static uint64_t get_number(const uint8_t *at) {
+    uint64_t number = 0;
+    for (int i = 0; i < 8; i++)
+        number |= (uint64_t)at[i] << 8 * i;
+    return number;
+}
+
+static int failed(Archiving *a, Failure failure) {
+    a->failure = failure;
+    a->error = errno;
+    return -1;
+}
+
+/* Hashes what came since; gives up keeping it where it is too much. */
+static void settle(Archiving *a) {
+    sha256_add(&a->hash, a->out.data + a->hashed, a->out.size - a->hashed);
+    a->total += a->out.size - a->hashed;
+    a->hashed = a->out.size;
+    if (a->total > a->limit)
+        a->kept = 0;
+    if (!a->kept)
+        a->out.size = a->hashed = 0;
+}
+
+static int put(Archiving *a, const void *data, size_t size) {
+    if (bytes_add(&a->out, data, size))
+        return failed(a, FAILED_MEMORY);
+    if (a->out.size - a->hashed >= ARCHIVE_PIECE)
+        settle(a);
+    return 0;
+}
+
+static int put_string(Archiving *a, const void *data, size_t size) {
+    static const uint8_t zeros[8];
+    uint8_t length[8];
+    put_number(length, size);
+    return put(a, length, 8) || put(a, data, size) || put(a, zeros, padding(size)) ? -1 : 0;
+}
+
+static int put_contents(Archiving *a, int descriptor, uint64_t left) {
+    while (left) {
+        size_t part = left < ARCHIVE_STREAM ? (size_t)left : ARCHIVE_STREAM;
+        if (bytes_reserve(&a->out, part))
+            return failed(a, FAILED_MEMORY);
+        ssize_t got = read(descriptor, a->out.data + a->out.size, part);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return failed(a, FAILED_SYSTEM);
+        if (got == 0)
+            return failed(a, FAILED_SHORTER);
+        a->out.size += (size_t)got;
+        left -= (uint64_t)got;
+        if (a->out.size - a->hashed >= ARCHIVE_PIECE)
+            settle(a);
+    }
+    return 0;
+}
+
+static int put_regular(Archiving *a, int folder, const char *name) {
+    static const uint8_t zeros[8];
+    int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK), result = -1;
+    struct stat status;
+    uint8_t length[8];
+    if (descriptor < 0)
+        return failed(a, errno == ELOOP ? FAILED_CHANGED : FAILED_SYSTEM);
+    if (fstat(descriptor, &status)) {
+        failed(a, FAILED_SYSTEM);
+    } else if (!S_ISREG(status.st_mode)) {
+        failed(a, FAILED_CHANGED);
+    } else {
+        uint64_t size = (uint64_t)status.st_size;
+        put_number(length, size);
+        int head = status.st_mode & 0100 ? put(a, NAR_EXECUTABLE, SIZE_OF(NAR_EXECUTABLE))
+                                         : put(a, NAR_REGULAR, SIZE_OF(NAR_REGULAR));
+        if (!head && !put(a, length, 8) && !put_contents(a, descriptor, size) && !put(a, zeros, padding(size)))
+            result = put(a, NAR_CLOSE, SIZE_OF(NAR_CLOSE));
+    }
+    close(descriptor);
+    return result;
+}
+
+static int put_link(Archiving *a, int folder, const char *name) {
+    char target[4096];
+    ssize_t size = readlinkat(folder, name, target, sizeof target);
+    if (size < 0)
+        return failed(a, FAILED_SYSTEM);
+    if (put(a, NAR_SYMLINK, SIZE_OF(NAR_SYMLINK)) || put_string(a, target, (size_t)size))
+        return -1;
+    return put(a, NAR_CLOSE, SIZE_OF(NAR_CLOSE));
+}
+
+typedef struct {
+    size_t at; /* where the name begins among all names */
+    mode_t kind;
+} Found;
+
+typedef struct {
+    Bytes names;
+    Found *found;
+    size_t count, capacity;
+} Listing;
+
+static mode_t kind_of(int folder, const struct dirent *entry) {
+    struct stat status;
+    switch (entry->d_type) {
+    case DT_REG:
+        return S_IFREG;
+    case DT_DIR:
+        return S_IFDIR;
+    case DT_LNK:
+        return S_IFLNK;
+    case DT_UNKNOWN:
+        return fstatat(folder, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) ? 0 : status.st_mode & S_IFMT;
+    default:
+        return S_IFIFO;
+    }
+}
+
+static int list(Listing *listing, DIR *stream) {
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir(stream);
+        if (entry == NULL)
+            return errno ? -1 : 0;
+        const char *name = entry->d_name;
+        if (name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0)))
+            continue;
+        if (listing->count == listing->capacity) {
+            size_t wanted = listing->capacity ? 2 * listing->capacity : 32;
+            Found *found = realloc(listing->found, wanted * sizeof *found);
+            if (found == NULL)
+                return -1;
+            listing->found = found;
+            listing->capacity = wanted;
+        }
+        listing->found[listing->count].at = listing->names.size;
+        listing->found[listing->count++].kind = kind_of(dirfd(stream), entry);
+        if (bytes_add(&listing->names, name, strlen(name) + 1))
+            return -1;
+    }
+}
+
+static int by_name(const void *one, const void *other, void *names) {
+    return strcmp((char *)names + ((const Found *)one)->at, (char *)names + ((const Found *)other)->at);
+}
+
+static void forget(Listing *listing) {
+    free(listing->names.data);
+    free(listing->found);
+}
+
+static DIR *open_folder(int folder, const char *name) {
+    int descriptor = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    DIR *stream = descriptor < 0 ? NULL : fdopendir(descriptor);
+    if (descriptor >= 0 && stream == NULL)
+        close(descriptor);
+    return stream;
+}
+
+static int put_node(Archiving *a, int folder, const char *name, mode_t kind, int depth);
+
+static int put_entries(Archiving *a, DIR *stream, int depth) {
+    Listing listing = {0};
+    size_t outer = a->path.size;
+    int result = -1;
+    if (list(&listing, stream)) {
+        failed(a, FAILED_SYSTEM);
+        goto end;
+    }
+    if (listing.count)
+        qsort_r(listing.found, listing.count, sizeof *listing.found, by_name, listing.names.data);
+    for (size_t i = 0; i < listing.count; i++) {
+        const char *name = (const char *)listing.names.data + listing.found[i].at;
+        size_t length = strlen(name);
+        a->path.size = outer;
+        if (bytes_add(&a->path, "/", 1) || bytes_add(&a->path, name, length)) {
+            failed(a, FAILED_MEMORY);
+            goto end;
+        }
+        if (put(a, NAR_ENTRY, SIZE_OF(NAR_ENTRY)) || put_string(a, name, length) ||
+            put(a, NAR_NODE, SIZE_OF(NAR_NODE)) || put_node(a, dirfd(stream), name, listing.found[i].kind, depth + 1) ||
+            put(a, NAR_CLOSE, SIZE_OF(NAR_CLOSE)))
+            goto end;
+    }
+    a->path.size = outer;
+    result = put(a, NAR_CLOSE, SIZE_OF(NAR_CLOSE));
+end:
+    forget(&listing);
+    return result;
+}
+
+static int put_node(Archiving *a, int folder, const char *name, mode_t kind, int depth) {
+    if (depth >= ARCHIVE_DEPTH)
+        return failed(a, FAILED_DEPTH);
+    if (kind == S_IFREG)
+        return put_regular(a, folder, name);
+    if (kind == S_IFLNK)
+        return put_link(a, folder, name);
+    if (kind != S_IFDIR)
+        return failed(a, FAILED_TYPE);
+    DIR *stream = open_folder(folder, name);
+    if (stream == NULL)
+        return failed(a, errno == ELOOP ? FAILED_CHANGED : FAILED_SYSTEM);
+    int result = put(a, NAR_DIRECTORY, SIZE_OF(NAR_DIRECTORY)) ? -1 : put_entries(a, stream, depth);
+    closedir(stream);
+    return result;
+}
+
+/* 0, or -1 with `failure`, `error` and `path` set. Afterwards `out` is the archive if `kept`, and the caller's. */
+static int make_archive(Archiving *a, const char *path, uint8_t digest[SHA256_DIGEST]) {
+    struct stat status;
+    sha256_begin(&a->hash);
+    if (bytes_add(&a->path, path, strlen(path)))
+        return failed(a, FAILED_MEMORY);
+    if (lstat(path, &status))
+        return failed(a, FAILED_SYSTEM);
+    if (put(a, NAR_HEAD, SIZE_OF(NAR_HEAD)) || put_node(a, AT_FDCWD, path, status.st_mode & S_IFMT, 0))
+        return -1;
+    settle(a);
+    sha256_end(&a->hash, digest);
+    return 0;
+}
+
+/* The hash of the archive of one plain file. */
+static void hash_plain_file(const uint8_t *data, size_t size, uint8_t digest[SHA256_DIGEST]) {
+    static const uint8_t zeros[8];
+    uint8_t length[8];
+    Sha256 hash;
+    sha256_begin(&hash);
+    put_number(length, size);
+    sha256_add(&hash, NAR_HEAD NAR_REGULAR, SIZE_OF(NAR_HEAD NAR_REGULAR));
+    sha256_add(&hash, length, 8);
+    sha256_add(&hash, data, size);
+    sha256_add(&hash, zeros, padding(size));
+    sha256_add(&hash, NAR_CLOSE, SIZE_OF(NAR_CLOSE));
+    sha256_end(&hash, digest);
+}
+
+/* -- back into files, as the store keeps them: read-only, of second 1 of the epoch -------------------------------- */
+
+static int mark_time(int descriptor) {
+    const struct timespec times[2] = {{0, UTIME_NOW}, {1, 0}};
+    return futimens(descriptor, times);
+}
+
+static int write_plain_file(int folder, const char *name, const uint8_t *data, size_t size, mode_t mode) {
+    int descriptor = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode), result = 0;
+    if (descriptor < 0)
+        return -1;
+    while (size && !result) {
+        ssize_t written = write(descriptor, data, size);
+        if (written >= 0) {
+            data += written;
+            size -= (size_t)written;
+        } else if (errno != EINTR) {
+            result = -1;
+        }
+    }
+    /* The umask may have taken rights away. */
+    if (result || fchmod(descriptor, mode) || mark_time(descriptor))
+        result = -1;
+    if (close(descriptor))
+        result = -1;
+    return result;
+}
+
+static int starts(const uint8_t *at, const uint8_t *end, const char *text, size_t size) {
+    return (size_t)(end - at) >= size && memcmp(at, text, size) == 0;
+}
+
+/* A string without zeros, for the kernel; the format has none after it where its length is a multiple of 8. */
+static char *take_string(const uint8_t **at) {
+    uint64_t size = get_number(*at);
+    char *text = malloc((size_t)size + 1);
+    if (text == NULL)
+        return NULL;
+    memcpy(text, *at + 8, (size_t)size);
+    text[size] = 0;
+    *at += 8 + size + padding(size);
+    return text;
+}
+
+static int unpack_node(const uint8_t **at, const uint8_t *end, int folder, const char *name, int is_root);
+
+static int unpack_folder(const uint8_t **at, const uint8_t *end, int folder, const char *name, int is_root) {
+    int result = -1;
+    if (mkdirat(folder, name, 0755))
+        return -1;
+    int own = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (own < 0)
+        return -1;
+    while (starts(*at, end, NAR_ENTRY, SIZE_OF(NAR_ENTRY))) {
+        *at += SIZE_OF(NAR_ENTRY);
+        char *inner = take_string(at);
+        if (inner == NULL)
+            goto close;
+        *at += SIZE_OF(NAR_NODE);
+        int done = unpack_node(at, end, own, inner, 0);
+        free(inner);
+        if (done)
+            goto close;
+        *at += SIZE_OF(NAR_CLOSE);
+    }
+    *at += SIZE_OF(NAR_CLOSE);
+    /* The root is renamed later, for which it must be writable; see place(). */
+    if (fchmod(own, is_root ? 0755 : 0555) == 0 && (is_root || mark_time(own) == 0))
+        result = 0;
+close:
+    close(own);
+    return result;
+}
+
+static int unpack_link(const uint8_t **at, int folder, const char *name) {
+    const struct timespec times[2] = {{0, UTIME_NOW}, {1, 0}};
+    char *target = take_string(at);
+    if (target == NULL)
+        return -1;
+    int result = symlinkat(target, folder, name);
+    free(target);
+    *at += SIZE_OF(NAR_CLOSE);
+    return result ? -1 : utimensat(folder, name, times, AT_SYMLINK_NOFOLLOW);
+}
+
+static int unpack_node(const uint8_t **at, const uint8_t *end, int folder, const char *name, int is_root) {
+    int executable = starts(*at, end, NAR_EXECUTABLE, SIZE_OF(NAR_EXECUTABLE));
+    if (executable || starts(*at, end, NAR_REGULAR, SIZE_OF(NAR_REGULAR))) {
+        *at += executable ? SIZE_OF(NAR_EXECUTABLE) : SIZE_OF(NAR_REGULAR);
+        uint64_t size = get_number(*at);
+        const uint8_t *data = *at + 8;
+        *at = data + size + padding(size) + SIZE_OF(NAR_CLOSE);
+        return write_plain_file(folder, name, data, (size_t)size, executable ? 0555 : 0444);
+    }
+    if (starts(*at, end, NAR_DIRECTORY, SIZE_OF(NAR_DIRECTORY))) {
+        *at += SIZE_OF(NAR_DIRECTORY);
+        return unpack_folder(at, end, folder, name, is_root);
+    }
+    *at += SIZE_OF(NAR_SYMLINK);
+    return unpack_link(at, folder, name);
+}
+
+static int unpack_archive(const uint8_t *data, size_t size, int folder, const char *name) {
+    const uint8_t *at = data + SIZE_OF(NAR_HEAD);
+    return unpack_node(&at, data + size, folder, name, 1);
+}
+
+static int archive_is_folder(const uint8_t *data, size_t size) {
+    return starts(data + SIZE_OF(NAR_HEAD), data + size, NAR_DIRECTORY, SIZE_OF(NAR_DIRECTORY));
+}
+
+#endif
