@@ -9,8 +9,9 @@ SOURCES := $(wildcard src/frazil/lang/*.py src/frazil/lang/*.pxd src/frazil/*/*.
 PYTEST_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 FUZZ_SECONDS ?= 60
+ROUNDS ?= 100
 
-.PHONY: demo test bench lint fuzz setup clean
+.PHONY: demo test bench lint fuzz faults setup clean
 
 setup: $(VENV)/.installed
 
@@ -42,6 +43,9 @@ $(VENV)/.fuzz-installed: $(VENV)/.installed
 fuzz: $(VENV)/.fuzz-installed
 	$(BIN)/python -m tools.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
 	$(BIN)/python -m tools.fuzz --guided --seconds $(FUZZ_SECONDS) $(TARGETS)
+
+faults: setup
+	$(BIN)/python -m tools.faults --rounds $(ROUNDS) $(KINDS)
 
 lint: $(VENV)/.lint-installed
 	$(BIN)/ruff check .

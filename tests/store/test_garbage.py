@@ -254,6 +254,15 @@ def test_sizes() -> None:
     ]
 
 
+def test_a_folder_that_a_dead_optimiser_left_open_is_closed(root: Path, tree: Path) -> None:
+    with open_store(root) as store:
+        real = Path(store.real_path(store.add_path("tree", str(tree))))
+        real.chmod(0o755)
+        store.optimise()
+        assert real.stat().st_mode & 0o777 == 0o555
+        assert real.stat().st_mtime == 1
+
+
 def test_linking_and_unlinking(root: Path, tree: Path) -> None:
     (tree / "same").write_bytes(b"text")
     with open_store(root) as store:

@@ -96,7 +96,11 @@ _NOT_OURS = (
 _INFO_COLUMNS = "id, hash, registrationTime, deriver, narSize, ultimate, sigs, ca"
 
 
-def translate(error: sqlite3.Error, path: str) -> StoreError:
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)
+"""Of a damaged database even the error messages may be no text."""
+
+
+def translate(error: Exception, path: str) -> StoreError:
     """A StoreError that says what to do."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
@@ -172,7 +176,7 @@ class Database:
                 )
             try:
                 return self._connect(version)
-            except sqlite3.Error as error:
+            except DAMAGE as error:
                 raise translate(error, self.path) from error
         except BaseException:
             self._release_big_lock()
@@ -310,7 +314,7 @@ class Database:
         with self._lock:
             try:
                 return self._connection.execute(statement, parameters).fetchall()
-            except sqlite3.Error as error:
+            except DAMAGE as error:
                 raise translate(error, self.path) from error
 
     @contextmanager
@@ -335,7 +339,7 @@ class Database:
                     self._depth = 0
                     if connection.in_transaction:
                         connection.execute("rollback")
-            except sqlite3.Error as error:
+            except DAMAGE as error:
                 raise translate(error, self.path) from error
 
     def retry(self, action: Callable[[], T]) -> T:
@@ -367,7 +371,7 @@ class Database:
         with self._lock:
             try:
                 return set(self._identifiers(self._connection, paths))
-            except sqlite3.Error as error:
+            except DAMAGE as error:
                 raise translate(error, self.path) from error
 
     def valid_among_texts(self, paths: Sequence[str]) -> set[str]:

@@ -12,6 +12,7 @@ import os
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -78,9 +79,18 @@ class RootServer:
         try:
             os.makedirs(self._folder, exist_ok=True)
             self._server = self._listen()
+            try:
+                self._selector = selectors.DefaultSelector()
+                try:
+                    self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
+                except OSError:
+                    self._selector.close()
+                    raise
+            except OSError:
+                self._server.close()
+                raise
         except OSError as error:
             raise from_os_error(error, f"creating a socket in '{self._folder}'") from error
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
         thread = threading.Thread(target=self._serve, name="garbage collector roots", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -106,14 +116,17 @@ class RootServer:
         return server
 
     def _serve(self) -> None:
-        with selectors.DefaultSelector() as selector:
+        with self._selector as selector:
             selector.register(self._server, selectors.EVENT_READ)
             selector.register(self._wake_read, selectors.EVENT_READ)
             while not self._closing:
                 selector.select()
                 try:
                     client, _ = self._server.accept()
-                except OSError:
+                except BlockingIOError:
+                    continue
+                except OSError:  # out of descriptors, perhaps: whoever asks waits until there are some
+                    time.sleep(0.01)
                     continue
                 client.setblocking(True)
                 with self._condition:

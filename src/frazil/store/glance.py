@@ -45,6 +45,6 @@ def valid_among(config: StoreConfig, paths: Collection[str]) -> set[str] | None:
                 found.update([row[0] for row in rows])
         finally:
             connection.close()
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return None
     return found

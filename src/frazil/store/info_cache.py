@@ -45,6 +45,13 @@ _PENDING = 256
 _AT_ONCE = 500
 
 
+def _damage() -> tuple[type[Exception], ...]:
+    """What a database that cannot be used raises: even its error messages may be no text."""
+    import sqlite3
+
+    return sqlite3.Error, UnicodeDecodeError
+
+
 class CacheFacts(Record):
     """What `nix-cache-info` said, and the number of the cache here."""
 
@@ -97,9 +104,22 @@ class InfoCache:
                     connection.execute(statement)
                 self._connection = connection
                 self._purge(connection)
-            except (OSError, sqlite3.Error):
-                self._broken = True
+            except (OSError, TypeError, UnicodeDecodeError, sqlite3.Error) as error:
+                self._give_up(error)
         return self._connection
+
+    def _give_up(self, error: Exception) -> None:
+        """A damaged file is deleted: the next program begins another one."""
+        import sqlite3
+
+        self._broken, self._connection = True, None
+        damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        if isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in damaged:
+            for ending in ("", "-wal", "-shm"):
+                try:
+                    os.unlink(f"{self._folder}/binary-cache-v8.sqlite{ending}")
+                except OSError:
+                    pass
 
     def _purge(self, connection: sqlite3.Connection) -> None:
         now = int(time.time())
@@ -115,7 +135,6 @@ class InfoCache:
         connection.execute("insert or replace into LastPurge(dummy, value) values ('', ?)", (now,))
 
     def _rows(self, statement: str, parameters: Iterable[object]) -> list[Any]:
-        import sqlite3
 
         with self._mutex:
             connection = self._open()
@@ -123,8 +142,8 @@ class InfoCache:
                 return []
             try:
                 return connection.execute(statement, tuple(parameters)).fetchall()
-            except sqlite3.Error:
-                self._broken, self._connection = True, None
+            except _damage() as error:
+                self._give_up(error)
                 return []
 
     def _note(self, statement: str, values: tuple[Any, ...]) -> None:
@@ -135,7 +154,6 @@ class InfoCache:
 
     def flush(self) -> None:
         """Writes what was noted. Whoever keeps the database busy for long makes us forget it."""
-        import sqlite3
 
         with self._mutex:
             connection = self._open()
@@ -151,8 +169,8 @@ class InfoCache:
                 finally:
                     if connection.in_transaction:
                         connection.execute("rollback")
-            except sqlite3.Error:
-                self._broken, self._connection = True, None
+            except _damage() as error:
+                self._give_up(error)
 
     def close(self) -> None:
         with self._mutex:
@@ -171,7 +189,10 @@ class InfoCache:
             "select id, storeDir, wantMassQuery, priority from BinaryCaches where url = ? and timestamp > ?",
             (uri, int(time.time()) - age),
         )
-        return CacheFacts(rows[0][0], str(rows[0][1]), bool(rows[0][2]), int(rows[0][3])) if rows else None
+        try:
+            return CacheFacts(int(rows[0][0]), str(rows[0][1]), bool(rows[0][2]), int(rows[0][3])) if rows else None
+        except (TypeError, ValueError):
+            return None
 
     def note_facts(self, uri: str, store_dir: str, wants_mass_query: bool, priority: int) -> CacheFacts | None:
         rows = self._rows(

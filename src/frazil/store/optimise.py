@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from frazil.store.local import LocalStore
 
 
+_ATTEMPTS = 5
+"""Another process that optimises may have closed the folder that we opened."""
+
+
 @dataclass(slots=True)
 class Statistics:
     files_linked: int = 0
@@ -58,8 +62,11 @@ class _Linker:
         self.activity: Activity | None = None
 
     def load(self) -> None:
-        with os.scandir(self.folder) as entries:
-            self.known_inodes = {entry.inode() for entry in entries}
+        try:
+            with os.scandir(self.folder) as entries:
+                self.known_inodes = {entry.inode() for entry in entries}
+        except OSError as error:
+            raise from_os_error(error, f"reading '{self.folder}'") from error
 
     def visit(self, top: str) -> None:
         try:
@@ -68,6 +75,8 @@ class _Linker:
                 path = pending.pop()
                 status = os.lstat(path)
                 if stat.S_ISDIR(status.st_mode):
+                    if status.st_mode & stat.S_IWUSR:
+                        _close_folder(path)  # who made it writable for a moment died
                     with os.scandir(path) as entries:
                         pending.extend([e.path for e in entries if e.inode() not in self.known_inodes])
                 elif stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
@@ -124,27 +133,33 @@ class _Linker:
         parent = os.path.dirname(path)
         toggles = parent != self.store.config.real_store_dir
         temporary = f"{self.store.config.real_store_dir}/.tmp-link-{os.getpid()}-{secrets.token_hex(6)}"
-        if toggles:
-            os.chmod(parent, stat.S_IMODE(os.lstat(parent).st_mode) | stat.S_IWUSR)
-        try:
+        for attempt in range(_ATTEMPTS):
+            if toggles:
+                os.chmod(parent, stat.S_IMODE(os.lstat(parent).st_mode) | stat.S_IWUSR)
             try:
                 os.link(link, temporary, follow_symlinks=False)
                 os.rename(temporary, path)
+                break
             except OSError as error:
                 _remove(temporary)
                 if error.errno in (errno.EMLINK, errno.ENOENT):
                     return
-                raise
-        finally:
-            if toggles:
-                os.chmod(parent, 0o555)
-                os.utime(parent, ns=(time.time_ns(), 1_000_000_000))
+                if error.errno != errno.EACCES or attempt == _ATTEMPTS - 1:
+                    raise
+            finally:
+                if toggles:
+                    _close_folder(parent)
         self.known_inodes.add(os.lstat(path).st_ino)
         self.statistics.files_linked += 1
         self.statistics.bytes_freed += status.st_size
         if self.activity is not None:
             fields = (status.st_size, status.st_blocks)
             self.store.reporter.result(self.activity.identifier, ResultType.FILE_LINKED, fields)
+
+
+def _close_folder(path: str) -> None:
+    os.chmod(path, 0o555)
+    os.utime(path, ns=(time.time_ns(), 1_000_000_000))
 
 
 def _remove(path: str) -> None:
