@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from frazil.errors import FrazilError, UsageError
 from frazil.store.address import StoreReference
@@ -49,7 +49,7 @@ class Machine:
                 parameters["base64-ssh-public-host-key"] = self.host_key
         words = [*parameters.get("system-features", "").split(), *sorted(self.features), *sorted(self.mandatory)]
         parameters["system-features"] = " ".join(words)
-        return replace(found, parameters=parameters)
+        return found.with_(parameters=parameters)
 
 
 def parse_machines(text: str, systems: Iterable[str]) -> list[Machine]:

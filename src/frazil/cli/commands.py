@@ -46,6 +46,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "store add": ("store_commands", "add a file or folder to the store", UTILITY),
     "store add-file": ("store_commands", "add a file to the store, hashed flat", UTILITY),
     "store add-path": ("store_commands", "add a path to the store", UTILITY),
+    "store prefetch-file": ("prefetching", "download a file into the store", UTILITY),
     "store delete": ("store_commands", "delete paths from the store", UTILITY),
     "store copy-log": ("copying", "copy build logs between stores", UTILITY),
     "store copy-sigs": ("copying", "copy store path signatures from substituters", UTILITY),
@@ -141,13 +142,13 @@ ALIASES: dict[str, tuple[str, bool]] = {
 # argv[0] -> (module, summary)
 PROGRAMS: dict[str, tuple[str, str]] = {
     "nix-build": ("legacy_build", "build a Nix expression"),
-    "nix-channel": ("legacy_misc", "manage channels (not supported)"),
+    "nix-channel": ("legacy_channel", "manage channels"),
     "nix-collect-garbage": ("legacy_misc", "delete unreachable store objects"),
     "nix-copy-closure": ("legacy_copy_closure", "copy store objects over SSH"),
     "nix-daemon": ("daemon_commands", "serve the store to other users and machines"),
     "nix-env": ("legacy_env", "manage profiles"),
     "nix-hash": ("legacy_misc", "compute hashes of paths"),
-    "nix-prefetch-url": ("legacy_misc", "copy a file from a URL into the store and print its hash"),
+    "nix-prefetch-url": ("prefetching", "copy a file from a URL into the store and print its hash"),
     "nix-shell": ("legacy_shell", "start a shell based on a Nix expression"),
     "nix-store": ("legacy_store", "manipulate or query the Nix store"),
     "nix-instantiate": ("legacy_instantiate", "instantiate store derivations from Nix expressions"),

@@ -1,25 +1,14 @@
-"""`nix-hash`, `nix-prefetch-url`, `nix-collect-garbage`, and programs that frazil does not replace.
-
-Source: their manual pages.
-"""
+"""`nix-hash` and `nix-collect-garbage`. Source: their manual pages."""
 
 from __future__ import annotations
 
 import os
 
-from frazil.activity import Verbosity
-from frazil.cli.common_options import EVALUATION
 from frazil.cli.context import Context
 from frazil.cli.hash_commands import algorithm_of, chosen_format, hash_of_path
-from frazil.cli.options import APPEND, Arguments, Command, Option
+from frazil.cli.options import Arguments, Command, Option
 from frazil.digest import Hash
-from frazil.errors import FrazilError, UsageError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from frazil.store.path import StorePath
+from frazil.errors import UsageError
 
 BASES = (
     Option("--base16", "Base 16."),
@@ -66,83 +55,6 @@ def _rendered(digest: Hash, form: str, *, truncate: bool) -> str:
     if form == "sri":
         return f"{digest.algorithm}-{base64.b64encode(data).decode('ascii')}"
     return encode_base32(data)
-
-
-# -- nix-prefetch-url ----------------------------------------------------------------------------------------------
-
-
-def run_prefetch(context: Context, arguments: Arguments) -> None:
-    url, expected = _prefetch_source(context, arguments)
-    algorithm = algorithm_of(arguments, "sha256") or "sha256"
-    name = arguments.value("name") or os.path.basename(url.rstrip("/"))
-    if not name:
-        raise UsageError(f"cannot figure out file name for '{url}'")
-    wanted = Hash.parse(expected, algorithm) if expected is not None else None
-    method = "nar" if arguments.flag("unpack") or arguments.flag("executable") else "flat"
-    if wanted is not None:
-        known = context.store.directory.make_fixed_output_path(method, wanted, name)
-        if context.store.is_valid(known):
-            _show_prefetched(context, arguments, known, wanted)
-            return
-    path, digest = _prefetch(context, arguments, url, name, method, algorithm)
-    if wanted is not None and digest != wanted:
-        raise FrazilError(f"hash mismatch for '{url}'", hint=f"it has {digest.sri}, not {wanted.sri}")
-    _show_prefetched(context, arguments, path, digest)
-
-
-def _prefetch_source(context: Context, arguments: Arguments) -> tuple[str, str | None]:
-    """-> (URL, expected hash). With -A they are the attributes of a fixed-output derivation."""
-    if not arguments.has("attr"):
-        if not arguments.positional:
-            raise UsageError("you must specify a URL")
-        url, *rest = arguments.positional
-        return url, rest[0] if rest else None
-    from frazil.cli.evaluation import auto_arguments, file_argument, make_session, with_deep_stack
-    from frazil.cli.legacy_instantiate import select_path
-
-    def evaluate() -> str:
-        session = make_session(context, arguments, pure=False, read_only=True)
-        file = file_argument(session, (arguments.positional or ["."])[0])
-        given = auto_arguments(session, arguments)
-        value = select_path(session, session.evaluator.eval_file(file), arguments.all("attr")[-1], given)
-        urls = session.evaluator.get_attr(value, "urls")
-        if not isinstance(urls, list) or not urls:
-            raise FrazilError("'urls' list is empty")
-        text = session.evaluator.coerce_to_string(session.evaluator.force(urls[0]), set())
-        return text.encode("latin-1").decode("utf-8", "surrogateescape")
-
-    return str(with_deep_stack(evaluate)), None
-
-
-def _prefetch(
-    context: Context, arguments: Arguments, url: str, name: str, method: str, algorithm: str
-) -> tuple[StorePath, Hash]:
-    import tempfile
-
-    from frazil.fetch.download import download
-
-    with tempfile.TemporaryDirectory(prefix="nix-prefetch-url-") as folder:
-        file = os.path.join(folder, "file")
-        download(url, file, context.fetch_settings, context.reporter)
-        os.chmod(file, 0o755 if arguments.flag("executable") else 0o644)
-        if arguments.flag("unpack"):
-            from frazil.fetch.archive import top_directory, unpack
-
-            target = os.path.join(folder, "unpacked")
-            os.mkdir(target)
-            unpack(file, target, context.fetch_settings.maximum_unpacked)
-            file = top_directory(target)
-        path = context.store.add_path(name, file, method=method, algorithm=algorithm)
-        return path, context.store.compute_path(name, file, method=method, algorithm=algorithm)[1]
-
-
-def _show_prefetched(context: Context, arguments: Arguments, path: StorePath, digest: Hash) -> None:
-    shown = context.store.show(path)
-    if not arguments.flag("print-path"):
-        context.note(f"path is '{shown}'", Verbosity.INFO)
-    context.print(digest.base16 if digest.algorithm == "md5" else digest.base32)
-    if arguments.flag("print-path"):
-        context.print(shown)
 
 
 # -- nix-collect-garbage -------------------------------------------------------------------------------------------
@@ -200,16 +112,6 @@ def _may_change(folder: str) -> bool:
     return os.path.isdir(folder) and os.access(folder, os.W_OK)
 
 
-# -- not replaced --------------------------------------------------------------------------------------------------
-
-
-def unsupported(name: str, hint: str) -> Callable[[Context, Arguments], None]:
-    def run(context: Context, arguments: Arguments) -> None:
-        raise UsageError(f"frazil does not replace '{name}'", hint=hint)
-
-    return run
-
-
 PROGRAMS = {
     "nix-hash": Command(
         run_hash,
@@ -225,22 +127,6 @@ PROGRAMS = {
         at_most=None,
         examples=[("The hash of a folder", "nix-hash --type sha256 ./source")],
     ),
-    "nix-prefetch-url": Command(
-        run_prefetch,
-        "copy a file from a URL into the store and print its hash",
-        EVALUATION,
-        (
-            Option("--type", "The hash algorithm.", "hash-algo", key="algo"),
-            Option("--print-path", "Print the store path, too."),
-            Option("--unpack", "Unpack the archive first."),
-            Option("--executable", "Make the file executable."),
-            Option("--name", "The name in the store.", "name"),
-            Option("--attr -A", "Take the URL from a derivation.", "path", kind=APPEND),
-        ),
-        positional="url hash",
-        at_most=2,
-        examples=[("Fetch a file and print its hash", "nix-prefetch-url https://example.org/source.tar.gz")],
-    ),
     "nix-collect-garbage": Command(
         run_collect,
         "delete unreachable store objects",
@@ -253,13 +139,5 @@ PROGRAMS = {
         examples=[
             ("Delete old generations, then all that nothing needs", "nix-collect-garbage --delete-older-than 30d")
         ],
-    ),
-    "nix-channel": Command(
-        unsupported("nix-channel", "flakes take the place of channels: see 'frazil flake' and 'frazil registry'"),
-        "manage channels (not supported)",
-        positional="arguments…",
-        at_most=None,
-        keep_unknown=True,
-        examples=[("Instead", "frazil registry add nixpkgs github:NixOS/nixpkgs/nixos-unstable")],
     ),
 }
