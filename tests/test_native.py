@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from frazil import _native
 from frazil.digest import compress, encode_base32
 from frazil.store import nar
+from frazil.store.aterm import quote
 from frazil.store.errors import StoreError
 from frazil.store.metadata import delete_tree
 
@@ -259,3 +260,31 @@ def test_a_forked_process_has_no_thread(tmp_path: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     writer.finish()
     assert writer.written(number)
+
+
+LATIN = st.text(st.characters(max_codepoint=255))
+
+
+@given(st.dictionaries(LATIN, LATIN), st.lists(LATIN, max_size=3))
+def test_variables(environment: dict[str, str], blank: list[str]) -> None:
+    for name in blank:
+        environment[name] = "never looked at"
+    names = sorted(environment)
+    text, places = _native.variables(environment, names, blank)
+    shown = [f"({quote(name)},{quote('' if name in blank else environment[name])})" for name in names]
+    assert text == ",".join(shown).encode("latin-1")
+    assert len(places) == len(set(blank))
+    for place in reversed(places):
+        text = _native.join(text[:place], "here", text[place:])
+    shown = [f"({quote(name)},{quote('here' if name in blank else environment[name])})" for name in names]
+    assert text == ",".join(shown).encode("latin-1")
+
+
+def test_variables_that_are_no_byte_strings() -> None:
+    with pytest.raises(KeyError, match="b"):
+        _native.variables({"a": "x"}, ["a", "b"], [])
+    with pytest.raises(TypeError, match="Latin-1"):
+        _native.variables({"a": "\u0100"}, ["a"], [])
+    with pytest.raises(TypeError):
+        _native.join("\u0100")
+    assert _native.join() == b""

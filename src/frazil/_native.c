@@ -93,6 +93,109 @@ static PyObject *native_hash_part(PyObject *module, PyObject *const *arguments, 
     return text;
 }
 
+/* -- texts of derivations ----------------------------------------------------------------------------------------- */
+
+static PyObject *native_join(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    const void *data;
+    size_t size, whole = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (piece(arguments[i], &data, &size))
+            return NULL;
+        whole += size;
+    }
+    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)whole);
+    if (result == NULL)
+        return NULL;
+    char *at = PyBytes_AS_STRING(result);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        piece(arguments[i], &data, &size);
+        memcpy(at, data, size);
+        at += size;
+    }
+    return result;
+}
+
+/* What stands after a backslash for each byte that cannot stand for itself in an ATerm's string. */
+static const char escapes[256] = {['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+
+static int add_quoted(Bytes *out, PyObject *text) {
+    const void *data;
+    size_t size;
+    if (piece(text, &data, &size))
+        return -1;
+    if (bytes_reserve(out, 2 * size + 2)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    const uint8_t *from = data, *end = from + size;
+    uint8_t *at = out->data + out->size;
+    *at++ = '"';
+    while (from < end) {
+        uint8_t byte = *from++;
+        if (escapes[byte]) {
+            *at++ = '\\';
+            byte = (uint8_t)escapes[byte];
+        }
+        *at++ = byte;
+    }
+    *at++ = '"';
+    out->size = (size_t)(at - out->data);
+    return 0;
+}
+
+static int add_variables(Bytes *out, PyObject *environment, PyObject *names, PyObject *blank, PyObject *places) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names); i++) {
+        PyObject *name = PyList_GET_ITEM(names, i);
+        int is_blank = PySequence_Contains(blank, name);
+        if (is_blank < 0 || bytes_add(out, ",(", i ? 2 : 0) || (!i && bytes_add(out, "(", 1)) || add_quoted(out, name) ||
+            bytes_add(out, ",", 1))
+            return -1;
+        if (is_blank) {
+            PyObject *place = PyLong_FromSize_t(out->size + 1);
+            int bad = place == NULL || PyList_Append(places, place);
+            Py_XDECREF(place);
+            if (bad || bytes_add(out, "\"\"", 2))
+                return -1;
+        } else {
+            PyObject *value = PyDict_GetItemWithError(environment, name);
+            if (value == NULL) {
+                if (!PyErr_Occurred())
+                    PyErr_SetObject(PyExc_KeyError, name);
+                return -1;
+            }
+            if (add_quoted(out, value))
+                return -1;
+        }
+        if (bytes_add(out, ")", 1))
+            return -1;
+    }
+    return 0;
+}
+
+static PyObject *native_variables(PyObject *module, PyObject *arguments) {
+    (void)module;
+    PyObject *environment, *names, *blank;
+    if (!PyArg_ParseTuple(arguments, "O!O!O!", &PyDict_Type, &environment, &PyList_Type, &names, &PyList_Type, &blank))
+        return NULL;
+    static Bytes buffer; /* used under the interpreter's lock, and not kept where it became large */
+    PyObject *places = PyList_New(0), *text = NULL, *result = NULL;
+    buffer.size = 0;
+    if (places != NULL && !add_variables(&buffer, environment, names, blank, places))
+        text = PyBytes_FromStringAndSize((char *)buffer.data, (Py_ssize_t)buffer.size);
+    else if (!PyErr_Occurred())
+        PyErr_NoMemory();
+    if (text != NULL)
+        result = PyTuple_Pack(2, text, places);
+    Py_XDECREF(text);
+    Py_XDECREF(places);
+    if (buffer.capacity > ARCHIVE_STREAM) {
+        free(buffer.data);
+        buffer = (Bytes){0};
+    }
+    return result;
+}
+
 static PyObject *native_choose(PyObject *module, PyObject *plain) {
     (void)module;
     int wanted = PyObject_IsTrue(plain);
@@ -613,6 +716,8 @@ static PyMethodDef methods[] = {
     {"sha256", (PyCFunction)(void (*)(void))native_sha256, METH_FASTCALL, NULL},
     {"sha256_hex", (PyCFunction)(void (*)(void))native_sha256_hex, METH_FASTCALL, NULL},
     {"hash_part", (PyCFunction)(void (*)(void))native_hash_part, METH_FASTCALL, NULL},
+    {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL, NULL},
+    {"variables", native_variables, METH_VARARGS, NULL},
     {"choose_plain", native_choose, METH_O, NULL},
     {"read_file", native_read_file, METH_O, NULL},
     {"list_folder", native_list_folder, METH_O, NULL},

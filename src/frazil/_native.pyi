@@ -50,6 +50,13 @@ def sha256_hex(*pieces: bytes | str) -> str: ...
 def hash_part(*pieces: bytes | str) -> str:
     """The hash part of the store path that these pieces describe: SHA-256, folded to 160 bits, in base 32."""
 
+def join(*pieces: bytes | str) -> bytes: ...
+def variables(environment: dict[str, str], names: list[str], blank: list[str], /) -> tuple[bytes, list[int]]:
+    """A derivation's environment as an ATerm: `("NAME","VALUE")` for each of `names`, separated by commas.
+
+    -> also the places of the values of those in `blank`, which are empty. Raises KeyError, TypeError.
+    """
+
 def choose_plain(plain: bool, /) -> bool:
     """Whether to do without the processor's instructions for SHA-256. -> whether they are used now."""
 

@@ -32,7 +32,9 @@ from tools.native.sources import OBJECT, ROOT, generate
 
 JOBS = os.cpu_count() or 1
 # Debugging information of generated C helps nobody, and makes everything slower to compile.
-COMMON = ["-g0", "-w", "-fno-plt", "-fvisibility=hidden"]
+FIRST = ROOT / "tools/native/tracebacks.h"
+ALWAYS = ["-w", "-fno-plt", "-include", str(FIRST)]
+COMMON = ["-g0", "-fvisibility=hidden", *ALWAYS]
 PROFILED = ["-fprofile-use", "-fprofile-correction", "-Wno-error=coverage-mismatch", "-fno-fat-lto-objects"]
 OLDEST_GCC = 9
 # One path wherever the project lies, also where pip's temporary folders change: GCC finds counters by the name of the
@@ -120,7 +122,7 @@ class BuildEvaluator(build_ext):
             return
         target = Path(self.get_ext_fullpath(ext.name))
         given = os.environ.get("FRAZIL_CFLAGS")
-        plain = Variant("plain", [*COMMON, "-O3"] if given is None else ["-w", "-fno-plt", *shlex.split(given)], [])
+        plain = Variant("plain", [*COMMON, "-O3"] if given is None else [*ALWAYS, *shlex.split(given)], [])
         variant = plain
         if given is None and self.profile_wanted():
             try:
@@ -175,7 +177,7 @@ class BuildEvaluator(build_ext):
         """Left alone where the file, what was counted and the flags are those of last time."""
         made, output = self.object_of(source, "work"), self.object_of(source, variant.name)
         counts = variant.profiles / made.with_suffix(".gcda").name if variant.profiles else None
-        inputs = [source, counts] if counts and counts.exists() else [source]
+        inputs = [source, FIRST, counts] if counts and counts.exists() else [source, FIRST]
         said = output.with_suffix(".flags")
         command = shlex.join([*self.compiler.compiler_so, *self.compiler.include_dirs, *variant.flags])
         if is_newer(output, inputs) and said.exists() and said.read_text() == command:

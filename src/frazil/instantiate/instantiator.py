@@ -8,9 +8,9 @@ texts, as evaluation of a package set makes thousands; all others go through `st
 
 from __future__ import annotations
 
-from cython.cimports.frazil.store.aterm import escape, quote, quoted_names
+from cython.cimports.frazil.store.aterm import quote, quoted_names
 
-from frazil._native import hash_part, sha256_hex
+from frazil._native import hash_part, join, sha256_hex, variables
 from frazil.lang.errors import EvalError
 from frazil.store.derivation import (
     Deferred,
@@ -29,25 +29,6 @@ from frazil.store.path import StoreDirectory, StorePath, output_path_name, unkno
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def _pieces(keys: list[str], environment: dict[str, str]) -> list[str]:
-    """`("KEY","VALUE")` for each of `keys`, in pieces to be joined: four for each."""
-    found: list[str] = []
-    append = found.append
-    separator = '("'
-    for key in keys:
-        append(separator)
-        append(escape(key))
-        append('","')
-        append(escape(environment[key]))
-        separator = '"),("'
-    append('")' if keys else "")
-    return found
-
-
-_VALUE = 3
-"""Where among a variable's four pieces its value is."""
 
 
 class Draft:
@@ -95,7 +76,7 @@ class Instantiator:
         """Derivation path -> output paths, computed here, so that the store need not check them again."""
         self.fixed_outputs: dict[tuple[str, str | None, str | None, str], tuple[str, Fixed]] = {}
         """(hash, algorithm, method, derivation name), as written -> what follows from them."""
-        self._fixed_texts: dict[str, Instantiated] = {}
+        self._fixed_texts: dict[bytes, Instantiated] = {}
         self._from_store = ModuloCache(directory, self.read)
         self._prefix = directory.path + "/"
         self._middle = f":{directory.path}:"
@@ -162,27 +143,29 @@ class Instantiator:
         names: list[str] = sorted(draft.outputs)
         for name in names:
             environment[name] = ""
-        keys: list[str] = sorted(environment)
-        variables = _pieces(keys, environment)
+        text, places = variables(environment, sorted(environment), names)
         sources = quoted_names(draft.sources)
         arguments = ",".join([quote(argument) for argument in draft.arguments])
         middle = f'],{sources},"{draft.platform}",{quote(draft.builder)},[{arguments}],['
         blank = ",".join([f'("{name}","","","")' for name in names])
-        text = f"Derive([{blank}],[{masked}{middle}{''.join(variables)}])"
-        digest = sha256_hex(text)
+        digest = sha256_hex("Derive([", blank, "],[", masked, middle, text, "])")
         inputs = ",".join([f'("{path}",{quoted_names(outputs)})' for path, outputs in sorted(draft.inputs.items())])
         same = self._same.get((digest, inputs))
         if same is not None:
             return same
         outputs = {}
-        for name in names:
+        end: list[bytes | str] = [middle]
+        start = 0
+        for name, place in zip(names, places, strict=True):
             path = self._store_path(f"output:{name}", digest, output_path_name(draft.name, name))
             outputs[name] = path
-            variables[4 * keys.index(name) + _VALUE] = path
+            end.append(text[start:place])
+            end.append(path)
+            start = place
+        end.append(text[start:])
         shown = ",".join([f'("{name}","{path}","","")' for name, path in outputs.items()])
-        end = f"{middle}{''.join(variables)}])"
-        modulo = sha256_hex("Derive([", shown, "],[", masked, end)
-        contents = f"Derive([{shown}],[{inputs}{end}".encode("latin-1")
+        modulo = sha256_hex("Derive([", shown, "],[", masked, *end, "])")
+        contents = join("Derive([", shown, "],[", inputs, *end, "])")
         made = Instantiated(self._add(draft.name, contents, frozenset(draft.sources).union(draft.inputs)), outputs)
         self._modulo[made.path] = modulo
         self.known_outputs[made.path] = outputs
@@ -193,17 +176,19 @@ class Instantiator:
         """One output whose path is known: `environment` names it already."""
         path, address = draft.environment["out"], output.content_address
         method, digest = address.method_algorithm, address.hash.base16
-        variables = "".join(_pieces(sorted(draft.environment), draft.environment))
+        environment, _ = variables(draft.environment, sorted(draft.environment), [])
         inputs = ",".join([f'("{drv}",{quoted_names(names)})' for drv, names in sorted(draft.inputs.items())])
         arguments = ",".join([quote(argument) for argument in draft.arguments])
-        text = (
+        text = join(
             f'Derive([("out","{path}","{method}","{digest}")],[{inputs}],{quoted_names(draft.sources)},'
-            f'"{draft.platform}",{quote(draft.builder)},[{arguments}],[{variables}])'
+            f'"{draft.platform}",{quote(draft.builder)},[{arguments}],[',
+            environment,
+            "])",
         )
         same = self._fixed_texts.get(text)
         if same is not None:
             return same
-        own = self._add(draft.name, text.encode("latin-1"), frozenset(draft.sources).union(draft.inputs))
+        own = self._add(draft.name, text, frozenset(draft.sources).union(draft.inputs))
         if own not in self._modulo:
             self._modulo[own] = {"out": sha256_hex(f"fixed:out:{method}:{digest}:{path}")}
         made = self._fixed_texts[text] = Instantiated(own, {"out": path})

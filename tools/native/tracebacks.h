@@ -1,0 +1,34 @@
+/* Included before everything that Cython makes.
+ *
+ * Errors of the language carry traces of their own. Python's, with a frame object for every C function that an error
+ * passes, would take gigabytes where a deep recursion ends, and most of the time of a failure. So an error of ours gets
+ * one frame, where it was raised (what catches it needs some traceback); errors that Python itself knows, whose classes
+ * are no heap types, are bugs here and get all. */
+#ifndef FRAZIL_TRACEBACKS_H
+#define FRAZIL_TRACEBACKS_H
+
+#ifndef PY_SSIZE_T_CLEAN
+#define PY_SSIZE_T_CLEAN
+#endif
+#include <Python.h>
+#include <frameobject.h>
+
+static inline int frazil_has_traceback(PyThreadState *thread) {
+#if PY_VERSION_HEX >= 0x030C0000
+    PyObject *error = thread->current_exception;
+    return error != NULL && PyType_HasFeature(Py_TYPE(error), Py_TPFLAGS_HEAPTYPE) &&
+           ((PyBaseExceptionObject *)error)->traceback != NULL;
+#else
+    PyObject *type = thread->curexc_type;
+    return type != NULL && PyType_Check(type) && PyType_HasFeature((PyTypeObject *)type, Py_TPFLAGS_HEAPTYPE) &&
+           thread->curexc_traceback != NULL;
+#endif
+}
+
+static inline PyFrameObject *
+frazil_new_frame(PyThreadState *thread, PyCodeObject *code, PyObject *globals, PyObject *locals) {
+    return frazil_has_traceback(thread) ? NULL : PyFrame_New(thread, code, globals, locals);
+}
+#define PyFrame_New frazil_new_frame
+
+#endif
