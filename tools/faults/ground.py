@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 from frazil.activity import SilentReporter, Verbosity
+from frazil.build.directories import remove_stale
 from frazil.build.settings import BuildSettings, current_system
 from frazil.digest import Hash
 from frazil.store.config import LookupSettings, StoreConfig, StoreSettings, TransferSettings
@@ -174,6 +175,7 @@ class Ground:
         found = [f"{name} outlived a collection" for name in sorted(left - working)]
         found += [f"{name} is valid after a collection" for name in sorted(extra)]
         builds = f"{self.config.state_dir}/builds"
+        remove_stale(builds, lambda text: None)
         if os.path.isdir(builds):
             found += [f"the build directory {name} is left" for name in os.listdir(builds)]
         return found

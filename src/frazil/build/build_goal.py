@@ -192,6 +192,8 @@ class BuildGoal:
         return {name: entry for name, entry in known.items() if not floating or entry[1]}
 
     def _lock_paths(self) -> list[str]:
+        if not self.store.keeps_files:
+            return []
         root = self.store.config.real_store_dir
         outputs = self.drv.output_paths(self.store.directory)
         return [f"{root}/{path.base if path else f'{self.path.base}.{name}'}" for name, path in outputs.items()]

@@ -278,12 +278,11 @@ class RemoteBuilder:
         """Whoever runs the hook holds the lock of the path."""
         from dataclasses import replace
 
-        from frazil.store.adding import add_nar
         from frazil.store.copying import copying_activity
 
         info = replace(remote.query_info(path), ultimate=False)
         with copying_activity(remote, self.store, path, self.reporter), remote.open_nar(path) as read:
-            add_nar(self.store, info, read, locked=True)
+            self.store.add_locked(info, read)
 
 
 def _say(text: str) -> None:

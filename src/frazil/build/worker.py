@@ -78,7 +78,7 @@ class Worker:
 
     def _make_hooks(self) -> Hooks | None:
         """None where no other machine builds."""
-        settings, config = self.settings, self.store.config
+        settings = self.settings
         if not settings.builders and settings.build_hook is None:
             return None
         from frazil.build.hook import Hooks
@@ -92,8 +92,7 @@ class Worker:
             command = own_build_hook()
         else:
             return None
-        address = config.uri if config.uri not in ("", "auto") else "local"
-        return Hooks(settings, self.reporter, command, self._all, address)
+        return Hooks(settings, self.reporter, command, self._all, self.store.address)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

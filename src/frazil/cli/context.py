@@ -301,7 +301,7 @@ class Context:
             if self.store_is_cache:
                 from frazil.store.forwarding import ForwardingStore
 
-                self._store = ForwardingStore(self.store_config, self.any_store)
+                self._store = ForwardingStore(self.store_config, self.any_store, self.store_address)
                 return self._store
             if self.store_config.read_only and not self.store_config.is_dummy:
                 require_feature(self, "read-only-local-store")

@@ -145,7 +145,7 @@ def _targets(wanted: list[tuple[StorePath, str]]) -> list[DerivedPath]:
 def _show_results(context: Context, arguments: Arguments, wanted: list[tuple[StorePath, str]]) -> None:
     """One link for each derivation (numbered) and output (named), and what they point at."""
     link = arguments.value("out-link", "./result") or "./result"
-    make_links = not arguments.came_last("no-out-link", "out-link")
+    make_links = not context.store_is_cache and not arguments.came_last("no-out-link", "out-link")
     numbers: dict[StorePath, int] = {}
     shown = []
     for derivation, output in wanted:

@@ -211,15 +211,22 @@ class BinaryCache(Store):
             found.update(remembered)
             self._remember(remembered)
             missing = [part for part in missing if part not in remembered]
-        if not missing:
-            return found
-        asked = self._ask(missing)
-        found.update(asked)
+        if missing:
+            found.update(self._ask_anew(missing))
+        return found
+
+    def _ask_anew(self, hash_parts: Sequence[str]) -> dict[str, NarInfo | None]:
+        """Whatever is remembered."""
+        asked = self._ask(hash_parts)
         self._remember(asked)
         if self._lookups is not None and self._facts is not None:
             for part, info in asked.items():
                 self._lookups.note_info(self._facts.identifier, part, info)
-        return found
+        return asked
+
+    def is_valid_now(self, path: StorePath) -> bool:
+        self.open()
+        return self._matching(path, self._ask_anew([path.hash_part])[path.hash_part]) is not None
 
     def _ask(self, hash_parts: Sequence[str]) -> dict[str, NarInfo | None]:
         if len(hash_parts) == 1 or self.cache.is_local:

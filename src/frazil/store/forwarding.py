@@ -26,10 +26,17 @@ if TYPE_CHECKING:
 
 
 class ForwardingStore(LocalStore):
-    def __init__(self, config: StoreConfig, target: Store) -> None:
+    keeps_files = False
+
+    def __init__(self, config: StoreConfig, target: Store, address: str) -> None:
         super().__init__(config, target.settings, target.reporter, compute_only=True)
         self._target = target
+        self._address = address
         self._handed_on: set[StorePath] = set()
+
+    @property
+    def address(self) -> str:
+        return self._address
 
     @property
     def uri(self) -> str:
@@ -61,7 +68,7 @@ class ForwardingStore(LocalStore):
     topological = Store.topological
 
     def is_registered(self, path: StorePath) -> bool:
-        return self.is_valid(path)
+        return path in self.computed or self._target.is_valid_now(path)
 
     def read_invalid_derivation(self, path: StorePath) -> Derivation:
         if path in self.computed:
@@ -77,6 +84,20 @@ class ForwardingStore(LocalStore):
         order = [path for path in self.topological(pending) if not self._target.is_valid(path)]
         self._target.add_from(self, [self.computed[path].info for path in order], Terms(check_signatures=False))
         self._handed_on.update(pending)
+
+    def add_nar(self, info: PathInfo, read: nar.Read, *, repair: bool = False, check_signatures: bool = False) -> None:
+        self.flush()
+        self._target.add_nar(info, read, repair=repair, check_signatures=check_signatures)
+
+    def add_locked(self, info: PathInfo, read: nar.Read) -> None:
+        self.add_nar(info, read)
+
+    def register_realisation(
+        self, derivation: StorePath, output: str, path: StorePath, signatures: frozenset[str] = frozenset()
+    ) -> None:
+        from frazil.store.realisation import Realisation
+
+        self._target.add_realisation(Realisation(derivation, output, path, signatures))
 
     def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]:
         computed = self.computed.get(path)

@@ -181,6 +181,10 @@ class Store:
     def is_valid(self, path: StorePath) -> bool:
         return self.query_info_or_none(path) is not None
 
+    def is_valid_now(self, path: StorePath) -> bool:
+        """As `is_valid`, whatever was remembered: somebody else may have added it."""
+        return self.is_valid(path)
+
     def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
         return {info.path for info in self.find_infos(set(paths)) if info is not None}
 

@@ -40,6 +40,13 @@ class LocalStore(RecordedStore):
 
     builds_elsewhere = False
     """Whether somebody else builds for it, and collects its garbage."""
+    keeps_files = True
+    """Whether there is a folder with its objects, and locks beside them."""
+
+    @property
+    def address(self) -> str:
+        """What another program opens the same store by."""
+        return self.config.uri if self.config.uri not in ("", "auto") else "local"
 
     def _begin(self) -> None:
         self.keeps_modes: bool | None = None
@@ -186,6 +193,10 @@ class LocalStore(RecordedStore):
 
         self.query_info(path)
         return FolderTree(self.real_path(path))
+
+    def add_locked(self, info: PathInfo, read: nar.Read) -> None:
+        """As `add_nar`, where the caller has seen to it that somebody holds the path's lock."""
+        adding.add_nar(self, info, read, locked=True)
 
     def add_from(self, source: Archives, infos: Iterable[PathInfo], terms: Terms = COPIED) -> None:
         """Unpacks several at once; registers many together."""
