@@ -13,7 +13,8 @@ from setuptools import Extension, setup
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from tools.native.command import BuildEvaluator
-from tools.native.sources import OBJECT, compiled_modules
+from tools.native.launcher import BuildScripts
+from tools.native.sources import NATIVE, OBJECT, compiled_modules
 
 CFLAGS = shlex.split(os.environ.get("FRAZIL_CFLAGS", "-O3"))
 
@@ -21,7 +22,7 @@ CFLAGS = shlex.split(os.environ.get("FRAZIL_CFLAGS", "-O3"))
 def evaluator_extensions() -> list[Extension]:
     if os.environ.get("FRAZIL_NO_COMPILE"):
         return []
-    return [Extension(OBJECT, [str(path) for path in compiled_modules().values()])]
+    return [Extension(OBJECT, [str(path) for path in (*compiled_modules().values(), *NATIVE.values())])]
 
 
 def native_extensions() -> list[Extension]:
@@ -34,9 +35,12 @@ def native_extensions() -> list[Extension]:
             extra_compile_args=[*CFLAGS, "-std=gnu11", "-Wall", "-Wextra", "-pthread"],
             extra_link_args=["-pthread"],
         )
-        for room in (".", "build", "evalcache", "fetch")
+        for room in (".", "build", "fetch")
         for p in sorted(Path("src/frazil", room).glob("_*.c"))
     ]
 
 
-setup(ext_modules=evaluator_extensions() + native_extensions(), cmdclass={"build_ext": BuildEvaluator})
+setup(
+    ext_modules=evaluator_extensions() + native_extensions(),
+    cmdclass={"build_ext": BuildEvaluator, "build_scripts": BuildScripts},
+)

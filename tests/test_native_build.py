@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,7 @@ def test_byte_code_is_used_only_where_it_is_the_sources(tmp_path: Path) -> None:
 
     def value() -> int:
         space: dict[str, int] = {}
-        loader = frazil._source("frazil.found", str(file), str(cached))
+        loader = frazil._source("frazil.found", str(tmp_path), "found")
         exec(loader.get_code("frazil.found"), space)
         return space["value"]
 
@@ -204,4 +205,45 @@ def test_byte_code_is_used_only_where_it_is_the_sources(tmp_path: Path) -> None:
     cached.parent.mkdir(exist_ok=True)
     cached.write_bytes(b"")
     assert value() == 23
-    assert frazil._source("frazil.absent", str(tmp_path / "absent.py"), "") is None
+    assert frazil._source("frazil.absent", str(tmp_path), "absent") is None
+
+
+def test_modules_loaded_ahead_are_as_imported(tmp_path: Path) -> None:
+    """The same attributes, whoever loads them; a module that fails is none."""
+    code = """
+import sys, frazil
+names = ["frazil." + name for name in ("store", "errors", "store.errors", "lang", "lang.errors", "lang.values")]
+if sys.argv[1] == "ahead":
+    frazil.load_ahead(names)
+    assert all(name in sys.modules for name in names)
+else:
+    for name in names:
+        __import__(name)
+for name in names:
+    module = sys.modules[name]
+    assert getattr(sys.modules[name.rpartition(".")[0]], name.rpartition(".")[2]) is module
+    spec = module.__spec__
+    for field in ("__name__", "__file__", "__package__", "__path__", "__doc__"):
+        print(name, field, getattr(module, field, None))
+    print(spec.name, spec.origin, spec.parent, spec.has_location, spec.cached, spec.submodule_search_locations)
+    print(type(module.__loader__).__name__, module.__loader__ is spec.loader)
+"""
+    environment = {"PYTHONPATH": str(sources.ROOT / "src"), "PATH": os.environ["PATH"]}
+    ran = [
+        subprocess.run([sys.executable, "-c", code, how], env=environment, capture_output=True, text=True, check=True)
+        for how in ("ahead", "ordinarily")
+    ]
+    assert ran[0].stdout and ran[0].stdout == ran[1].stdout
+
+
+def test_a_module_that_fails_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import frazil
+    import frazil.store
+
+    (tmp_path / "broken.py").write_text("raise LookupError('broken')")
+    monkeypatch.setattr(frazil.store, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(sys, "meta_path", [f for f in sys.meta_path if f is frazil._OwnModules])
+    with pytest.raises(LookupError):
+        frazil.load_ahead(["frazil.store.broken"])
+    assert "frazil.store.broken" not in sys.modules
+    frazil.load_ahead(["frazil.store.absent", "frazil.store.broken"])  # left to ordinary imports

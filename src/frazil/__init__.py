@@ -21,18 +21,25 @@ import posix
 import sys
 
 # `importlib.machinery` has these, too, and takes longer.
-from _frozen_importlib import ModuleSpec
+from _frozen_importlib import BuiltinImporter, FrozenImporter, ModuleSpec
 from _frozen_importlib_external import MAGIC_NUMBER, ExtensionFileLoader, PathFinder, SourceFileLoader
-from os import environ
+from _imp import exec_dynamic, extension_suffixes
+from os import environ, fsencode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
+
     from frazil.api.default import close, evaluate, evaluate_file, get_flake, realise, to_nix
     from frazil.api.session import Session
     from frazil.api.values import AttrSet, Derivation, Function, List, Output, String
     from frazil.build.errors import BuildFailed
     from frazil.errors import FrazilError
     from frazil.lang.errors import EvalError, MissingAttribute, ParseError, ThrownError, UndefinedVariable
+
+else:
+    ModuleType = type(sys)  # as in `types`
 
 __all__ = [
     "AttrSet",
@@ -83,11 +90,12 @@ def __dir__() -> list[str]:
 
 class _OwnModules:
     """Finds this package's modules without searching: compiled ones are in one shared object, `frazil._compiled`, and
-    others where their names say. Packages, and what is not where it should be, are left to Python's own search."""
+    others where their names say. What is not where it should be is left to Python's own search."""
 
-    rooms = ("frazil.lang", "frazil.instantiate", "frazil.store")
+    rooms = ("frazil.lang", "frazil.instantiate", "frazil.store", "frazil.evalcache")
     compiled: frozenset[str] | None = None
     object = ""
+    create: Callable[[ModuleSpec], ModuleType]
 
     @classmethod
     def compiled_modules(cls) -> frozenset[str]:
@@ -99,17 +107,30 @@ class _OwnModules:
                     from frazil import _compiled
                 except ModuleNotFoundError:
                     return cls.compiled
-                cls.compiled, cls.object = _compiled.MODULES, _compiled.__file__
+                cls.compiled, cls.object, cls.create = _compiled.MODULES, _compiled.__file__, _compiled.create
         return cls.compiled
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):  # type: ignore[no-untyped-def]
         if not name.startswith("frazil.") or not path:
+            if path is None and _site_is_due and name not in sys.stdlib_module_names:
+                complete_site()
             return None
         room, _, stem = name.rpartition(".")
         if room in cls.rooms and name in cls.compiled_modules():
             spec = ModuleSpec(name, ExtensionFileLoader(name, cls.object), origin=cls.object)
-        elif (loader := _source(name, f"{path[0]}/{stem}.py", f"{path[0]}/__pycache__/{stem}{_TAG}")) is not None:
+        elif name == "frazil._compiled":
+            file = f"{path[0]}/_compiled{extension_suffixes()[0]}"
+            try:
+                posix.stat(file)
+            except OSError:
+                return None
+            spec = ModuleSpec(name, ExtensionFileLoader(name, file), origin=file)
+        elif name in _PACKAGES and (loader := _source(name, f"{path[0]}/{stem}", "__init__")) is not None:
+            spec = ModuleSpec(name, loader, origin=loader.path, is_package=True)
+            spec.submodule_search_locations = [f"{path[0]}/{stem}"]
+            spec.cached = loader.cached
+        elif (loader := _source(name, path[0], stem)) is not None:
             spec = ModuleSpec(name, loader, origin=loader.path)
             spec.cached = loader.cached
         else:
@@ -138,11 +159,54 @@ class _Source(SourceFileLoader):
         return marshal.loads(memoryview(data)[16:])
 
 
+_site_is_due = False
+
+
+def was_launched(name: str, folder: str) -> None:
+    """The installed program's first words. `folder`: where this package was found without `site`, or nothing.
+
+    What `site` does (other packages' folders, `.pth` files, `sitecustomize`, `sys.prefix` of a virtual environment)
+    is a seventh of the start, and little of frazil needs it: it is done when a module is first asked for that is
+    neither Python's nor ours.
+    """
+    global _site_is_due
+
+    if folder:
+        if sys.path[-1] == folder:
+            sys.path.pop()  # its work is done
+        _site_is_due = True
+    try:
+        # What the system calls the process: the script's name, as if that had been started.
+        descriptor = posix.open("/proc/self/comm", posix.O_WRONLY | posix.O_CLOEXEC)
+        try:
+            posix.write(descriptor, fsencode(name).rpartition(b"/")[2][:15])
+        finally:
+            posix.close(descriptor)
+    except OSError:
+        pass
+
+
+def complete_site() -> None:
+    """What was left out at the start. Call it before `sys.path` or `sys.prefix` is looked at."""
+    global _site_is_due
+
+    if _site_is_due:
+        _site_is_due = False
+        import site
+
+        site.main()
+
+
 _TAG = f".{sys.implementation.cache_tag}.pyc"
-_LARGEST = 1 << 20
+_LARGEST = 1 << 16
+"""Beyond 128 KiB memory comes from the system, page by page."""
+_PACKAGES = frozenset(
+    [f"frazil.{room}" for room in ("build", "cli", "evalcache", "fetch", "flake", "instantiate", "lang", "store")]
+)
 
 
-def _source(name: str, file: str, cached: str) -> _Source | None:
+def _source(name: str, folder: str, stem: str) -> _Source | None:
+    file, cached = f"{folder}/{stem}.py", f"{folder}/__pycache__/{stem}{_TAG}"
     if sys.pycache_prefix is not None or sys.flags.optimize:
         return None
     try:
@@ -159,3 +223,48 @@ def _source(name: str, file: str, cached: str) -> _Source | None:
 
 # Ahead of the search for files only: tools that change what is imported come first.
 sys.meta_path.insert(sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else 0, _OwnModules)
+
+
+def load_ahead(names: Iterable[str]) -> None:
+    """Imports modules of ours, each after those that it imports, without the ceremony of `importlib`, which is half of
+    what importing a small module costs. Where anything is unusual nothing is done: they are imported when needed."""
+    for finder in sys.meta_path:
+        if finder is _OwnModules:
+            break
+        if finder is not BuiltinImporter and finder is not FrozenImporter and _name(finder) != "DistutilsMetaFinder":
+            return  # it wants to know of every import
+    if "importtime" in sys._xoptions:
+        return
+    modules = sys.modules
+    for name in names:
+        if name not in modules:
+            parent = modules.get(name.rpartition(".")[0])
+            spec = None if parent is None else _OwnModules.find_spec(name, parent.__path__)  # type: ignore[no-untyped-call]
+            if spec is None:
+                return
+            _load(spec, parent)  # type: ignore[no-untyped-call]
+
+
+def _load(spec, parent):  # type: ignore[no-untyped-def]
+    """As importlib's function of that name. No locks: only one thread runs when a program starts."""
+    name, loader, modules = spec.name, spec.loader, sys.modules
+    module = _OwnModules.create(spec) if type(loader) is ExtensionFileLoader else ModuleType(name)
+    fields = module.__dict__
+    fields.update(__spec__=spec, __loader__=loader, __file__=spec.origin, __package__=spec.parent)
+    if spec.submodule_search_locations is not None:
+        fields["__path__"] = spec.submodule_search_locations
+    modules[name] = module
+    try:
+        if type(loader) is ExtensionFileLoader:
+            exec_dynamic(module)
+        else:
+            fields["__cached__"] = spec.cached
+            exec(loader.get_code(name), fields)
+    except BaseException:
+        del modules[name]
+        raise
+    setattr(parent, name.rpartition(".")[2], modules[name])
+
+
+def _name(finder: object) -> str:
+    return type(finder).__name__

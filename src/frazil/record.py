@@ -41,20 +41,17 @@ class Record(metaclass=RecordType):
     def __init__(self, *values: object, **named: object) -> None:
         put = object.__setattr__
         defaults = type(self).field_defaults
+        given = dict(zip(defaults, values))
+        fields = {**defaults, **given, **named}
         if len(values) > len(defaults):
             raise TypeError(f"{type(self).__name__} takes {len(defaults)} values, not {len(values)}")
-        for index, (name, default) in enumerate(defaults.items()):
-            if index < len(values):
-                value = values[index]
-            elif name in named:
-                value = named.pop(name)
-            elif default is REQUIRED:
+        if len(fields) > len(defaults) or (named and not given.keys().isdisjoint(named)):
+            wrong = next(name for name in named if name in given or name not in defaults)
+            raise TypeError(f"{type(self).__name__} has no field '{wrong}', or it was given twice")
+        for name, value in fields.items():
+            if value is REQUIRED:
                 raise TypeError(f"{type(self).__name__} needs a value for '{name}'")
-            else:
-                value = default
             put(self, name, value)
-        if named:
-            raise TypeError(f"{type(self).__name__} has no field '{next(iter(named))}', or it was given twice")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"cannot assign to field '{name}'")

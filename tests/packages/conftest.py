@@ -13,7 +13,7 @@ import frazil
 from frazil.instantiate.builtins import BUILTINS
 from frazil.lang.effects import FileSystemEffects
 from frazil.lang.evaluator import Evaluator, run_with_deep_stack
-from frazil.lang.printer import to_json_text
+from frazil.lang.json_writer import to_json_text
 
 PACKAGES = Path(frazil.__file__).parent / "packages"
 

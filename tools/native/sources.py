@@ -32,6 +32,8 @@ UNCOMPILED = {
 }
 # What instantiation does thousands of times.
 OTHER_COMPILED = ("instantiate/derivation", "instantiate/instantiator", "store/aterm")
+# C from the beginning.
+NATIVE = {"frazil.evalcache._walk": Path("src/frazil/evalcache/_walk.c")}
 OBJECT = "frazil._compiled"
 GENERATED = Path("build/cython")
 DIRECTIVES = {
@@ -70,7 +72,8 @@ def generate(jobs: int) -> list[Path]:
     files = []
     for path, text in call_directly(texts).items():
         files.append(write(folder / path.name, text))
-    files.append(write(folder / "_compiled.c", table(list(modules))))
+    files += NATIVE.values()
+    files.append(write(folder / "_compiled.c", table([*modules, *NATIVE])))
     return files
 
 
@@ -85,5 +88,8 @@ def table(names: list[str]) -> str:
     """The C text of the module `frazil._compiled`, which tells what its file holds."""
     if not all(re.fullmatch(r"[a-z_.]+", name) for name in names):
         raise SystemExit("a compiled module's name has unexpected characters")
-    fill = "\n".join(f'    "{name}",' for name in names)
-    return (Path(__file__).with_name("table.c").read_text()).replace("/* NAMES */", fill)
+    functions = {name: f"PyInit_{name.rpartition('.')[2]}" for name in names}
+    declarations = "\n".join(f"PyMODINIT_FUNC {function}(void);" for function in functions.values())
+    parts = "\n".join(f'    {{"{name}", {function}}},' for name, function in functions.items())
+    text = Path(__file__).with_name("table.c").read_text()
+    return text.replace("/* DECLARATIONS */", declarations).replace("/* PARTS */", parts)

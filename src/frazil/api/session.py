@@ -249,7 +249,7 @@ class Session:
         return self._run(run)
 
     def _json(self, value: Any) -> str:
-        from frazil.lang.printer import to_json_text
+        from frazil.lang.json_writer import to_json_text
 
         return self._run(lambda: text_of(to_json_text(self.evaluator, value, set(), copy_to_store=True)))
 

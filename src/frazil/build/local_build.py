@@ -497,6 +497,9 @@ def _kill_session(leader: int) -> None:
 def _python_folders() -> list[str]:
     import sys
 
+    from frazil import complete_site
+
+    complete_site()
     return [os.path.realpath(path) for path in {*sys.path, sys.prefix, sys.base_prefix} if path]
 
 

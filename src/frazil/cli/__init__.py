@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
+from frazil import load_ahead
+
+# What every command needs, each after what it imports itself; tests/cli/test_start.py says what is wrong with the list.
+START = (
+    "base_directory",
+    "commands",
+    ".record",
+    ".position",
+    ".errors",
+    "options",
+    "common_options",
+    ".activity",
+    "settings_table",
+    "settings",
+    "context",
+    "program",
+)
+
 
 def main() -> int:
     """The installed program. Never returns: see `leave`."""
@@ -12,6 +30,7 @@ def main() -> int:
     try:
         defer_inspect()
         open_standard_streams()
+        load_ahead([f"frazil.cli.{name}" if name[0] != "." else f"frazil{name}" for name in START])
         from frazil.cli.program import run
 
         # Only now: there was nothing to clean up, and Python's import machinery may swallow what a handler raises.

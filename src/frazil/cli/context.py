@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import RLock
 
 from frazil.activity import LateReporter, Verbosity
 from frazil.cli.settings import Settings
@@ -77,6 +78,7 @@ class Context:
         self.offline = self.refresh = False
         self.shows_evaluation = True
         self._reporter: LineReporter | JsonReporter | TeeReporter | None = None
+        self._making_reporter = RLock()
         self._served: Reporter | None = None
         self._ready = False
         self._store_config: StoreConfig | None = None
@@ -110,17 +112,22 @@ class Context:
     @property
     def reporter(self) -> LineReporter | JsonReporter | TeeReporter:
         if self._reporter is None:
-            from frazil.cli.reporter import make_reporter
-
-            chosen = self.log_format or ("raw" if self.legacy else "bar")
-            self._reporter = make_reporter(
-                chosen,
-                self.verbosity,
-                build_logs=self.build_logs,
-                colours=self.colours,
-                json_log=self.settings.optional("json-log-path"),
-            )
+            # Two may want it for the first time: evaluation, and who shows that it takes long.
+            with self._making_reporter:
+                if self._reporter is None:
+                    self._reporter = self._make_reporter()
         return self._reporter
+
+    def _make_reporter(self) -> LineReporter | JsonReporter | TeeReporter:
+        from frazil.cli.reporter import make_reporter
+
+        return make_reporter(
+            self.log_format or ("raw" if self.legacy else "bar"),
+            self.verbosity,
+            build_logs=self.build_logs,
+            colours=self.colours,
+            json_log=self.settings.optional("json-log-path"),
+        )
 
     def use_reporter(self, reporter: Reporter) -> None:
         """Messages go there from here on. For what serves others: before anything has been said or opened."""

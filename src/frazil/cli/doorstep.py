@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 
 from frazil.cli.base_directory import base_directory
-from frazil.cli.remembered import fetch_again, object_hash, repeat_messages, wants_evaluation
+from frazil.cli.evaluation import wants_evaluation
+from frazil.cli.remembered import fetch_again, object_hash, repeat_messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

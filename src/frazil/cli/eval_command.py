@@ -8,7 +8,6 @@ from frazil.cli.common_options import INSTALLABLES, JSON
 from frazil.cli.context import Context
 from frazil.cli.evaluation import byte_string, with_deep_stack, working_directory
 from frazil.cli.options import Arguments, Command, Option
-from frazil.cli.remembered import ask_output, keep_output
 from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
@@ -30,19 +29,28 @@ def run_eval(context: Context, arguments: Arguments) -> None:
     detail = output_detail(opened)
     if opened.remembered is not None:
         opened.remembered.is_brief = True
-    if opened.remembered is not None and detail is not None and ask_output(opened.remembered, detail):
-        return
-    if detail is not None and _recall_output(context, opened, detail):
+    if detail is not None and (_ask_output(opened, detail) or _recall_output(context, opened, detail)):
         return
     with_deep_stack(lambda: _evaluate(context, arguments, opened, detail))
 
 
+def _ask_output(opened: Opened, detail: Mapping[str, Any]) -> bool:
+    """Prints what an earlier run printed of a file or an expression. -> whether there was one."""
+    if opened.remembered is None:
+        return False
+    from frazil.cli.remembered import ask_output
+
+    return ask_output(opened.remembered, detail)
+
+
 def _recall_output(context: Context, opened: Opened, detail: Mapping[str, Any]) -> bool:
-    """Prints what an earlier run printed of a local flake. -> whether there was one."""
+    """The same of a local flake."""
+    if opened.from_expression:
+        return False
     from frazil.cli.doorstep import read_installable
 
     texts = opened.texts()
-    wanted = read_installable(texts[0]) if len(texts) == 1 and not opened.from_expression else None
+    wanted = read_installable(texts[0]) if len(texts) == 1 else None
     doorstep = None if wanted is None else opened.doorstep(wanted.reference)
     if wanted is None or doorstep is None:
         return False
@@ -107,6 +115,8 @@ def _evaluate(context: Context, arguments: Arguments, opened: Opened, detail: di
         return
     text = b"".join(printed)
     if opened.remembered is not None:
+        from frazil.cli.remembered import keep_output
+
         keep_output(opened.remembered, session, detail, text)
     elif memory is not None:
         answer = {"output": text.decode("latin-1"), "needs": session.effects.loose_ends()}

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 
 LARGEST_INPUT = 1 << 30
+UNWATCHED_SECONDS = 0.25
+WATCHED_ENVIRONMENT = ("NIX_SHOW_STATS", "NIX_COUNT_CALLS")
+WATCHED_SETTINGS = (
+    "allow-unsafe-native-code-during-evaluation",
+    "debugger-on-trace",
+    "debugger-on-warn",
+    "trace-function-calls",
+)
+SMALL = 1000
+OUTSIDE = ("/", "<", "import", "Import", "fetch", "getFlake", "read", "path", "Path", "File", "Dir", "storeDir")
 
 
 def byte_string(text: str) -> str:
@@ -68,14 +78,30 @@ def make_session(
     holder.append(session)
     context.keep(session)
     if context.shows_evaluation and not settings.debugger:
-        from frazil.cli.evaluation_progress import watch
-
-        watch(context, session)
+        _watch_if_long(context, session)
     if settings.observed:
         from frazil.cli.observing import observe
 
         observe(context, session)
     return session
+
+
+def _watch_if_long(context: Context, session: Session) -> None:
+    """Whoever shows what goes on is made when it has gone on for a moment."""
+    import _thread
+
+    def wait() -> None:
+        from time import sleep
+
+        sleep(UNWATCHED_SECONDS)
+        from frazil.cli.evaluation_progress import watch
+
+        watch(context, session)
+
+    try:
+        _thread.start_new_thread(wait, ())
+    except RuntimeError:
+        pass  # no thread to be had: evaluation goes on unseen
 
 
 def flake_builtins(context: Context) -> list[BuiltinSpec]:
@@ -192,6 +218,9 @@ under_way: list[object] = []
 
 def with_deep_stack(function: Callable[[], Any]) -> Any:
     """Evaluation nests deeply: run it where the stack is large."""
+    from frazil.cli.ahead import before_evaluation
+
+    before_evaluation()
     from frazil.lang.evaluator import run_with_deep_stack
 
     under_way.append(function)
@@ -211,3 +240,35 @@ def interrupt() -> None:
     debugger = sys.modules.get("frazil.cli.debugger")
     if isinstance(error, Signalled) or debugger is None or not debugger.interrupt():
         raise error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt
+
+
+# -- whether earlier answers count -------------------------------------------------------------------------------
+
+
+def wants_evaluation(context: Context, arguments: Arguments) -> bool:
+    """Whether the user wants to see the evaluation itself, or forbids to remember it."""
+    from frazil.activity import Verbosity
+
+    settings = context.settings
+    if arguments.has("eval-store"):
+        return True
+    if not settings.boolean("eval-cache") or context.verbosity >= Verbosity.CHATTY:
+        return True
+    if any(os.environ.get(name) for name in WATCHED_ENVIRONMENT):
+        return True
+    if any(settings.boolean(name) for name in WATCHED_SETTINGS) or settings.text("eval-profiler") != "disabled":
+        return True
+    return arguments.flag("debugger") or bool(arguments.all("arg-from-stdin")) or bool(arguments.all("override-flake"))
+
+
+def is_quicker_evaluated(expression: str) -> bool:
+    """Whether a text is small and names nothing outside of itself: an answer is found before one is looked up."""
+    return len(expression) <= SMALL and not any(word in expression for word in OUTSIDE)
+
+
+def can_be_remembered(context: Context, arguments: Arguments, file: str | None, expression: str | None) -> bool:
+    """Whether it is worth looking for an answer of an earlier run."""
+    if wants_evaluation(context, arguments) or file == "-":
+        return False
+    given_code = arguments.has("arg") or arguments.has("arg-from-file")
+    return expression is None or given_code or not is_quicker_evaluated(expression)

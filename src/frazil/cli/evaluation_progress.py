@@ -28,24 +28,19 @@ _bars: list[BarReporter] = []
 
 
 def watch(context: Context, session: Any) -> None:
-    """For as long as the process lives."""
+    """For as long as the process lives: does not return where there is something to show."""
     reporter = context.reporter
     if isinstance(reporter, BarReporter):
         _bars.append(reporter)
     elif type(reporter) is not LineReporter or reporter.verbosity < Verbosity.INFO:
         return
-    import _thread
-
-    try:
-        _thread.start_new_thread(_look, (reporter, session))
-    except RuntimeError:
-        pass  # no thread to be had: evaluation goes on unseen
+    _look(reporter, session)
 
 
 def _look(reporter: LineReporter, session: Any) -> None:
-    from frazil.cli.evaluation import under_way
+    from frazil.cli.evaluation import UNWATCHED_SECONDS, under_way
 
-    began: float | None = None
+    began: float | None = time.monotonic() - UNWATCHED_SECONDS
     said = 0.0
     while True:
         time.sleep(LOOK_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from frazil.cli.base_directory import base_directory
-from frazil.cli.evaluation import auto_arguments, read_input, root_value
+from frazil.cli.evaluation import auto_arguments, can_be_remembered, read_input, root_value
 from frazil.errors import UsageError
 
 TYPE_CHECKING = False
@@ -54,10 +54,15 @@ class Opened:
         """Earlier answers about `--file` or `--expr`."""
         if not self.from_expression:
             return None
-        from frazil.cli.remembered import open_remembered
-
         file, expression = self.arguments.value("file"), self.arguments.value("expr")
         read_only = self.read_only or self.context.read_only
+        if not can_be_remembered(self.context, self.arguments, file, expression):
+            return None
+        from frazil.cli.ahead import before_remembering
+
+        before_remembering()
+        from frazil.cli.remembered import open_remembered
+
         return open_remembered(self.context, self.arguments, file, expression, pure=self.pure, read_only=read_only)
 
     # -- flakes that need not be opened ------------------------------------------------------------------------
@@ -147,7 +152,7 @@ class Opened:
         return self._session
 
     def _recorder(self) -> Recorder | None:
-        from frazil.cli.remembered import wants_evaluation
+        from frazil.cli.evaluation import wants_evaluation
 
         if self.remembered is not None:
             return self.remembered.recorder

@@ -9,6 +9,7 @@ from frazil.cli.common_options import EVALUATION
 from frazil.cli.context import Context
 from frazil.cli.evaluation import (
     auto_arguments,
+    can_be_remembered,
     file_argument,
     find_file,
     make_session,
@@ -17,7 +18,6 @@ from frazil.cli.evaluation import (
     working_directory,
 )
 from frazil.cli.options import APPEND, Arguments, Command, Option
-from frazil.cli.remembered import ask_derivations, ask_output, keep_derivations, keep_output, open_remembered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def run_instantiate(context: Context, arguments: Arguments) -> None:
     if remembered is not None:
         remembered.is_brief = not arguments.has("add-root")
     if remembered is not None and arguments.flag("eval"):
+        from frazil.cli.remembered import ask_output
+
         if not ask_output(remembered, _output_detail(arguments)):
             with_deep_stack(lambda: _run_recorded(context, arguments, remembered))
         return
@@ -60,16 +62,27 @@ def open_memory(
     names = arguments.positional
     if any(arguments.flag(name) for name in ("parse", "find-file")) or len(names) > 1 or "-" in names:
         return None
+    file = expression = None
     if not arguments.flag("expr"):
         file = names[0] if names else default_file
-        return open_remembered(context, arguments, file, None, pure=False, read_only=read_only)
-    if not names:
+    elif names:
+        expression = names[0]
+    else:
         return None
-    return open_remembered(context, arguments, None, names[0], pure=False, read_only=read_only)
+    if not can_be_remembered(context, arguments, file, expression):
+        return None
+    from frazil.cli.ahead import before_remembering
+
+    before_remembering()
+    from frazil.cli.remembered import open_remembered
+
+    return open_remembered(context, arguments, file, expression, pure=False, read_only=read_only)
 
 
 def recall(remembered: Remembered, attributes: list[str]) -> dict[str, list[tuple[StorePath, str]]]:
     """What is remembered of each attribute."""
+    from frazil.cli.remembered import ask_derivations
+
     known = {}
     for text in attributes:
         found = ask_derivations(remembered, text)
@@ -92,6 +105,8 @@ def _run_recorded(context: Context, arguments: Arguments, remembered: Remembered
     holder: list[Session] = []
     _run(context, arguments, remembered, {}, holder)
     context.printed = None
+    from frazil.cli.remembered import keep_output
+
     keep_output(remembered, holder[0], _output_detail(arguments), b"".join(printed))
 
 
@@ -190,6 +205,7 @@ def remembered_derivations(
     """The same; what is found is remembered, each derivation of a list or set for itself."""
     if remembered is None:
         return derivations_of(session, value, given)
+    from frazil.cli.remembered import keep_derivations
     from frazil.flake.derivations import package_of
 
     value = session.evaluator.auto_call(session.evaluator.force(value), given)

@@ -10,6 +10,7 @@ import _thread
 import os
 import sys
 
+from frazil import load_ahead
 from frazil.cli.base_directory import set_base_directory
 from frazil.cli.commands import ALIASES, DELEGATED, PROGRAMS, TABLE
 from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
@@ -240,6 +241,7 @@ def _not_a_command(word: str, known: list[str]) -> UsageError:
 
 def _module(name: str) -> Any:
     """`importlib` would import `warnings`."""
+    load_ahead((f"frazil.cli.{name}",))
     __import__(f"frazil.cli.{name}")
     return sys.modules[f"frazil.cli.{name}"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from frazil.cli.base_directory import base_directory
+from frazil.cli.evaluation import can_be_remembered
 from frazil.cli.evaluation_caches import open_lender
 
 TYPE_CHECKING = False
@@ -25,30 +26,6 @@ if TYPE_CHECKING:
     from frazil.flake.installable import Target
     from frazil.instantiate.session import Session
     from frazil.store.path import StorePath
-
-WATCHED_ENVIRONMENT = ("NIX_SHOW_STATS", "NIX_COUNT_CALLS")
-WATCHED_SETTINGS = (
-    "allow-unsafe-native-code-during-evaluation",
-    "debugger-on-trace",
-    "debugger-on-warn",
-    "trace-function-calls",
-)
-
-
-def wants_evaluation(context: Context, arguments: Arguments) -> bool:
-    """Whether the user wants to see the evaluation itself, or forbids to remember it."""
-    from frazil.activity import Verbosity
-
-    settings = context.settings
-    if arguments.has("eval-store"):
-        return True
-    if not settings.boolean("eval-cache") or context.verbosity >= Verbosity.CHATTY:
-        return True
-    if any(os.environ.get(name) for name in WATCHED_ENVIRONMENT):
-        return True
-    if any(settings.boolean(name) for name in WATCHED_SETTINGS) or settings.text("eval-profiler") != "disabled":
-        return True
-    return arguments.flag("debugger") or bool(arguments.all("arg-from-stdin")) or bool(arguments.all("override-flake"))
 
 
 def root_of(path: bytes) -> bytes:
@@ -268,23 +245,11 @@ def open_cache(context: Context, root: bytes) -> EvaluationCache:
     return EvaluationCache(open_database(context), verifier, lambda: os.fsdecode(root))
 
 
-SMALL = 1000
-OUTSIDE = ("/", "<", "import", "Import", "fetch", "getFlake", "read", "path", "Path", "File", "Dir", "storeDir")
-
-
-def is_quicker_evaluated(expression: str) -> bool:
-    """Whether a text is small and names nothing outside of itself: an answer is found before one is looked up."""
-    return len(expression) <= SMALL and not any(word in expression for word in OUTSIDE)
-
-
 def open_remembered(
     context: Context, arguments: Arguments, file: str | None, expression: str | None, *, pure: bool, read_only: bool
 ) -> Remembered | None:
     """None where an answer must not, or cannot, be remembered."""
-    if wants_evaluation(context, arguments) or file == "-":
-        return None
-    given_code = arguments.has("arg") or arguments.has("arg-from-file")
-    if expression is not None and not given_code and is_quicker_evaluated(expression):
+    if not can_be_remembered(context, arguments, file, expression):
         return None
     from frazil.cli.room_settings import eval_settings
     from frazil.evalcache.subject import settings_subject

@@ -7,7 +7,7 @@ on is as it was; else a session whose reads are taken down, and a place to keep 
 from __future__ import annotations
 
 from frazil.cli.doorstep import open_doorstep
-from frazil.cli.remembered import wants_evaluation
+from frazil.cli.evaluation import wants_evaluation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -26,13 +26,13 @@ def pretty_text(session: Session, value: Any) -> str:
 
 
 def json_text(session: Session, value: Any, *, copy_to_store: bool = True, strict: bool = True) -> str:
-    from frazil.lang.printer import to_json_text
+    from frazil.lang.json_writer import to_json_text
 
     return to_json_text(session.evaluator, value, set(), copy_to_store=copy_to_store, strict=strict)
 
 
 def xml_text(session: Session, value: Any, *, strict: bool, location: bool) -> str:
-    from frazil.lang.printer import to_xml_text
+    from frazil.lang.xml_writer import to_xml_text
 
     return to_xml_text(session.evaluator, value, set(), strict=strict, location=location)
 

@@ -62,7 +62,8 @@ def is_stale() -> bool:
         return False
     made = os.stat(_compiled.__file__).st_mtime_ns
     try:
-        return any(os.stat(_source(name)).st_mtime_ns > made for name in _compiled.MODULES)
+        names = [name for name in _compiled.MODULES if "._" not in name]  # those are C, and decide no value
+        return any(os.stat(_source(name)).st_mtime_ns > made for name in names)
     except FileNotFoundError:
         return True
 

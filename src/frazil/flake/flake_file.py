@@ -277,7 +277,7 @@ class _Reader:
                 "experimental Nix feature 'verified-fetches' is disabled; add "
                 "'--extra-experimental-features verified-fetches' to enable it"
             )
-        from frazil.lang.printer import to_json_text
+        from frazil.lang.json_writer import to_json_text
 
         return self.text(to_json_text(self.evaluator, value, set(), copy_to_store=True))
 

@@ -243,7 +243,7 @@ def _read_plain(reading: _Reading, key: str, value: Any, attrs: Attrs) -> None:
 def _read_structured(reading: _Reading, key: str, value: Any, attrs: Attrs) -> None:
     if key == "__structuredAttrs":
         return
-    from frazil.lang.printer import to_json_text
+    from frazil.lang.json_writer import to_json_text
 
     assert reading.structured is not None
     evaluator = reading.evaluator

@@ -252,7 +252,7 @@ def _attribute(evaluator: Any, key: str, value: Any, who: str, is_git: bool) -> 
             raise EvalError(f"negative value given for '{who}' argument '{key}': {value}", pos=CALL_SITE)
         return value
     if key == "publicKeys":
-        from frazil.lang.printer import to_json_text
+        from frazil.lang.json_writer import to_json_text
 
         require_feature(evaluator, "verified-fetches")
         return to_system(to_json_text(evaluator, value, set(), copy_to_store=True))

@@ -21,7 +21,7 @@ class _PureFinder:
             from importlib.machinery import ModuleSpec
 
             return ModuleSpec(name, cls)  # type: ignore[arg-type]
-        if parent not in _OwnModules.rooms:
+        if parent not in _OwnModules.rooms or stem.startswith("_"):
             return None
         from importlib.util import spec_from_file_location
 

@@ -4,8 +4,6 @@ In and out: values of the language. Integers are 64 bits wide and overflow is an
 "Built-ins", Nix's `primops.cc` for messages.
 """
 
-import math
-
 import cython
 from cython.cimports.frazil.lang.comparison import less_than
 from cython.cimports.frazil.lang.runtime import force, force_float, force_int
@@ -116,7 +114,12 @@ def rounded(argument, name):
                 f" versions.\n\t{FUTURE}"
             )
         raise EvalError(f"NixFloat argument {format_float(given)} is not in the range of NixInt")
-    result: object = math.ceil(number) if name == "ceil" else math.floor(number)
+    # `math` is a shared object of its own in many installations: a part of every start.
+    result: object = int(number)
+    if name == "ceil" and result < number:
+        result += 1
+    elif name == "floor" and result > number:
+        result -= 1
     if type(given) is int and given != result:
         raise EvalError(
             f"{EXACT_BUG} a loss of precision occurred in previous Nix versions because the NixInt argument {given} was"

@@ -6,8 +6,6 @@ bytes from 1.
 
 from __future__ import annotations
 
-from _bisect import bisect_right  # `bisect` is one module more
-
 from frazil.lang.errors import display
 from frazil.position import Position
 
@@ -56,6 +54,9 @@ class PositionTable:
         """(name, is a path, text, offset) of a position."""
         if pos <= 0:
             return None
+        # A shared object of its own in many installations, and no part of a start that asks for no position.
+        from _bisect import bisect_right
+
         index = bisect_right(self._bases, pos) - 1
         name, is_path, text = self._origins[index]
         return name, is_path, text, pos - self._bases[index]
@@ -106,6 +107,8 @@ class PositionTable:
 
             ends = re.finditer(rb"\r\n|\n|\r", text)
             starts = self._line_starts[base] = [0, *(found.end() for found in ends)]
+        from _bisect import bisect_right
+
         line = bisect_right(starts, offset)
         return line, starts[line - 1]
 

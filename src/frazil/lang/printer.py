@@ -24,10 +24,8 @@ from cython.cimports.frazil.lang.values import (
 )
 
 from frazil.lang.errors import EvalBaseError, EvalError, StackOverflow, byte_string
-from frazil.lang.json_writer import to_json_text
 from frazil.lang.numbers import format_float
 from frazil.lang.values import thunk_state
-from frazil.lang.xml_writer import to_xml_text
 
 UNLIMITED = 1 << 62
 KEYWORDS = frozenset(("if", "then", "else", "assert", "with", "let", "in", "rec", "inherit"))
@@ -464,6 +462,4 @@ __all__ = [
     "print_ambiguous",
     "print_value",
     "quote_string",
-    "to_json_text",
-    "to_xml_text",
 ]

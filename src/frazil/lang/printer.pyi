@@ -1,8 +1,6 @@
 from typing import Any
 
-from frazil.lang.json_writer import to_json_text as to_json_text
 from frazil.lang.values import State
-from frazil.lang.xml_writer import to_xml_text as to_xml_text
 
 UNLIMITED: int
 

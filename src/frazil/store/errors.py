@@ -1,10 +1,29 @@
-"""What can go wrong with a store. One family; `cli` prints."""
+"""What can go wrong with a store. One family; `cli` prints.
+
+A class of exceptions takes longer to make than a small module to import, so those that few commands need are in
+`failures`; they are found here, too.
+"""
 
 from __future__ import annotations
 
-import errno
-
 from frazil.errors import FrazilError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frazil.store.failures import BadArchive as BadArchive
+    from frazil.store.failures import CorruptDatabase as CorruptDatabase
+    from frazil.store.failures import DiskFull as DiskFull
+    from frazil.store.failures import FormatError as FormatError
+    from frazil.store.failures import HashMismatch as HashMismatch
+    from frazil.store.failures import InvalidPath as InvalidPath
+    from frazil.store.failures import PathInUse as PathInUse
+    from frazil.store.failures import ReadOnlyStore as ReadOnlyStore
+    from frazil.store.failures import ReferenceCycle as ReferenceCycle
+    from frazil.store.failures import StoreLocked as StoreLocked
+    from frazil.store.failures import SubstituteGone as SubstituteGone
+    from frazil.store.failures import TransferFailed as TransferFailed
+    from frazil.store.failures import UnsupportedOperation as UnsupportedOperation
+    from frazil.store.failures import from_os_error as from_os_error
 
 
 class StoreError(FrazilError):
@@ -19,78 +38,14 @@ class BadStorePathName(BadStorePath):
     """A name that may not be in a store path."""
 
 
-class InvalidPath(StoreError):
-    """A well-formed store path that the store does not hold."""
-
-
-class FormatError(StoreError):
-    """A derivation, content address, narinfo, … that does not follow its grammar."""
-
-
-class BadArchive(FormatError):
-    """A NAR that is damaged or hostile."""
-
-
-class CorruptDatabase(StoreError):
-    """The store's database cannot be read."""
-
-
-class DiskFull(StoreError):
-    """No space, no quota, or no inodes left."""
-
-
-class ReadOnlyStore(StoreError):
-    """Something would have to be written to a store that was opened for reading."""
-
-
-class PathInUse(StoreError):
-    """A path that cannot be deleted because others need it."""
-
-
-class HashMismatch(StoreError):
-    """Contents that do not have the hash that was promised."""
-
-    exit_status = 102
-
-
-class ReferenceCycle(StoreError):
-    """Store objects that refer to each other in a circle."""
-
-
-class StoreLocked(StoreError):
-    """Another process holds a lock and waiting was not wanted."""
-
-
 class UnsupportedStore(StoreError):
     """A store address that this program does not know how to open."""
 
 
-class UnsupportedOperation(StoreError):
-    """Something that this kind of store cannot do."""
+def __getattr__(name: str) -> object:
+    if name.startswith("_"):
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from frazil.store import failures
 
-
-class SubstituteGone(StoreError):
-    """A binary cache that described an archive no longer has it."""
-
-
-class TransferFailed(StoreError):
-    """A file of a store far away could not be fetched or put there. `status`: HTTP's, where there was an answer."""
-
-    status: int | None = None
-
-
-FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-def from_os_error(error: OSError, doing: str) -> StoreError:
-    """A StoreError for `error`, `doing` as in "writing '/nix/store/…'"; a full disk gets its own class and hint."""
-    reason = error.strerror or str(error)
-    if error.errno in FULL_ERRORS:
-        return DiskFull(
-            f"{doing}: {reason}",
-            hint="free some space (for example by `frazil store gc`) and try again; the store itself is consistent",
-        )
-    hint = None
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "this store is not yours to write; choose another one with `--store`, for example `--store ~/store`"
-    return StoreError(f"{doing}: {reason}", hint=hint)
+    found = globals()[name] = getattr(failures, name)
+    return found

@@ -1,0 +1,82 @@
+"""What a start imports: nothing that takes long, and in the order in which it is loaded ahead."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from frazil.cli import START
+from frazil.cli.ahead import EVALUATION, REMEMBERING
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+DEAR = {
+    "asyncio",
+    "collections",
+    "dataclasses",
+    "enum",
+    "functools",
+    "inspect",
+    "json",
+    "pathlib",
+    "re",
+    "subprocess",
+    "threading",
+    "typing",
+}
+
+
+def imported(folder: Path, *words: str) -> list[str]:
+    """In the order in which they were done."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("NIX_", "PYTHON", "FRAZIL_"))},
+        "PYTHONPATH": str(SOURCE),
+        "HOME": str(folder),
+        "NIX_STORE_DIR": str(folder / "store"),
+        "NIX_STATE_DIR": str(folder / "var"),
+    }
+    code = f"import sys; sys.argv = {list(words)!r}; from frazil.cli import main; main()"
+    command = [sys.executable, "-S", "-X", "importtime", "-c", code]
+    run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True)
+    rows = [line.split("|") for line in run.stderr.splitlines() if line.startswith("import time:")]
+    return [row[2].strip() for row in rows[1:]]
+
+
+@pytest.mark.parametrize("words", [("frazil", "eval", "--expr", "1"), ("nix-instantiate", "--eval", "-E", "1 + 1")])
+def test_nothing_dear_is_imported(tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert not DEAR.intersection(imported(tmp_path, *words))
+
+
+def in_order(listed: list[str], done: list[str]) -> list[str]:
+    """What is wrong with a list."""
+    superfluous = [f"{name} is not imported" for name in listed if name not in done]
+    places = {name: place for place, name in enumerate(done)}
+    late = [
+        f"{second} comes after {first}"
+        for first, second in pairwise(listed)
+        if first in places and second in places and places[first] > places[second]
+    ]
+    return superfluous + late
+
+
+def test_what_every_start_imports(tmp_path: Path) -> None:
+    listed = [f"frazil{name}" if name.startswith(".") else f"frazil.cli.{name}" for name in START]
+    assert not in_order(listed, imported(tmp_path, "frazil", "eval", "--expr", "1"))
+
+
+def test_what_an_evaluation_imports(tmp_path: Path) -> None:
+    listed = [f"frazil.{name}" for name in EVALUATION.split()]
+    assert not in_order(listed, imported(tmp_path, "frazil", "eval", "--expr", "1"))
+
+
+def test_what_remembering_imports(tmp_path: Path) -> None:
+    (tmp_path / "default.nix").write_text('derivation { name = "x"; system = "x"; builder = "/b"; }')
+    imported(tmp_path, "nix-instantiate")
+    done = imported(tmp_path, "nix-instantiate")
+    assert "frazil.lang.evaluator" not in done and "frazil.store.local" not in done
+    listed = [f"frazil.{name}" for name in REMEMBERING.split() if "._" not in name]
+    assert not in_order(listed, done)
