@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from frazil.build.settings import BuildSettings
     from frazil.fetch.settings import FetchSettings
     from frazil.lang.settings import EvalSettings
-    from frazil.store.config import StoreSettings
+    from frazil.store.config import StoreSettings, TransferSettings
 
 
 def typed(settings: Settings, name: str) -> Any:
@@ -229,19 +229,25 @@ def foreign_store_settings(settings: Settings, verbosity: int) -> StoreSettings:
     )
 
 
+def transfer_settings(settings: Settings) -> TransferSettings:
+    from frazil.store.config import TransferSettings
+
+    transfer = fields_of(TransferSettings, settings, _TRANSFER)
+    transfer.setdefault("netrc_file", settings.text("netrc-file"))
+    for name in ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE"):
+        if settings.environment.get(name):
+            transfer.setdefault("ssl_cert_file", settings.environment[name])
+    return TransferSettings(**transfer)
+
+
 def store_settings(settings: Settings) -> StoreSettings:
-    from frazil.store.config import LookupSettings, StoreSettings, TransferSettings
+    from frazil.store.config import LookupSettings, StoreSettings
 
     names = {"require_signatures": "require-sigs", "reserved_space": "gc-reserved-space"}
     values = fields_of(StoreSettings, settings, names)
     if "ca-derivations" in settings.features:
         values["use_content_addressed_derivations"] = True
     values["trusted_public_keys"] = settings.words("trusted-public-keys")
-    transfer = fields_of(TransferSettings, settings, _TRANSFER)
-    transfer.setdefault("netrc_file", settings.text("netrc-file"))
-    for name in ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE"):
-        if settings.environment.get(name):
-            transfer.setdefault("ssl_cert_file", settings.environment[name])
-    values["transfer"] = TransferSettings(**transfer)
+    values["transfer"] = transfer_settings(settings)
     values["lookup"] = LookupSettings(**fields_of(LookupSettings, settings, _LOOKUP))
     return StoreSettings(**values)

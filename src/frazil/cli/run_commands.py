@@ -36,7 +36,7 @@ def exec_program(context: Context, argv: Sequence[str], environment: Mapping[str
 
 def run_app(context: Context, arguments: Arguments) -> int:
     text, *rest = arguments.positional or ["."]
-    program = with_deep_stack(lambda: _program(context, arguments, text))
+    program = with_deep_stack(lambda: program_of(context, arguments, text))
     return _start(context, program, rest, _environment(arguments))
 
 
@@ -50,7 +50,7 @@ def _start(context: Context, found: tuple[str, Sequence[object]], rest: list[str
     return exec_program(context, [program, *rest], environment)
 
 
-def _program(context: Context, arguments: Arguments, text: str, command: str = "run") -> tuple[str, Sequence[object]]:
+def program_of(context: Context, arguments: Arguments, text: str, command: str = "run") -> tuple[str, Sequence[object]]:
     from frazil.cli.installables import Opened
 
     opened = Opened(context, arguments, command=command)
@@ -186,7 +186,7 @@ def _with_propagated(context: Context, paths: Sequence[object]) -> list[StorePat
 
 
 def run_formatter(context: Context, arguments: Arguments) -> int:
-    program = with_deep_stack(lambda: _program(context, arguments, ".", "formatter"))
+    program = with_deep_stack(lambda: program_of(context, arguments, ".", "formatter"))
     environment = dict(os.environ)
     environment["PRJ_ROOT"] = _flake_root()
     return _start(context, program, arguments.positional, environment)
@@ -196,7 +196,7 @@ def build_formatter(context: Context, arguments: Arguments) -> None:
     from frazil.cli.build_command import make_links
     from frazil.store.derived_path import DerivedPath
 
-    program, paths = with_deep_stack(lambda: _program(context, arguments, ".", "formatter"))
+    program, paths = with_deep_stack(lambda: program_of(context, arguments, ".", "formatter"))
     targets = [path for path in paths if isinstance(path, DerivedPath)]
     build_paths(context, targets)
     if not arguments.came_last("no-link", "out-link"):

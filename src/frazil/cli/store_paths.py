@@ -28,7 +28,7 @@ def derived_paths(context: Context, arguments: Arguments, texts: list[str] | Non
     wanted = texts if texts is not None else arguments.positional
     needs_evaluation = any(arguments.has(key) for key in ("file", "expr", "attr", "stdin"))
     if wanted and not needs_evaluation:
-        plain = [_stored(context, text) for text in wanted]
+        plain = [stored_path(context, text) for text in wanted]
         if all(path is not None for path in plain):
             return [path for path in plain if path is not None]
     from frazil.cli.installables import Opened
@@ -45,7 +45,7 @@ def derived_paths(context: Context, arguments: Arguments, texts: list[str] | Non
     return found
 
 
-def _stored(context: Context, text: str) -> DerivedPath | None:
+def stored_path(context: Context, text: str) -> DerivedPath | None:
     from frazil.store.derived_path import DerivedPath
     from frazil.store.errors import BadStorePath
 

@@ -328,9 +328,7 @@ let
               # It is run, and its output is the image.
               isExe = true;
             };
-            meta = meta // {
-              mainProgram = meta.mainProgram or null;
-            };
+            inherit meta;
           }
           ''
             printf '#!%s\nexec %s stream %s "$@"\n' ${pkgs.runtimeShell} ${lib.escapeShellArg oci} ${conf} >"$out"

@@ -14,7 +14,7 @@ from types import TracebackType
 from .errors import OciError
 from .image import Descriptor, Layer, Packed, canonical_json, describe, index_json, pack_layer
 
-_MARKER = canonical_json({"imageLayoutVersion": "1.0.0"})
+MARKER = canonical_json({"imageLayoutVersion": "1.0.0"})
 
 
 def blob_path(folder: str, digest: str) -> str:
@@ -82,7 +82,7 @@ class LayoutWriter:
         return descriptor
 
     def finish(self, manifests: Sequence[Descriptor]) -> None:
-        for name, content in (("oci-layout", _MARKER), ("index.json", index_json(manifests))):
+        for name, content in (("oci-layout", MARKER), ("index.json", index_json(manifests))):
             with open(os.path.join(self.work, name), "wb") as file:
                 file.write(content)
         try:

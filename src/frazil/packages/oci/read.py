@@ -58,6 +58,8 @@ class StoredLayer:
     stored: int
     digest: str | None = None
     media: str | None = None
+    file: str | None = None
+    """Where the stored bytes lie by themselves."""
 
     def write(self, write: Write) -> None:
         """The unpacked bytes. Raises BadImage where they are not what the configuration says."""
@@ -338,7 +340,8 @@ def _open_layout(container: Container, name: str | None, tag: str | None, archit
     for item, diff_id in zip(described, _diff_ids(config, len(described)), strict=True):
         digest = str(_dictionary(item, "a layer").get("digest"))
         place = blob_path("", digest)
-        size = container.place(place)[2]
-        layers.append(StoredLayer(_opener(container, place), diff_id, size, digest, str(item.get("mediaType"))))
+        path, offset, size = container.place(place)
+        alone = path if os.path.isdir(container.path) and not offset else None
+        layers.append(StoredLayer(_opener(container, place), diff_id, size, digest, str(item.get("mediaType")), alone))
     reference = (descriptor.get("annotations") or {}).get("org.opencontainers.image.ref.name")
     return StoredImage(config, layers, [reference] if reference else [], manifest, config_bytes)

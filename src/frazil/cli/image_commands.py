@@ -1,0 +1,413 @@
+"""`image …`: container images of packages: made, looked at, compared, sent, fetched, run. frazil's own commands."""
+
+from __future__ import annotations
+
+import os
+
+from frazil.cli.common_options import EVALUATION, FLAKE_LOCK, SOURCE
+from frazil.cli.context import Context
+from frazil.cli.image_targets import COMPRESSION, RECIPE, Subject, architecture_of, memory_of, subject
+from frazil.cli.options import APPEND, Arguments, Command, Option
+from frazil.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from frazil.image.difference import LayerSummary
+    from frazil.image.prepared import Preparer
+    from frazil.image.reference import Destination, ImageName
+    from frazil.image.registry import Registry
+
+ENGINE = (Option("--engine", "Use the command line *program* (default: podman, else docker).", "program"),)
+PLAIN = (Option("--plain-http", "Speak to the registry without TLS."),)
+
+
+def _preparer(context: Context, arguments: Arguments) -> Preparer:
+    from frazil.image.prepared import Preparer
+    from frazil.packages.oci.streams import LAYER_MEDIA
+
+    compression = arguments.value("compression", "gz") or "gz"
+    if compression not in LAYER_MEDIA:
+        raise UsageError(f"'--compression' is gz, zstd or none, not '{compression}'")
+    return Preparer(memory_of(context), compression)
+
+
+def _size(count: int) -> str:
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+# -- build, push, load ---------------------------------------------------------------------------------------------
+
+
+def build(context: Context, arguments: Arguments) -> None:
+    from frazil.image.reference import Destination
+
+    destination = Destination.parse(arguments.value("to") or "oci:image")
+    subjects = [subject(context, arguments, text) for text in arguments.positional or ["."]]
+    _deliver(context, arguments, subjects, destination)
+
+
+def _deliver(context: Context, arguments: Arguments, subjects: list[Subject], destination: Destination) -> None:
+    if destination.kind in ("docker-archive", "podman", "docker") and len(subjects) > 1:
+        raise UsageError("several images are for an OCI layout or a registry", hint="--to oci:FOLDER")
+    if destination.kind == "registry":
+        assert destination.name is not None
+        _send(context, arguments, subjects, destination.name)
+    elif destination.kind == "oci":
+        _layout(context, arguments, subjects, destination)
+    elif destination.kind == "docker-archive":
+        _archive(context, subjects[0], destination)
+    else:
+        _load(context, arguments, subjects[0], destination)
+
+
+def _layout(context: Context, arguments: Arguments, subjects: list[Subject], destination: Destination) -> None:
+    from frazil.image.layouts import write_layout
+
+    tag = destination.name.tag if destination.name is not None else None
+    with _preparer(context, arguments) as preparer:
+        images = [one.prepare(preparer) for one in subjects]
+        count, total = write_layout(destination.path, images, tag or subjects[0].tag)
+        for image in images:
+            context.print(image.manifest.digest)
+    context.note(f"'{destination.path}': {count} layers written, {_size(total)}")
+
+
+def _archive(context: Context, one: Subject, destination: Destination) -> None:
+    import tempfile
+
+    from frazil.image.errors import translated
+    from frazil.packages.oci.image import write_docker_archive
+
+    name = str(destination.name) if destination.name is not None else one.full_name
+    folder = os.path.dirname(os.path.abspath(destination.path))
+    with translated():
+        handle, temporary = tempfile.mkstemp(dir=folder)
+        try:
+            with open(handle, "wb", buffering=1 << 20) as file:
+                identity = write_docker_archive(one.image(), file.write, [name])
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, destination.path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    context.print(identity)
+
+
+def load(context: Context, arguments: Arguments) -> None:
+    from frazil.image.reference import Destination
+
+    texts = arguments.positional or ["."]
+    one = subject(context, arguments, texts[0])
+    name = arguments.value("name")
+    _load(context, arguments, one, Destination.parse(f"podman:{name or ''}"))
+
+
+def _load(context: Context, arguments: Arguments, one: Subject, destination: Destination) -> str:
+    """The image's ID. What the engine has already is only named."""
+    from frazil.image.engines import find_engine
+    from frazil.image.engines import load as load_into
+
+    wanted = arguments.value("engine") or (destination.kind if arguments.has("to") else None)
+    engine = find_engine(wanted)
+    name = str(destination.name) if destination.name is not None else one.full_name
+    identity = load_into(engine, one.image(), name)
+    context.note(f"loaded '{name}'")
+    context.print(identity)
+    return identity
+
+
+def push(context: Context, arguments: Arguments) -> None:
+    from frazil.image.reference import ImageName
+
+    if len(arguments.positional) < 2:
+        raise UsageError("say what to push, and where to", hint="frazil image push .#app registry.example/team/app:1.0")
+    *texts, target = arguments.positional
+    name = ImageName.parse(target.removeprefix("docker://"))
+    subjects = [subject(context, arguments, text) for text in texts]
+    _send(context, arguments, subjects, name)
+
+
+def _registry(context: Context, arguments: Arguments, name: ImageName, *, pushing: bool) -> Registry:
+    from frazil.cli.room_settings import transfer_settings
+    from frazil.image.registry import Registry
+
+    return Registry(
+        name, push=pushing, plain_http=arguments.flag("plain-http"), settings=transfer_settings(context.settings)
+    )
+
+
+def _send(context: Context, arguments: Arguments, subjects: list[Subject], name: ImageName) -> None:
+    from frazil.fetch.settings import cache_directory
+    from frazil.image.push import Whereabouts
+    from frazil.image.push import push as push_images
+
+    path = os.path.join(cache_directory(context.fetch_settings), "image-blobs.json")
+    with _preparer(context, arguments) as preparer, _registry(context, arguments, name, pushing=True) as registry:
+        images = [one.prepare(preparer) for one in subjects]
+        done = push_images(registry, images, Whereabouts(path), context.note)
+    sent = f"{done.sent} layers sent ({_size(done.bytes_sent)})"
+    context.note(f"'{name}': {sent}, {done.mounted} mounted, {done.present} there before")
+    context.print(done.digest)
+
+
+def pull(context: Context, arguments: Arguments) -> None:
+    from frazil.image.pull import pull as pull_image
+    from frazil.image.reference import Destination, ImageName
+
+    name = ImageName.parse(arguments.positional[0].removeprefix("docker://"))
+    destination = Destination.parse(arguments.positional[1] if len(arguments.positional) > 1 else "oci:image")
+    if destination.kind != "oci":
+        raise UsageError(
+            "images are pulled into an OCI layout", hint="pull to oci:FOLDER, then: frazil image build FOLDER --to …"
+        )
+    architecture = arguments.value("architecture") or architecture_of(context)
+    with _registry(context, arguments, name, pushing=False) as registry:
+        digest = pull_image(
+            registry, destination.path, architecture, everything=arguments.flag("all"), note=context.note
+        )
+    context.print(digest)
+
+
+def run(context: Context, arguments: Arguments) -> int:
+    from frazil.image.engines import find_engine, has_image
+    from frazil.image.engines import load as load_into
+    from frazil.image.engines import run as run_in
+
+    text, *rest = arguments.positional or ["."]
+    engine = find_engine(arguments.value("engine"))
+    one = subject(context, arguments, text)
+    identity = _identity(context, arguments, one)
+    if not has_image(engine, identity):
+        identity = load_into(engine, one.image(), one.full_name)
+    context.close()
+    return run_in(engine, identity, [str(option) for option in arguments.all("engine-option")], rest)
+
+
+def _identity(context: Context, arguments: Arguments, one: Subject) -> str:
+    """What engines call the image."""
+    if one.stored is not None:
+        return one.stored.identity
+    with _preparer(context, arguments) as preparer:
+        return one.prepare(preparer).config.digest
+
+
+# -- looking -------------------------------------------------------------------------------------------------------
+
+
+def inspect(context: Context, arguments: Arguments) -> None:
+    one = subject(context, arguments, (arguments.positional or ["."])[0])
+    layers = _layers(context, arguments, one)
+    config = _config(context, arguments, one)
+    if arguments.flag("json"):
+        import json
+
+        described = [{"diffID": layer.diff_id, "size": layer.size, "paths": list(layer.names)} for layer in layers]
+        context.print(json.dumps({"name": one.full_name, "config": config, "layers": described}, indent=2))
+        return
+    context.print(f"{one.full_name}  {config.get('os')}/{config.get('architecture')}  {config.get('created')}")
+    for key, value in sorted((config.get("config") or {}).items()):
+        context.print(f"  {key}: {_shown(value)}")
+    context.print(f"{len(layers)} layers, {_size(sum(layer.size for layer in layers))}")
+    for layer in layers:
+        context.print(f"  {layer.diff_id[7:19]}  {_size(layer.size):>9}  {_few(layer.names)}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={item}" if item not in ({}, None) else str(key) for key, item in value.items())
+    return str(value)
+
+
+def _few(names: tuple[str, ...], most: int = 4) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown}, and {len(names) - most} more" if len(names) > most else shown or "links, users and folders"
+
+
+def _config(context: Context, arguments: Arguments, one: Subject) -> dict[str, Any]:
+    import json
+
+    if one.stored is not None:
+        return one.stored.config
+    with _preparer(context, arguments) as preparer:
+        prepared = one.prepare(preparer)
+    found: dict[str, Any] = json.loads(prepared.contents[prepared.config.digest])
+    return found
+
+
+def _layers(context: Context, arguments: Arguments, one: Subject) -> list[LayerSummary]:
+    from frazil.image.difference import LayerSummary
+
+    if one.made is not None:
+        with _preparer(context, arguments) as preparer:
+            packed = one.prepare(preparer).layers
+        names = [tuple(path.rsplit("/", 1)[-1][33:] for path in paths) for paths in one.made.packages]
+        sizes = [described.layer.size() for described in one.made.image.layers]
+        return [LayerSummary(*row) for row in zip([layer.diff_id for layer in packed], sizes, names, strict=True)]
+    from frazil.cli.image_targets import stored_paths
+
+    assert one.stored is not None
+    paths = stored_paths(context, one.stored)
+    return [
+        LayerSummary(layer.diff_id, layer.size(), tuple(path.name for path in inside))
+        for layer, inside in zip(one.stored.layers, paths, strict=True)
+    ]
+
+
+def diff(context: Context, arguments: Arguments) -> None:
+    from frazil.image.difference import compare
+
+    old, new = (subject(context, arguments, text) for text in arguments.positional)
+    found = compare(
+        _layers(context, arguments, old),
+        _layers(context, arguments, new),
+        old.packages(context),
+        new.packages(context),
+    )
+    if arguments.flag("json"):
+        import json
+
+        def layer(one: LayerSummary) -> dict[str, object]:
+            return {"diffID": one.diff_id, "size": one.size, "paths": list(one.names)}
+
+        value = {
+            "added": [layer(one) for one in found.added],
+            "removed": [layer(one) for one in found.removed],
+            "kept": found.kept,
+            "packages": [{"name": one.name, "old": one.old, "new": one.new, "size": one.size} for one in found.changes],
+        }
+        context.print(json.dumps(value, indent=2))
+        return
+    context.print(
+        f"{found.kept} layers stay, {len(found.added)} are new ({_size(sum(one.size for one in found.added))}), "
+        f"{len(found.removed)} go"
+    )
+    for sign, layers in (("+", found.added), ("-", found.removed)):
+        for one in layers:
+            context.print(f"{sign} {one.diff_id[7:19]}  {_size(one.size):>9}  {_few(one.names)}")
+    for change in found.changes:
+        grown = f"{'+' if change.size >= 0 else '-'}{_size(abs(change.size))}"
+        context.print(f"{change.name}: {change.old or '∅'} → {change.new or '∅'}, {grown}")
+
+
+def sbom(context: Context, arguments: Arguments) -> None:
+    import json
+
+    from frazil.image import sbom as forms
+
+    one = subject(context, arguments, (arguments.positional or ["."])[0])
+    packages = one.packages(context)
+    kind = arguments.value("format", "spdx")
+    if kind == "spdx":
+        value = forms.spdx(one.full_name, packages)
+    elif kind == "cyclonedx":
+        value = forms.cyclonedx(one.full_name, packages)
+    elif kind in ("slsa", "in-toto", "provenance"):
+        from frazil import __version__
+
+        with _preparer(context, arguments) as preparer:
+            digest = one.prepare(preparer).manifest.digest
+        value = forms.provenance(one.full_name, digest, packages, one.parameters, __version__)
+    else:
+        raise UsageError(f"'--format' is spdx, cyclonedx or slsa, not '{kind}'")
+    context.print(json.dumps(value, indent=2))
+
+
+COMMON = (SOURCE, EVALUATION, FLAKE_LOCK, RECIPE)
+JSON = (Option("--json", "Print JSON."),)
+COMMANDS = {
+    "image build": Command(
+        build,
+        "make a container image of a package",
+        *COMMON,
+        COMPRESSION,
+        ENGINE,
+        PLAIN,
+        (
+            Option(
+                "--to",
+                "Where the image goes: oci:*folder*[:*tag*] (default: oci:image), docker-archive:*file*, "
+                "docker://*registry/name:tag*, podman: or docker:.",
+                "destination",
+            ),
+        ),
+        positional="installables…",
+        at_most=None,
+        examples=[
+            ("An OCI layout in ./image", "frazil image build .#app"),
+            ("For `podman load`", "frazil image build .#app --to docker-archive:app.tar --port 8080 --user 1000"),
+        ],
+    ),
+    "image inspect": Command(
+        inspect,
+        "show an image's configuration, layers and packages",
+        *COMMON,
+        COMPRESSION,
+        JSON,
+        positional="installable",
+        at_most=1,
+    ),
+    "image load": Command(
+        load, "give an image to Podman or Docker", *COMMON, COMPRESSION, ENGINE, positional="installable", at_most=1
+    ),
+    "image push": Command(
+        push,
+        "send an image to a registry",
+        *COMMON,
+        COMPRESSION,
+        PLAIN,
+        positional="installables… name",
+        at_least=2,
+        at_most=None,
+        examples=[("Only changed layers travel", "frazil image push .#app registry.example/team/app:1.0")],
+    ),
+    "image pull": Command(
+        pull,
+        "fetch an image from a registry into an OCI layout",
+        PLAIN,
+        (
+            Option("--architecture", "Which image of several (default: this machine's).", "name"),
+            Option("--all", "Images of all architectures."),
+        ),
+        positional="name destination",
+        at_least=1,
+        at_most=2,
+    ),
+    "image run": Command(
+        run,
+        "run a package in a container of Podman or Docker",
+        *COMMON,
+        COMPRESSION,
+        ENGINE,
+        (Option("--engine-option", "One more option for `podman run`.", "option", kind=APPEND),),
+        positional="installable arguments…",
+        at_most=None,
+    ),
+    "image diff": Command(
+        diff,
+        "show what a new image adds to an old one, by layer and package",
+        *COMMON,
+        COMPRESSION,
+        JSON,
+        positional="old new",
+        at_least=2,
+        at_most=2,
+    ),
+    "image sbom": Command(
+        sbom,
+        "list what is in an image, for other programs",
+        *COMMON,
+        COMPRESSION,
+        (Option("--format", "spdx (the default), cyclonedx or slsa (in-toto provenance).", "format"),),
+        positional="installable",
+        at_most=1,
+    ),
+}

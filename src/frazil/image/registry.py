@@ -1,0 +1,390 @@
+"""A registry: blobs and manifests of one repository, sent and fetched.
+
+In: blobs and manifests by digest. Out: requests of the distribution protocol, authenticated when the registry asks for
+it, tried again when the network fails, resumed where they were cut off. Source of truth: OCI distribution specification
+1.1; Docker's token authentication.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from frazil.image.auth import Credentials, find_credentials
+from frazil.image.errors import RegistryError
+from frazil.image.reference import ImageName
+from frazil.packages.oci.image import INDEX_MEDIA, MANIFEST_MEDIA
+from frazil.packages.oci.read import LARGEST_JSON
+from frazil.store.config import TransferSettings
+from frazil.store.errors import StoreError
+from frazil.store.http import Client, Response
+
+CHUNK = 16 << 20
+"""Larger blobs are sent in pieces, so that one that is cut off goes on where it was."""
+ATTEMPTS = 5
+MANIFESTS = (
+    MANIFEST_MEDIA,
+    INDEX_MEDIA,
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+Body = Callable[[], Callable[[], bytes]]
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return name in ("localhost", "[::1]") or name.startswith("127.")
+
+
+class Registry:
+    """For all threads of a process. `actions`: pull, or pull,push."""
+
+    def __init__(
+        self,
+        name: ImageName,
+        *,
+        push: bool = False,
+        plain_http: bool = False,
+        settings: TransferSettings | None = None,
+        environment: Mapping[str, str] | None = None,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.name = name
+        scheme = "http" if plain_http or _is_loopback(name.host) else "https"
+        self.base = f"{scheme}://{name.host}/v2/"
+        self._client = Client(settings or TransferSettings())
+        self._actions = "pull,push" if push else "pull"
+        self._pause = pause
+        self._environment = environment
+        self._credentials: Credentials | None = None
+        self._asked_credentials = False
+        self._authorization: dict[str, str] = {}
+        self._mutex = threading.Lock()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def _url(self, what: str) -> str:
+        return f"{self.base}{self.name.path}/{what}"
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        length: int | None = None,
+        extra_scope: str = "",
+        attempts: int = ATTEMPTS,
+    ) -> Response:
+        """One request with all that it needs to succeed but a server that is willing."""
+        scope = extra_scope or "own"
+        asked = False
+        for attempt in range(attempts):
+            all_headers = dict(headers or {})
+            if scope in self._authorization and urlsplit(url).netloc == urlsplit(self.base).netloc:
+                all_headers["Authorization"] = self._authorization[scope]
+            try:
+                response = self._client.request(method, url, all_headers, body() if body else None, length)
+            except (OSError, StoreError) as error:
+                if attempt + 1 == attempts:
+                    raise RegistryError(
+                        f"the registry '{self.name.host}' cannot be reached: {_reason(error)}",
+                        hint="is its name right, and is there a network? for one without TLS: --plain-http",
+                    ) from error
+                self._pause(0.2 * 2**attempt)
+                continue
+            if response.status == 401 and not asked:
+                asked = True
+                challenge = response.headers.get("www-authenticate", "")
+                response.close()
+                self._authenticate(challenge, scope, extra_scope)
+                continue
+            if response.status in _PASSING and attempt + 1 < attempts:
+                response.close()
+                self._pause(_wait(response, attempt))
+                continue
+            return response
+        raise RegistryError(f"the registry '{self.name.host}' does not answer")
+
+    def _refused(self, response: Response, what: str) -> RegistryError:
+        """With what the registry says, and what to do."""
+        details = ""
+        try:
+            answer = json.loads(response.read_all(1 << 16))
+            details = "; ".join(str(item.get("message") or item.get("code")) for item in answer["errors"])[:500]
+        except (ValueError, KeyError, TypeError, AttributeError, StoreError, OSError):
+            pass
+        response.close()
+        hint = None
+        if response.status in (401, 403):
+            who = f"as '{self._credentials.user}'" if self._credentials else "without credentials"
+            hint = f"asked {who}; log in with: podman login {self.name.registry or self.name.host}"
+        elif response.status == 404:
+            hint = f"is '{self.name}' spelled right?"
+        text = f"the registry '{self.name.host}' refuses to {what}: {response.status} {response.reason}"
+        return RegistryError(f"{text}{': ' + details if details else ''}", status=response.status, hint=hint)
+
+    def _authenticate(self, challenge: str, scope: str, extra_scope: str) -> None:
+        with self._mutex:
+            if not self._asked_credentials:
+                self._credentials = find_credentials(self.name.host, self.name.path, self._environment)
+                self._asked_credentials = True
+        kind, _, rest = challenge.partition(" ")
+        if kind.lower() == "basic":
+            if self._credentials is not None:
+                self._authorization[scope] = self._credentials.basic
+            return
+        if kind.lower() != "bearer":
+            return
+        fields = dict(_CHALLENGE.findall(rest))
+        if "realm" not in fields:
+            raise RegistryError(f"the registry '{self.name.host}' does not say where to get a token")
+        self._authorization[scope] = "Bearer " + self._token(fields, extra_scope)
+
+    def _token(self, fields: Mapping[str, str], extra_scope: str) -> str:
+        scopes = [f"repository:{self.name.path}:{self._actions}", *([extra_scope] if extra_scope else [])]
+        realm, service = fields["realm"], fields.get("service", "")
+        if urlsplit(realm).scheme != "https" and urlsplit(self.base).scheme == "https":
+            raise RegistryError(f"the registry '{self.name.host}' wants its token fetched without encryption")
+        headers: dict[str, str] = {}
+        credentials = self._credentials
+        try:
+            if credentials is not None and credentials.token is not None:
+                form = urlencode(
+                    {
+                        "grant_type": "refresh_token",
+                        "service": service,
+                        "client_id": "frazil",
+                        "scope": " ".join(scopes),
+                        "refresh_token": credentials.token,
+                    }
+                ).encode()
+                headers["Content-Type"] = "application/x-www-form-urlencoded"
+                response = self._client.request("POST", realm, headers, _once(form)(), len(form))
+            else:
+                if credentials is not None:
+                    headers["Authorization"] = credentials.basic
+                query = urlencode([("service", service), *(("scope", scope) for scope in scopes)])
+                response = self._client.request("GET", f"{realm}{'&' if '?' in realm else '?'}{query}", headers)
+            with response:
+                if response.status != 200:
+                    raise self._refused(response, "give a token")
+                answer = json.loads(response.read_all(1 << 20))
+            token = answer.get("token") or answer.get("access_token")
+        except (OSError, StoreError) as error:
+            raise RegistryError(f"the token server '{realm}' cannot be reached: {_reason(error)}") from error
+        except (ValueError, AttributeError):
+            token = None
+        if not isinstance(token, str):
+            raise RegistryError(f"the token server '{realm}' gives no token")
+        return token
+
+    # -- blobs ---------------------------------------------------------------------------------------------------------
+
+    def has_blob(self, digest: str) -> bool:
+        with self._send("HEAD", self._url(f"blobs/{digest}")) as response:
+            if response.status == 200:
+                return True
+            if response.status in (404, 307, 302):
+                return response.status != 404
+            raise self._refused(response, f"say whether it has {digest}")
+
+    def mount_blob(self, digest: str, repository: str) -> str | None:
+        """Takes a blob over from another repository of the registry. Else None or where it can be sent to."""
+        query = urlencode({"mount": digest, "from": repository})
+        url = f"{self._url('blobs/uploads/')}?{query}"
+        with self._send(
+            "POST", url, body=_once(b""), length=0, extra_scope=f"repository:{repository}:pull"
+        ) as response:
+            if response.status == 201:
+                return ""
+            if response.status == 202:
+                return self._location(response)
+            return None
+
+    def _location(self, response: Response) -> str:
+        location = response.headers.get("location")
+        if not location:
+            raise RegistryError(f"the registry '{self.name.host}' does not say where to send a blob")
+        return urljoin(response.url, location)
+
+    def _begin(self) -> str:
+        with self._send("POST", self._url("blobs/uploads/"), body=_once(b""), length=0) as response:
+            if response.status != 202:
+                raise self._refused(response, "take a blob")
+            return self._location(response)
+
+    def send_blob(self, digest: str, path: str, place: str | None = None) -> None:
+        """The file's bytes. What the registry already took of it is not sent again after a cut."""
+        size = os.stat(path).st_size
+        location = place or self._begin()
+        offset, failures = 0, 0
+        while size > CHUNK and offset < size:
+            count = min(CHUNK, size - offset)
+            headers = {
+                "Content-Type": "application/octet-stream",
+                "Content-Range": f"{offset}-{offset + count - 1}",
+            }
+            try:
+                with self._send(
+                    "PATCH", location, headers, _stretch(path, offset, count), count, attempts=1
+                ) as response:
+                    if response.status != 202:
+                        raise self._refused(response, "take a part of a blob")
+                    location = self._location(response)
+                    offset = _accepted(response, offset + count)
+            except RegistryError as error:
+                failures += 1
+                if failures >= ATTEMPTS or error.status in (400, 401, 403):
+                    raise
+                self._pause(0.2 * 2**failures)
+                location, offset = self._where(location)
+        left = size - offset
+        url = f"{location}{'&' if '?' in location else '?'}digest={quote(digest, safe=':')}"
+        headers = {"Content-Type": "application/octet-stream"}
+        with self._send("PUT", url, headers, _stretch(path, offset, left), left) as response:
+            if response.status != 201:
+                raise self._refused(response, f"take the blob {digest}")
+
+    def _where(self, location: str) -> tuple[str, int]:
+        """How far an upload came; a lost one begins again."""
+        with self._send("GET", location) as response:
+            if response.status == 204:
+                return self._location(response), _accepted(response, 0)
+        return self._begin(), 0
+
+    def fetch_blob(self, digest: str, size: int, path: str) -> None:
+        """Into the file, which may hold a beginning of it. Raises RegistryError where the bytes are others."""
+        for attempt in range(ATTEMPTS):
+            have = os.stat(path).st_size if os.path.exists(path) else 0
+            if have > size:
+                os.unlink(path)
+                have = 0
+            if have == size and attempt:
+                break
+            try:
+                self._fetch_part(digest, size, path, have)
+                break
+            except (OSError, StoreError) as error:
+                if attempt + 1 == ATTEMPTS:
+                    raise RegistryError(f"fetching {digest}: {_reason(error)}") from error
+                self._pause(0.2 * 2**attempt)
+        algorithm, _, wanted = digest.partition(":")
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, algorithm).hexdigest()
+        if found != wanted:
+            os.unlink(path)
+            raise RegistryError(f"the registry '{self.name.host}' gives other bytes for {digest}")
+
+    def _fetch_part(self, digest: str, size: int, path: str, have: int) -> None:
+        url = self._url(f"blobs/{digest}")
+        headers = {"Range": f"bytes={have}-"} if have and have < size else {}
+        for _ in range(5):
+            with self._send("GET", url, headers) as response:
+                if response.status in (301, 302, 303, 307, 308):
+                    url = self._location(response)
+                    continue
+                if response.status not in (200, 206):
+                    raise self._refused(response, f"give the blob {digest}")
+                with open(path, "ab" if response.status == 206 else "wb") as file:
+                    left = size - (have if response.status == 206 else 0)
+                    while data := response.read():
+                        left -= len(data)
+                        if left < 0:
+                            raise RegistryError(f"the registry '{self.name.host}' gives too many bytes for {digest}")
+                        file.write(data)
+                if left:
+                    raise ConnectionResetError("the connection was closed too early")
+                return
+        raise RegistryError(f"the registry '{self.name.host}' leads in circles for {digest}")
+
+    # -- manifests -----------------------------------------------------------------------------------------------------
+
+    def put_manifest(self, wanted: str, media: str, content: bytes) -> None:
+        headers = {"Content-Type": media}
+        with self._send("PUT", self._url(f"manifests/{wanted}"), headers, _once(content), len(content)) as response:
+            if response.status not in (200, 201, 202):
+                raise self._refused(response, f"take the manifest '{wanted}'")
+
+    def manifest(self, wanted: str) -> tuple[str, bytes]:
+        """(media type, content); checked where it is asked for by digest."""
+        if ":" in wanted and not wanted.startswith(("sha256:", "sha512:")):
+            raise RegistryError(f"'{wanted}' is not a digest")
+        headers = {"Accept": ", ".join(MANIFESTS)}
+        with self._send("GET", self._url(f"manifests/{wanted}"), headers) as response:
+            if response.status != 200:
+                raise self._refused(response, f"give '{wanted}'")
+            try:
+                content = response.read_all(LARGEST_JSON)
+            except (OSError, StoreError) as error:
+                raise RegistryError(f"reading the manifest '{wanted}': {_reason(error)}") from error
+            media = response.headers.get("content-type", "").partition(";")[0].strip()
+        if ":" in wanted:
+            algorithm, _, value = wanted.partition(":")
+            if hashlib.new(algorithm, content).hexdigest() != value:
+                raise RegistryError(f"the registry '{self.name.host}' gives another manifest than {wanted}")
+        return media, content
+
+
+def _accepted(response: Response, otherwise: int) -> int:
+    """How many bytes an upload has, of `Range: 0-LAST`."""
+    match = re.fullmatch(r"(?:bytes=)?0-(\d{1,15})", response.headers.get("range", ""))
+    if not match:
+        return otherwise
+    last = int(match[1])
+    return last + 1 if last else min(otherwise, 1) if otherwise == 1 else 0
+
+
+def _wait(response: Response, attempt: int) -> float:
+    after = response.headers.get("retry-after", "")
+    return min(30.0, float(after)) if after.isdigit() else 0.2 * 2**attempt
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return re.sub(r"^\[Errno -?\d+\] ", "", text)
+
+
+def _once(content: bytes) -> Body:
+    def start() -> Callable[[], bytes]:
+        pieces = iter([content] if content else [])
+        return lambda: next(pieces, b"")
+
+    return start
+
+
+def _stretch(path: str, offset: int, count: int) -> Body:
+    """Bytes of a file, from the beginning each time the request is tried."""
+
+    def start() -> Callable[[], bytes]:
+        state: dict[str, Any] = {"file": open(path, "rb"), "left": count}  # noqa: SIM115
+        state["file"].seek(offset)
+
+        def piece() -> bytes:
+            data: bytes = state["file"].read(min(1 << 18, state["left"])) if state["left"] else b""
+            state["left"] -= len(data)
+            if not data:
+                state["file"].close()
+            return data
+
+        return piece
+
+    return start

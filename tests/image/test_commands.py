@@ -1,0 +1,186 @@
+"""`frazil image …` on a package, with the programs that images are for: Podman, skopeo, umoci, a real registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Result, Run, run  # noqa: F401
+from tests.image.conftest import FakeRegistry
+
+BUSYBOX = shutil.which("busybox")
+
+
+def need(*programs: str) -> None:
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"the program '{program}' is not there")
+
+
+def add(run: Run, folder: Path, text: str = "x", program: bool = False) -> str:  # noqa: F811
+    (folder / "bin").mkdir(parents=True)
+    place = folder / "bin/greet"
+    if program:
+        if BUSYBOX is None or "statically linked" not in subprocess.getoutput(f"file {BUSYBOX}"):
+            pytest.skip("there is no static busybox")
+        shutil.copy(BUSYBOX, folder / "bin/busybox")
+        place.symlink_to("busybox")
+    else:
+        place.write_text(text)
+        place.chmod(0o755)
+    done = run("nix-store", "--add", str(folder))
+    assert done.status == 0, done.err
+    return done.out.strip()
+
+
+def test_build_inspect_diff(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    old, new = add(run, tmp_path / "greet-1.0"), add(run, tmp_path / "greet-2.0", "y")
+    first = run("frazil", "image", "build", old, "--to", "oci:one", "--port", "80", "--entrypoint", "greet")
+    second = run("frazil", "image", "build", old, "--to", "oci:two", "--port", "80", "--compression", "gz")
+    assert first.status == second.status == 0, first.err + second.err
+    assert first.out == second.out
+    shown = json.loads(run("frazil", "image", "inspect", "--json", "one").out)
+    assert shown["config"]["config"]["Entrypoint"] == [f"{old}/bin/greet"]
+    assert [len(layer["paths"]) for layer in shown["layers"]] == [1, 0]
+    difference = json.loads(run("frazil", "image", "diff", "--json", old, new).out)
+    assert [(package["old"], package["new"]) for package in difference["packages"]] == [("1.0", "2.0")]
+    assert len(difference["added"]) == 2
+    text = run("frazil", "image", "diff", old, new).out
+    assert "greet: 1.0 → 2.0" in text and "0 layers stay, 2 are new" in text
+    archive = run("frazil", "image", "build", "one", "--to", "docker-archive:one.tar:greet:1")
+    assert archive.out == run("frazil", "image", "build", old, "--to", "docker-archive:two.tar", "-p", "80").out
+    for form in ("spdx", "cyclonedx", "slsa"):
+        assert "greet" in run("frazil", "image", "sbom", old, "--format", form).out
+
+
+def failure(done: Result) -> str:
+    assert done.status == 1
+    return done.err
+
+
+def test_what_can_be_wrong(run: Run, tmp_path: Path, fake: FakeRegistry) -> None:  # noqa: F811
+    path = add(run, tmp_path / "greet-1.0")
+    (tmp_path / "empty").mkdir()
+    empty = run("nix-store", "--add", str(tmp_path / "empty")).out.strip()
+    assert "has no entry point" in failure(run("frazil", "image", "build", empty))
+    assert "--entrypoint: greet" in failure(run("frazil", "image", "build", path, "--entrypoint", "other"))
+    assert run("frazil", "image", "build", empty, "--entrypoint", "").status == 0
+    assert "is not a label" in failure(run("frazil", "image", "build", path, "-l", "x"))
+    assert "at most 1 layers" in failure(run("frazil", "image", "build", path, "--max-layers", "1"))
+    assert "is a number, not" in failure(run("frazil", "image", "build", path, "--max-layers", "many"))
+    assert "gz, zstd or none" in failure(run("frazil", "image", "build", path, "--compression", "lzma"))
+    assert "not where an image can go" in failure(run("frazil", "image", "build", path, "--to", "nowhere"))
+    assert "no OCI layout" in failure(run("frazil", "image", "build", path, "--to", "oci:greet-1.0"))
+    assert "for an OCI layout" in failure(run("frazil", "image", "build", path, path, "--to", "docker-archive:x"))
+    assert "404" in failure(run("frazil", "image", "pull", f"{fake.host}/no/such:1"))
+    assert "is not there" in failure(run("frazil", "image", "load", path, "--engine", "no-such-engine"))
+    assert "load' failed: out of space" in failure(
+        run("frazil", "image", "load", path, "--engine", "sh -c 'echo out of space >&2; exit 1'")
+    )
+    (tmp_path / "bad.tar").write_text("this is no image")
+    assert "tar archive" in failure(run("frazil", "image", "inspect", "bad.tar"))
+
+
+def test_the_layout_is_valid(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    need("umoci", "skopeo")
+    path = add(run, tmp_path / "greet-1.0")
+    done = run("frazil", "image", "build", path, "--to", "oci:image:1", "--compression", "gz")
+    assert done.status == 0, done.err
+    unpacked = subprocess.run(
+        ["umoci", "unpack", *([] if os.getuid() == 0 else ["--rootless"]), "--image", "image:1", "bundle"],
+        capture_output=True,
+        text=True,
+    )
+    assert unpacked.returncode == 0, unpacked.stderr
+    root = tmp_path / "bundle/rootfs"
+    assert (root / "bin/greet").readlink() == Path(path, "bin/greet")
+    assert (root / path[1:] / "bin/greet").stat().st_mode & 0o777 == 0o555
+    assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
+    inspected = json.loads(subprocess.check_output(["skopeo", "inspect", "oci:image:1"]))
+    assert inspected["Digest"] == done.out.strip()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    need("docker-registry")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    config = tmp_path / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
+        f"http: {{addr: '{host}'}}\nlog: {{level: error}}\n"
+    )
+    log = open(tmp_path / "registry.log", "wb")  # noqa: SIM115
+    process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+    try:
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), 1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield host
+    finally:
+        process.terminate()
+        process.wait()
+        log.close()
+
+
+def test_a_real_registry(run: Run, tmp_path: Path, registry: str) -> None:  # noqa: F811
+    path = add(run, tmp_path / "greet-1.0")
+    done = run("frazil", "image", "push", path, f"{registry}/team/greet:1")
+    assert done.status == 0, done.err
+    assert "2 layers sent" in done.err
+    assert "2 there before" in run("frazil", "image", "push", path, f"{registry}/team/greet:2").err
+    assert "2 mounted" in run("frazil", "image", "push", path, f"{registry}/other:1").err
+    pulled = run("frazil", "image", "pull", f"{registry}/other:1", "oci:pulled")
+    assert pulled.out == done.out, pulled.err
+    need("skopeo")
+    copied = subprocess.run(
+        ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{registry}/team/greet:2", "oci:copied:2"],
+        capture_output=True,
+        text=True,
+    )
+    assert copied.returncode == 0, copied.stderr
+    first = json.loads(run("frazil", "image", "inspect", "--json", "pulled").out)
+    assert json.loads(run("frazil", "image", "inspect", "--json", "copied").out)["layers"] == first["layers"]
+
+
+@pytest.fixture
+def engine() -> Iterator[str]:
+    need("podman", "runc")
+    if os.getuid() != 0:
+        pytest.skip("Podman is tried as root, with a storage of its own")
+    root = tempfile.mkdtemp()  # Podman takes short names alone
+    command = f"podman --root {root}/root --runroot {root}/run --storage-driver vfs"
+    command += " --cgroup-manager=cgroupfs --runtime runc"
+    yield command
+    subprocess.run([*command.split(), "rmi", "-a", "-f"], capture_output=True)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def test_podman_runs_it(run: Run, tmp_path: Path, engine: str) -> None:  # noqa: F811
+    path = add(run, tmp_path / "greet-1.0", program=True)
+    done = run("frazil", "image", "load", path, "--engine", engine, "--entrypoint", "busybox", "--name", "greet:1")
+    assert done.status == 0, done.err
+    options = ["--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000"]
+    started = subprocess.run(
+        [*engine.split(), "run", "--rm", *options, "greet:1", "echo", "hello"], capture_output=True, text=True
+    )
+    if started.returncode and ("permitted" in started.stderr or "denied" in started.stderr):
+        pytest.skip(f"Podman cannot run containers here: {started.stderr.strip()}")
+    assert started.stdout == "hello\n", started.stderr
+    words = [word for option in options for word in ("--engine-option", option)]
+    user = run(
+        "frazil", "image", "run", "--engine", engine, *words, "-u", "1234", "--entrypoint", "busybox", path, "id"
+    )
+    assert "uid=1234(user) gid=1234(user)" in user.out, user.err
