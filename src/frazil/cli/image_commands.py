@@ -354,9 +354,17 @@ COMMANDS = {
         JSON,
         positional="installable",
         at_most=1,
+        examples=[("A package's image", "frazil image inspect .#app"), ("An archive", "frazil image inspect app.tar")],
     ),
     "image load": Command(
-        load, "give an image to Podman or Docker", *COMMON, COMPRESSION, ENGINE, positional="installable", at_most=1
+        load,
+        "give an image to Podman or Docker",
+        *COMMON,
+        COMPRESSION,
+        ENGINE,
+        positional="installable",
+        at_most=1,
+        examples=[("Under a name", "frazil image load .#app --name app:1.0")],
     ),
     "image push": Command(
         push,
@@ -380,6 +388,7 @@ COMMANDS = {
         positional="name destination",
         at_least=1,
         at_most=2,
+        examples=[("Into a folder", "frazil image pull registry.example/team/app:1.0 oci:app")],
     ),
     "image run": Command(
         run,
@@ -390,6 +399,7 @@ COMMANDS = {
         (Option("--engine-option", "One more option for `podman run`.", "option", kind=APPEND),),
         positional="installable arguments…",
         at_most=None,
+        examples=[("With an argument", "frazil image run .#app -- --help")],
     ),
     "image diff": Command(
         diff,
@@ -400,6 +410,7 @@ COMMANDS = {
         positional="old new",
         at_least=2,
         at_most=2,
+        examples=[("What a change adds", "frazil image diff ./image .#app")],
     ),
     "image sbom": Command(
         sbom,
@@ -409,5 +420,6 @@ COMMANDS = {
         (Option("--format", "spdx (the default), cyclonedx or slsa (in-toto provenance).", "format"),),
         positional="installable",
         at_most=1,
+        examples=[("For a scanner", "frazil image sbom .#app --format cyclonedx")],
     ),
 }
