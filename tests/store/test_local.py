@@ -30,7 +30,7 @@ from frazil.store.local import LocalStore
 from frazil.store.path import StorePath
 from frazil.store.path_info import PathInfo
 
-from .conftest import open_store
+from .conftest import RecordingReporter, open_store
 
 
 def derivation(store: LocalStore, name: str, inputs: dict[StorePath, frozenset[str]] | None = None) -> Derivation:
@@ -380,3 +380,12 @@ def test_many_at_once_say_the_same_as_one_by_one(store: LocalStore) -> None:
         list(store.query_infos([paths[0], stranger]))
     with pytest.raises(InvalidPath, match="stranger"):
         store.closure([paths[0], stranger])
+
+
+def test_large_paths_are_worth_a_warning(root: Path, tree: Path) -> None:
+    for threshold, warned in ((1, True), (1 << 30, False)):
+        with open_store(root, warn_large_path_threshold=threshold) as store:
+            store.add_path("tree", str(tree))
+            assert isinstance(store.reporter, RecordingReporter)
+            text = f"copied large path '{tree}' to the store ("
+            assert any(line.startswith(text) for _, line in store.reporter.lines) == warned

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from frazil.activity import Activity, ActivityType, Verbosity
 from frazil.build.derivation_goal import known_outputs
 from frazil.build.errors import BuildError, DerivationFailed, Failure, describe_status
+from frazil.build.external import external_builder
 from frazil.build.goals import A_WHILE, SLOT, Child, Done, EndOfFile, Event, Output, Steps, TimedOut, Wait
 from frazil.build.hook import DECLINE
 from frazil.build.local_build import BuilderFailed, LocalBuild
@@ -150,6 +151,8 @@ class BuildGoal:
                 "\nHint: set 'max-jobs' to a non-zero value to enable local builds, or configure remote builders via "
                 "'builders'"
             )
+        if external_builder(settings, drv) is not None:
+            return reasons and f"Cannot build '{self.text}'.{reasons}"
         if drv.platform not in settings.platforms and not drv.is_builtin:
             reasons += (
                 f"\nReason: platform mismatch\nRequired system: '{drv.platform}'\nCurrent system: '{settings.system}'"

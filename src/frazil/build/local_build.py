@@ -18,6 +18,7 @@ from frazil.build import sandbox as sandboxes
 from frazil.build.directories import BuildDirectory
 from frazil.build.environment import BuilderEnvironment, builder_environment
 from frazil.build.errors import BuildError, Failure, SandboxUnavailable
+from frazil.build.external import DIRECTORY_INSIDE, ExternalBuilder, build_document, external_builder
 from frazil.build.options import DerivationOptions
 from frazil.build.outputs import Registration
 from frazil.build.settings import BuildSettings
@@ -65,12 +66,15 @@ class LocalBuild:
     scratch: dict[str, StorePath] = field(default_factory=dict)
     directory: BuildDirectory | None = None
     chroot: str = ""
+    external: ExternalBuilder | None = None
+    """Who builds it in our place."""
 
     # ----------------------------------------------------------------------------------------------------- starting
 
     def start(self) -> int:
         """The descriptor of the builder's terminal. Raises BuildError, SandboxError, StoreError, DerivationFailed."""
-        self.isolated = self._wants_sandbox()
+        self.external = external_builder(self.settings, self.drv)
+        self.isolated = self.external is None and self._wants_sandbox()
         try:
             self._start()
         except SandboxUnavailable:
@@ -137,13 +141,16 @@ class LocalBuild:
         if self.isolated:
             self._check_groups()
             self._make_chroot()
-        elif os.path.lexists(_HOME):
+        elif self.external is None and os.path.lexists(_HOME):
             raise BuildError(
                 f'home directory "{_HOME}" exists; please remove it to assure purity of builds without sandboxing'
             )
         self.terminal, output = _open_terminal()
         try:
-            self.pid = self._start_builtin(output, rewrites) if self._builtin else self._spawn(environment, output)
+            if self.external is not None:
+                self.pid = self._start_external(self.external, environment, output)
+            else:
+                self.pid = self._start_builtin(output, rewrites) if self._builtin else self._spawn(environment, output)
         finally:
             os.close(output)
         if not self.isolated or self._builtin:
@@ -169,6 +176,8 @@ class LocalBuild:
     @property
     def _directory_inside(self) -> str:
         assert self.directory is not None
+        if self.external is not None:
+            return DIRECTORY_INSIDE
         return self.settings.sandbox_build_dir if self.isolated and not self._builtin else self.directory.path
 
     def _choose_scratch(self) -> dict[str, str]:
@@ -242,6 +251,33 @@ class LocalBuild:
             os.close(null)
             if ruleset >= 0:
                 os.close(ruleset)
+
+    def _start_external(self, external: ExternalBuilder, environment: BuilderEnvironment, output: int) -> int:
+        """With our own environment: it is a program of this machine, whom the settings trust."""
+        directory = self.directory
+        assert directory is not None
+        closure = sorted(self.input_closure)
+        document = build_document(
+            self.store, self.drv, environment, closure, self.scratch, directory.top, directory.path
+        )
+        place = f"{directory.top}/build.json"
+        with open(place, "xb") as file:
+            file.write(document)
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            process = sandboxes.Process(
+                program=external.program,
+                arguments=[os.fsencode(word) for word in (external.program, *external.arguments, place)],
+                environment=dict(os.environb),
+                directory=directory.path,
+                output=output,
+                input=null,
+                filter_system_calls=False,
+                allow_new_privileges=True,
+            )
+            return sandboxes.start(process, None)
+        finally:
+            os.close(null)
 
     def _ruleset(self) -> int:
         """Landlock cannot tell outputs that do not exist yet from the rest of the store, so all of that stays open;

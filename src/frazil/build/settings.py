@@ -93,6 +93,8 @@ class BuildSettings:
     """All settings as in `nix.conf`: programs that the hook starts shall have the same."""
     builders: str = ""
     """Other machines that build, or files that list them: see `machines`."""
+    external_builders: str = "[]"
+    """Programs on this machine that build for other systems, as JSON: see `external`."""
     build_hook: tuple[str, ...] | None = None
     """The program that has them do it; None: our own; empty: none."""
     build_hook_kill_timeout: int = 0

@@ -57,7 +57,8 @@ def _write_sources(effects: StoreEffects, missing: dict[str, PendingSource], ahe
 
     store, directory = effects.store, effects.directory
     paths = {base: StorePath.from_base(base) for base in missing}
-    placed = ahead.place_archives(paths.values()) if ahead is not None else set()
+    said = store.settings.warn_large_path_threshold > 0  # what is placed ahead is not weighed
+    placed = ahead.place_archives(paths.values()) if ahead is not None and not said else set()
     for base, source in missing.items():
         path = paths[base]
         if path in placed:

@@ -81,6 +81,8 @@ class StoreSettings(Record):
     keep_derivations: bool = True
     allow_symlinked_store: bool = False
     reserved_space: int = 8 * 1024 * 1024
+    warn_large_path_threshold: int = 0
+    """From this archive size on, what is copied is worth a warning; 0: never."""
     nar_buffer_size: int = 32 * 1024 * 1024
     min_free: int = 0
     max_free: int = (1 << 63) - 1

@@ -129,7 +129,11 @@ class LocalStore(RecordedStore):
         references: Iterable[StorePath] = (),
     ) -> StorePath:
         """Copies a file tree into the store (`builtins.path`, `nix-store --add`). `source`: physical."""
-        return self.take_tree(Addition(name, method, algorithm, frozenset(references), repair), source, filter)
+        addition = Addition(name, method, algorithm, frozenset(references), repair)
+        path = self.take_tree(addition, source, filter)
+        if self.settings.warn_large_path_threshold:
+            self._warn_if_large(source, self.query_info(path).nar_size)
+        return path
 
     def compute_path(
         self, name: str, source: str, method: str = "nar", algorithm: str = "sha256", filter: nar.Filter | None = None
@@ -137,6 +141,14 @@ class LocalStore(RecordedStore):
         """Where `add_path` would put a tree, and its hash by `method`."""
         digest = adding.hash_source(source, method, algorithm, filter)
         return self.directory.make_fixed_output_path(method, digest, name), digest
+
+    def _warn_if_large(self, source: str, size: int) -> None:
+        from frazil.store.garbage import render_size
+
+        if size >= self.settings.warn_large_path_threshold:
+            verb = "hashed" if self.compute_only else "copied"
+            end = "" if self.compute_only else " to the store"
+            self.warn(f"{verb} large path '{source}'{end} ({render_size(size)})")
 
     def add_bytes(
         self, name: str, contents: bytes, method: str = "flat", algorithm: str = "sha256", executable: bool = False
