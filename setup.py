@@ -31,7 +31,7 @@ def native_extensions() -> list[Extension]:
         Extension(
             ".".join(p.with_suffix("").parts[1:]),
             [str(p)],
-            depends=headers if room == "." else [],
+            depends=headers,
             extra_compile_args=[*CFLAGS, "-std=gnu11", "-Wall", "-Wextra", "-pthread"],
             extra_link_args=["-pthread"],
         )

@@ -7,10 +7,12 @@ import shutil
 import stat
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from tests.evalcache import walk_model as in_python
 
-from frazil.evalcache import walk as in_python
+from frazil.evalcache import _walk as compiled
 from frazil.evalcache.stamps import (
     MAX_NAMES,
     file_kind,
@@ -51,29 +53,24 @@ def verdicts_of(top: bytes) -> dict[str, tuple[str, bool]]:
     return found
 
 
-def native() -> object:
-    return pytest.importorskip("frazil.evalcache._walk", reason="there was no C compiler")
-
-
 @pytest.mark.parametrize("place", [b"", b"/empty", b"/a", b"/link", b"/pipe"])
 @pytest.mark.parametrize("filtered", [False, True])
 def test_both_agree(tree: bytes, place: bytes, filtered: bool) -> None:
-    compiled, path = native(), tree + place
+    path = tree + place
     verdicts = verdicts_of(path) if filtered else None
-    digest, newest, names = compiled.walk(path, verdicts)  # type: ignore[attr-defined]
+    digest, newest, names = compiled.walk(path, verdicts)
     assert (digest, newest, names) == in_python.walk(path, verdicts)
-    assert compiled.look(path, names) == in_python.look(path, names) == digest  # type: ignore[attr-defined]
+    assert compiled.look(path, names) == in_python.look(path, names) == digest
     text = stamp(os.lstat(path))
-    assert compiled.is_stamp(path, text) and in_python.is_stamp(path, text)  # type: ignore[attr-defined]
-    assert not compiled.is_stamp(path, text + "1")  # type: ignore[attr-defined]
+    assert compiled.is_stamp(path, text) and in_python.is_stamp(path, text)
+    assert not compiled.is_stamp(path, text + "1")
 
 
 def test_both_agree_on_long_folders(tmp_path: Path) -> None:
-    compiled = native()
     for number in range(3000):
         (tmp_path / f"{number:x}{'y' * (number % 180)}").touch()
     path = os.fsencode(tmp_path)
-    assert compiled.walk(path, None) == in_python.walk(path, None)  # type: ignore[attr-defined]
+    assert compiled.walk(path, None) == in_python.walk(path, None)
 
 
 def rewrite(path: Path) -> None:
@@ -119,7 +116,7 @@ def test_what_a_filter_left_out_may_change(tree: bytes) -> None:
 
 
 def test_what_is_of_another_kind_has_no_verdict(tree: bytes) -> None:
-    for walk in (in_python.walk, native().walk):  # type: ignore[attr-defined]
+    for walk in (in_python.walk, compiled.walk):
         with pytest.raises(LookupError):
             walk(tree, {**verdicts_of(tree), "link": ("regular", True)})
 
@@ -141,9 +138,8 @@ def test_stamps_of_files(tree: bytes) -> None:
     assert not is_as_stamped(path, mark)
 
 
-@pytest.mark.parametrize("module", ["frazil.evalcache._walk", "frazil.evalcache.walk"])
-def test_what_cannot_be_looked_at(tree: bytes, module: str) -> None:
-    walk = pytest.importorskip(module)
+@pytest.mark.parametrize("walk", [compiled, in_python])
+def test_what_cannot_be_looked_at(tree: bytes, walk: ModuleType) -> None:
     with pytest.raises(FileNotFoundError):
         walk.walk(tree + b"/none", None)
     with pytest.raises(NotADirectoryError):
@@ -157,10 +153,9 @@ def test_what_cannot_be_looked_at(tree: bytes, module: str) -> None:
 
 
 def test_bad_arguments(tree: bytes) -> None:
-    compiled = native()
     with pytest.raises(ValueError):
-        compiled.look(tree, b"without an end")  # type: ignore[attr-defined]
+        compiled.look(tree, b"without an end")
     with pytest.raises(TypeError):
-        compiled.walk(tree, [])  # type: ignore[attr-defined]
+        compiled.walk(tree, [])  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        compiled.walk(tree, dict.fromkeys(verdicts_of(tree), 1))  # type: ignore[attr-defined]
+        compiled.walk(tree, dict.fromkeys(verdicts_of(tree), 1))  # type: ignore[arg-type]

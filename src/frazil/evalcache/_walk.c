@@ -1,5 +1,9 @@
 /* What lstat says of everything at and below a folder, in one digest, and of a single file: the part of finding a
- * remembered answer whose time counts. See stamps.py, which has the same in Python and says what the digest is made of.
+ * remembered answer whose time counts. See stamps.py.
+ *
+ * The digest is SHA-256, over the numbers of the path's status (mode, size, both times in nanoseconds, inode, device, each
+ * in eight bytes), and for each entry below it, folder by folder, those of a folder in order, over its name below the
+ * path, a zero, and its numbers.
  *
  * `walk` lists folders: it is given a path, and what a filter said of names, if there was one. `look` is given the names
  * that `walk` found, and lists nothing: folders whose status is the same have the same entries. */
@@ -16,113 +20,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { BLOCK = 128, DIGEST = 32, LISTING = 1 << 16, NUMBERS = 6 };
+#include "../native/sha256.h"
 
-/* -- BLAKE2b without a key (RFC 7693) ------------------------------------------------------------------------- */
-
-typedef struct {
-    uint64_t state[8];
-    uint64_t total;
-    size_t used;
-    uint8_t block[BLOCK];
-} Hash;
-
-static const uint64_t INITIAL[8] = {
-    0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1,
-    0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179,
-};
-
-static const uint8_t ORDER[10][16] = {
-    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, {14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3},
-    {11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4}, {7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8},
-    {9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13}, {2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9},
-    {12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11}, {13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10},
-    {6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5}, {10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0},
-};
-
-static inline uint64_t turned(uint64_t x, int n) {
-    return x >> n | x << (64 - n);
-}
-
-static inline uint64_t number64(const uint8_t *p) {
-    uint64_t x = 0;
-    for (int i = 7; i >= 0; i--)
-        x = x << 8 | p[i];
-    return x;
-}
-
-static inline void put64(uint8_t *p, uint64_t x) {
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(x >> 8 * i);
-}
-
-#define MIX(a, b, c, d, x, y)                                                                                         \
-    do {                                                                                                               \
-        v[a] += v[b] + m[x];                                                                                           \
-        v[d] = turned(v[d] ^ v[a], 32);                                                                                \
-        v[c] += v[d];                                                                                                  \
-        v[b] = turned(v[b] ^ v[c], 24);                                                                                \
-        v[a] += v[b] + m[y];                                                                                           \
-        v[d] = turned(v[d] ^ v[a], 16);                                                                                \
-        v[c] += v[d];                                                                                                  \
-        v[b] = turned(v[b] ^ v[c], 63);                                                                                \
-    } while (0)
-
-static void take_block(Hash *hash, int last) {
-    uint64_t v[16], m[16];
-    for (int i = 0; i < 8; i++) {
-        v[i] = hash->state[i];
-        v[i + 8] = INITIAL[i];
-    }
-    v[12] ^= hash->total;
-    if (last)
-        v[14] = ~v[14];
-    for (int i = 0; i < 16; i++)
-        m[i] = number64(hash->block + 8 * i);
-    for (int round = 0; round < 12; round++) {
-        const uint8_t *s = ORDER[round % 10];
-        MIX(0, 4, 8, 12, s[0], s[1]);
-        MIX(1, 5, 9, 13, s[2], s[3]);
-        MIX(2, 6, 10, 14, s[4], s[5]);
-        MIX(3, 7, 11, 15, s[6], s[7]);
-        MIX(0, 5, 10, 15, s[8], s[9]);
-        MIX(1, 6, 11, 12, s[10], s[11]);
-        MIX(2, 7, 8, 13, s[12], s[13]);
-        MIX(3, 4, 9, 14, s[14], s[15]);
-    }
-    for (int i = 0; i < 8; i++)
-        hash->state[i] ^= v[i] ^ v[i + 8];
-}
-
-static void begin(Hash *hash) {
-    memset(hash, 0, sizeof *hash);
-    memcpy(hash->state, INITIAL, sizeof INITIAL);
-    hash->state[0] ^= 0x01010000 ^ DIGEST;
-}
-
-static void add(Hash *hash, const void *data, size_t size) {
-    const uint8_t *from = data;
-    while (size) {
-        if (hash->used == BLOCK) {
-            hash->total += BLOCK;
-            take_block(hash, 0);
-            hash->used = 0;
-        }
-        size_t part = size < BLOCK - hash->used ? size : BLOCK - hash->used;
-        memcpy(hash->block + hash->used, from, part);
-        hash->used += part;
-        from += part;
-        size -= part;
-    }
-}
-
-static void finish(Hash *hash, uint8_t digest[DIGEST]) {
-    hash->total += hash->used;
-    memset(hash->block + hash->used, 0, BLOCK - hash->used);
-    take_block(hash, 1);
-    for (int i = 0; i < DIGEST / 8; i++)
-        put64(digest + 8 * i, hash->state[i]);
-}
+enum { LISTING = 1 << 16, NUMBERS = 6 };
 
 /* -- the walk --------------------------------------------------------------------------------------------------- */
 
@@ -132,7 +32,7 @@ typedef struct {
 } Buffer;
 
 typedef struct {
-    Hash hash;
+    Sha256 hash;
     int64_t newest;
     int top;             /* the opened folder, from which all others are */
     PyObject *verdicts;  /* dict of text -> (kind, whether it is kept), or NULL */
@@ -173,6 +73,11 @@ static int64_t nanoseconds(struct timespec time) {
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+static void put64(uint8_t *p, uint64_t x) {
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(x >> 8 * i);
+}
+
 static void add_status(Walk *walk, const struct stat *status) {
     int64_t modified = nanoseconds(status->st_mtim), changed = nanoseconds(status->st_ctim);
     uint64_t numbers[NUMBERS] = {status->st_mode,   (uint64_t)status->st_size, (uint64_t)modified,
@@ -180,7 +85,7 @@ static void add_status(Walk *walk, const struct stat *status) {
     uint8_t row[NUMBERS * 8];
     for (int i = 0; i < NUMBERS; i++)
         put64(row + 8 * i, numbers[i]);
-    add(&walk->hash, row, sizeof row);
+    sha256_add(&walk->hash, row, sizeof row);
     if (modified > walk->newest)
         walk->newest = modified;
     if (changed > walk->newest)
@@ -283,7 +188,7 @@ static int look_into(Walk *walk, int descriptor, char *listing) {
             errno = 0;
             return -1;
         }
-        add(&walk->hash, inner, whole + 1);
+        sha256_add(&walk->hash, inner, whole + 1);
         add_status(walk, &status);
     }
     return 0;
@@ -346,7 +251,7 @@ static PyObject *walk(PyObject *module, PyObject *arguments) {
     if (lstat(path, &status))
         return failure(errno, path);
     Walk walk = {.newest = INT64_MIN, .verdicts = verdicts == Py_None ? NULL : verdicts};
-    begin(&walk.hash);
+    sha256_begin(&walk.hash);
     add_status(&walk, &status);
     int failed = 0, number = 0;
     if (S_ISDIR(status.st_mode)) {
@@ -362,10 +267,10 @@ static PyObject *walk(PyObject *module, PyObject *arguments) {
         PyMem_Free(listing);
     }
     if (!failed) {
-        uint8_t digest[DIGEST];
-        finish(&walk.hash, digest);
+        uint8_t digest[SHA256_DIGEST];
+        sha256_end(&walk.hash, digest);
         const char *found = walk.found.size ? walk.found.text : "";
-        result = Py_BuildValue("y#Ly#", (const char *)digest, (Py_ssize_t)DIGEST, (long long)walk.newest, found,
+        result = Py_BuildValue("y#Ly#", (const char *)digest, (Py_ssize_t)SHA256_DIGEST, (long long)walk.newest, found,
                                (Py_ssize_t)walk.found.size);
     }
     PyMem_Free(walk.names.text);
@@ -388,7 +293,7 @@ static PyObject *look(PyObject *module, PyObject *arguments) {
     Buffer whole = {0};
     struct stat status;
     int number = lstat(path, &status) ? errno : 0;
-    begin(&walk.hash);
+    sha256_begin(&walk.hash);
     add_status(&walk, &status);
     int done = number || (append(&whole, path, (size_t)length) && append(&whole, "/", 1));
     size_t start = whole.size;
@@ -398,16 +303,16 @@ static PyObject *look(PyObject *module, PyObject *arguments) {
         done = append(&whole, names + at, name);
         if (done && lstat(whole.text, &status))
             number = errno;
-        add(&walk.hash, names + at, name);
+        sha256_add(&walk.hash, names + at, name);
         add_status(&walk, &status);
         at += (Py_ssize_t)name;
     }
     PyMem_Free(whole.text);
     if (number || !done)
         return failure(number, path);
-    uint8_t digest[DIGEST];
-    finish(&walk.hash, digest);
-    return PyBytes_FromStringAndSize((const char *)digest, DIGEST);
+    uint8_t digest[SHA256_DIGEST];
+    sha256_end(&walk.hash, digest);
+    return PyBytes_FromStringAndSize((const char *)digest, SHA256_DIGEST);
 }
 
 /* Whether lstat gives a stamp, without making the text of another one. */
@@ -437,5 +342,6 @@ static PyMethodDef functions[] = {
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_walk", .m_size = 0, .m_methods = functions};
 
 PyMODINIT_FUNC PyInit__walk(void) {
+    sha256_choose(0);
     return PyModuleDef_Init(&module);
 }

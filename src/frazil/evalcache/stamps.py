@@ -9,12 +9,8 @@ from __future__ import annotations
 import os
 import stat
 
+from frazil.evalcache._walk import is_stamp, look, walk
 from frazil.evalcache.facts import PLAIN_BYTES, quote, unquote
-
-try:
-    from frazil.evalcache._walk import is_stamp, look, walk
-except ImportError:
-    from frazil.evalcache.walk import is_stamp, look, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,26 +1,19 @@
-"""What `_walk.c` does, in Python, for installations without a C compiler.
-
-The digest is BLAKE2b, of 32 bytes, over the numbers of the path's status (mode, size, both times in nanoseconds, inode,
-device, each in eight bytes), and for each entry below it, folder by folder, those of a folder in order, over its name
-below the path, a zero, and its numbers.
-"""
+"""What `_walk.c` does, in Python: what it is compared with."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from frazil.digest import Hash
+from frazil.evalcache.stamps import file_kind, is_kept, stamp
 
 _ALL_BITS = (1 << 64) - 1
 
 
 def walk(path: bytes, verdicts: Mapping[str, tuple[str, bool]] | None, /) -> tuple[bytes, int, bytes]:
     """-> the digest, the newest time, the names that `look` wants."""
-    from frazil.evalcache.stamps import file_kind, is_kept
-
     status = os.lstat(path)
     newest = max(status.st_mtime_ns, status.st_ctime_ns)
     parts, names = [_numbers(status)], []
@@ -49,15 +42,11 @@ def look(path: bytes, names: bytes, /) -> bytes:
 
 
 def is_stamp(path: bytes, text: str, /) -> bool:
-    from frazil.evalcache.stamps import stamp
-
     return stamp(os.lstat(path)) == text
 
 
 def _digest(parts: list[bytes]) -> bytes:
-    from hashlib import blake2b
-
-    return blake2b(b"".join(parts), digest_size=32).digest()
+    return Hash.of("sha256", b"".join(parts)).digest
 
 
 def _numbers(status: os.stat_result) -> bytes:
