@@ -54,3 +54,17 @@ def test_mistakes(run: Run, tmp_path: Path, paths: tuple[str, str]) -> None:
     assert run(*NIX, "copy", "--from", str(tmp_path / "x"), source).status == 1
     unknown = run(*NIX, "copy", "--to", "gopher://nowhere", drv)
     assert "don't know how to open" in unknown.err
+
+
+def test_an_executable_added_flat_to_a_cache(run: Run, tmp_path: Path) -> None:
+    """A flat object is not executable, whatever its source is; what cannot be handed on at the end is an error."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    nix = ("nix", "--extra-experimental-features", "nix-command")
+    done = run(*nix, "--store", f"file://{tmp_path}/cache", "store", "add-file", str(program))
+    assert done.status == 0, done.err
+    assert list((tmp_path / "cache").glob("*.narinfo"))
+    (tmp_path / "file").write_text("in the way")
+    failed = run(*nix, "--store", f"file://{tmp_path}/file/cache", "store", "add-file", str(program))
+    assert failed.status == 1 and failed.err.startswith("error: ")

@@ -40,8 +40,19 @@ def run(argv: list[str] | None = None) -> int:
     status = _guarded(context, words[1:])
     if status < SIGNALLED or _thread._count() == 0:
         # An interrupted evaluation may still run in its thread; what it has of the store ends with the process.
-        context.close()
+        return _closed(context, status)
     return status
+
+
+def _closed(context: Context, status: int) -> int:
+    """What was put off is done now, and may fail, too."""
+    try:
+        context.close()
+        return status
+    except FrazilError as error:
+        return status or _failed(context, _error_text(context, error), error.exit_status, error)
+    except OSError as error:
+        return status or _failed(context, _system_error_text(error), 1)
 
 
 def _guarded(context: Context, words: list[str]) -> int:

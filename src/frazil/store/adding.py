@@ -35,6 +35,8 @@ class Computed:
     info: PathInfo
     contents: bytes | None = None
     source: str | None = None
+    executable: bool = False
+    """Of the file whose contents are kept."""
 
 
 class Addition(NamedTuple):
@@ -162,7 +164,8 @@ def add_bytes(
     info = addition.info(store.directory, _hash_bytes(addition, contents, executable, archive), archive, size)
     path = info.path
     if store.compute_only:
-        store.computed[path] = Computed(info, contents=contents if source is None else None, source=source)
+        kept = contents if source is None else None
+        store.computed[path] = Computed(info, contents=kept, source=source, executable=executable)
         return path
     store.add_temporary_root(path)
     if addition.repair or not store.is_valid(path):

@@ -357,6 +357,8 @@ class Database:
 
     def _path(self, text: str) -> StorePath:
         try:
+            if not isinstance(text, str):
+                raise BadStorePath("it is no text")
             return self.directory.parse(text)
         except BadStorePath as error:
             raise CorruptDatabase(
@@ -437,6 +439,8 @@ class Database:
     def _make_info(self, path: StorePath, columns: Sequence[Any], references: frozenset[StorePath]) -> PathInfo:
         _, digest, registered, deriver, size, ultimate, signatures, address = columns
         try:
+            if any(isinstance(column, bytes) for column in columns):
+                raise ValueError("it holds what is no text")
             return PathInfo(
                 path,
                 Hash.parse(str(digest)),
@@ -448,7 +452,7 @@ class Database:
                 frozenset(signatures.split()) if signatures else frozenset(),
                 ContentAddress.parse(address) if address else None,
             )
-        except (DigestError, FormatError, ValueError) as error:
+        except (DigestError, FormatError, ValueError, TypeError) as error:
             raise CorruptDatabase(
                 f"invalid-path entry for '{self.directory.show(path)}': {error}",
                 hint="check the store with `frazil store verify --check-contents --repair`",

@@ -7,6 +7,7 @@ when they are flushed.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
@@ -108,10 +109,22 @@ class ForwardingStore(LocalStore):
 def _archive(computed: Computed) -> Iterator[nar.Read]:
     if computed.contents is not None:
         pieces: list[bytes] = []
-        nar.dump_file(computed.contents, pieces.append)
+        nar.dump_file(computed.contents, pieces.append, executable=computed.executable)
         yield io.BytesIO(b"".join(pieces)).read
         return
     source = computed.source
     assert source is not None
-    with reading(lambda write: nar.dump_path(source, write)) as read:
+    with reading(lambda write: _dump(computed.info, source, write)) as read:
         yield read
+
+
+def _dump(info: PathInfo, source: str, write: nar.Write) -> None:
+    """A flat object is not executable, whatever its source is."""
+    address = info.content_address
+    if address is None or address.method not in ("flat", "text"):
+        nar.dump_path(source, write)
+        return
+    size = os.stat(source).st_size
+    nar.begin_file(size, write)
+    nar.copy_flat(source, write)
+    nar.end_file(size, write)

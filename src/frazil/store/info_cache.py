@@ -298,6 +298,8 @@ class InfoCache:
 
 
 def _info(row: Any) -> NarInfo:
+    if any(isinstance(value, bytes) for value in row):
+        raise TypeError("the database is damaged")
     hash_part, _, name, url, compression, file_hash, file_size, nar_hash, nar_size, refs, deriver, sigs, address = row
     info = PathInfo(
         StorePath.from_base(f"{hash_part}-{name}"),
