@@ -181,10 +181,6 @@ def test_missing_files(run: Run) -> None:
     assert sys.stdout is not None
 
 
-def test_unsupported_programs(run: Run) -> None:
-    assert run("nix-channel", "--list").status == 1
-
-
 def test_old_names_of_commands_that_are_missing(run: Run) -> None:
     for name, (target, _) in ALIASES.items():
         if target not in table():
