@@ -152,6 +152,7 @@ def test_archives_are_those_of_the_archive_writer(tmp_path_factory: pytest.TempP
     assert writer.add_archive(packed) == -1  # given away
     writer.finish()
     assert writer.written(number)
+    assert writer.is_folder(number) == isinstance(tree, dict)
     writer.place(number, f"{root}/out")
     assert not os.listdir(f"{root}/work")
     assert dump(f"{root}/out") == expected

@@ -544,6 +544,7 @@ static PyObject *writer_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     pthread_cond_init(&writing->news, NULL);
     pthread_cond_init(&writing->quiet, NULL);
     writing->process = getpid();
+    writing->exact = -1;
     writing->folder = open(PyBytes_AS_STRING(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     self->owners = PyList_New(0);
     if (writing->folder < 0)
@@ -655,6 +656,16 @@ static PyObject *writer_written(WriterObject *self, PyObject *number) {
     return PyBool_FromLong(job != NULL && job->written);
 }
 
+static PyObject *writer_is_folder(WriterObject *self, PyObject *number) {
+    Py_ssize_t index = PyNumber_AsSsize_t(number, PyExc_IndexError);
+    if (index == -1 && PyErr_Occurred())
+        return NULL;
+    Job *job = finished_job(self, index);
+    if (PyErr_Occurred())
+        return NULL;
+    return PyBool_FromLong(job != NULL && job->is_folder);
+}
+
 static PyObject *writer_digest(WriterObject *self, PyObject *number) {
     Py_ssize_t index = PyNumber_AsSsize_t(number, PyExc_IndexError);
     if (index == -1 && PyErr_Occurred())
@@ -695,6 +706,7 @@ static PyMethodDef writer_methods[] = {
     {"finish", (PyCFunction)writer_finish, METH_NOARGS, NULL},
     {"stop", (PyCFunction)writer_stop, METH_NOARGS, NULL},
     {"written", (PyCFunction)writer_written, METH_O, NULL},
+    {"is_folder", (PyCFunction)writer_is_folder, METH_O, NULL},
     {"digest", (PyCFunction)writer_digest, METH_O, NULL},
     {"place", (PyCFunction)writer_place, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

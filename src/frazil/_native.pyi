@@ -39,6 +39,7 @@ class Writer:
         """Ends the thread. What is not written yet never will be."""
 
     def written(self, number: int, /) -> bool: ...
+    def is_folder(self, number: int, /) -> bool: ...
     def digest(self, number: int, /) -> bytes:
         """The hash of a file's archive. Raises ValueError where it was not written."""
 

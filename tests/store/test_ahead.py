@@ -71,12 +71,13 @@ def leftovers(store: LocalStore) -> list[str]:
 def test_trees_and_texts(store: LocalStore, tree: Path) -> None:
     made = begin(store)
     path, text = add_tree(made, store, tree), add_text(made, store, "t", b"text")
+    file, link = add_tree(made, store, tree / "inner/a"), add_tree(made, store, tree / "b")
     assert not store.is_valid(path)
     assert not os.path.lexists(store.real_path(path))
-    assert bring(made, store, [path]) == {path}
+    assert bring(made, store, [file, path, link]) == {path, file, link}
     made.add_texts([(text, b"text", frozenset([store.show(path)]))])
     made.close()
-    assert store.valid_among([path, text]) == {path, text}
+    assert store.valid_among([path, text, file, link]) == {path, text, file, link}
     assert store.query_references(text) == {path}
     assert str(store.query_info(text).content_address).startswith("text:sha256:")
     assert str(store.query_info(path).content_address).startswith("fixed:r:sha256:")

@@ -338,7 +338,11 @@ static int mark_time(int descriptor) {
     return futimens(descriptor, times);
 }
 
-static int write_plain_file(int folder, const char *name, const uint8_t *data, size_t size, mode_t mode) {
+/* `exact`: whether new files get the mode that is asked for, whatever the umask; -1: not seen yet. */
+static int write_plain_file(
+    int folder, const char *name, const uint8_t *data, size_t size, mode_t mode, int *exact
+) {
+    struct stat status;
     int descriptor = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode), result = 0;
     if (descriptor < 0)
         return -1;
@@ -351,8 +355,9 @@ static int write_plain_file(int folder, const char *name, const uint8_t *data, s
             result = -1;
         }
     }
-    /* The umask may have taken rights away. */
-    if (result || fchmod(descriptor, mode) || mark_time(descriptor))
+    if (!result && *exact < 0 && (result = fstat(descriptor, &status)) == 0)
+        *exact = (status.st_mode & 07777) == mode;
+    if (result || (!*exact && fchmod(descriptor, mode)) || mark_time(descriptor))
         result = -1;
     if (close(descriptor))
         result = -1;
@@ -375,9 +380,11 @@ static char *take_string(const uint8_t **at) {
     return text;
 }
 
-static int unpack_node(const uint8_t **at, const uint8_t *end, int folder, const char *name, int is_root);
+static int
+unpack_node(const uint8_t **at, const uint8_t *end, int folder, const char *name, int is_root, int *exact);
 
-static int unpack_folder(const uint8_t **at, const uint8_t *end, int folder, const char *name, int is_root) {
+static int
+unpack_folder(const uint8_t **at, const uint8_t *end, int folder, const char *name, int is_root, int *exact) {
     int result = -1;
     if (mkdirat(folder, name, 0755))
         return -1;
@@ -390,7 +397,7 @@ static int unpack_folder(const uint8_t **at, const uint8_t *end, int folder, con
         if (inner == NULL)
             goto close;
         *at += SIZE_OF(NAR_NODE);
-        int done = unpack_node(at, end, own, inner, 0);
+        int done = unpack_node(at, end, own, inner, 0, exact);
         free(inner);
         if (done)
             goto close;
@@ -416,26 +423,27 @@ static int unpack_link(const uint8_t **at, int folder, const char *name) {
     return result ? -1 : utimensat(folder, name, times, AT_SYMLINK_NOFOLLOW);
 }
 
-static int unpack_node(const uint8_t **at, const uint8_t *end, int folder, const char *name, int is_root) {
+static int
+unpack_node(const uint8_t **at, const uint8_t *end, int folder, const char *name, int is_root, int *exact) {
     int executable = starts(*at, end, NAR_EXECUTABLE, SIZE_OF(NAR_EXECUTABLE));
     if (executable || starts(*at, end, NAR_REGULAR, SIZE_OF(NAR_REGULAR))) {
         *at += executable ? SIZE_OF(NAR_EXECUTABLE) : SIZE_OF(NAR_REGULAR);
         uint64_t size = get_number(*at);
         const uint8_t *data = *at + 8;
         *at = data + size + padding(size) + SIZE_OF(NAR_CLOSE);
-        return write_plain_file(folder, name, data, (size_t)size, executable ? 0555 : 0444);
+        return write_plain_file(folder, name, data, (size_t)size, executable ? 0555 : 0444, exact);
     }
     if (starts(*at, end, NAR_DIRECTORY, SIZE_OF(NAR_DIRECTORY))) {
         *at += SIZE_OF(NAR_DIRECTORY);
-        return unpack_folder(at, end, folder, name, is_root);
+        return unpack_folder(at, end, folder, name, is_root, exact);
     }
     *at += SIZE_OF(NAR_SYMLINK);
     return unpack_link(at, folder, name);
 }
 
-static int unpack_archive(const uint8_t *data, size_t size, int folder, const char *name) {
+static int unpack_archive(const uint8_t *data, size_t size, int folder, const char *name, int *exact) {
     const uint8_t *at = data + SIZE_OF(NAR_HEAD);
-    return unpack_node(&at, data + size, folder, name, 1);
+    return unpack_node(&at, data + size, folder, name, 1, exact);
 }
 
 static int archive_is_folder(const uint8_t *data, size_t size) {

@@ -30,18 +30,19 @@ typedef struct {
     int running, idle, stop;
     pid_t process;
     int folder;
+    int exact;  /* see write_plain_file; the thread's */
     Job **jobs; /* under the mutex, as all that follows */
     size_t count, capacity, next;
     size_t held;
 } Writing;
 
-static void write_job(const Writing *writing, Job *job) {
+static void write_job(Writing *writing, Job *job) {
     if (job->is_archive) {
         job->is_folder = archive_is_folder(job->data, job->size);
-        job->written = unpack_archive(job->data, job->size, writing->folder, job->name) == 0;
+        job->written = unpack_archive(job->data, job->size, writing->folder, job->name, &writing->exact) == 0;
         free(job->data);
     } else {
-        job->written = write_plain_file(writing->folder, job->name, job->data, job->size, 0444) == 0;
+        job->written = write_plain_file(writing->folder, job->name, job->data, job->size, 0444, &writing->exact) == 0;
         hash_plain_file(job->data, job->size, job->digest);
     }
 }

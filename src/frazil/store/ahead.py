@@ -129,10 +129,18 @@ class Ahead:
     def place_archives(self, paths: Iterable[StorePath]) -> set[StorePath]:
         """Registers those of `paths`, which have temporary roots, that were written. -> which."""
         written = [path for path in paths if self._is_written(self._archives.get(path.base, (-1,))[0])]
+        trees = [path for path in written if self._is_folder(path)]
         done: set[StorePath] = set()
-        for start in range(0, len(written), LOCKED_AT_ONCE):
-            done |= self._place_locked(written[start : start + LOCKED_AT_ONCE])
-        return done
+        for start in range(0, len(trees), LOCKED_AT_ONCE):
+            done |= self._place_locked(trees[start : start + LOCKED_AT_ONCE])
+        infos = self._place_all([path for path in written if not self._is_folder(path)])
+        if infos:
+            self._store.register(infos, computed=True)
+        return done.union([info.path for info in infos])
+
+    def _is_folder(self, path: StorePath) -> bool:
+        assert self._writer is not None
+        return self._writer.is_folder(self._archives[path.base][0])
 
     def _is_written(self, number: int) -> bool:
         return number >= 0 and self._writer is not None and self._writer.written(number)
@@ -142,17 +150,24 @@ class Ahead:
         store = self._store
         with store.path_locks(paths) as lock:
             valid = store.database.valid_among(paths)
-            infos = []
-            for path in paths:
-                number, digest, size = self._archives[path.base]
-                if path not in valid and self._place(number, path):
-                    found = Hash("sha256", digest)
-                    address = ContentAddress("nar", found)
-                    infos.append(PathInfo(path, found, size, _NONE, None, int(time.time()), content_address=address))
-            store.register(infos, computed=True)
-            store.flush()
+            infos = self._place_all([path for path in paths if path not in valid])
+            if infos:
+                store.register(infos, computed=True)
+                store.flush()
             lock.delete_files = True
         return valid.union([info.path for info in infos])
+
+    def _place_all(self, paths: list[StorePath]) -> list[PathInfo]:
+        """-> those that could be, to be registered."""
+        now = int(time.time())
+        infos = []
+        for path in paths:
+            number, digest, size = self._archives[path.base]
+            if self._place(number, path):
+                found = Hash("sha256", digest)
+                address = ContentAddress("nar", found)
+                infos.append(PathInfo(path, found, size, _NONE, None, now, content_address=address))
+        return infos
 
     def _place(self, number: int, path: StorePath) -> bool:
         """False where something is in the way, or the file went away."""
