@@ -1,4 +1,4 @@
-"""The main job, shown: a web service's flake is built, checked, started and fetched over loopback, all by frazil.
+"""The main job, shown: a web service's flake is built, checked, started, fetched over loopback, and put into an image.
 
 `make demo` runs this. The service is `examples/guestbook`; it is copied to `build/demo`, where it becomes a git
 repository as a user's project is one. Its `nixpkgs` input is pointed at the embedded package set.
@@ -88,6 +88,18 @@ def fetch(address: str) -> None:
         raise Failed("the service forgot its entry")
 
 
+def ship() -> None:
+    """An image of the service, and where Podman is there and may run containers, an answer from inside one."""
+    frazil("image", "build", *OVERRIDE, ".", "--port", "8080", "--to", "oci:image")
+    frazil("image", "inspect", "image")
+    if shutil.which("podman") is None:
+        return
+    arguments = ["image", "run", *OVERRIDE, ".", "--port", "8080", "--", "--help"]
+    show(arguments)
+    done = subprocess.run([FRAZIL, *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+    print(done.stdout if not done.returncode else "Podman cannot run containers here.")
+
+
 def main() -> int:
     started = time.monotonic()
     try:
@@ -98,10 +110,13 @@ def main() -> int:
         frazil("develop", *OVERRIDE, "--command", "python3", "-c", "import sys; print('python', sys.version)")
         with service() as address:
             fetch(address)
+        ship()
     except Failed as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
-    print(f"\nFrom flake.nix to an answering service in {time.monotonic() - started:.1f} s, by frazil alone.")
+    print(
+        f"\nFrom flake.nix to an answering service and its image in {time.monotonic() - started:.1f} s, by frazil alone."
+    )
     return 0
 
 

@@ -23,14 +23,14 @@ ENGINE = (Option("--engine", "Use the command line *program* (default: podman, e
 PLAIN = (Option("--plain-http", "Speak to the registry without TLS."),)
 
 
-def _preparer(context: Context, arguments: Arguments) -> Preparer:
+def _preparer(context: Context, arguments: Arguments, near: str | None = None) -> Preparer:
     from frazil.image.prepared import Preparer
     from frazil.packages.oci.streams import LAYER_MEDIA
 
     compression = arguments.value("compression", "gz") or "gz"
     if compression not in LAYER_MEDIA:
         raise UsageError(f"'--compression' is gz, zstd or none, not '{compression}'")
-    return Preparer(memory_of(context), compression)
+    return Preparer(memory_of(context), compression, near=near)
 
 
 def _size(count: int) -> str:
@@ -71,7 +71,8 @@ def _layout(context: Context, arguments: Arguments, subjects: list[Subject], des
     from frazil.image.layouts import write_layout
 
     tag = destination.name.tag if destination.name is not None else None
-    with _preparer(context, arguments) as preparer:
+    near = os.path.dirname(os.path.abspath(destination.path))
+    with _preparer(context, arguments, near if os.path.isdir(near) else None) as preparer:
         images = [one.prepare(preparer) for one in subjects]
         count, total = write_layout(destination.path, images, tag or subjects[0].tag)
         for image in images:

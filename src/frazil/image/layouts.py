@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 
 from frazil.image.errors import ImageError, translated
-from frazil.image.prepared import Prepared
+from frazil.image.prepared import Prepared, is_ours
 from frazil.packages.oci.image import Descriptor, index_json
 from frazil.packages.oci.layout import MARKER, blob_path
 from frazil.packages.oci.read import LARGEST_JSON
@@ -93,6 +93,17 @@ def _add(folder: str, digest: str, source: str) -> None:
     path = blob_path(folder, digest)
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
     os.close(handle)
-    shutil.copyfile(source, temporary)
+    if not (is_ours(source) and _link(source, temporary)):
+        shutil.copyfile(source, temporary)
     os.chmod(temporary, 0o644)
     os.replace(temporary, path)
+
+
+def _link(source: str, place: str) -> bool:
+    """Whether both could become one file: they lie in one file system."""
+    os.unlink(place)
+    try:
+        os.link(source, place)
+    except OSError:
+        return False
+    return True

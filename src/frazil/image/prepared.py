@@ -26,8 +26,14 @@ from frazil.packages.oci.image import (
 from frazil.packages.oci.read import StoredImage
 from frazil.packages.oci.streams import LAYER_MEDIA
 
+_PREFIX = ".frazil-image-"
 Maker = Callable[[], str]
 """Makes a blob's file, or finds it; gives its path."""
+
+
+def is_ours(path: str) -> bool:
+    """Whether a blob's file was made by a `Preparer`, and so belongs to nobody else."""
+    return os.path.basename(os.path.dirname(path)).startswith(_PREFIX)
 
 
 @dataclass(slots=True)
@@ -53,7 +59,11 @@ class Prepared:
 class Preparer:
     """Makes layers in a folder of its own, which goes when it is closed."""
 
-    def __init__(self, memory: LayerMemory, compression: str = "gz", threads: int = 0) -> None:
+    def __init__(
+        self, memory: LayerMemory, compression: str = "gz", threads: int = 0, *, near: str | None = None
+    ) -> None:
+        """`near`: a folder in whose file system layers are made, by default that of temporary files."""
+        self.near = near
         self.memory = memory
         self.compression = compression
         self.threads = threads or min(8, os.cpu_count() or 1)
@@ -69,7 +79,7 @@ class Preparer:
     def file(self) -> IO[bytes]:
         """A new file; its `name` is its path."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="frazil-image-")
+            self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=self.near)
         return tempfile.NamedTemporaryFile(dir=self._folder.name, delete=False)
 
     def _pack(self, made: Made, number: int) -> tuple[Packed, str]:

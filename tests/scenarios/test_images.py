@@ -1,0 +1,108 @@
+"""Images as flakes ask for them, made by an ordinary user without `/nix`, read by the programs that images are for."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.scenarios.conftest import NOBODY, World, make_flake
+from tests.scenarios.test_guestbook import OVERRIDE, need_a_mirror
+
+FLAKE = """{
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.05";
+  outputs = { self, nixpkgs }:
+    let pkgs = nixpkgs.legacyPackages.x86_64-linux; inherit (pkgs) dockerTools; in {
+      packages.x86_64-linux = rec {
+        base = dockerTools.buildImage {
+          name = "base";
+          tag = "1";
+          copyToRoot = pkgs.buildEnv {
+            name = "root";
+            paths = [ pkgs.hello dockerTools.binSh ];
+            pathsToLink = [ "/bin" ];
+          };
+          extraCommands = "mkdir -p tmp etc; chmod 1777 tmp; echo gone >etc/gone; echo kept >etc/kept";
+          config = { Cmd = [ "/bin/hello" ]; Env = [ "A=1" "B=2" ]; };
+        };
+        rooted = dockerTools.buildImage {
+          name = "rooted";
+          fromImage = base;
+          copyToRoot = [ dockerTools.fakeNss ];
+          runAsRoot = ''
+            mkdir /data
+            chown 1000:100 /data
+            rm /etc/gone
+          '';
+          config = { Cmd = [ "/bin/hello" ]; Env = [ "B=3" ]; };
+        };
+        layered = dockerTools.buildLayeredImage {
+          name = "layered";
+          tag = "1";
+          maxLayers = 4;
+          contents = [ pkgs.hello ];
+          fakeRootCommands = "mkdir -p srv; chown 33:33 srv";
+          config.Cmd = [ "/bin/hello" ];
+          compressor = "zstd";
+        };
+      };
+    };
+}
+"""
+
+
+def owners(archive: Path) -> dict[str, tuple[int, int]]:
+    from frazil.packages.oci.read import Container, open_image, opened
+    from frazil.packages.oci.tar_reader import TarReader
+
+    container = Container(str(archive))
+    found = {}
+    for source in opened(open_image(container).layers):
+        for entry in TarReader(source):
+            found[entry.name.decode()] = (entry.uid, entry.gid)
+    container.close()
+    return found
+
+
+def test_images_of_a_flake(user_world: World) -> None:
+    need_a_mirror()
+    world = user_world
+    try:
+        folder = make_flake(world.folder / "project", FLAKE, user=NOBODY)
+        for name in ("rooted", "layered"):
+            world.ok("image", "build", *OVERRIDE, f".#{name}", "--to", f"docker-archive:{name}.tar", cwd=folder)
+        shown = json.loads(world.ok("image", "inspect", "--json", *OVERRIDE, ".#rooted", cwd=folder))
+        assert shown["config"]["config"] == {"Cmd": ["/bin/hello"], "Env": ["A=1", "B=3"]}
+        assert len(shown["layers"]) == 2
+        rooted = owners(folder / "rooted.tar")
+        assert rooted["data"] == (1000, 100)
+        assert "etc/.wh.gone" in rooted and "etc/passwd" in rooted
+        assert not any(name.startswith(("dev", "proc")) for name in rooted)
+        assert owners(folder / "layered.tar")["srv"] == (33, 33)
+        layers = json.loads(world.ok("image", "inspect", "--json", *OVERRIDE, ".#layered", cwd=folder))["layers"]
+        assert len(layers) <= 4
+        assert layers[0]["paths"][0].startswith("glibc")
+        check_podman(folder)
+    finally:
+        shutil.rmtree(world.folder.parent)
+
+
+def check_podman(folder: Path) -> None:
+    """Where it is installed: both archives are taken, and the base image's program is there under the new layer."""
+    if shutil.which("podman") is None or shutil.which("runc") is None or os.getuid() != 0:
+        return
+    root = folder.parent / "p"
+    podman = ["podman", "--root", f"{root}/root", "--runroot", f"{root}/run", "--storage-driver", "vfs"]
+    podman += ["--cgroup-manager=cgroupfs", "--runtime", "runc"]
+    limits = ["--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000"]
+    for name in ("rooted", "layered"):
+        loaded = subprocess.run([*podman, "load", "-q", "-i", f"{folder}/{name}.tar"], capture_output=True, text=True)
+        assert loaded.returncode == 0, loaded.stderr
+        image = loaded.stdout.rpartition(": ")[2].strip()
+        done = subprocess.run([*podman, "run", "--rm", *limits, image], capture_output=True, text=True)
+        if done.returncode and ("permitted" in done.stderr or "denied" in done.stderr):
+            break
+        assert done.stdout == "Hello, world!\n", done.stderr
+    subprocess.run([*podman, "rmi", "-a", "-f"], capture_output=True)
