@@ -114,9 +114,8 @@ def main() -> int:
     except Failed as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
-    print(
-        f"\nFrom flake.nix to an answering service and its image in {time.monotonic() - started:.1f} s, by frazil alone."
-    )
+    seconds = time.monotonic() - started
+    print(f"\nFrom flake.nix to an answering service and its image in {seconds:.1f} s, by frazil alone.")
     return 0
 
 
