@@ -51,6 +51,14 @@ def test_digests_do_not_depend_on_the_machine(store: LocalStore, make: Make, tmp
         )
 
 
+def test_digests_without_bytes(store: LocalStore, make: Make, tmp_path: Path) -> None:
+    path = make("tool-1.0")
+    made = make_image(store, [path], Recipe(("/bin/tool",)))
+    with Preparer(LayerMemory(str(tmp_path / "memory"))) as preparer:
+        found = preparer.diff_ids(made)
+        assert found == preparer.diff_ids(made) == [layer.diff_id for layer in preparer.of_recipe(made).layers]
+
+
 def test_what_is_remembered_wrongly_is_noticed(store: LocalStore, make: Make, tmp_path: Path) -> None:
     memory = LayerMemory(str(tmp_path / "memory"))
     with Preparer(memory) as preparer:

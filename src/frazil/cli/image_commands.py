@@ -193,10 +193,11 @@ def run(context: Context, arguments: Arguments) -> int:
 
 def _identity(context: Context, arguments: Arguments, one: Subject) -> str:
     """What engines call the image."""
+    import hashlib
+
     if one.stored is not None:
         return one.stored.identity
-    with _preparer(context, arguments) as preparer:
-        return one.prepare(preparer).config.digest
+    return "sha256:" + hashlib.sha256(_config_bytes(context, arguments, one)).hexdigest()
 
 
 # -- looking -------------------------------------------------------------------------------------------------------
@@ -233,14 +234,18 @@ def _few(names: tuple[str, ...], most: int = 4) -> str:
     return f"{shown}, and {len(names) - most} more" if len(names) > most else shown or "links, users and folders"
 
 
+def _config_bytes(context: Context, arguments: Arguments, one: Subject) -> bytes:
+    if one.made is None:
+        assert one.stored is not None
+        return one.stored.config_bytes
+    with _preparer(context, arguments) as preparer:
+        return one.made.image.config_json(preparer.diff_ids(one.made))
+
+
 def _config(context: Context, arguments: Arguments, one: Subject) -> dict[str, Any]:
     import json
 
-    if one.stored is not None:
-        return one.stored.config
-    with _preparer(context, arguments) as preparer:
-        prepared = one.prepare(preparer)
-    found: dict[str, Any] = json.loads(prepared.contents[prepared.config.digest])
+    found: dict[str, Any] = json.loads(_config_bytes(context, arguments, one))
     return found
 
 
@@ -249,10 +254,10 @@ def _layers(context: Context, arguments: Arguments, one: Subject) -> list[LayerS
 
     if one.made is not None:
         with _preparer(context, arguments) as preparer:
-            packed = one.prepare(preparer).layers
+            identities = preparer.diff_ids(one.made)
         names = [tuple(path.rsplit("/", 1)[-1][33:] for path in paths) for paths in one.made.packages]
         sizes = [described.layer.size() for described in one.made.image.layers]
-        return [LayerSummary(*row) for row in zip([layer.diff_id for layer in packed], sizes, names, strict=True)]
+        return [LayerSummary(*row) for row in zip(identities, sizes, names, strict=True)]
     from frazil.cli.image_targets import stored_paths
 
     assert one.stored is not None
@@ -351,7 +356,6 @@ COMMANDS = {
         inspect,
         "show an image's configuration, layers and packages",
         *COMMON,
-        COMPRESSION,
         JSON,
         positional="installable",
         at_most=1,
@@ -361,7 +365,6 @@ COMMANDS = {
         load,
         "give an image to Podman or Docker",
         *COMMON,
-        COMPRESSION,
         ENGINE,
         positional="installable",
         at_most=1,
@@ -395,7 +398,6 @@ COMMANDS = {
         run,
         "run a package in a container of Podman or Docker",
         *COMMON,
-        COMPRESSION,
         ENGINE,
         (Option("--engine-option", "One more option for `podman run`.", "option", kind=APPEND),),
         positional="installable arguments…",
@@ -406,7 +408,6 @@ COMMANDS = {
         diff,
         "show what a new image adds to an old one, by layer and package",
         *COMMON,
-        COMPRESSION,
         JSON,
         positional="old new",
         at_least=2,

@@ -89,6 +89,18 @@ class Preparer:
         self.memory.keep(made.keys[number], self.compression, packed)
         return packed, file.name
 
+    def diff_ids(self, made: Made) -> list[str]:
+        """Of the layers, unpacked. Those that are not known are read, and nothing is kept of them."""
+        found = []
+        with translated():
+            for key, described in zip(made.keys, made.image.layers, strict=True):
+                known = self.memory.get(key, "none")
+                if known is None:
+                    known = pack_layer(described.layer, "none", lambda _: None)
+                    self.memory.keep(key, "none", known)
+                found.append(known.diff_id)
+        return found
+
     def of_recipe(self, made: Made, annotations: dict[str, str] | None = None) -> Prepared:
         """Layers that are known by name are not made."""
         packed: list[Packed] = []
