@@ -17,10 +17,11 @@ from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import IO
 
     from frazil.store.derivation import Derivation
+    from frazil.store.interface import Store
     from frazil.store.path import StorePath
     from frazil.store.path_info import PathInfo
 
@@ -39,20 +40,30 @@ def print_json(context: Context, arguments: Arguments, value: object) -> None:
 
 def path_info(context: Context, arguments: Arguments) -> None:
     paths = store_paths(context, arguments)
+    if arguments.has("graph"):
+        _draw_sizes(context, arguments, paths)
     if arguments.flag("json"):
         print_json(context, arguments, _infos_as_json(context, arguments, paths))
         return
-    shown = [context.any_store.show(path) for path in paths]
+    store = context.any_store
+    shown = [store.show(path) for path in paths]
+    size, closure, sigs = (arguments.flag(key) for key in ("size", "closure-size", "sigs"))
+    if not (size or closure or sigs):
+        from frazil.store.copying import require_valid
+
+        require_valid(store, paths)
+        if shown:
+            context.print("\n".join(shown))
+        return
     width = max(map(len, shown), default=0)
-    for info, text in zip(context.any_store.query_infos(paths), shown):
-        path, line = info.path, text
-        if any(arguments.flag(key) for key in ("size", "closure-size", "sigs")):
-            line = text.ljust(width)
-        if arguments.flag("size"):
+    sizes = ClosureSizes(store, paths) if closure else None
+    for info, text in zip(store.query_infos(paths), shown):
+        line = text.ljust(width)
+        if size:
             line += _size(arguments, info.nar_size)
-        if arguments.flag("closure-size"):
-            line += _size(arguments, closure_size(context, path))
-        if arguments.flag("sigs"):
+        if sizes is not None:
+            line += _size(arguments, sizes.of(info.path))
+        if sigs:
             line += "\t" + " ".join(_marks(info))
         context.print(line)
 
@@ -69,6 +80,7 @@ def _infos_as_json(context: Context, arguments: Arguments, paths: list[StorePath
     version = int(text or "1")
     records: dict[str, object] = {}
     infos = {info.path: info for info in context.any_store.find_infos(paths) if info is not None}
+    sizes = ClosureSizes(context.any_store, infos) if arguments.flag("closure-size") else None
     for path in paths:
         known = infos.get(path)
         key = context.any_store.show(path) if version == 1 else path.base
@@ -76,8 +88,8 @@ def _infos_as_json(context: Context, arguments: Arguments, paths: list[StorePath
             records[key] = None
             continue
         record = known.to_json(context.any_store.directory, version=version) | _download(context, path, version)
-        if arguments.flag("closure-size"):
-            record["closureSize"] = closure_size(context, path)
+        if sizes is not None:
+            record["closureSize"] = sizes.of(path)
         records[key] = record
     if version == 1:
         return records
@@ -93,8 +105,38 @@ def _download(context: Context, path: StorePath, version: int) -> dict[str, obje
     return {} if found is None else found.download_json(version)
 
 
-def closure_size(context: Context, path: StorePath) -> int:
-    return sum(context.any_store.query_info(p).nar_size for p in context.any_store.closure([path]))
+def _draw_sizes(context: Context, arguments: Arguments, paths: list[StorePath]) -> None:
+    """All that the paths need, as areas of one picture."""
+    from frazil.cli.pictures import treemap, write_picture
+    from frazil.store.garbage import render_size
+
+    if not arguments.flag("closure-size"):
+        raise UsageError("'--graph' shows sizes of closures: say '--closure-size', too")
+    store = context.any_store
+    sizes = {info.path.base: info.nar_size for info in store.query_infos(sorted(store.closure(paths)))}
+    title = f"{len(sizes)} paths, {render_size(sum(sizes.values()))}"
+    place = arguments.value("graph") or ""
+    write_picture(
+        place, title, treemap({base[33:] + " " + base[:6]: size for base, size in sizes.items()}, render_size)
+    )
+    context.note(f"wrote '{place}': {title}")
+
+
+class ClosureSizes:
+    """How large each of some paths is with all that it needs; the store is asked once for all of them."""
+
+    def __init__(self, store: Store, paths: Iterable[StorePath]) -> None:
+        self._infos = {info.path: info for info in store.query_infos(sorted(store.closure(paths)))}
+
+    def of(self, path: StorePath) -> int:
+        found, pending, total = {path}, [path], 0
+        while pending:
+            info = self._infos[pending.pop()]
+            total += info.nar_size
+            new = info.references - found
+            found |= new
+            pending += new
+        return total
 
 
 def _size(arguments: Arguments, size: int) -> str:
@@ -171,6 +213,8 @@ def why_depends(context: Context, arguments: Arguments) -> None:
         context.note(f"'{package_text}' does not depend on '{dependency_text}'", Verbosity.ERROR)
         return
     distances = _distances(context, closure, targets[0])
+    if arguments.has("graph"):
+        _draw_ways(context, arguments.value("graph") or "", start, targets[0], distances)
     if not arguments.flag("precise"):
         context.print(context.store.show(start))
     _Explanation(context, arguments, start, targets[0], distances).show(start, "", "")
@@ -190,6 +234,28 @@ def _distances(context: Context, closure: set[StorePath], target: StorePath) -> 
                 distances[referrer] = distances[path] + 1
                 pending.append(referrer)
     return distances
+
+
+def _draw_ways(
+    context: Context, place: str, start: StorePath, target: StorePath, distances: dict[StorePath, int]
+) -> None:
+    """All that lies between the two, the shortest way lit."""
+    from frazil.cli.pictures import dependency_graph, write_picture
+
+    store = context.store
+    between = store.closure([start]) & distances.keys()
+    far = max(distances[path] for path in between)
+    levels: list[list[str]] = [[] for _ in range(far + 1)]
+    arrows = []
+    for path in sorted(between):
+        levels[far - distances[path]].append(path.base)
+        arrows += [(path.base, other.base) for other in store.query_references(path) if other in between]
+    way = [start]
+    while way[-1] != target:
+        way.append(min(store.query_references(way[-1]) & between - {way[-1]}, key=lambda path: (distances[path], path)))
+    title = f"why {start.name} depends on {target.name}"
+    write_picture(place, title, dependency_graph(levels, arrows, [path.base for path in way]))
+    context.note(f"wrote '{place}': {title}")
 
 
 class _Explanation:
@@ -419,10 +485,14 @@ COMMANDS = {
             Option("--human-readable -h", "Print sizes with units."),
             Option("--sigs", "Print signatures."),
             Option("--json-format", "The version of the JSON format: 1, 2 or 3.", "version"),
+            Option("--graph", "With --closure-size: draw what the closure holds, by size, too.", "file.svg|html"),
         ),
         positional="installables…",
         at_most=None,
-        examples=[("What a closure takes", "frazil path-info -rsSh ./result")],
+        examples=[
+            ("What a closure takes", "frazil path-info -rsSh ./result"),
+            ("The same as a picture", "frazil path-info -S --graph closure.html ./result"),
+        ],
     ),
     "log": Command(
         log,
@@ -440,11 +510,15 @@ COMMANDS = {
             Option("--all -a", "Show all ways, not just a shortest."),
             Option("--precise", "Show the files that name the dependency."),
             Option("--derivation", "Look at derivations, not outputs."),
+            Option("--graph", "Draw all that lies between the two, too.", "file.svg|html"),
         ),
         positional="package dependency",
         at_least=2,
         at_most=2,
-        examples=[("Why a package needs another", "frazil why-depends .#hello nixpkgs#glibc")],
+        examples=[
+            ("Why a package needs another", "frazil why-depends .#hello nixpkgs#glibc"),
+            ("The same as a picture", "frazil why-depends --graph why.svg .#hello nixpkgs#glibc"),
+        ],
     ),
     "derivation show": Command(
         derivation_show,
