@@ -46,3 +46,23 @@ def test_wrong_arguments() -> None:
     for wrong in (lambda: Point(), lambda: Point(1, 2, 3), lambda: Point(1, x=1), lambda: Point(1, z=1)):  # type: ignore
         with pytest.raises(TypeError, match="Point"):
             wrong()
+
+
+def test_named_tuples() -> None:
+    from typing import Any
+
+    from frazil.evalcache.facts import Fact
+    from frazil.record import named_tuple
+
+    pair: Any = named_tuple("Pair", "first second")
+    value = pair(1, 2)
+    assert (value.first, value.second) == value == (1, 2) and value._replace(second=3) == pair(1, 3)
+    assert repr(value) == "Pair(first=1, second=2)" and hash(value) == hash((1, 2))
+    for wrong in ((1,), (1, 2, 3)):
+        with pytest.raises(TypeError):
+            pair(*wrong)
+    with pytest.raises(TypeError):
+        value._replace(third=1)
+    with pytest.raises(AttributeError):
+        value.first = 3
+    assert Fact("k", "r", "./a").place == "./a"

@@ -167,9 +167,9 @@ def _decode(text: str, rest: str, algorithm: str, is_sri: bool) -> bytes:
         if is_sri and rest:
             rest += "=" * (-len(rest) % 4)  # the padding may be left out
         if len(rest) == (size + 2) // 3 * 4:
-            import base64
+            from binascii import a2b_base64
 
-            decoded = base64.b64decode(rest, validate=True)
+            decoded = a2b_base64(rest, strict_mode=True)
             if len(decoded) == size:
                 return decoded
     except ValueError as error:

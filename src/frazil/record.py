@@ -81,3 +81,29 @@ class Record(metaclass=RecordType):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.values()
+
+
+def named_tuple(name: str, fields: str) -> Any:
+    """What is needed of `collections.namedtuple`, which compiles a text, in a module that takes long itself."""
+    from _collections import _tuplegetter  # type: ignore[import-not-found] # what namedtuple uses
+
+    names = tuple(fields.split())
+
+    def __new__(cls: type[tuple[Any, ...]], *values: object) -> Any:
+        if len(values) != len(names):
+            raise TypeError(f"{name} takes {len(names)} values, not {len(values)}")
+        return tuple.__new__(cls, values)
+
+    def _replace(self: tuple[Any, ...], **changes: object) -> Any:
+        fields = {**dict(zip(names, self)), **changes}
+        return type(self)(*fields.values())
+
+    def __repr__(self: tuple[Any, ...]) -> str:
+        return f"{name}({', '.join([f'{field}={value!r}' for field, value in zip(names, self)])})"
+
+    def __getnewargs__(self: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(self)
+
+    methods = (__new__, _replace, __repr__, __getnewargs__)
+    getters = {field: _tuplegetter(place, field) for place, field in enumerate(names)}
+    return type(name, (tuple,), {"__slots__": (), **getters, **{method.__name__: method for method in methods}})

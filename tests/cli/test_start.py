@@ -80,3 +80,20 @@ def test_what_remembering_imports(tmp_path: Path) -> None:
     assert "frazil.lang.evaluator" not in done and "frazil.store.local" not in done
     listed = [f"frazil.{name}" for name in REMEMBERING.split() if "._" not in name]
     assert not in_order(listed, done)
+
+
+def test_dataclasses_need_no_inspect(tmp_path: Path) -> None:
+    code = """
+import sys
+from frazil.cli import defer_inspect
+defer_inspect()
+from dataclasses import dataclass
+@dataclass
+class Bare:
+    x: int
+assert Bare(1) == Bare(1) and Bare.__doc__.startswith("Bare(")
+assert "ast" not in sys.modules
+import inspect
+assert str(inspect.signature(lambda a, b=1: 0)) == "(a, b=1)" and "ast" in sys.modules
+"""
+    subprocess.run([sys.executable, "-S", "-c", code], env={"PYTHONPATH": str(SOURCE)}, cwd=tmp_path, check=True)

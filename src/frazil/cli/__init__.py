@@ -43,14 +43,14 @@ def main() -> int:
 
 
 def defer_inspect() -> None:
-    """Imports `inspect` when something of it is used: `dataclasses` does for classes without a docstring only.
-
-    It and what it imports take longer than all of `dataclasses` and a small evaluation.
-    """
+    """Imports `inspect` when something of it is used. `dataclasses` wants it for the docstring of classes that have
+    none, which then does not tell arguments: `inspect` and what it imports take longer than many an evaluation."""
     import sys
 
     class Deferred(type(sys)):  # type: ignore[misc] # `types` would be one module more
         def __getattr__(self, name: str) -> object:
+            if name == "signature" and sys._getframe(1).f_globals.get("__name__") == "dataclasses":
+                return lambda kind: "(…)"
             if sys.modules.get("inspect") is self:
                 del sys.modules["inspect"]
             from importlib import import_module

@@ -42,11 +42,11 @@ if TYPE_CHECKING:
         groups: bytes
         description: str
 else:
-    from collections import namedtuple
+    from frazil.record import named_tuple
 
-    Row = namedtuple("Row", "number question root bound recorded used answer groups description")
-    Group = namedtuple("Group", "facts stamps")
-    Entry = namedtuple("Entry", "question root bound answer groups description")
+    Row = named_tuple("Row", "number question root bound recorded used answer groups description")
+    Group = named_tuple("Group", "facts stamps")
+    Entry = named_tuple("Entry", "question root bound answer groups description")
 
 SCHEMA_VERSION = 2
 ID_SIZE = 32

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         outcome: str
         place: str
 else:
-    from collections import namedtuple
+    from frazil.record import named_tuple
 
-    Fact = namedtuple("Fact", "kind outcome place")
+    Fact = named_tuple("Fact", "kind outcome place")
 
 KINDS = frozenset("cCdklsehof")
 STAMPED = frozenset("cds")

@@ -18,6 +18,7 @@ from cython.cimports.frazil.lang.runtime import (
 from cython.cimports.frazil.lang.values import MISSING, Attrs, ContextString, State, attrs_from_dict
 
 from frazil.digest import encode_base32
+from frazil.digest import new as new_hash
 from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
 from frazil.lang.registry import BuiltinSpec
 
@@ -162,9 +163,9 @@ def add_elements(state: State, path: str, info: Attrs, where: cython.Py_ssize_t,
 
 def builtin_placeholder(state: State, arguments: list):
     output = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.placeholder")
-    import hashlib
-
-    return "/" + encode_base32(hashlib.sha256(f"nix-output:{output}".encode("latin-1")).digest())
+    state_of_hash = new_hash("sha256")
+    state_of_hash.update(f"nix-output:{output}".encode("latin-1"))
+    return "/" + encode_base32(state_of_hash.digest())
 
 
 BUILTINS = [
