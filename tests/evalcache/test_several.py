@@ -190,3 +190,67 @@ def test_partitions(sets: list[int]) -> None:
         together |= part
     for bits in sets:
         assert sum(part for part in parts if part & bits) == bits
+
+
+IMPORTED_COPIES = """
+let
+  d = name: more: derivation ({ inherit name; system = "x"; builder = "/b"; } // more);
+  groups = map (name: import "${./by-name + "/${name}"}/group.nix" d) [ "one" "two" ];
+  all = builtins.foldl' (sum: group: group // sum) { } groups;
+in all // { shown = d "shown" { text = "${./by-name/one}/group.nix"; }; }
+"""
+
+
+def test_an_edit_in_a_folder_that_is_imported_from_its_copy(world: World) -> None:
+    world.write("default.nix", IMPORTED_COPIES)
+    for name in ("one", "two"):
+        own = f'{name} = d "{name}" {{ text = import ./{name}.nix; src = ./patch; }};'
+        text = f'd: {{ {own} {name}-more = d "more" {{ }}; }}'
+        world.write(f"by-name/{name}/group.nix", text)
+        world.write(f"by-name/{name}/{name}.nix", f'"{name}"')
+        world.write(f"by-name/{name}/patch", name)
+    names = ["one", "one-more", "two", "two-more", "shown"]
+    asked = tuple(word for name in names for word in ("-A", name))
+    world.run("nix-instantiate", *asked)
+    seen = watch_reads(world, asked, lambda: world.write("by-name/one/one.nix", '"changed"'))
+    assert "one.nix" in seen and "two.nix" not in seen
+    assert watch_reads(world, asked, lambda: None) == set()
+    for name, evaluated in (("one", True), ("one-more", False), ("two", False), ("shown", True)):
+        world.write("by-name/one/patch", f"for {name}")
+        result = world.run("nix-instantiate", "-A", name)
+        assert result.evaluated == evaluated, name
+        assert result.out == world.run("nix-instantiate", "-A", name, "--no-eval-cache").out
+    world.write("by-name/two/unused", "")
+    assert not world.run("nix-instantiate", "-A", "two").evaluated
+    os.mkfifo(world.folder / "by-name/two/pipe")
+    broken = world.run("nix-instantiate", "-A", "one")
+    assert broken.status == 1 and broken.err == world.run("nix-instantiate", "-A", "one", "--no-eval-cache").err
+
+
+def test_where_a_copy_is_counts_for_who_looks(world: World) -> None:
+    world.write("pack/here.nix", "./.")
+    world.write("pack/file.nix", "{ x = 1; }")
+    looking = {
+        "text": 'toString (import "${./pack}/here.nix")',
+        "name": 'baseNameOf (import "${./pack}/here.nix")',
+        "position": '(builtins.unsafeGetAttrPos "x" (import "${./pack}/file.nix")).file',
+        "equal": '(import "${./pack}/here.nix") == (/. + builtins.substring 1 100 (import ./known.nix))',
+        "printed": 'import "${./pack}/here.nix"',
+        "traced": 'builtins.trace (import "${./pack}/here.nix") 1',
+        "asked-again": 'let p = "${./pack}/file.nix"; in builtins.seq (import p) p',
+        "unread": '(import "${./pack}/file.nix").x',
+    }
+    rows = "".join(f"{name} = {text}; " for name, text in looking.items())
+    world.write("default.nix", f"{{ {rows} }}")
+    world.write("known.nix", '""')
+    shown = world.run("nix-instantiate", "--eval", "-A", "text").out.strip()
+    world.write("known.nix", shown)
+    for turn in range(2):
+        for name in looking:
+            words = ["nix-instantiate", "--eval", "-A", name]
+            result = world.run(*words)
+            fresh = world.run(*words, "--no-eval-cache")
+            assert (result.out, result.err) == (fresh.out, fresh.err), name
+            assert result.evaluated == (name != ("unread" if turn else "text")), name
+            assert not world.run(*words).evaluated, name
+        world.write("pack/more", "")

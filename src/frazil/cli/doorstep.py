@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from frazil.cli.context import Context
     from frazil.cli.options import Arguments
-    from frazil.evalcache.cache import EvaluationCache, Question
+    from frazil.evalcache.cache import EvaluationCache, Question, Subject
     from frazil.evalcache.database import Database
     from frazil.flake.local_tree import Place
     from frazil.flake.memory import FlakeMemory
@@ -81,6 +81,7 @@ class Doorstep:
         self._program = ""
         self._lock: Mapping[str, Any] | None = None
         self._cache: EvaluationCache | None = None
+        self._subject: Subject | None = None
         self._was_told = False
 
     @property
@@ -94,7 +95,7 @@ class Doorstep:
     # -- how the flake was locked ----------------------------------------------------------------------------------
 
     def _question(self) -> Question:
-        from frazil.evalcache.cache import Question
+        from frazil.evalcache.cache import Question, Subject
 
         settings = self.context.settings
         options = [
@@ -108,7 +109,7 @@ class Doorstep:
             "offline": self.context.offline,
             "settings": self._settings(),
         }
-        return Question(subject, os.fsencode(self.place.root), self.program, f"lock {self.place.root}")
+        return Question(Subject(subject, self.program), {}, os.fsencode(self.place.root), f"lock {self.place.root}")
 
     def _settings(self) -> dict[str, Any]:
         from frazil.cli.room_settings import eval_settings
@@ -188,15 +189,17 @@ class Doorstep:
 
     def ask(self, detail: Mapping[str, Any], is_good: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
         """An answer. What locking and evaluation printed is printed again."""
-        from frazil.evalcache.cache import Question
+        from frazil.evalcache.cache import Question, Subject
 
         lock = self.lock()
         if lock is None:
             return None
         if self._cache is None:
             self._cache = self._open_cache(lock)
-        subject = {**lock["subject"], "settings": self._settings(), "readOnly": self.read_only, **detail}
-        question = Question(subject, os.fsencode(self.place.root), self.program)
+        if self._subject is None:
+            subject = {**lock["subject"], "settings": self._settings(), "readOnly": self.read_only}
+            self._subject = Subject(subject, self.program)
+        question = Question(self._subject, detail, os.fsencode(self.place.root))
         found = self._cache.ask(question, is_good)
         return found if isinstance(found, dict) else None
 

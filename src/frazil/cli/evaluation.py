@@ -90,13 +90,17 @@ def _watch_if_long(context: Context, session: Session) -> None:
     """Whoever shows what goes on is made when it has gone on for a moment."""
     import _thread
 
+    closed: list[bool] = []
+    context.at_close(lambda: closed.append(True))
+
     def wait() -> None:
         from time import sleep
 
         sleep(UNWATCHED_SECONDS)
-        from frazil.cli.evaluation_progress import watch
+        if not closed:
+            from frazil.cli.evaluation_progress import watch
 
-        watch(context, session)
+            watch(context, session, closed)
 
     try:
         _thread.start_new_thread(wait, ())

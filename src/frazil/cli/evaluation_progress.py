@@ -27,22 +27,22 @@ LONGEST_NAME = 60
 _bars: list[BarReporter] = []
 
 
-def watch(context: Context, session: Any) -> None:
-    """For as long as the process lives: does not return where there is something to show."""
+def watch(context: Context, session: Any, closed: list[bool]) -> None:
+    """Until something is in `closed`: does not return before where there is something to show."""
     reporter = context.reporter
     if isinstance(reporter, BarReporter):
         _bars.append(reporter)
     elif type(reporter) is not LineReporter or reporter.verbosity < Verbosity.INFO:
         return
-    _look(reporter, session)
+    _look(reporter, session, closed)
 
 
-def _look(reporter: LineReporter, session: Any) -> None:
+def _look(reporter: LineReporter, session: Any, closed: list[bool]) -> None:
     from frazil.cli.evaluation import UNWATCHED_SECONDS, under_way
 
     began: float | None = time.monotonic() - UNWATCHED_SECONDS
     said = 0.0
-    while True:
+    while not closed:
         time.sleep(LOOK_SECONDS)
         now = time.monotonic()
         if not under_way:

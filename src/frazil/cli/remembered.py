@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from frazil.cli.context import Context
     from frazil.cli.options import Arguments
     from frazil.cli.remembered_tree import DerivationTree
-    from frazil.evalcache.cache import EvaluationCache, Question
+    from frazil.evalcache.cache import EvaluationCache, Question, Subject
     from frazil.evalcache.database import Database
     from frazil.evalcache.recorder import Recorder
     from frazil.flake.installable import Target
@@ -80,18 +80,21 @@ class Remembered:
         """Whether the command ends at once, so that nothing needs to be kept from the collector for it."""
         self.recorder: Recorder = Recorder(root, context.store_config.store_dir)
         self._marks: int | None = None
+        self._common: Subject | None = None
         self._trees: dict[str, DerivationTree] = {}
         self.program = identity(cache.database.program, cache.database.put_program)
 
     def question(self, detail: Mapping[str, Any]) -> Question:
-        from frazil.evalcache.cache import Question
+        from frazil.evalcache.cache import Question, Subject
 
         words = [
             str(self.subject.get("file") or self.subject.get("expression") or ""),
             str(detail.get("attribute", "")),
         ]
         description = f"{detail['kind']} {' '.join(word for word in words if word)}"
-        return Question({**self.subject, **detail}, self.root, self.program, description[:500])
+        if self._common is None:
+            self._common = Subject(self.subject, self.program)
+        return Question(self._common, detail, self.root, description[:500])
 
     def ask(self, detail: Mapping[str, Any], shape: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
         """An answer whose store objects are there. What the evaluation printed is printed again."""

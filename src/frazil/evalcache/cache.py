@@ -24,17 +24,31 @@ if TYPE_CHECKING:
 MAX_ANSWER = 64 << 20
 
 
-class Question:
-    """`subject`: JSON data. `root`: the folder that places are relative to. `description`: for people."""
+class Subject:
+    """What many questions have in common: JSON data, and the program that is to answer."""
 
-    def __init__(self, subject: Mapping[str, Any], root: bytes, program: str, description: str = "") -> None:
+    def __init__(self, subject: Mapping[str, Any], program: str) -> None:
         from frazil import plain_json
         from frazil.evalcache.hashing import sha256
 
+        self.state = sha256(_encoded(plain_json.dumps([program, subject])))
+
+
+class Question:
+    """`detail`: JSON data. `root`: the folder that places are relative to. `description`: for people."""
+
+    def __init__(self, subject: Subject, detail: Mapping[str, Any], root: bytes, description: str = "") -> None:
+        from frazil import plain_json
+
         self.root = os.fsdecode(root)
         self.description = description
-        text = plain_json.dumps([program, subject])
-        self.digest = sha256(text.encode("utf-8", "surrogateescape")).digest()
+        state = subject.state.copy()
+        state.update(_encoded(plain_json.dumps(detail)))
+        self.digest = state.digest()
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 class Miss:
@@ -164,6 +178,8 @@ class EvaluationCache:
         """
         from frazil import plain_json
 
+        shown = recorder.printed(texts)
+        marks = None if marks is None else marks | shown
         recorder.settle(object_hash)
         known = recorder.known(marks)
         place = recorder.root if recorder.tree is None else recorder.tree.encode()

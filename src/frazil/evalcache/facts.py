@@ -12,6 +12,7 @@ so a line holds no other spaces or line ends. Places at or below the root of the
 | `k` | `r`, `d`, `l`, `u` or `-` (nothing there) | any path, links not followed |
 | `l` | where it points, or `-` for what is no link | any path |
 | `s` | method, SHA-256, perhaps the verdicts of a filter | what was copied to the store |
+| `p` | `-` | a path that was copied to the store whole, to read what is below it: that it can be copied |
 | `e` | SHA-256 of the value | an environment variable |
 | `h` | SHA-256 of the home folder | `~` |
 | `o` | NAR hash, or `-` for what is not there | the base name of a store path |
@@ -36,8 +37,8 @@ else:
 
     Fact = named_tuple("Fact", "kind outcome place")
 
-KINDS = frozenset("cCdklsehof")
-STAMPED = frozenset("cds")
+KINDS = frozenset("cCdklspehof")
+STAMPED = frozenset("cdsp")
 """Kinds whose outcome is expensive to find out: a stamp of the file system stands for it."""
 LETTERS = {"regular": "r", "directory": "d", "symlink": "l", "unknown": "u"}
 PLAIN_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/@=:,~^!?*()[]{}\"'<>|&;$#"

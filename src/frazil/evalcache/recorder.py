@@ -12,12 +12,12 @@ import os
 import stat
 import time
 
-from frazil.evalcache.facts import LETTERS, Fact, encode, listing_hash, quote, sha256, show_verdicts
+from frazil.evalcache.facts import LETTERS, STAMPED, Fact, encode, listing_hash, quote, sha256, show_verdicts
 from frazil.evalcache.stamps import listed_tree_stamp, settled_stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
 INTERNAL = "/__corepkgs__"
@@ -25,7 +25,7 @@ MAX_FACTS = 2_000_000
 
 
 class Known:
-    """What one answer rests on. `facts`: bits, fact number n at 2 n."""
+    """What one answer rests on. `facts`: bits, one for each row of the recorder."""
 
     __slots__ = ("bound", "facts", "messages", "refusal")
 
@@ -49,6 +49,9 @@ class Recorder:
         self._known: dict[tuple[str, ...], int] = {}
         self._facts: list[Fact] = []
         self._stamps: list[str] = []
+        self._copies: dict[str, tuple[str, bytes, str, str]] = {}
+        self._copy_hashes: dict[bytes, str] = {}
+        """Base name of a copy -> path, place in the file system, digest, stamp of what was copied."""
         self.objects: dict[str, None] = {}
         self._object_hashes: dict[str, str | None] = {}
         self._fetched: set[str] = set()
@@ -60,7 +63,9 @@ class Recorder:
         self.messages: list[tuple[int, str]] = []
         self._note: Callable[[int], None] | None = None
         self._told = 0
-        self._others: list[tuple[str, Any]] = []
+        self._others: dict[int, tuple[str, Any]] = {}
+        """Rows that are no facts: something else that marks stand for."""
+        self._other_rows = 0
         self._other_bits: dict[tuple[str, Any], int] = {}
         self._base: Known | None = None
         self._base_objects: list[str] = []
@@ -77,14 +82,14 @@ class Recorder:
             self.objects.pop(base, None)
             self._unsettled.pop(base, None)
             own = f"?{base}"
-            rows = []
-            for fact, mark in zip(self._facts, self._stamps, strict=True):
+            self._known = {}
+            for row, fact in enumerate(self._facts):
                 if fact.place == own or fact.place.startswith(own + "/"):
-                    rows.append((fact._replace(place="." + fact.place[len(own) :]), mark))
-                elif not fact.place.startswith("?"):
-                    rows.append((fact, mark))
-            self._facts, self._stamps = [fact for fact, _ in rows], [mark for _, mark in rows]
-            self._known = {_key(*fact): i for i, fact in enumerate(self._facts)}
+                    fact = self._facts[row] = fact._replace(place="." + fact.place[len(own) :])
+                elif fact.place.startswith("?"):
+                    self._other_rows |= 1 << row
+                if not self._other_rows >> row & 1:
+                    self._known[_key(*fact)] = row
         return self.tree == base
 
     def refuse(self, reason: str) -> None:
@@ -93,6 +98,9 @@ class Recorder:
             self.refusal = reason
 
     def message(self, level: int, text: str) -> None:
+        marks = self.printed([os.fsencode(text)])
+        if self._note is not None:
+            self._note(marks)
         self._mark("message", len(self.messages))
         self.messages.append((level, text))
 
@@ -105,12 +113,15 @@ class Recorder:
     def news(self) -> dict[str, Any]:
         """What was read since the last call, as JSON data: in a forked process, for `absorb` in its parent."""
         start, self._told = self._told, len(self._facts)
-        known = zip(self._facts[start:], self._stamps[start:], strict=True)
+        rows = [row for row in range(start, len(self._facts)) if not self._other_rows >> row & 1]
         return {
-            "facts": [[*fact, mark] for fact, mark in known],
+            "facts": [[*self._facts[row], self._stamps[row]] for row in rows],
             "objects": list(self.objects),
             "fetched": sorted(self._fetched),
             "unsettled": [[base, *rest] for base, rest in self._unsettled.items()],
+            "copies": [
+                [base, path, real.decode("latin-1"), *rest] for base, (path, real, *rest) in self._copies.items()
+            ],
             "bound": self.bound,
             "refusal": self.refusal,
         }
@@ -124,6 +135,9 @@ class Recorder:
             self.store_object(base)
         for base, attributes, result in news["unsettled"]:
             self.fetched_unlocked(attributes, result, base)
+        for base, path, real, digest, stamp in news["copies"]:
+            if base not in self._copies:
+                self.copied(base, path, real.encode("latin-1"), digest, stamp)
         if news["bound"]:
             self._depend_on_place()
         if news["refusal"] is not None:
@@ -134,28 +148,31 @@ class Recorder:
     def tell_marks(self, note: Callable[[int], None]) -> None:
         """From here on `note` is called with a bit for each thing that is read; all that was read before counts for
         every answer."""
-        self._base = Known(_first(len(self._facts)), list(self.messages), self.bound, self.refusal)
+        self._base = Known(self._all_facts(), list(self.messages), self.bound, self.refusal)
         self._base_objects = list(self.objects)
         self._note = note
 
     def _mark(self, kind: str, what: Any) -> None:
-        """Something other than a fact: an odd bit."""
+        """Something other than a fact."""
         if self._note is not None:
             key = (kind, what)
             bit = self._other_bits.get(key)
             if bit is None:
-                bit = self._other_bits[key] = 2 << 2 * len(self._others)
-                self._others.append(key)
+                row = len(self._facts)
+                bit = self._other_bits[key] = 1 << row
+                self._others[row] = key
+                self._other_rows |= bit
+                self._facts.append(Fact("", "", ""))
+                self._stamps.append("")
             self._note(bit)
 
     def _known_by(self, marks: int) -> Known:
         base = self._base
         assert base is not None
-        facts = _first(len(self._facts))
-        found = Known(base.facts | marks & facts, list(base.messages), base.bound, base.refusal)
+        found = Known(base.facts | marks & ~self._other_rows, list(base.messages), base.bound, base.refusal)
         said, objects = [], list(self._base_objects)
-        for number in _numbers(marks >> 1 & _first(len(self._others))):
-            kind, what = self._others[number]
+        for number in _numbers(marks & self._other_rows):
+            kind, what = self._others.get(number, ("", None))
             if kind == "object":
                 objects.append(what)
             elif kind == "message":
@@ -171,7 +188,7 @@ class Recorder:
             if self._object_hashes.get(base_name) is None:
                 found.refusal = found.refusal or unregistered(base_name)
             else:
-                found.facts |= 1 << 2 * self._known["o", base_name]
+                found.facts |= 1 << self._known["o", base_name]
         return found
 
     # -- files -----------------------------------------------------------------------------------------------------
@@ -240,6 +257,40 @@ class Recorder:
         outcome = f"{method}:{digest}" + ("" if verdicts is None else f":{show_verdicts(verdicts)}")
         self._add("s", outcome, place, stamp)
 
+    def copied(self, base: str, path: str, real: bytes, digest: str, stamp: str) -> None:
+        """A store path holds all that is at a path, as an archive. What is read in it is read at that path."""
+        self._copies[base] = (path, real, digest, stamp)
+        self._copy_hashes[base[:32].encode("ascii")] = base
+
+    def copied_to_read(self, base: str) -> None:
+        """Somebody looks at what is in such a copy, and not at its name."""
+        path, real, _, stamp = self._copies[base]
+        place = self._place(path, real)
+        if place is not None:
+            self._add("p", "-", place, stamp)
+
+    def _copy_shown(self, base: str) -> None:
+        path, real, digest, stamp = self._copies[base]
+        self.source(path, real, "nar", digest, stamp)
+
+    def printed(self, texts: Iterable[bytes]) -> int:
+        """Texts may name copies; -> the marks of that."""
+        if not self._copies:
+            return 0
+        start = os.fsencode(self._store_prefix)
+        hashes = {text[at : at + 32] for text in texts for at in _ends(text, start)}
+        found = 0
+
+        def collect(marks: int) -> None:
+            nonlocal found
+            found |= marks
+
+        note, self._note = self._note, collect
+        for name in sorted(hashes & self._copy_hashes.keys()):
+            self._copy_shown(self._copy_hashes[name])
+        self._note = note
+        return found
+
     # -- the rest of the world -------------------------------------------------------------------------------------
 
     def environment(self, name: str, value: str) -> None:
@@ -271,22 +322,32 @@ class Recorder:
 
     def shown(self, path: str) -> None:
         """A path became text: from here on anything may depend on where things are."""
-        if self.bound and self._note is None:
-            return
         if path.startswith(self._store_prefix):
-            if self.tree is not None and path[len(self._store_prefix) :].partition("/")[0] == self.tree:
+            base = path[len(self._store_prefix) :].partition("/")[0]
+            if base == self.tree:
                 self._depend_on_place()
+            elif base in self._copies:
+                self._copy_shown(base)
             return
         if not path.startswith(INTERNAL) and self.tree is None and not self._awaits_tree:
             self._depend_on_place()
 
     def named(self, path: str) -> None:
         """The base name of a path became text: below the root it is the same wherever the root is."""
-        if self.tree is not None:
-            if path == self._store_prefix + self.tree:
-                self._depend_on_place()
-        elif not os.fsencode(path.encode("latin-1")).startswith(self._prefix):
+        folder, _, base = path.rpartition("/")
+        is_name_of_tree = folder + "/" == self._store_prefix and (base == self.tree or base in self._copies)
+        if is_name_of_tree or (self.tree is None and not os.fsencode(path.encode("latin-1")).startswith(self._prefix)):
             self.shown(path)
+
+    def compared(self, left: str, right: str, *, pure: bool) -> None:
+        """Two paths were compared. Only where no text can tell where the tree is, that says nothing of it."""
+        if not (pure and self.tree is not None and self._is_own(left) and self._is_own(right)):
+            self.shown(left)
+            self.shown(right)
+
+    def _is_own(self, path: str) -> bool:
+        """Whether it lies in the evaluated flake's tree."""
+        return (path + "/").startswith(f"{self._store_prefix}{self.tree}/")
 
     def whole_tree(self) -> None:
         """The hash, revision or time of the evaluated tree was looked at."""
@@ -305,10 +366,12 @@ class Recorder:
             base, _, rest = path[len(self._store_prefix) :].partition("/")
             if base == self.tree:
                 return f"./{quote(rest.encode('latin-1'))}" if rest else "."
-            if not self._is_virtual(base):
-                self.store_object(base)
-                if self._awaits_tree:
-                    return f"?{base}/{quote(rest.encode('latin-1'))}" if rest else f"?{base}"
+            if self._is_virtual(base):
+                copy = self._copies.get(base)
+                return None if copy is None else self._place(f"{copy[0]}/{rest}" if rest else copy[0], real)
+            self.store_object(base)
+            if self._awaits_tree:
+                return f"?{base}/{quote(rest.encode('latin-1'))}" if rest else f"?{base}"
             return None
         if path.startswith(INTERNAL):
             return None
@@ -333,7 +396,7 @@ class Recorder:
         elif self._facts[number].outcome != outcome:
             self.refuse(f"'{place}' changed during the evaluation")
         if self._note is not None:
-            self._note(1 << 2 * number)
+            self._note(1 << number)
 
     # -- results ---------------------------------------------------------------------------------------------------
 
@@ -344,7 +407,7 @@ class Recorder:
         for base, (attributes, result) in self._unsettled.items():
             self.fetch(attributes, result, base)
             if self._base is not None:
-                self._base.facts |= 1 << 2 * (len(self._facts) - 1)
+                self._base.facts |= 1 << self._known["f", quote(canonical(attributes))]
         self._unsettled.clear()
         for base in self.objects:
             if base not in self._object_hashes:
@@ -358,13 +421,16 @@ class Recorder:
     def known(self, marks: int | None) -> Known:
         """What an answer with these marks rests on; without any all that was read. After `settle`."""
         if marks is None:
-            return Known(_first(len(self._facts)), list(self.messages), self.bound, self.refusal)
+            return Known(self._all_facts(), list(self.messages), self.bound, self.refusal)
         return self._known_by(marks)
+
+    def _all_facts(self) -> int:
+        return ((1 << len(self._facts)) - 1) & ~self._other_rows
 
     def encoded(self, facts: int) -> tuple[bytes, list[str]]:
         """(facts, stamps) of such bits."""
         kept = [number for number in _numbers(facts) if not self._is_implied(self._facts[number])]
-        marks = [self._stamps[number] for number in kept if self._facts[number].kind in "cds"]
+        marks = [self._stamps[number] for number in kept if self._facts[number].kind in STAMPED]
         return encode([self._facts[number] for number in kept]), marks
 
     def _is_implied(self, fact: Fact) -> bool:
@@ -385,20 +451,23 @@ def _key(kind: str, outcome: str, place: str) -> tuple[str, ...]:
     return (kind, place, outcome) if kind == "s" else (kind, place)
 
 
-def _first(count: int) -> int:
-    """The bits of so many numbers."""
-    return ((1 << 2 * count) - 1) // 3
-
-
 def _numbers(bits: int) -> list[int]:
     """Whose bits these are."""
-    text = bin(bits)[:1:-1][::2]
+    text = bin(bits)[:1:-1]
     found = []
     number = text.find("1")
     while number >= 0:
         found.append(number)
         number = text.find("1", number + 1)
     return found
+
+
+def _ends(text: bytes, word: bytes) -> Iterator[int]:
+    """Where something begins that follows a word."""
+    at = text.find(word)
+    while at >= 0:
+        yield at + len(word)
+        at = text.find(word, at + 1)
 
 
 def unregistered(base: str) -> str:

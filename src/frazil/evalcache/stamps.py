@@ -92,6 +92,24 @@ def is_kept(verdicts: Mapping[str, tuple[str, bool]], name: str, kind: str) -> b
     return keep
 
 
+def can_be_copied(path: bytes, keep: Callable[[str, str], bool] | None = None) -> bool:
+    """Whether all that is at and below a path can be put into an archive. `keep`: as the archive writer asks for it.
+
+    Raises OSError for folders that cannot be listed."""
+    pending = [path]
+    while pending:
+        current = pending.pop()
+        kind = file_kind(os.lstat(current).st_mode)
+        if kind == "directory":
+            for name in os.listdir(current):
+                inner = current + b"/" + name
+                if keep is None or keep(os.fsdecode(inner), file_kind(os.lstat(inner).st_mode)):
+                    pending.append(inner)
+        elif kind == "unknown" or (kind == "regular" and not os.access(current, os.R_OK, effective_ids=True)):
+            return False
+    return True
+
+
 def keep_by_verdict(verdicts: Mapping[str, tuple[str, bool]], top: str) -> Callable[[str, str], bool]:
     """The verdicts as the archive writer asks for them: full paths, kinds."""
     start = len(top) + 1

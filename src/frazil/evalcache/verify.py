@@ -12,6 +12,7 @@ import time
 
 from frazil.evalcache.facts import LETTERS, Fact, listing_hash, quote, read_verdicts, sha256, unquote
 from frazil.evalcache.stamps import (
+    can_be_copied,
     file_kind,
     is_as_stamped,
     keep_by_verdict,
@@ -79,6 +80,7 @@ class Verifier:
         self._object_hash = object_hash
         self._fetch = fetch
         self._checked: dict[Fact, bool] = {}
+        self._found: dict[tuple[str, bytes], str] = {}
 
     def place(self, place: str) -> bytes:
         if place == ".":
@@ -95,7 +97,7 @@ class Verifier:
         for fact in facts:
             kind, outcome, place = fact
             try:
-                if kind not in "kcdls":
+                if kind not in "kcdlsp":
                     if not self._other(fact):
                         return fact, found
                     continue
@@ -128,29 +130,36 @@ class Verifier:
 
     def _stamped(self, fact: Fact, path: bytes, known: str) -> tuple[bool, str]:
         """Whether it holds, and the stamp to keep."""
-        if known and (fact.kind != "s" or self.view.keep() is None) and is_as_stamped(path, known):
+        if known and (fact.kind not in "sp" or self.view.keep() is None) and is_as_stamped(path, known):
             return True, known
         status = self.view.status(path)
         if status is None:
             return False, ""
-        if fact.kind == "s":
-            return self._source_holds(path, status, fact.outcome, known)
+        if fact.kind in "sp":
+            return self._source_holds(path, status, fact, known)
         if fact.kind == "d":
             if not stat.S_ISDIR(status.st_mode):
                 return False, ""
             mark = settled_stamp(status, time.time_ns())
-            return listing_hash(self.view.listing(path)) == fact.outcome, mark
+            return self._once("d", path, lambda: listing_hash(self.view.listing(path))) == fact.outcome, mark
         if not stat.S_ISREG(status.st_mode):
             return False, ""
         mark = settled_stamp(status, time.time_ns())
-        return self._contents(path) == fact.outcome, mark
+        return self._once("c", path, lambda: self._contents(path)) == fact.outcome, mark
+
+    def _once(self, what: str, path: bytes, look: Callable[[], str]) -> str:
+        """Several answers may ask the same."""
+        known = self._found.get((what, path))
+        if known is None:
+            known = self._found[what, path] = look()
+        return known
 
     def _contents(self, path: bytes) -> str:
         with open(path, "rb", buffering=0) as file:
             return sha256(file.read(MAX_READ))
 
-    def _source_holds(self, path: bytes, status: os.stat_result, outcome: str, known: str) -> tuple[bool, str]:
-        method, _, rest = outcome.partition(":")
+    def _source_holds(self, path: bytes, status: os.stat_result, fact: Fact, known: str) -> tuple[bool, str]:
+        method, _, rest = fact.outcome.partition(":")
         digest, colon, text = rest.partition(":")
         verdicts = read_verdicts(text) if colon else None
         now = time.time_ns()
@@ -159,11 +168,17 @@ class Verifier:
             # Only part of what is there belongs to the tree: no stamp of all of it says anything.
             mark = ""
         elif stat.S_ISDIR(status.st_mode):
-            mark = listed_tree_stamp(path, now, verdicts)
+            mark = (
+                self._once("t", path, lambda: listed_tree_stamp(path, now))
+                if verdicts is None
+                else listed_tree_stamp(path, now, verdicts)
+            )
         else:
             mark = settled_stamp(status, now)
         if known and (known == mark):
             return True, known
+        if fact.kind == "p":
+            return can_be_copied(path, own), mark
         return self._hash_source(path, method, verdicts, own) == digest, mark
 
     def _hash_source(
@@ -178,9 +193,11 @@ class Verifier:
         name = os.fsdecode(path)
         if method == "flat":
             return nar.hash_flat(name, "sha256")[0].base16
-        keep = own if verdicts is None else keep_by_verdict(verdicts, name)
-        if verdicts is not None and own is not None:
-            by_verdict, shown = keep_by_verdict(verdicts, name), own
+        if verdicts is None:
+            return self._once("s", path, lambda: nar.hash_path(name, "sha256", filter=own)[0].base16)
+        keep = by_verdict = keep_by_verdict(verdicts, name)
+        if own is not None:
+            shown = own
             keep = lambda inner, kind: shown(inner, kind) and by_verdict(inner, kind)  # noqa: E731
         return nar.hash_path(name, "sha256", filter=keep)[0].base16
 
@@ -223,6 +240,8 @@ def explain(fact: Fact) -> str:
         return f"the symbolic link '{name}' leads elsewhere, or is none"
     if kind == "s":
         return f"the source '{name}' that is copied to the store changed"
+    if kind == "p":
+        return f"'{name}', in which something was read after copying it to the store, cannot be copied now"
     if kind == "e":
         return f"the environment variable '{name}' has another value"
     if kind == "h":

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from frazil.evalcache.cache import Question
+    from frazil.evalcache.cache import Question, Subject
     from frazil.evalcache.recorder import Recorder
     from frazil.evalcache.verify import Verifier
     from frazil.flake.locking import LockedFlake
@@ -51,6 +51,7 @@ class FlakeMemory:
         base = os.path.basename(self.tree)
         self._may_keep = recorder.set_tree(base)
         self._kept = False
+        self._common: Subject | None = None
         database = Database(default_path(cache_folder(os.environ)))
         self.cache = EvaluationCache(database, self.verifier, self.identity, covers_contents=True)
         self.cache.lender = trees.lender(database)
@@ -116,18 +117,16 @@ class FlakeMemory:
         return known == self.locked.lock_file
 
     def question(self, detail: Mapping[str, Any]) -> Question:
-        from frazil.evalcache.cache import Question
+        from frazil.evalcache.cache import Question, Subject
         from frazil.evalcache.subject import settings_subject
 
         flake = self.locked.flake
-        subject = {
-            **self.subject(),
-            "settings": settings_subject(self.trees.effects.settings),
-            "readOnly": self.trees.effects.read_only,
-            **detail,
-        }
+        if self._common is None:
+            effects = self.trees.effects
+            settings = {"settings": settings_subject(effects.settings), "readOnly": effects.read_only}
+            self._common = Subject({**self.subject(), **settings}, self.program)
         paths = detail.get("paths") or [""]
-        return Question(subject, self.root, self.program, f"{detail['kind']} {flake.resolved}#{paths[0]}")
+        return Question(self._common, detail, self.root, f"{detail['kind']} {flake.resolved}#{paths[0]}")
 
     def ask(self, detail: Mapping[str, Any], is_good: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
         from frazil.activity import Verbosity

@@ -14,6 +14,7 @@ import stat
 from frazil._native import exists, hash_part, sha256_hex
 from frazil.instantiate.context import parse_built, show_element
 from frazil.instantiate.files import INTERNAL_FILES, FileEffects
+from frazil.instantiate.recording import Memo
 from frazil.lang.errors import CALL_SITE, EvalError, ImportFromDerivationError, InvalidStorePath
 from frazil.store.path import References, StoreDirectory, StorePath, is_name, unknown_output_placeholder
 
@@ -89,7 +90,12 @@ class StoreEffects(FileEffects):
         self.pending_texts: dict[str, tuple[str, bytes, frozenset[str]]] = {}
         self._texts: dict[str, bytes] = {}
         self.internal_expressions: dict[str, object] = {}
-        self._copied: dict[str, str] = {}
+        self._copied = Memo()
+        self._copied_to_read = Memo()
+        self.defers_copies = recorder is not None
+        """Whether `copy_to_read` is worth calling."""
+        self._copies: dict[str, str] = {}
+        """Base name of the copy of a whole path -> that path."""
         self._satisfied: set[frozenset[str]] = set()
         self._ahead: Ahead | None = None
         self._writes_ahead: bool | None = False if read_only else None
@@ -191,12 +197,24 @@ class StoreEffects(FileEffects):
     # -- copying to the store ----------------------------------------------------------------------------------
 
     def copy_path_to_store(self, path: str) -> str:
-        known = self._copied.get(path)
-        if known is None or self.marks_reads:
+        known: str | None = self._copied.get(path)
+        if known is None:
             known = self._recall(self._copied, path, lambda: self._copy_path(path))
+        elif self._note is not None:
+            self._note(self._copied.marks.get(path))
         return known
 
-    def _copy_path(self, path: str) -> str:
+    def copy_to_read(self, path: str) -> str:
+        """As `copy_path_to_store`, for somebody who looks at what is below the copy, and not at its name: what that
+        says is taken down when it is looked at after all (`path_shown`)."""
+        known: str | None = self._copied_to_read.get(path)
+        if known is None:
+            known = self._recall(self._copied_to_read, path, lambda: self._copy_path(path, to_read=True))
+        elif self._note is not None:
+            self._note(self._copied_to_read.marks.get(path))
+        return known
+
+    def _copy_path(self, path: str, *, to_read: bool = False) -> str:
         if path.endswith(".drv"):
             raise EvalError("file names are not allowed to end in '.drv'", pos=CALL_SITE)
         folder, _, name = path.rpartition("/")
@@ -204,7 +222,7 @@ class StoreEffects(FileEffects):
             self.recorder.shown(path)  # the name of the copy is the base name of a tree
         if folder and not path.startswith(self._store_prefix):
             folder = self.resolve_symlinks(folder)
-        return self.add_source(name, f"{folder}/{name}")
+        return self.add_source(name, f"{folder}/{name}", to_read=to_read)
 
     def add_source(
         self,
@@ -214,19 +232,21 @@ class StoreEffects(FileEffects):
         method: str = "nar",
         filter: Callable[[str, str], bool] | None = None,
         references: frozenset[StorePath] = frozenset(),
+        to_read: bool = False,
     ) -> str:
-        """Hashes a path and remembers that it has to be copied. -> its store path."""
+        """Hashes a path and remembers that it has to be copied. -> its store path. `to_read`: as in `copy_to_read`."""
         if self.limited:
             self.check_path(path)
         text = self._text_at(path)
         real = self.real(path)
         packed: Archive | None = None
+        stamp, verdicts = "", None
         if text is not None:
             digest = _hash_text(text, method)
         elif self.recorder is None:
             digest, packed = self._hash_source(path, real, method, filter)
         else:
-            digest, packed = self._hash_recorded(path, real, method, filter, self.recorder)
+            digest, packed, stamp, verdicts = self._hash_recorded(path, real, method, filter, self.recorder)
         if method == "nar" and not references and is_name(name):
             part = hash_part("source:sha256:", digest.base16, f":{self.store_dir}:{name}")
             base = f"{part}-{name}"
@@ -241,8 +261,16 @@ class StoreEffects(FileEffects):
             self.pending_sources[base] = PendingSource(name, real, method, filter, references)
             if filter is None:
                 self.sources[base] = real
+                if self.recorder is not None and method == "nar" and not references:
+                    self._copies[base] = path
+                    self.recorder.copied(base, path, real, digest.base16, stamp)
             if packed is not None and not references and self._ahead is not None:
                 self._ahead.add_archive(base, packed)
+        if text is None and self.recorder is not None:
+            if to_read and self._copies.get(base) == path:
+                self.recorder.copied_to_read(base)
+            else:
+                self.recorder.source(path, real, method, digest.base16, stamp, verdicts)
         self.allow_path(shown)
         return shown
 
@@ -253,7 +281,8 @@ class StoreEffects(FileEffects):
         method: str,
         filter: Callable[[str, str], bool] | None,
         recorder: ReadRecorder,
-    ) -> tuple[Hash, Archive | None]:
+    ) -> tuple[Hash, Archive | None, str, dict[str, tuple[str, bool]] | None]:
+        """(digest, archive, stamp, what the filter said)"""
         verdicts: dict[str, tuple[str, bool]] | None = None
         stamp = ""
         watched = filter
@@ -269,9 +298,7 @@ class StoreEffects(FileEffects):
                 seen[inner[start:]] = (kind, keep)
                 return keep
 
-        found = self._hash_source(path, real, method, watched)
-        recorder.source(path, real, method, found[0].base16, stamp, verdicts)
-        return found
+        return (*self._hash_source(path, real, method, watched), stamp, verdicts)
 
     def _hash_source(
         self, path: str, real: bytes, method: str, filter: Callable[[str, str], bool] | None

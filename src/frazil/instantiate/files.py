@@ -12,7 +12,7 @@ from frazil._native import list_folder
 from frazil._native import read_file as read_bytes
 from frazil.activity import Verbosity
 from frazil.errors import FrazilError
-from frazil.instantiate.recording import lstat
+from frazil.instantiate.recording import Memo, lstat
 from frazil.lang.effects import file_kind
 from frazil.lang.errors import CALL_SITE, EvalError, RestrictedPath, byte_string, display
 
@@ -53,15 +53,15 @@ class FileEffects:
         """Who is told of everything that is read; memoised answers are not told again."""
         self.marks_reads = False
         """Whether the recorder wants to know which value rests on which read: memoised answers are told again."""
-        self._memo_marks: dict[tuple[int, object], int] = {}
+        self._note: Callable[[object], None] | None = None  # whom such marks are told
         self._search_hooks = search_hooks or {}
         self._download_tarball = download_tarball
-        self._listings: dict[str, dict[str, str]] = {}
+        self._listings = Memo()
         self.directory_sets: dict[str, object] | None = {}
         """What `readDir` gave, by path; None where somebody wants to know who read what."""
-        self._resolved: dict[str, str] = {}
-        self._search_entries: dict[str, str | None] = {}
-        self._found: dict[tuple[str, str], str | None] = {}
+        self._resolved = Memo()
+        self._search_entries = Memo()
+        self._found = Memo()
         self.limited = settings.pure or settings.restricted
         self._allowed: set[str] = set()
         self._verdicts: dict[str, bool] = {}
@@ -97,35 +97,44 @@ class FileEffects:
         if self.recorder is not None and not self.marks_reads:
             self.marks_reads = True
             self.directory_sets = None
+            self._note = note_marks
             set_marking(True)
             self.recorder.tell_marks(note_marks)
 
-    def _recall(self, memo: dict[Key, Answer], key: Key, compute: Callable[[], Answer]) -> Answer:
+    def _recall(self, memo: Memo, key: Key, compute: Callable[[], Answer]) -> Answer:
         """Memoised; what was read to find an answer counts for all that ask."""
-        if not self.marks_reads:
-            if key not in memo:
-                memo[key] = compute()
-            return memo[key]
-        from frazil.lang.values import note_marks, take_marks
-
-        marked = (id(memo), key)
-        if key in memo:
-            note_marks(self._memo_marks.get(marked, 0))
-            return memo[key]
-        outer = take_marks()
-        own = 0
         try:
-            memo[key] = compute()
+            found: Answer = memo[key]
+        except KeyError:
+            pass
+        else:
+            if self._note is not None:
+                self._note(memo.marks.get(key))
+            return found
+        if self._note is None:
+            found = memo[key] = compute()
+            return found
+        from frazil.lang.values import swap_marks
+
+        outer = swap_marks(None)
+        own = None
+        try:
+            found = memo[key] = compute()
         finally:
-            own = take_marks()
-            note_marks(outer | own)
-        self._memo_marks[marked] = own
-        return memo[key]
+            own = swap_marks(outer)
+            self._note(own)
+        memo.marks[key] = own
+        return found
 
     def path_shown(self, path: str) -> None:
         """A path became text without being copied."""
         if self.recorder is not None:
             self.recorder.shown(path)
+
+    def paths_compared(self, left: str, right: str) -> None:
+        """It was found out whether two paths are the same, or which comes first."""
+        if self.recorder is not None:
+            self.recorder.compared(left, right, pure=self.settings.pure)
 
     def path_named(self, path: str) -> None:
         """The last part of a path became text."""
@@ -197,9 +206,11 @@ class FileEffects:
         return EvalError(f"{doing} '{path}': {error.strerror}", pos=CALL_SITE)
 
     def read_directory(self, path: str) -> dict[str, str]:
-        listing = self._listings.get(path)
-        if listing is None or self.marks_reads:
+        listing: dict[str, str] | None = self._listings.get(path)
+        if listing is None:
             listing = self._recall(self._listings, path, lambda: self._list(path))
+        elif self._note is not None:
+            self._note(self._listings.marks.get(path))
         return listing
 
     def _list(self, path: str) -> dict[str, str]:
@@ -252,7 +263,7 @@ class FileEffects:
     def _listed(self, path: str) -> str | None:
         """What kind of thing it is where the folder it is in was listed already; None: not known."""
         folder, _, name = path.rpartition("/")
-        listing = self._listings.get(folder)
+        listing: dict[str, str] | None = self._listings.get(folder)
         if listing is None or self.marks_reads:
             return None
         kind = listing.get(name)
@@ -260,9 +271,11 @@ class FileEffects:
 
     def resolve_symlinks(self, path: str) -> str:
         """Every link followed; what does not exist stays as it is. Remembered: a file is looked at many times."""
-        found = self._resolved.get(path)
-        if found is None or self.marks_reads:
+        found: str | None = self._resolved.get(path)
+        if found is None:
             found = self._recall(self._resolved, path, lambda: self._resolve(path, MAX_LINKS))
+        elif self._note is not None:
+            self._note(self._resolved.marks.get(path))
         return found
 
     def _resolve(self, path: str, links: int) -> str:
@@ -270,7 +283,7 @@ class FileEffects:
         folder, _, name = path.rpartition("/")
         if not name and not folder:
             return "/"
-        parent = self._resolved.get(folder)
+        parent: str | None = self._resolved.get(folder)
         if parent is None or self.marks_reads:
             parent = self._recall(self._resolved, folder, lambda: self._resolve(folder, links) if folder else "/")
         if name in ("", "."):

@@ -5,6 +5,7 @@ first (import from derivation). Source of truth: the manual's "Built-ins", Nix's
 """
 
 import cython
+from cython.cimports.frazil.lang.concatenation import place_to_read
 from cython.cimports.frazil.lang.runtime import (
     coerce_to_path,
     coerce_to_string,
@@ -53,7 +54,8 @@ def realised(state: State, text: str, context: set) -> str:
 def realise_path(state: State, value: object) -> str:
     """The path a value stands for, ready to be read."""
     context: set = set()
-    path = coerce_to_path(state, value, context, "while realising the context of a path")
+    place = place_to_read(state, value)
+    path = coerce_to_path(state, place, context, "while realising the context of a path")
     try:
         path = realised(state, path, context)
         if state.settings.pure or state.settings.restricted:
@@ -82,7 +84,7 @@ def builtin_scoped_import(state, arguments):
 
 def builtin_path_exists(state: State, arguments: list):
     try:
-        value = force(arguments[0])
+        value = force(place_to_read(state, arguments[0]))
         text: object = cython.cast(ContextString, value).text if type(value) is ContextString else value
         must_be_directory = type(text) is str and (text.endswith("/") or text.endswith("/."))
         path = realise_path(state, value)

@@ -10,7 +10,6 @@ from cython.cimports.frazil.lang.runtime import (
     force,
     force_at,
     is_derivation,
-    note_shown,
     show_type,
     show_value,
     type_name,
@@ -28,9 +27,11 @@ from cython.cimports.frazil.lang.values import (
     get_value,
     is_marking,
     marked_value,
+    note_marks,
     spend,
     stack_is_low,
     stack_overflow,
+    swap_marks,
 )
 
 from frazil.lang.errors import EvalError
@@ -46,7 +47,7 @@ def resolved(value):
         thunk = cython.cast(Thunk, value)
         if thunk.expr is None:
             return thunk.slot
-        known = marked_value(thunk.expr)
+        known = marked_value(thunk)
         return value if known is MISSING else known
     return value
 
@@ -85,6 +86,7 @@ def equal_values(state, left, right, pos):
     if left is None or left_kind is bool:
         return left is right
     if left_kind is PathValue:
+        note_compared(state, cython.cast(PathValue, left).text, cython.cast(PathValue, right).text)
         return cython.cast(PathValue, left).text == cython.cast(PathValue, right).text
     if left_kind is list or left_kind is Attrs:
         if state.call_depth > state.max_call_depth or stack_is_low():
@@ -131,10 +133,21 @@ def equal_sets(state, left, right, pos):
         return equal_members(state, left_attrs, right_attrs, pos)
     place: cython.Py_ssize_t = (id(left) // 32 * 7 + id(right) // 32) & 255
     known = COMPARED[place]
-    if known is not None and not is_marking() and known[0] is left and known[1] is right:
+    marking: cython.bint = is_marking()
+    if known is not None and known[0] is left and known[1] is right:
+        if marking:
+            note_marks(known[3])
         return known[2]
-    outcome: cython.bint = equal_members(state, left_attrs, right_attrs, pos)
-    COMPARED[place] = (left, right, outcome)
+    outer: object = swap_marks(None) if marking else None
+    own: object = None
+    outcome: cython.bint
+    try:
+        outcome = equal_members(state, left_attrs, right_attrs, pos)
+    finally:
+        if marking:
+            own = swap_marks(outer)
+            note_marks(own)
+    COMPARED[place] = (left, right, outcome, own)
     return outcome
 
 
@@ -214,7 +227,7 @@ def compare(state, left, right, what):
         right_text: str = right if type(right) is str else right.text
         return left_text < right_text
     if left_kind is PathValue:
-        note_shown(state, left.text)
+        note_compared(state, left.text, right.text)
         return left.text < right.text
     if left_kind is list:
         return compare_lists(state, left, right, what)
@@ -222,6 +235,13 @@ def compare(state, left, right, what):
         f"cannot compare {show_type(left)} with {show_type(right)};"
         f" values of that type are incomparable (values are {show_value(left)} and {show_value(right)})"
     )
+
+
+def note_compared(state, left, right):
+    """Two paths are compared: that says where they are, unless both are in one tree."""
+    hook = getattr(state.effects, "paths_compared", None)
+    if hook is not None:
+        hook(left, right)
 
 
 def compare_lists(state, left, right, what):

@@ -1,7 +1,7 @@
 cimport cython
 
 from frazil.lang.operators cimport Binary
-from frazil.lang.values cimport Env, Expr
+from frazil.lang.values cimport Env, Expr, State
 
 
 @cython.final
@@ -19,3 +19,19 @@ cdef class ConcatStrings(Expr):
     cdef readonly list part_positions
     cdef object add_numbers(self, object first, object second)
     cdef object concatenate(self, Env env, object first, object second)
+
+
+@cython.final
+cdef class PlaceToRead(Expr):
+    cdef ConcatStrings string
+    cdef object copied
+
+
+@cython.final
+cdef class CopiedText(Expr):
+    cdef object value
+    cdef object marks
+    cdef object copied
+
+
+cdef object place_to_read(State state, object value)

@@ -20,11 +20,15 @@ from cython.cimports.frazil.lang.values import (
     ContextString,
     Env,
     Expr,
+    Marks,
     PathValue,
     State,
+    Thunk,
     calculate,
     joined,
     new_thunk,
+    note_marks,
+    run_thunk,
     spend_on,
     stack_is_low,
     stack_overflow,
@@ -266,3 +270,69 @@ class ConcatStrings(Expr):
                 return PathValue(text)
             return PathValue(canonical_path(text))
         return text if context is None else ContextString(text, context)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class PlaceToRead(Expr):
+    """Stands for `"${path}…"` in a thunk while somebody evaluates it who reads what is there, and looks at no text."""
+
+    def __init__(self, string: ConcatStrings):
+        self.string = string
+        self.state = string.state
+        self.pos = string.pos
+        self.copied = None
+
+    def eval(self, env):
+        first: object = eval_operand(self.string.left, env)
+        if type(first) is PathValue:
+            self.copied = self.state.effects.copy_to_read(canonical_path(cython.cast(PathValue, first).text))
+            first = ContextString(self.copied, frozenset((self.copied,)))
+        return self.string.concatenate(env, first, MISSING)
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
+class CopiedText(Expr):
+    """Stands in that thunk afterwards: who asks for its value does look at the text, which says what was copied."""
+
+    def __init__(self, state, value, marks, copied):
+        self.state = state
+        self.value = value
+        self.marks = marks
+        self.copied = copied
+
+    def eval(self, env):
+        note_marks(self.marks)
+        self.state.effects.path_shown(self.copied)
+        return self.value
+
+
+@cython.cfunc
+def place_to_read(state: State, value: object) -> object:
+    """A value that is taken for a path to read something at: it, or what it evaluates to.
+
+    Where `Effects` says that it matters (`copy_to_read`), a string that begins with the copy of a path rests on what
+    is read there, not on the copy's name with the hash of all that was copied.
+    """
+    if type(value) is not Thunk:
+        return value
+    thunk = cython.cast(Thunk, value)
+    if type(thunk.expr) is not ConcatStrings or not cython.cast(ConcatStrings, thunk.expr).force_string:
+        return value
+    if not getattr(state.effects, "defers_copies", False):
+        return value
+    place = PlaceToRead(cython.cast(ConcatStrings, thunk.expr))
+    thunk.expr = place
+    try:
+        found: object = run_thunk(thunk, 0)
+    finally:
+        if thunk.expr is place:
+            thunk.expr = place.string
+    if place.copied is not None:
+        marks = thunk.expr if type(thunk.expr) is Marks else None
+        thunk.expr = CopiedText(state, found, marks, place.copied)
+        thunk.slot = None
+    return found

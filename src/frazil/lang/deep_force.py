@@ -34,7 +34,7 @@ def determine_pos(value):
         thunk = cython.cast(Thunk, value)
         if thunk.expr is None:
             return determine_pos(thunk.slot)
-        known = marked_value(thunk.expr)
+        known = marked_value(thunk)
         if known is not MISSING:
             return determine_pos(known)
         if type(thunk.expr) is CallExpr and not cython.cast(CallExpr, thunk.expr).unplaced:

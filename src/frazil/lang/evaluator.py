@@ -38,7 +38,9 @@ from cython.cimports.frazil.lang.values import (
     is_marking,
     new_env,
     new_frame,
+    note_marks,
     set_slot,
+    swap_marks,
 )
 
 from frazil.lang.errors import EvalBaseError, EvalError, MissingArgument, MissingAttribute, TypeMismatch, byte_string
@@ -241,8 +243,25 @@ class Evaluator(State):
         default.nix."""
         path = canonical_path(path)
         known = self.resolved.get(path)
-        if known is not None and not is_marking():
-            return known
+        if known is not None:
+            if is_marking():
+                note_marks(known[1])
+            return known[0]
+        if not is_marking():
+            found = self.expression_path(path)
+            self.resolved[path] = (found, None)
+            return found
+        outer = swap_marks(None)
+        own = None
+        try:
+            found = self.expression_path(path)
+        finally:
+            own = swap_marks(outer)
+            note_marks(own)
+        self.resolved[path] = (found, own)
+        return found
+
+    def expression_path(self, path):
         effects = self.effects
         found = path
         kind = effects.file_type(found)
@@ -253,7 +272,6 @@ class Evaluator(State):
             found = ("" if found == "/" else found) + "/default.nix"
             if effects.file_type(found) == "symlink":
                 found = effects.resolve_symlinks(found)
-        self.resolved[path] = found
         return found
 
     # --- evaluation

@@ -812,15 +812,18 @@ cdef class Failed(Expr):
 
 
 @cython.final
-cdef class Marked(Expr):
-    cdef object value
-    cdef object marks
+cdef class Marks(Expr):
+    cdef object bits
+    cdef dict unions
+    cdef object met
+    cdef object union
+    cdef object forget(self)
 
 
 cdef Pool POOL
 cdef Py_ssize_t ASKED_FROM
 cdef bint MARKING
-cdef object MARKS
+cdef Marks MARKS
 cdef object MISSING
 cdef Attrs EMPTY_ATTRS
 cdef Expr BLACKHOLE
@@ -834,7 +837,10 @@ cpdef object set_marking(bint on)
 cpdef bint is_marking() noexcept
 cpdef object note_marks(object marks)
 cpdef object take_marks()
-cdef object marked_value(Expr expr)
+cpdef object swap_marks(Marks marks)
+cdef Marks united(Marks left, Marks right)
+cdef Marks marks_of(object bits)
+cdef object marked_value(Thunk thunk)
 cdef object restore_thunk(Thunk thunk, Expr expr, object env)
 cdef object stack_overflow(State state, Py_ssize_t pos)
 cpdef object copy_error(object error)

@@ -687,8 +687,8 @@ def thunk_state(thunk):
     inner = cython.cast(Thunk, thunk)
     if inner.expr is None:
         return "done", inner.slot
-    if type(inner.expr) is Marked:
-        return "done", cython.cast(Marked, inner.expr).value
+    if type(inner.expr) is Marks:
+        return "done", inner.slot
     return ("running" if inner.expr is BLACKHOLE else "pending"), None
 
 
@@ -728,10 +728,10 @@ class Failed(Expr):
 
     def __init__(self, error):
         self.error = error
-        self.marks = 0
+        self.marks = None
 
     def eval(self, env):
-        if self.marks:
+        if self.marks is not None:
             note_marks(self.marks)
         raise copy_error(self.error)
 
@@ -739,16 +739,24 @@ class Failed(Expr):
 @cython.final
 @cython.no_gc
 @cython.cclass
-class Marked(Expr):
-    """Stands in a thunk that is done, while marks are kept: whoever asks for the value is told its marks."""
+class Marks(Expr):
+    """Stands in a thunk that is done, while marks are kept: whoever asks for the value (its slot) is told them.
 
-    def __init__(self, value, marks):
-        self.value = value
-        self.marks = marks
+    The same marks are one object, and what it becomes together with others is remembered: mostly sets meet that met
+    before."""
+
+    def __init__(self, bits):
+        self.bits = bits
+        self.unions = {}
+        self.met = self.union = None
+
+    def forget(self):
+        self.unions.clear()
+        self.met = self.union = None
 
     def eval(self, env):
         """Marks are kept no longer."""
-        return self.value
+        return env
 
 
 BLACKHOLE = Blackhole()
@@ -757,36 +765,73 @@ BLACKHOLE = Blackhole()
 # thunk keeps those that were noted while it was evaluated, and gives them on to all that ask for its value. Off, this
 # costs one comparison a thunk.
 MARKING = False
-MARKS = 0
+MARKS = None
+KNOWN_MARKS = cython.declare(dict, {})
+KNOWN_MARKS = {}
 
 
 def set_marking(on):
     global MARKING, MARKS
     MARKING = on
-    MARKS = 0
+    MARKS = None
+    for known in KNOWN_MARKS.values():
+        cython.cast(Marks, known).forget()
+    KNOWN_MARKS.clear()
 
 
 def is_marking():
     return MARKING
 
 
-def note_marks(marks):
-    """What is being evaluated rests on these."""
-    global MARKS
-    MARKS = MARKS | marks
+def marks_of(bits):
+    known: object = KNOWN_MARKS.get(bits)
+    if known is None:
+        known = KNOWN_MARKS[bits] = Marks(bits)
+    return known
 
 
-def take_marks():
-    """What was noted since the last call, outside of thunks."""
-    global MARKS
-    found = MARKS
-    MARKS = 0
+@cython.cfunc
+def united(left: Marks, right: Marks) -> Marks:
+    if left.met is right:
+        return left.union
+    found: object = left.unions.get(right)
+    if found is None:
+        bits: object = left.bits | right.bits
+        found = left if bits == left.bits else right if bits == right.bits else marks_of(bits)
+        left.unions[right] = found
+    left.met = right
+    left.union = found
     return found
 
 
-def marked_value(expr):
-    """The value of a thunk with this expression where it is done and marked, otherwise MISSING."""
-    return cython.cast(Marked, expr).value if type(expr) is Marked else MISSING
+def note_marks(marks):
+    """What is being evaluated rests on these: bits, or what `swap_marks` gave."""
+    global MARKS
+    if not marks:
+        return
+    noted: Marks = marks if type(marks) is Marks else marks_of(marks)
+    MARKS = noted if MARKS is None else united(MARKS, noted)
+
+
+def take_marks():
+    """The bits that were noted since the last call, outside of thunks."""
+    global MARKS
+    found: Marks = MARKS
+    MARKS = None
+    return 0 if found is None else found.bits
+
+
+def swap_marks(marks):
+    """The same for `note_marks`; these take their place."""
+    global MARKS
+    found = MARKS
+    MARKS = marks
+    return found
+
+
+def marked_value(thunk):
+    """The value of a thunk where it is done and marked, otherwise MISSING."""
+    return thunk.slot if type(thunk.expr) is Marks else MISSING
 
 
 def copy_error(error):
@@ -824,30 +869,31 @@ def run_thunk(thunk, pos):
 def run_marked(thunk, pos):
     """The same; marks are kept and given on."""
     global MARKS
-    outer: object = MARKS
-    if type(thunk.expr) is Marked:
-        known = cython.cast(Marked, thunk.expr)
-        if known.marks is not outer:
-            MARKS = outer | known.marks
-        return known.value
-    MARKS = 0
+    outer: Marks = MARKS
+    own: Marks = None
+    if type(thunk.expr) is Marks:
+        own = cython.cast(Marks, thunk.expr)
+        if own is not outer:
+            MARKS = own if outer is None else united(outer, own)
+        return thunk.slot
+    MARKS = None
     value: object = None
     done: cython.bint = False
     try:
         value = run_pending(thunk, pos)
         done = True
     finally:
-        own: object = MARKS
-        if not own:
+        own = MARKS
+        if own is None:
             MARKS = outer
         else:
-            if outer:
-                MARKS = outer | own
+            if outer is not None:
+                MARKS = united(outer, own)
             if not done and type(thunk.expr) is Failed:
                 cython.cast(Failed, thunk.expr).marks = own
-    if own and value is not thunk:
-        thunk.expr = Marked(value, own)
-        thunk.slot = None
+    if own is not None and value is not thunk:
+        thunk.slot = value
+        thunk.expr = own
     return value
 
 
