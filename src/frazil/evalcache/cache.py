@@ -31,7 +31,7 @@ class Subject:
         from frazil import plain_json
         from frazil.evalcache.hashing import sha256
 
-        self.state = sha256(_encoded(plain_json.dumps([program, subject])))
+        self.digest = sha256(_encoded(plain_json.dumps([program, subject]))).digest()
 
 
 class Question:
@@ -39,12 +39,11 @@ class Question:
 
     def __init__(self, subject: Subject, detail: Mapping[str, Any], root: bytes, description: str = "") -> None:
         from frazil import plain_json
+        from frazil.evalcache.hashing import sha256
 
         self.root = os.fsdecode(root)
         self.description = description
-        state = subject.state.copy()
-        state.update(_encoded(plain_json.dumps(detail)))
-        self.digest = state.digest()
+        self.digest = sha256(subject.digest + _encoded(plain_json.dumps(detail))).digest()
 
 
 def _encoded(text: str) -> bytes:
