@@ -148,7 +148,8 @@ def workloads(options: argparse.Namespace, folder: Path) -> Iterator[Workload]:
 
 
 def remembered(options: argparse.Namespace, folder: Path, link: Path) -> Iterator[Workload]:
-    """With frazil's evaluation cache: nothing changed; a package changed that is not asked for; and one that is."""
+    """With frazil's evaluation cache: nothing changed; a package changed that is not asked for; and one that is, on
+    which few others rest, as a rule: the first by name."""
     names = attribute_names(options.attributes)
     tree = folder / "tree"
     shutil.copytree(Path(options.tree).resolve(), tree, symlinks=True)
@@ -156,23 +157,23 @@ def remembered(options: argparse.Namespace, folder: Path, link: Path) -> Iterato
     cached = [str(link), *arguments, "--option", "eval-cache", "true"]
     nix = [options.nix, *arguments] if options.nix else None
     yield Workload("tree-cached", cached, nix)
-    others = [path for path in sorted(tree.glob("pkgs/by-name/*/*/package.nix")) if path.parent.name not in names]
+    files = [path for path in sorted(tree.glob("pkgs/by-name/*/*/*.nix")) if path.name in PACKAGE_FILES]
+    others = [path for path in files if path.parent.name not in names]
     if others:
         text = others[-1].read_text()
         yield Workload(
             "tree-edited", cached, nix, before=lambda turn: others[-1].write_text(f"{text}\n# edited {turn}\n")
         )
-    # A folder with `packages.nix` is imported from a copy in the store: all packages rest on all of it.
-    own = [
-        path
-        for path in sorted(tree.glob("pkgs/by-name/*/*/default.nix"))
-        if path.parent.name in names and not (path.parent / "packages.nix").exists()
-    ]
+    own = [path for path in files if path.parent.name in names]
     if own:
-        read = own[-1].read_text()
+        read = own[0].read_text()
         yield Workload(
-            "tree-edited-one", cached, nix, before=lambda turn: own[-1].write_text(f"{read}\n# edited {turn}\n")
+            "tree-edited-one", cached, nix, before=lambda turn: own[0].write_text(f"{read}\n# edited {turn}\n")
         )
+
+
+PACKAGE_FILES = ("default.nix", "package.nix")
+"""What a folder of `pkgs/by-name` holds: nixpkgs calls it one way, slices of it the other."""
 
 
 def tree_arguments(tree: Path, names: list[str], folder: Path) -> list[str]:

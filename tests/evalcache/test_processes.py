@@ -8,10 +8,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from frazil.evalcache.database import Database, Entry, Group, group_id
+from frazil.evalcache.stamps import settled_stamp, tree_stamp
 
 from .conftest import World
 
@@ -121,3 +127,77 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     assert database.statistics()["bytes"] <= 400_000
     assert all(database.group(row.groups) for row in database.every())
     database.close()
+
+
+FILLER = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+from frazil.evalcache.database import Database, Entry, Group, group_id
+database = Database(sys.argv[1])
+for number in range(60):
+    facts = b"k r ./" + str(number).encode() * 2000
+    name = group_id(facts)
+    entry = Entry(bytes([number]) * 32, "/r", "", b'{"n": "%s"}' % (b"x" * 3000), name, "d")
+    database.put({name: Group(facts, ["x"])}, [entry])
+    database.find(bytes([number]) * 32, "/r")
+database.collect()
+database.close()
+"""
+
+
+@pytest.mark.parametrize("limit", [0, 1000, 5000, 30_000, 40_000, 41_000, 70_000, 100_000, 200_000])
+def test_a_full_disk_loses_answers_and_nothing_else(tmp_path: Path, limit: int) -> None:
+    path = str(tmp_path / "e.sqlite")
+    process = subprocess.run(
+        [sys.executable, "-c", FILLER, path, str(limit)],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (process.returncode, process.stderr) == (0, b"")
+    database = Database(path)
+    rows = database.every()
+    assert all(row.answer.startswith(b'{"n": "x') and database.group(row.groups) is not None for row in rows)
+    put(database, 200)
+    assert [row.question for row in database.every()] == [*[row.question for row in rows], bytes([200]) * 32]
+    database.close()
+
+
+damages = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=600)), max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(damages, st.data())
+def test_a_damaged_file_answers_truly_or_not_at_all(damage: list[tuple[float, bytes]], data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "e.sqlite")
+        database = Database(path)
+        for number in range(30):
+            put(database, number, b"k r ./" + bytes([97 + number % 26]) * 300)
+        database.close()
+        with open(path, "r+b") as file:
+            size = os.fstat(file.fileno()).st_size
+            for place, text in damage:
+                file.seek(int(place * size))
+                file.write(text)
+            if data.draw(st.booleans()):
+                file.truncate(data.draw(st.integers(0, size)))
+        for _ in range(2):
+            database = Database(path)
+            for number in range(30):
+                for row in database.find(bytes([number]) * 32, "/r"):
+                    assert (row.question, row.answer, row.bound) == (bytes([number]) * 32, b"{}", "")
+                    facts = database.group(row.groups)
+                    assert facts is None or group_id(facts) == row.groups
+            put(database, 77)
+            database.statistics()
+            database.close()
+
+
+def test_times_in_the_future_are_not_relied_on(tmp_path: Path) -> None:
+    """The clock went backward, or the file comes from elsewhere."""
+    file = tmp_path / "f"
+    file.write_text("x")
+    for ahead, settled in ((-10_000_000_000, True), (0, False), (10_000_000_000, False)):
+        now = file.stat().st_ctime_ns - ahead
+        assert bool(settled_stamp(os.lstat(file), now)) is settled
+        assert bool(tree_stamp(os.fsencode(tmp_path), now)) is settled
