@@ -158,8 +158,9 @@ class _Linker:
 
 
 def _close_folder(path: str) -> None:
-    os.chmod(path, 0o555)
+    """Its mode comes last: as long as that is open, the next optimiser knows that this one died."""
     os.utime(path, ns=(time.time_ns(), 1_000_000_000))
+    os.chmod(path, 0o555)
 
 
 def _remove(path: str) -> None:
