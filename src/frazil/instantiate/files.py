@@ -57,8 +57,8 @@ class FileEffects:
         self._search_hooks = search_hooks or {}
         self._download_tarball = download_tarball
         self._listings = Memo()
-        self.directory_sets: dict[str, object] | None = {}
-        """What `readDir` gave, by path; None where somebody wants to know who read what."""
+        self.directory_sets = Memo()
+        """What `readDir` gave, by path."""
         self._resolved = Memo()
         self._search_entries = Memo()
         self._found = Memo()
@@ -96,7 +96,6 @@ class FileEffects:
 
         if self.recorder is not None and not self.marks_reads:
             self.marks_reads = True
-            self.directory_sets = None
             self._note = note_marks
             set_marking(True)
             self.recorder.tell_marks(note_marks)
@@ -310,8 +309,7 @@ class FileEffects:
     def forget_files(self) -> None:
         """What was remembered of the file system may have changed."""
         self._listings.clear()
-        if self.directory_sets is not None:
-            self.directory_sets.clear()
+        self.directory_sets.clear()
         self._resolved.clear()
         self._found.clear()
 

@@ -22,6 +22,9 @@ from cython.cimports.frazil.lang.values import (
     PathValue,
     State,
     attrs_from_dict,
+    is_marking,
+    note_marks,
+    swap_marks,
 )
 
 from frazil.lang.errors import (
@@ -122,10 +125,20 @@ def builtin_read_dir(state: State, arguments: list):
     path = realise_path(state, arguments[0])
     sets = getattr(effects, "directory_sets", None)
     if sets is not None and path in sets:
+        if is_marking():
+            note_marks(sets.marks.get(path))
         return sets[path]
-    found = attrs_from_dict(dict(effects.read_directory(effects.resolve_symlinks(path))))
+    outer = swap_marks(None) if is_marking() else None
+    own = None
+    try:
+        found = attrs_from_dict(dict(effects.read_directory(effects.resolve_symlinks(path))))
+    finally:
+        if is_marking():
+            own = swap_marks(outer)
+            note_marks(own)
     if sets is not None:
         sets[path] = found
+        sets.marks[path] = own
     return found
 
 
