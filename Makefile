@@ -51,6 +51,7 @@ lint: $(VENV)/.lint-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict examples/library.py
 
 clean:
 	rm -rf build $(VENV) src/*.egg-info

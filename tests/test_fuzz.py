@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tools.fuzz.mutation import MAXIMUM, mutate
 from tools.fuzz.targets import TARGETS, refused
 
-SLOW = frozenset({"export", "archive", "nar-restore", "evaluate"})
+SLOW = frozenset({"export", "archive", "nar-restore", "evaluate", "repl"})
 LIMIT = 5.0
 """Processor seconds for one input."""
 

@@ -83,3 +83,19 @@ class Signalled(KeyboardInterrupt):
 
 class FrazilBug(FrazilError):
     """A broken invariant of frazil itself; shown with a request to report it."""
+
+
+def edit_distance(first: str, second: str, most: int) -> int:
+    """Levenshtein's, and `most + 1` for whatever is more: the effort grows with length times `most`."""
+    if abs(len(first) - len(second)) > most:
+        return most + 1
+    row = list(range(most + 1)) + [most + 1] * (len(second) + 1)
+    for i, a in enumerate(first, 1):
+        low, high = max(1, i - most), min(len(second), i + most)
+        previous = row[low - 1]
+        row[low - 1] = i if low == 1 else most + 1
+        for j in range(low, high + 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != second[j - 1]), most + 1)
+        if min(row[low - 1 : high + 1]) > most:
+            return most + 1
+    return row[len(second)]

@@ -282,7 +282,7 @@ def test_missing_inputs(lab: Lab) -> None:
     absent = StorePath("0" * 32, "absent")
     from frazil.build.scheduler import realise
 
-    with pytest.raises(BuildFailed, match="does not exist and cannot be created"):
+    with pytest.raises(BuildFailed, match="is required, but there is no substituter that can build it"):
         realise(lab.store, [DerivedPath(absent)], lab.settings(), lab.events)
 
 

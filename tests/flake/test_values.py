@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from frazil.flake.cursor import Cursor, Suggestions, edit_distance, parse_attribute_path, trim
+from frazil.flake.cursor import Cursor, Suggestions, parse_attribute_path, trim
 from frazil.flake.derivations import find_derivations, package_of
 from frazil.flake.errors import FlakeError
 from frazil.flake.installable import main_program, name_without_version
@@ -54,13 +52,6 @@ def test_suggestions_are_near(evaluator: Evaluator) -> None:
     root = Cursor(evaluator, value(evaluator, "{ hello = 1; help = 2; world = 3; }"))
     assert root.find(["hell"], found) is None
     assert trim(found) == ("hello", "help")
-
-
-@given(st.text("abc", max_size=6), st.text("abc", max_size=6))
-def test_edit_distance_is_a_metric(a: str, b: str) -> None:
-    assert edit_distance(a, b) == edit_distance(b, a)
-    assert (edit_distance(a, b) == 0) == (a == b)
-    assert edit_distance(a, b) <= max(len(a), len(b))
 
 
 def test_cursors_evaluate_only_the_way(evaluator: Evaluator) -> None:

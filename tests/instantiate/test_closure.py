@@ -9,6 +9,7 @@ import pytest
 from tests.instantiate.test_session import Scratch
 
 from frazil.activity import SilentReporter
+from frazil.build.settings import BuildSettings
 from frazil.lang.errors import EvalError
 from frazil.store.addressing import make_content_addressed
 from frazil.store.copying import copy_closure
@@ -94,6 +95,16 @@ def test_a_path_is_rewritten(here: Scratch, cache: Cache) -> None:
     other = here.store.show(StorePath("1" * 32, "made"))
     with pytest.raises(EvalError, match=f"yielded '{new}', while '{other}' was expected"):
         fetch(here, f'{arguments} toPath = "{other}";')
+
+
+def test_store_path_is_substituted(here: Scratch, cache: Cache) -> None:
+    path = here.store.show(cache.plain)
+    with pytest.raises(EvalError, match="is required, but there is no substituter that can build it"):
+        here.eval(f"builtins.storePath {path}")
+    here.build_settings = BuildSettings(substituters=(cache.address,))
+    assert here.eval(f'builtins.getContext (builtins.appendContext "x" {{ "{path}".path = true; }})')
+    assert here.store.is_valid(cache.plain)
+    assert here.eval(f"builtins.readFile (builtins.storePath {path})") == "text"
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ import pytest
 
 from frazil.activity import SilentReporter
 from frazil.build.settings import BuildSettings
+from frazil.errors import FrazilError
 from frazil.fetch.settings import FetchSettings
 from frazil.instantiate.session import Session
 from frazil.lang.errors import EvalError, RestrictedPath
+from frazil.lang.printer import print_ambiguous
 from frazil.lang.settings import EvalSettings
 from frazil.store.config import StoreConfig
 from frazil.store.local import LocalStore
@@ -28,13 +30,14 @@ class Scratch:
         self.root = root
         self.config = StoreConfig.from_uri(f"local?root={root}", {})
         self.store = LocalStore(self.config)
+        self.build_settings = BuildSettings()
 
     def session(self, *, read_only: bool = False, **settings: Any) -> Session:
         return Session(
             self.config,
             lambda: self.store,
             EvalSettings(**{"experimental_features": frozenset({"flakes", "ca-derivations"}), **settings}),
-            build_settings=BuildSettings,
+            build_settings=lambda: self.build_settings,
             fetch_settings=FetchSettings,
             reporter=SilentReporter(),
             read_only=read_only,
@@ -259,3 +262,40 @@ def test_an_error_of_fetching_is_inside_the_call(scratch: Scratch) -> None:
         "while calling the",
         "while fetching the input",
     ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "operation"),
+    [
+        ('builtins.toFile "a" "b"', "addToStoreFromDump"),
+        ('"${./f}"', "addToStoreFromDump"),
+        (f"({DRV % '{ }'}).drvPath", "writeDerivation"),
+    ],
+)
+def test_a_dummy_store_takes_nothing_in_unless_told(tmp_path: Path, expression: str, operation: str) -> None:
+    (tmp_path / "f").write_text("")
+
+    def evaluate(address: str, read_only: bool = False) -> object:
+        scratch = Scratch(tmp_path)
+        scratch.config = StoreConfig.from_uri(address, {})
+        scratch.store = LocalStore(scratch.config)
+        return (
+            scratch.eval(expression)
+            if not read_only
+            else scratch.session(read_only=True).evaluator.eval_string(expression, str(tmp_path))
+        )
+
+    with pytest.raises(FrazilError, match=f"operation '{operation}' is not supported by store 'dummy://'"):
+        evaluate("dummy://")
+    assert str(evaluate("dummy://?read-only=false")).startswith("/nix/store/")
+    assert str(getattr(evaluate("dummy://", read_only=True), "text", "")).startswith("/nix/store/")
+
+
+def test_internal_files_have_a_name_of_their_own(scratch: Scratch) -> None:
+    found = scratch.session().evaluator
+    value = found.eval_string("<nix/fetchurl.nix>", "/")
+    assert print_ambiguous(found, value) == "<nix/fetchurl.nix>"
+    assert scratch.eval("builtins.attrNames (builtins.readDir (dirOf <nix/fetchurl.nix>))") == ["fetchurl.nix"]
+    with pytest.raises(EvalError) as caught:
+        scratch.eval("import <nix/fetchurl.nix> { }")
+    assert caught.value.position is not None and caught.value.position.file == "<nix/fetchurl.nix>"

@@ -19,6 +19,8 @@ from frazil.lang.settings import EvalSettings
 
 SHOWN = r"""
 1 => 1
+''${''a''}'' => "a"
+''${"a"}b'' => ("a" + "b")
 x: x + 1 => (x: (x + 1))
 { b, a ? 1, ... } @ c: a => ({ a ? 1, b, ... } @ c: a)
 1 - 2 * 3 < 4 => (__lessThan (__sub 1 (__mul 2 3)) 4)

@@ -60,7 +60,8 @@ def test_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_dummy() -> None:
     found = config("dummy://")
-    assert found.is_dummy and found.read_only
+    assert found.is_dummy and found.read_only and found.refuses
+    assert not config("dummy://?read-only=0").refuses
 
 
 @pytest.mark.parametrize("uri", ["https://cache", "s3://b", "daemons://x"])

@@ -164,7 +164,7 @@ def test_a_cache_that_says_nothing_good(origin: tuple[Server, list[StorePath]], 
     with pytest.raises(BuildFailed):
         fetch(target, [paths[0]], settings(server.url, fallback=True))
     reporter = RecordingReporter()
-    with pytest.raises(BuildFailed, match="does not exist and cannot be created"):
+    with pytest.raises(BuildFailed, match="is required, but there is no substituter that can build it"):
         realise(target, [DerivedPath(paths[0])], settings("http://127.0.0.1:1", "gopher://x"), reporter)
     warned = messages(target, reporter, Verbosity.WARN)
     assert "refused" in warned and "gopher" in warned

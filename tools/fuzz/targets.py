@@ -103,6 +103,39 @@ def split(data: bytes) -> None:
     call_builtin("split", pattern, text)
 
 
+REPL_COMMANDS = frozenset({":a", ":add", ":p", ":print", ":t", ":doc", ":ll", ":r", ":te", ":?", ":x"})
+"""Those that neither run programs nor leave."""
+
+
+def repl(data: bytes) -> None:
+    """Lines of one conversation, in which nothing reaches a store."""
+    from contextlib import redirect_stderr, redirect_stdout
+    from threading import Timer
+
+    from frazil.cli.context import Context
+    from frazil.cli.options import Arguments
+    from frazil.cli.repl import Incomplete, Repl
+
+    os.environ["NIX_REMOTE"] = "dummy://"
+    context = Context("frazil", legacy=False)
+    context.apply_globals(Arguments("frazil"))
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        talk = Repl(context, Arguments("frazil"))
+        for line in data.decode("utf-8", "surrogateescape").split("\n")[:20]:
+            word = line.split(None, 1)[0] if line.strip() else ""
+            if word.startswith(":") and word not in REPL_COMMANDS:
+                continue
+            timer = Timer(1, talk.session.evaluator.interrupt)
+            timer.start()
+            try:
+                talk.answer(line)
+            except Incomplete:
+                pass
+            finally:
+                timer.cancel()
+            context.flush()
+
+
 # ---------------------------------------------------------------------------------------------------------- store
 
 
@@ -291,6 +324,11 @@ COMMAND_LINES = (
     b"flake show\n--all-systems\n--\n-x",
     b"copy\n--to\nfile:///x\n-vj4\n--cores\n3",
 )
+CONVERSATIONS = (
+    b"x = 1\nx + 1\n:t x\n:p { a = [ x ]; }\n:a { y = 2; }\ny",
+    b"inherit (builtins) map; f = a: a\n:doc map\nmap f [ 1 2 ]\n:ll\n:te true\n1 + null\n:r\n:?",
+    b'{ a = 1;\n\'\'\n  text\n\'\'\nderivation { name = "a"; system = "b"; builder = "c"; }\n:x\n:p',
+)
 JSON = (b'{"a":[1,-2.5e3,"\\u00e9\\ud83d\\ude00\\n",true,null,{}],"b":9223372036854775807}', b'[[[]],{"":""}]')
 TOML = (
     b'a = 1\nb.c = "x\\u00e9"\n[t.u]\nd = [1, 2.5, {e = true}]\n[[l]]\nf = 0x1F\n[[l]]\ng = 9\n',
@@ -421,6 +459,7 @@ CONFIG = (
 TARGETS: dict[str, Callable[[], Target]] = {
     "parse": lambda: Target(parse, EXPRESSIONS, EXPRESSION_WORDS),
     "evaluate": lambda: Target(evaluate, EXPRESSIONS, EXPRESSION_WORDS),
+    "repl": lambda: Target(repl, CONVERSATIONS, (b"\n", b"\n:p ", b"\n:t ", b"\n:a ", b"\n:doc ", b" = ", b";", b":")),
     "fromJSON": lambda: Target(
         from_json, JSON, (b"[", b"]", b"{", b"}", b'"', b"\\u", b"\\ud800", b"1e999", b"-0", b"nul")
     ),

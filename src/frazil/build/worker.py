@@ -211,7 +211,8 @@ class Worker:
         shared = self.substitution
         if shared is None:
             raise DerivationFailed(
-                Failure.NO_SUBSTITUTERS, f"path '{self.store.show(path)}' does not exist and cannot be created"
+                Failure.NO_SUBSTITUTERS,
+                f"path '{self.store.show(path)}' is required, but there is no substituter that can build it",
             )
         self.store.require_writable()
         from frazil.build.substitution import PathSubstitution

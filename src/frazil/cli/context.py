@@ -328,7 +328,6 @@ class Context:
             store = self.open_address(address)
             if not isinstance(store, LocalStore):
                 store.unsupported("evaluation")
-            store.refuses = store.config.is_dummy and store.config.parameters.get("read-only") != "false"
             self._evaluation_store = store
             if self._store is not None:
                 self._store.evaluation = store

@@ -163,7 +163,7 @@ def terminal_text(text: str, colours: bool) -> str:
             width += spaces
         elif piece not in ("\r", "\a"):
             out.append(piece)
-            width += len(piece)
+            width += len(piece) - piece.count("\n")
     return "".join(out)
 
 

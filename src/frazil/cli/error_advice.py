@@ -118,12 +118,12 @@ def _of_unexpected(error: FrazilError, name: str, formals: str) -> str:
 
 def likely(name: str, near: list[str]) -> list[str]:
     """Of near names those that share more with the name than they differ: any two names of a letter are "near"."""
-    from frazil.cli.suggest import distance
+    from frazil.errors import edit_distance
 
     return [
         other
         for other in near
-        if 2 * distance(name, other) <= max(len(name), len(other)) or sorted(name) == sorted(other)
+        if 2 * edit_distance(name, other, 2) <= max(len(name), len(other)) or sorted(name) == sorted(other)
     ]
 
 

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
+from frazil.errors import edit_distance
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def distance(left: str, right: str) -> int:
-    """Levenshtein's edit distance."""
-    row = list(range(len(right) + 1))
-    for i, a in enumerate(left, 1):
-        previous, row[0] = row[0], i
-        for j, b in enumerate(right, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != b))
-    return row[-1]
-
-
 def closest(word: str, known: Iterable[str], *, within: int = 2, limit: int = 3) -> list[str]:
     """The known words at most `within` edits away, nearest first."""
-    near = sorted((distance(word, k), k) for k in set(known) if abs(len(k) - len(word)) <= within)
+    near = sorted((edit_distance(word, k, within), k) for k in set(known) if abs(len(k) - len(word)) <= within)
     return [k for d, k in near if d <= within][:limit]
 
 

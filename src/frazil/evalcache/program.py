@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Of facts and answers."""
-ROOMS = ("evalcache", "fetch", "flake", "instantiate", "instantiate/nix", "lang", "store")
+ROOMS = ("evalcache", "fetch", "flake", "instantiate", "instantiate/internal", "instantiate/nix", "lang", "store")
 _SUFFIXES = (".py", ".pyx", ".pxd", ".so", ".nix")
 
 

@@ -40,7 +40,7 @@ class ForgeScheme(InputScheme):
             result["rev"] = path[2]
         elif len(path) > 2:
             result["ref"] = "/".join(path[2:])
-        for name, value in url.query.items():
+        for name, value in sorted(url.query.items()):
             if name == "rev":
                 require_one(url, result, name, value, "commit hashes")
             elif name == "ref":

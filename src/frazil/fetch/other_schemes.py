@@ -48,7 +48,7 @@ class IndirectScheme(InputScheme):
                 raise BadURL(f"in flake URL '{url}', '{path[2]}' is not a commit hash")
             result["ref"], result["rev"] = path[1], path[2].lower()
         elif len(path) != 1:
-            raise BadURL(f"flake URL '{url}' is invalid")
+            raise BadURL(f"GitHub URL '{url}' is invalid")  # Nix's words
         result["id"] = check_flake_id(path[0])
         return result
 

@@ -24,7 +24,7 @@ class PathScheme(InputScheme):
         if url.authority is not None and url.authority.host:
             raise BadURL(f"path URL '{url}' should not have an authority ('{url.authority}')")
         result: InputAttributes = {"type": "path", "path": url_path_to_path(url.path)}
-        for name, value in url.query.items():
+        for name, value in sorted(url.query.items()):
             if name in ("rev", "narHash"):
                 result[name] = value
             elif name in ("revCount", "lastModified"):

@@ -62,7 +62,7 @@ def get_flake(evaluator: Any, arguments: list[Any]) -> Value:
 
 def parse_reference(evaluator: Any, arguments: list[Any]) -> Value:
     with _as_eval_errors():
-        return _parse_reference(arguments)
+        return _parse_reference(evaluator, arguments)
 
 
 def reference_to_string(evaluator: Any, arguments: list[Any]) -> Value:
@@ -121,9 +121,10 @@ def _flake_at(trees: Trees, path: str, pure: bool) -> Value:
     return call_flake(trees, lock(trees, placeholder, flake, _flags(trees, pure)))
 
 
-def _parse_reference(arguments: list[Any]) -> Value:
+def _parse_reference(evaluator: Any, arguments: list[Any]) -> Value:
     text = force_string_no_context(arguments[0], "while evaluating the argument passed to builtins.parseFlakeRef")
-    attributes = FlakeReference.parse(_text(text), allow_missing=True).to_attributes()
+    reference = FlakeReference.parse(_text(text), allow_missing=True, warn=evaluator.effects.warn)
+    attributes = reference.to_attributes()
     return attrs_from_dict(
         {
             _byte_string(name): _byte_string(value) if isinstance(value, str) else value

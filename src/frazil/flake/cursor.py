@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from frazil.errors import edit_distance
 from frazil.flake.errors import FlakeError, OutputNotFound
 from frazil.lang.errors import EvalBaseError, TypeMismatch
 from frazil.lang.runtime import force, force_bool, force_string
@@ -38,16 +39,6 @@ def parse_attribute_path(text: str) -> tuple[str, ...]:
 
 def show_attribute_path(path: Sequence[str]) -> str:
     return ".".join(path)
-
-
-def edit_distance(first: str, second: str) -> int:
-    """Levenshtein's."""
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first, 1):
-        previous, row[0] = row[0], i
-        for j, b in enumerate(second, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != b))
-    return row[-1]
 
 
 Suggestions = set[tuple[int, str]]
@@ -122,7 +113,7 @@ class Cursor:
         value = self.force()
         if isinstance(value, Attrs):
             near = {
-                (edit_distance(name, other), other)
+                (edit_distance(name, other, MAX_DISTANCE), other)
                 for other in value.names()
                 if abs(len(other) - len(name)) <= MAX_DISTANCE
             }

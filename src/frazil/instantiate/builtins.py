@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from frazil.instantiate.effects import StoreEffects
     from frazil.lang.settings import EvalSettings
 
-INTERNAL_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nix")
+INTERNAL_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "internal")
 
 
 def internal_expression(evaluator: Any, name: str) -> Any:

@@ -13,9 +13,9 @@ import stat
 
 from frazil._native import exists, hash_part, sha256_hex
 from frazil.instantiate.context import parse_built, show_element
-from frazil.instantiate.files import INTERNAL_FILES, FileEffects
+from frazil.instantiate.files import FileEffects
 from frazil.instantiate.recording import Memo
-from frazil.lang.errors import CALL_SITE, EvalError, ImportFromDerivationError, InvalidStorePath
+from frazil.lang.errors import CALL_SITE, INTERNAL_FILES, EvalError, ImportFromDerivationError, InvalidStorePath
 from frazil.store.path import References, StoreDirectory, StorePath, is_name, unknown_output_placeholder
 
 TYPE_CHECKING = False
@@ -82,6 +82,8 @@ class StoreEffects(FileEffects):
         self._physical = os.fsencode(physical_store_directory) + b"/"
         self._relocated = os.fsencode(directory.path) + b"/" != self._physical
         self.read_only = read_only
+        self.refuses = False
+        """Whether the store takes nothing in, which is an error as soon as something would be added."""
         self._build = build
         self._instantiator: Instantiator | None = None
         self.sources: dict[str, bytes] = {}
@@ -139,6 +141,11 @@ class StoreEffects(FileEffects):
         if base in self.sources or base in self.pending_sources or base in self._texts:
             return True
         return self._instantiator is not None and self._store_prefix + base in self._instantiator.made
+
+    def instantiated(self, name: str, path: str) -> None:
+        if self.refuses:
+            self.store.unsupported("writeDerivation")
+        super().instantiated(name, path)
 
     # -- where files are ---------------------------------------------------------------------------------------
 
@@ -235,6 +242,8 @@ class StoreEffects(FileEffects):
         to_read: bool = False,
     ) -> str:
         """Hashes a path and remembers that it has to be copied. -> its store path. `to_read`: as in `copy_to_read`."""
+        if self.refuses:
+            self.store.unsupported("addToStoreFromDump")
         if self.limited:
             self.check_path(path)
         text = self._text_at(path)
@@ -350,6 +359,8 @@ class StoreEffects(FileEffects):
 
     def add_text(self, name: str, text: str, references: frozenset[str]) -> str:
         """`builtins.toFile`."""
+        if self.refuses:
+            self.store.unsupported("addToStoreFromDump")
         contents = text.encode("latin-1")
         kind = ":".join(["text", *sorted(references)]) if references else "text"
         path = self.directory.make_store_path(kind, f"sha256:{sha256_hex(contents)}", name)
@@ -415,10 +426,14 @@ class StoreEffects(FileEffects):
         return frozenset() if info is None else info.references
 
     def ensure_path(self, path: str) -> None:
-        """Raises InvalidStorePath where the store lacks a path (there is nowhere to fetch it from)."""
+        """Substitutes a path that the store lacks. Raises InvalidStorePath where nobody has it."""
         self._note_object(path)
-        if not self.read_only and not self.is_known(path):
+        if not self.read_only and not self.is_known(path) and not self.substitute(path):
             raise InvalidStorePath(f"path '{path}' is not valid", pos=CALL_SITE)
+
+    def substitute(self, path: str) -> bool:
+        """Fetches a path from elsewhere; False where there is no elsewhere. Raises EvalError where that fails."""
+        return False
 
     def _note_object(self, path: str) -> None:
         """A store path was asked about without being read."""

@@ -14,7 +14,7 @@ from frazil.activity import Verbosity
 from frazil.errors import FrazilError
 from frazil.instantiate.recording import Memo, lstat
 from frazil.lang.effects import file_kind
-from frazil.lang.errors import CALL_SITE, EvalError, RestrictedPath, byte_string, display
+from frazil.lang.errors import CALL_SITE, INTERNAL_FILES, EvalError, RestrictedPath, byte_string, display
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from frazil.instantiate.recording import ReadRecorder
     from frazil.lang.settings import EvalSettings
 
-INTERNAL_FILES = "/__corepkgs__"
-"""Where `<nix/…>` is: a folder of the language, not of the file system."""
 MAX_LINKS = 100
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 def flush(effects: StoreEffects) -> None:
     """Empties the effects' lists of what is pending."""
+    if effects.store.refuses:
+        only_derivations = not (effects.pending_sources or effects.pending_texts)
+        effects.store.unsupported("writeDerivation" if only_derivations else "addToStoreFromDump")
     store, prefix = effects.store, effects.directory.path + "/"
     ahead = effects.take_ahead()
     sources, effects.pending_sources = effects.pending_sources, {}

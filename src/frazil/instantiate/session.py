@@ -69,6 +69,7 @@ class Session:
             recorder=recorder,
         )
         self.effects.session = self
+        self.effects.refuses = store_config.refuses and not read_only
         self.evaluator = Evaluator(self.effects, eval_settings, [*builtins_for(eval_settings), *extra_builtins])
 
     @property
@@ -188,6 +189,26 @@ class SessionEffects(StoreEffects):
     """With what fetchers need."""
 
     session: Session
+
+    def substitute(self, path: str) -> bool:
+        if self.store.compute_only:
+            return False
+        from frazil.build.scheduler import realise
+        from frazil.errors import FrazilError
+        from frazil.instantiate.fetchers import raise_as_eval_error
+        from frazil.store.derived_path import DerivedPath
+
+        try:
+            realise(
+                self.store,
+                [DerivedPath(self.directory.parse(path))],
+                self.session.build_settings,
+                self.session.reporter,
+            )
+        except FrazilError as error:
+            raise_as_eval_error(error)
+        self.forget_files()
+        return True
 
     def fetch_context(self) -> FetchContext:
         return self.session.fetch_context

@@ -510,12 +510,12 @@ def required(attrs: Attrs, name: str, trace: str) -> object:
 @cython.final
 @cython.cclass
 class Closure:
-    """What `genericClosure` has found. Keys of one plain type live in a set; others in a list kept in order."""
+    """What `genericClosure` has found. Keys of one plain type live in a dict; others in a list kept in order."""
 
     state: State
     operator: object
     kind: object
-    plain: set
+    plain: dict
     keys: list
     owners: list
 
@@ -523,7 +523,7 @@ class Closure:
         self.state = state
         self.operator = operator
         self.kind = None
-        self.plain = set()
+        self.plain = {}
         self.keys = []
         self.owners = []
 
@@ -578,13 +578,11 @@ class Closure:
         if kind is self.kind and (kind is str or kind is int) and len(self.keys) == 0:
             if key in self.plain:
                 return False
-            self.plain.add(key)
-            if len(self.owners) == 0:
-                self.owners.append(element)
+            self.plain[key] = element
             return True
         if len(self.plain) != 0 and len(self.keys) == 0:
             self.keys = sorted(self.plain)
-            self.owners = [self.owners[0]] * len(self.keys)
+            self.owners = [self.plain[known] for known in self.keys]
         return self.insert(key, element)
 
     @cython.cfunc
@@ -602,12 +600,21 @@ class Closure:
                 else:
                     return False
         except EvalBaseError as error:
-            error.add_trace(0, f"with element {shown(self.owners[(low + high) // 2])}")
+            error.add_trace(0, f"with element {shown(self.incomparable(key))}")
             error.add_trace(0, f"while comparing element {shown(element)}")
             raise
         self.keys.insert(low, key)
         self.owners.insert(low, element)
         return True
+
+    def incomparable(self, key):
+        """The first element in order whose key cannot be compared with a new one."""
+        for known, owner in zip(self.keys, self.owners, strict=True):
+            try:
+                less_than(self.state, key, known, "")
+            except EvalBaseError:
+                return owner
+        return None
 
 
 def shown(value):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from frazil.lang.errors import byte_string
+from frazil.lang.errors import byte_string, shown_path
 from frazil.lang.values import (
     Attrs,
     ContextString,
@@ -89,7 +89,7 @@ class Shortener:
         if type(value) is ContextString:
             return quote(value.text, MAX_STRING)
         if type(value) is PathValue:
-            return value.text
+            return shown_path(value.text)
         if type(value) is int:
             return str(value)
         return show_function(value)
@@ -144,14 +144,3 @@ def show_function(value: Any) -> str:
 def shorten(value: Any) -> str:
     """A value for an error message, as a byte string."""
     return Shortener().show(value, 0)
-
-
-def edit_distance(first: str, second: str) -> int:
-    """Levenshtein's."""
-    previous = list(range(len(second) + 1))
-    for i, a in enumerate(first):
-        current = [i + 1]
-        for j, b in enumerate(second):
-            current.append(min(previous[j + 1] + 1, current[j] + 1, previous[j] + (a != b)))
-        previous = current
-    return previous[len(second)]

@@ -37,6 +37,17 @@ def display(text: str) -> str:
         return text
 
 
+INTERNAL_FILES = "/__corepkgs__"
+"""Where `<nix/…>` is found; nobody sees it by that name."""
+
+
+def shown_path(text: str) -> str:
+    """A path as messages and printed values call it; a byte string."""
+    if text.startswith(INTERNAL_FILES) and text[len(INTERNAL_FILES) :][:1] in ("", "/"):
+        return f"<nix{text[len(INTERNAL_FILES) :] or '/'}>"
+    return text
+
+
 def byte_string(text: str) -> str:
     """Ordinary text as a byte string of the language: one character for each byte of its UTF-8 form."""
     return text if text.isascii() else text.encode().decode("latin-1")

@@ -214,6 +214,10 @@ class LiteralReader(Scanner):
             return Literal(self.state, 0, "")
         if len(stripped) == 1 and type(stripped[0][1]) is str:
             return Literal(self.state, 0, stripped[0][1])
+        if len(stripped) == 1 and type(stripped[0][1]) is Literal:
+            constant = cython.cast(Literal, stripped[0][1])
+            if type(constant.value) is str:
+                return constant
         return self.join_parts(base + start, True, stripped)
 
     def note_home(self):

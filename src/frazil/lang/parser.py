@@ -54,6 +54,7 @@ from frazil.lang.errors import ParseError, byte_string
 
 LONGEST_CHAIN = cython.declare(cython.int)
 LONGEST_CHAIN = 30_000
+MOST_FORMALS = 65535
 
 
 @cython.cfunc
@@ -701,5 +702,11 @@ class Parser(LiteralReader):
         if argument is not None and argument in seen:
             raise ParseError(
                 f"duplicate formal function argument '{argument}'", pos=pos, positions=self.state.positions
+            )
+        if len(formals) > MOST_FORMALS:
+            raise ParseError(
+                f"too many formal arguments, implementation supports at most {MOST_FORMALS}",
+                pos=pos,
+                positions=self.state.positions,
             )
         return FormalsLambda(self.state, pos, formals, ellipsis, argument, body)

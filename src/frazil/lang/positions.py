@@ -6,7 +6,7 @@ bytes from 1.
 
 from __future__ import annotations
 
-from frazil.lang.errors import display
+from frazil.lang.errors import display, shown_path
 from frazil.position import Position
 
 TYPE_CHECKING = False
@@ -47,8 +47,11 @@ class PositionTable:
         origins = self._origins
         for name, is_path, _ in reversed(origins[-8:]):
             if is_path:
-                return display(self.rename(name) if self.rename is not None else name), len(origins)
+                return display(self._called(name)), len(origins)
         return "", len(origins)
+
+    def _called(self, path: str) -> str:
+        return shown_path(path) if self.rename is None else self.rename(shown_path(path))
 
     def locate(self, pos: int) -> tuple[str, bool, bytes, int] | None:
         """(name, is a path, text, offset) of a position."""
@@ -76,8 +79,8 @@ class PositionTable:
         if found is None:
             return None
         name, is_path, text, offset = found
-        if is_path and self.rename is not None:
-            name = self.rename(name)
+        if is_path:
+            name = self._called(name)
         line, start = self._line(pos - offset, text, offset)
         this, before, after = self._shown_lines(pos - offset, text, start)
         return Position(display(name), line, offset - start + 1, this, before, after)
@@ -118,7 +121,7 @@ class PositionTable:
         if found is None:
             return "«none»:0:0"
         name, is_path, line, column = found
-        return f"{self.rename(name) if is_path and self.rename is not None else name}:{line}:{column}"
+        return f"{self._called(name) if is_path else name}:{line}:{column}"
 
 
 def line_of(text: bytes, offset: int) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from cython.cimports.frazil.lang.values import (
     stack_overflow,
 )
 
-from frazil.lang.errors import EvalBaseError, EvalError, StackOverflow, byte_string
+from frazil.lang.errors import EvalBaseError, EvalError, StackOverflow, byte_string, shown_path
 from frazil.lang.numbers import format_float
 from frazil.lang.values import thunk_state
 
@@ -187,7 +187,7 @@ class Printer:
         elif kind is float:
             self.put(format_float(value), CYAN)
         elif kind is PathValue:
-            self.put(cython.cast(PathValue, value).text, GREEN)
+            self.put(shown_path(cython.cast(PathValue, value).text), GREEN)
         else:
             self.put(f"{OPEN}{function_text(self.state, value)}{CLOSE}", BLUE)
 
@@ -448,7 +448,7 @@ def ambiguous_atom(value):
     if kind is float:
         return format_float(value)
     if kind is PathValue:
-        return value.text
+        return shown_path(value.text)
     if kind is Lambda:
         return "<LAMBDA>"
     return "<PRIMOP>" if kind is Primop else "<PRIMOP-APP>"

@@ -690,9 +690,9 @@ def canonical_path(text):
 
 def suggestions(name, names):
     """Names that may have been meant: the five nearest within an edit distance of two."""
-    from frazil.lang.error_text import edit_distance
+    from frazil.errors import edit_distance
 
-    near = sorted((edit_distance(name, other), other) for other in names)
+    near = sorted((edit_distance(name, other, 2), other) for other in names if abs(len(other) - len(name)) <= 2)
     return [other for distance, other in near[:5] if distance <= 2]
 
 

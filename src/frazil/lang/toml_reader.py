@@ -275,7 +275,10 @@ class _Reader:
         found = _FLOAT.match(text, start)
         if found and found.end() == end:
             self.at = end
-            return float(found.group().replace("_", ""))
+            number = float(found.group().replace("_", ""))
+            if number - number != 0.0 and found.group()[-1].isdigit():
+                raise self.fail("toml::parse_floating: failed to read floating point value from stream")
+            return number
         found = _DECIMAL.match(text, start)
         if found and found.end() == end:
             self.at = end

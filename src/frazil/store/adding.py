@@ -125,8 +125,6 @@ def add_texts(
     """`ahead`: who may have written some of them already."""
     parse = store.directory.parse
     if store.compute_only:
-        if store.refuses and texts:
-            store.unsupported("addToStoreFromDump")
         for path, contents, references in texts:
             add_text_at(store, path, contents, frozenset([parse(text) for text in references]))
         return

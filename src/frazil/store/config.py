@@ -126,6 +126,8 @@ class StoreConfig(Record):
     uri: str = "local"
     read_only: bool = False
     is_dummy: bool = False
+    refuses: bool = False
+    """Whether adding is an error: to `dummy://` without `?read-only=false`."""
     is_user_default: bool = False
     scheme: str = "local"
     """How the store is reached: "local", or as in an address whose store others look after ("daemon", "ssh", …)."""
@@ -265,9 +267,10 @@ def _local(
         state_dir=_directory(parameters.get("state") or state, "state"),
         log_dir=_directory(parameters.get("log") or log, "log"),
         root=root,
-        uri=uri,
+        uri="dummy://" if is_dummy else uri,
         read_only=_flag(parameters, "read-only", False) or is_dummy,
         is_dummy=is_dummy,
+        refuses=is_dummy and _flag(parameters, "read-only", True),
         parameters={key: value for key, value in parameters.items() if key in _OTHER_PARAMETERS},
         unknown_parameters=tuple(sorted(set(parameters) - known)),
     )

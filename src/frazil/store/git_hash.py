@@ -47,7 +47,7 @@ def _hash(path: bytes, algorithm: str, filter: nar.Filter | None, depth: int) ->
         raise StoreError(f"file '{os.fsdecode(path)}' has an unsupported type")
     entries = []
     for name in os.listdir(path):
-        inner = path + b"/" + name
+        inner = path.rstrip(b"/") + b"/" + name
         kind = _kind(inner)
         if filter is not None and not filter(os.fsdecode(inner), kind):
             continue

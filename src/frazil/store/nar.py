@@ -122,7 +122,7 @@ def _dump_directory(path: bytes, dump: _Dump, depth: int) -> None:
     if case_hack:
         entries = _without_case_hack(path, entries)
     for name, kind, on_disk in entries:
-        inner = path + b"/" + on_disk
+        inner = path.rstrip(b"/") + b"/" + on_disk
         if filter is not None and not filter(os.fsdecode(inner), _KIND_NAMES.get(kind, "unknown")):
             continue
         out.add(_ENTRY + pack(name) + _NODE)

@@ -61,7 +61,7 @@ class RecordedStore(Store):
         self.compute_only = compute_only or self.config.is_dummy
         self.evaluation: RecordedStore | None = None
         """Another store whose derivations count as being here, too: that of `--eval-store`."""
-        self.refuses = False
+        self.refuses = self.config.refuses
         """Whether adding to a store that only computes is an error, as to Nix's dummy store."""
         self.computed: dict[StorePath, Computed] = {}
         self.modulo = ModuloCache(self.directory, self.read_invalid_derivation)
