@@ -154,7 +154,8 @@ def main():
     import json  # of Python
     print("site" in sys.modules, sys.path)
     import neighbour
-    print(neighbour.value, sys.path, sys.prefix, sitecustomized, sys.modules["through_pth"].__name__)
+    # Some distributions have a `sitecustomize` of their own, which comes before ours.
+    print(neighbour.value, sys.path, sys.prefix, "sitecustomize" in sys.modules, sys.modules["through_pth"].__name__)
     import frazil.cli
     try:
         import nowhere_at_all
@@ -164,7 +165,7 @@ def main():
 """,
     )
     (folder / "neighbour.py").write_text("value = 23")
-    (folder / "sitecustomize.py").write_text("import builtins; builtins.sitecustomized = True")
+    (folder / "sitecustomize.py").write_text("")
     other = tmp_path / "other"
     other.mkdir()
     (other / "through_pth.py").write_text("")

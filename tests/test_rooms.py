@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "frazil"
-LEAVES = {"errors", "position", "digest", "activity", "record", "plain_json", "plain_sqlite", "_native"}
+LEAVES = {"errors", "position", "digest", "activity", "record", "plain_json", "plain_sqlite", "cache_folder", "_native"}
 
 
 def allowed_rooms() -> dict[str, set[str]]:

@@ -11,6 +11,8 @@ import os
 import time
 import zlib
 
+from frazil.cache_folder import cache_folder as cache_folder
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
@@ -67,14 +69,6 @@ KEPT_ALTERNATIVES = 8
 """Answers to one question that are kept for one root: of branches one goes back and forth between, say."""
 _MAX_BLOB = 256 << 20
 _USED_GRAIN = 3600
-
-
-def cache_folder(environment: Mapping[str, str]) -> str:
-    """Where frazil keeps what it can find out again."""
-    if environment.get("NIX_CACHE_HOME"):
-        return environment["NIX_CACHE_HOME"]
-    base = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "frazil")
 
 
 def default_path(cache_directory: str) -> str:

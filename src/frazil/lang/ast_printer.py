@@ -97,7 +97,10 @@ def write_joined(out, opening, separator, exprs):
 
 def write_call(out, expr):
     call: CallNode = expr
-    write_joined(out, "(", " ", [call.function, *call.arguments])
+    arguments = call.arguments
+    if arguments is None:
+        arguments = [call.first] if call.second is None else [call.first, call.second]
+    write_joined(out, "(", " ", [call.function, *arguments])
 
 
 def write_select(out, expr):
@@ -191,17 +194,18 @@ def write_statement(out, expr):
 def write_bindings(out, expr):
     """Inherited names first, then plain definitions, sorted; computed names last."""
     attrs: AttrsExpr = expr
-    names = sorted(attrs.defs)
-    inherited = [n for n in names if cython.cast(AttrDef, attrs.defs[n]).kind == 1]
+    definitions = expr.definitions()
+    names = sorted(definitions)
+    inherited = [n for n in names if cython.cast(AttrDef, definitions[n]).kind == 1]
     if inherited:
         out.append("inherit")
         for name in inherited:
             out.append(" " + show_name(name))
         out.append("; ")
     for index in range(len(attrs.inherit_from or [])):
-        write_inherit_from(out, attrs, names, index)
+        write_inherit_from(out, attrs, definitions, index)
     for name in names:
-        definition: AttrDef = attrs.defs[name]
+        definition: AttrDef = definitions[name]
         if definition.kind == 0:
             out.append(show_name(name) + " = ")
             write(out, definition.expr)
@@ -220,11 +224,11 @@ def inherit_index(definition) -> int:
     return cython.cast(InheritFrom, subject).index
 
 
-def write_inherit_from(out, expr, names, index):
+def write_inherit_from(out, expr, definitions, index):
     attrs: AttrsExpr = expr
     chosen = []
-    for name in names:
-        definition: AttrDef = attrs.defs[name]
+    for name in sorted(definitions):
+        definition: AttrDef = definitions[name]
         if definition.kind == 2 and inherit_index(definition) == index:
             chosen.append(name)
     if not chosen:

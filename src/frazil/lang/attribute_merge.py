@@ -2,7 +2,8 @@
 
 import cython
 from cython.cimports.frazil.lang.functions import set_name
-from cython.cimports.frazil.lang.selection import Select
+from cython.cimports.frazil.lang.nodes import new_definition, new_set
+from cython.cimports.frazil.lang.selection import Select, Select1
 from cython.cimports.frazil.lang.sets import AttrDef, AttrsExpr, DynamicDef
 from cython.cimports.frazil.lang.values import LambdaExpr, State
 from cython.cimports.frazil.lang.variables import InheritFrom, Var
@@ -37,15 +38,15 @@ def add_attribute(state, attrs, path, expr, pos: cython.Py_ssize_t):
                     raise duplicate_error(state, path[: i + 1], pos, existing.pos)
                 nested = cython.cast(AttrsExpr, existing.expr)
             else:
-                nested = AttrsExpr(state, 0)
-                into.defs[name] = AttrDef(nested, pos)
+                nested = new_set(state, 0)
+                into.defs[name] = new_definition(nested, pos, 0)
         else:
-            nested = AttrsExpr(state, 0)
+            nested = new_set(state, 0)
             add_dynamic(into, name, nested, pos)
         into = nested
     last = path[count - 1]
     if type(last) is str:
-        add_definition(state, into, path, last, AttrDef(expr, pos))
+        add_definition(state, into, path, last, new_definition(expr, pos, 0))
     else:
         add_dynamic(into, last, expr, pos)
 
@@ -91,12 +92,12 @@ def add_definition(state, attrs, path, name, definition):
 def add_inherited(state, attrs, source, where: cython.Py_ssize_t, names):
     """`inherit names;`, or with a source `inherit (source) names;`."""
     into: AttrsExpr = attrs
-    origin = None
+    index: cython.Py_ssize_t = -1
     if source is not None:
         if into.inherit_from is None:
             into.inherit_from = []
         into.inherit_from.append(source)
-        origin = InheritFrom(state, where, len(into.inherit_from) - 1)
+        index = len(into.inherit_from) - 1
     name: str
     at: cython.Py_ssize_t
     for item in names:
@@ -104,24 +105,22 @@ def add_inherited(state, attrs, source, where: cython.Py_ssize_t, names):
         at = item[1]
         if name in into.defs:
             raise duplicate_error(state, [name], at, cython.cast(AttrDef, into.defs[name]).pos)
-        definition = cython.cast(AttrDef, AttrDef.__new__(AttrDef))
-        definition.pos = at
-        if origin is None:
+        if index < 0:
             var = cython.cast(Var, Var.__new__(Var))
             var.state = state
             var.pos = at
             var.name = name
-            definition.expr = var
-            definition.kind = 1
+            into.defs[name] = new_definition(var, at, 1)
         else:
             # A node of its own for each: merging literals moves them.
-            subject = InheritFrom(state, where, cython.cast(InheritFrom, origin).index)
-            select = cython.cast(Select, Select.__new__(Select))
+            subject = cython.cast(InheritFrom, InheritFrom.__new__(InheritFrom))
+            subject.state = state
+            subject.pos = where
+            subject.index = index
+            select = cython.cast(Select, Select1.__new__(Select1))
             select.state = state
             select.pos = at
             select.subject = subject
             select.path = [name]
             select.default = None
-            definition.expr = select
-            definition.kind = 2
-        into.defs[name] = definition
+            into.defs[name] = new_definition(select, at, 2)

@@ -31,6 +31,7 @@ from cython.cimports.frazil.lang.values import (
     new_env,
     new_int,
     new_thunk,
+    same_text,
     spend,
     spend_on,
     stack_is_low,
@@ -163,9 +164,9 @@ def builtin_elem(state: State, arguments: list):
             spend(1)
             other = force(item)
             if type(other) is str:
-                if cython.cast(str, other) == cython.cast(str, value):
+                if same_text(other, value):
                     return True
-            elif type(other) is ContextString and cython.cast(ContextString, other).text == cython.cast(str, value):
+            elif type(other) is ContextString and same_text(cython.cast(ContextString, other).text, value):
                 return True
         return False
     for item in items:

@@ -28,6 +28,7 @@ from cython.cimports.frazil.lang.values import (
     is_marking,
     marked_value,
     note_marks,
+    same_text,
     spend,
     stack_is_low,
     stack_overflow,
@@ -161,7 +162,7 @@ def plainly_equal(left: object, right: object) -> cython.bint:
         return False
     if left is right:
         return True
-    return kind is str and cython.cast(str, left) == cython.cast(str, right)
+    return kind is str and same_text(left, right)
 
 
 @cython.cfunc

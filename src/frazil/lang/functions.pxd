@@ -42,17 +42,18 @@ cpdef object set_name(object expr, object name)
 cdef class CallNode(Expr):
     cdef readonly Expr function
     cdef public list arguments
+    cdef Expr first
+    cdef Expr second
 
 
 @cython.final
 cdef class Call1(CallNode):
-    cdef Expr argument
+    pass
 
 
 @cython.final
 cdef class Call2(CallNode):
-    cdef Expr first
-    cdef Expr second
+    pass
 
 
 @cython.final

@@ -14,7 +14,6 @@ from cython.cimports.frazil.lang.values import (
     Lambda,
     LambdaExpr,
     Primop,
-    Scope,
     Shape,
     State,
     arguments1,
@@ -28,12 +27,14 @@ from cython.cimports.frazil.lang.values import (
     new_env,
     new_frame,
     new_lambda,
+    new_scope,
     places,
     set_slot,
     shape_of,
     spare_arguments,
     stack_is_low,
     stack_overflow,
+    turn,
 )
 
 from frazil.lang.errors import CallMismatch, TypeMismatch, byte_string
@@ -79,7 +80,7 @@ class SimpleLambda(LambdaExpr):
     def bind(self, scope):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
-        inner = Scope(scope, None, self.argument)
+        inner = new_scope(scope, None, self.argument, 0)
         self.body = self.body.bind(inner)
         if isinstance(self.body, LambdaExpr):
             self.inner = cython.cast(LambdaExpr, self.body)
@@ -145,7 +146,7 @@ class FormalsLambda(LambdaExpr):
         slots = {name: i + self.first for i, name in enumerate(self.names)}
         if self.argument is not None:
             slots[self.argument] = 0
-        inner = Scope(scope, slots, None)
+        inner = new_scope(scope, slots, None, 0)
         self.defaults = []
         for item in self.formals:
             formal: Formal = item
@@ -355,29 +356,24 @@ class CallNode(Expr):
     def bind(self, scope):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
-        function = self.function.bind(scope)
-        arguments = [cython.cast(Expr, a).bind(scope) for a in self.arguments]
+        self.function = self.function.bind(scope)
+        arguments = self.arguments
+        count: cython.Py_ssize_t = len(arguments)
+        i: cython.Py_ssize_t
+        for i in range(count):
+            arguments[i] = cython.cast(Expr, arguments[i]).bind(scope)
         if self.state.observer is not None:
             from frazil.lang.observed import watched_call
 
-            return watched_call(self.state.observer, self.state, self.pos, function, arguments, scope)
-        result: CallNode
-        if len(arguments) == 1:
-            one: Call1 = Call1.__new__(Call1)
-            one.argument = arguments[0]
-            result = one
-        elif len(arguments) == 2:
-            two: Call2 = Call2.__new__(Call2)
-            two.first = arguments[0]
-            two.second = arguments[1]
-            result = two
-        else:
-            result = CallMany.__new__(CallMany)
-        result.state = self.state
-        result.pos = self.pos
-        result.function = function
-        result.arguments = arguments
-        return result
+            return watched_call(self.state.observer, self.state, self.pos, self.function, arguments, scope)
+        if count > 2:
+            turn(self, CALL_MANY)
+            return self
+        self.first = arguments[0]
+        self.second = arguments[1] if count == 2 else None
+        self.arguments = None
+        turn(self, CALL1 if count == 1 else CALL2)
+        return self
 
 
 @cython.cfunc
@@ -404,7 +400,7 @@ class Call1(CallNode):
         else:
             # Builtins of one argument look at it first of all.
             strict = type(function) is Primop and cython.cast(Primop, function).arity == 1
-        argument = self.argument.quick(env) if strict else self.argument.delay(env)
+        argument = self.first.quick(env) if strict else self.first.delay(env)
         check_depth(state, self.pos)
         value: object
         if type(function) is Lambda:
@@ -505,6 +501,15 @@ class CallMany(CallNode):
         for i in range(first, len(self.arguments)):
             arguments.append(cython.cast(Expr, self.arguments[i]).delay(env))
         return arguments
+
+
+# What calls are turned into once it is known how many arguments they have.
+CALL1 = cython.declare(object, None)
+CALL1 = Call1.__new__(Call1)
+CALL2 = cython.declare(object, None)
+CALL2 = Call2.__new__(Call2)
+CALL_MANY = cython.declare(object, None)
+CALL_MANY = CallMany.__new__(CallMany)
 
 
 if not cython.compiled:

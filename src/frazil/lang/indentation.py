@@ -4,70 +4,67 @@ In: [(position, is text with indentation, text or expression)]; escapes come as 
 Out: [(position, text or expression)] without empty texts.
 """
 
-from __future__ import annotations
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    Part = tuple[int, bool, Any]
+import cython
+from cython.cimports.frazil.lang.values import latin1, writable
 
 
-def minimum_indentation(parts: list[Part]) -> int:
+def minimum_indentation(parts: list):
     """Of all lines that hold more than spaces."""
-    at_start = True
-    minimum = 1000000
-    current = 0
-    for _, indented, part in parts:
-        if not indented:
+    at_start: cython.bint = True
+    minimum: cython.Py_ssize_t = 1000000
+    current: cython.Py_ssize_t = 0
+    i: cython.Py_ssize_t
+    for part in parts:
+        if not part[1]:
             if at_start:
                 at_start = False
                 minimum = min(minimum, current)
             continue
-        lines = part.split("\n")
-        last = len(lines) - 1
-        for number, line in enumerate(lines):
-            if at_start:
-                stripped = line.lstrip(" ")
-                current += len(line) - len(stripped)
-                if stripped:
-                    at_start = False
-                    minimum = min(minimum, current)
-            if number < last:
+        text: str = part[2]
+        p = latin1(text)
+        for i in range(len(text)):
+            if p[i] == 10:
                 at_start = True
                 current = 0
+            elif at_start:
+                if p[i] == 32:
+                    current += 1
+                else:
+                    at_start = False
+                    minimum = min(minimum, current)
     return minimum
 
 
-def strip_lines(text: str, minimum: int, at_start: bool, dropped: int) -> tuple[str, bool, int]:
-    """(text without indentation, whether it ends at a line's start, spaces dropped there)."""
-    lines = text.split("\n")
-    last = len(lines) - 1
-    out = []
-    for number, line in enumerate(lines):
-        if at_start:
-            stripped = line.lstrip(" ")
-            spaces = len(line) - len(stripped)
-            drop = min(spaces, max(0, minimum - dropped))
-            out.append(line[drop:])
-            dropped += spaces
-            if stripped:
-                at_start = False
-                dropped = 0
-        else:
-            out.append(line)
-        if number < last:
+def strip_lines(text: str, minimum: cython.Py_ssize_t, at_start: cython.bint, dropped: cython.Py_ssize_t):
+    """(text without indentation, whether it ends at a line's start, spaces seen there)."""
+    p = latin1(text)
+    out: object = bytearray(len(text))
+    q = writable(out)
+    size: cython.Py_ssize_t = 0
+    i: cython.Py_ssize_t
+    for i in range(len(text)):
+        if p[i] == 10:
             at_start = True
             dropped = 0
-    return "\n".join(out), at_start, dropped
+        elif at_start:
+            if p[i] == 32:
+                dropped += 1
+                if dropped <= minimum:
+                    continue
+            else:
+                at_start = False
+                dropped = 0
+        q[size] = p[i]
+        size += 1
+    return out[:size].decode("latin-1"), at_start, dropped
 
 
-def strip_indentation(parts: list[Part]) -> list[tuple[int, Any]]:
+def strip_indentation(parts):
     """The parts as they count."""
     minimum = minimum_indentation(parts)
     at_start = True
     dropped = 0
-    out: list[tuple[int, Any]] = []
+    out = []
     last = len(parts) - 1
     for number, (pos, _, part) in enumerate(parts):
         if not isinstance(part, str):

@@ -15,6 +15,7 @@ from cython.cimports.frazil.lang.values import (
     State,
     Thunk,
     glance,
+    quoted,
     stack_is_low,
     stack_overflow,
 )
@@ -126,7 +127,8 @@ class JSONWriter:
     def string(self, text: str):
         if not text.isascii():
             self.odd.append(text)
-        self.out.append(quote(text))
+        plain: object = quoted(text)
+        self.out.append(quote(text) if plain is None else plain)
 
     @cython.cfunc
     def path(self, text: str, copy: cython.bint):

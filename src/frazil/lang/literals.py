@@ -6,8 +6,8 @@ and `parser.y`.
 """
 
 import cython
-from cython.cimports.frazil.lang.concatenation import ConcatStrings
 from cython.cimports.frazil.lang.functions import CallNode
+from cython.cimports.frazil.lang.nodes import new_join
 from cython.cimports.frazil.lang.scanner import EOF, HPATH, Scanner
 from cython.cimports.frazil.lang.values import Expr, PathValue, State
 from cython.cimports.frazil.lang.variables import Literal, PathLiteral, Var
@@ -139,6 +139,16 @@ class LiteralReader(Scanner):
 
     def parse_string(self):
         start: cython.Py_ssize_t = self.start
+        p = self.p
+        i: cython.Py_ssize_t = self.end
+        while p[i] != 34 and p[i] != 36 and p[i] != 92 and p[i] != 13 and p[i] != 0:
+            i += 1
+        if p[i] == 34:
+            # Most are nothing but text.
+            value: str = self.text(start + 1, i)
+            self.end = i + 1
+            self.advance()
+            return new_literal(self.state, value)
         parts: list = self.string_parts(self.end)
         self.advance()
         if not parts:
@@ -150,7 +160,7 @@ class LiteralReader(Scanner):
     def join_parts(self, pos, force_string, parts):
         state = self.state
         exprs = [new_literal(state, part) if type(part) is str else part for _, part in parts]
-        return ConcatStrings(state, pos, force_string, exprs, [where for where, _ in parts])
+        return new_join(state, pos, force_string, exprs, [where for where, _ in parts])
 
     def parse_indented(self):
         """`''…''`."""

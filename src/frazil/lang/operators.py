@@ -17,6 +17,7 @@ from cython.cimports.frazil.lang.values import (
     calculate,
     int_value,
     new_thunk,
+    same_text,
     stack_is_low,
     stack_overflow,
 )
@@ -305,7 +306,7 @@ class Equals(Binary):
             if stage != 2:
                 self.failed(stage)
         if type(left) is str and type(right) is str:
-            return (cython.cast(str, left) == cython.cast(str, right)) is not self.negated
+            return same_text(left, right) is not self.negated
         if type(left) is int and type(right) is int:
             return (int_value(left) == int_value(right)) is not self.negated
         if left is None or right is None:

@@ -6,10 +6,21 @@ Source of truth: Nix's `parser.y`. Only well-formed text is understood here; whe
 """
 
 import cython
-from cython.cimports.frazil.lang.concatenation import ConcatLists, ConcatStrings
-from cython.cimports.frazil.lang.functions import CallNode, Formal, FormalsLambda, SimpleLambda, set_name
+from cython.cimports.frazil.lang.functions import CallNode, Formal, SimpleLambda, set_name
 from cython.cimports.frazil.lang.literals import LiteralReader
-from cython.cimports.frazil.lang.operators import And, Arithmetic, Assert, Equals, If, Implies, Not, Or, Update
+from cython.cimports.frazil.lang.nodes import (
+    new_binary,
+    new_definition,
+    new_equals,
+    new_formal,
+    new_formals_lambda,
+    new_has_attr,
+    new_if,
+    new_join,
+    new_list,
+    new_set,
+)
+from cython.cimports.frazil.lang.operators import Arithmetic, Assert, Not
 from cython.cimports.frazil.lang.scanner import (
     AND,
     ASSERT_KW,
@@ -44,8 +55,8 @@ from cython.cimports.frazil.lang.scanner import (
     URI,
     WITH_KW,
 )
-from cython.cimports.frazil.lang.selection import HasAttr, Select
-from cython.cimports.frazil.lang.sets import AttrDef, AttrsExpr, LetExpr, ListExpr
+from cython.cimports.frazil.lang.selection import Select, Select1, SelectOr1
+from cython.cimports.frazil.lang.sets import AttrsExpr, LetExpr
 from cython.cimports.frazil.lang.values import Expr, LambdaExpr, State, stack_is_low, stack_overflow
 from cython.cimports.frazil.lang.variables import CurrentPosition, Literal, Var, With
 
@@ -110,7 +121,13 @@ def new_call(state: State, pos: cython.Py_ssize_t, function: Expr, argument: Exp
 
 @cython.cfunc
 def new_select(state: State, pos: cython.Py_ssize_t, subject: Expr, path: list, default: object) -> Expr:
-    node = cython.cast(Select, Select.__new__(Select))
+    if len(path) == 1 and type(path[0]) is str:
+        if default is None:
+            node = cython.cast(Select, Select1.__new__(Select1))
+        else:
+            node = cython.cast(Select, SelectOr1.__new__(SelectOr1))
+    else:
+        node = cython.cast(Select, Select.__new__(Select))
     node.state = state
     node.pos = pos
     node.subject = subject
@@ -120,22 +137,13 @@ def new_select(state: State, pos: cython.Py_ssize_t, subject: Expr, path: list, 
 
 
 @cython.cfunc
-def new_function(state: State, pos: cython.Py_ssize_t, argument: str, body: Expr) -> Expr:
+def new_function(state: State, pos: cython.Py_ssize_t, argument: str, body: Expr) -> LambdaExpr:
     node = cython.cast(SimpleLambda, SimpleLambda.__new__(SimpleLambda))
     node.state = state
     node.pos = pos
     node.argument = argument
     node.body = body
     node.name = None
-    return node
-
-
-@cython.cfunc
-def new_definition(expr: Expr, pos: cython.Py_ssize_t, kind: cython.int) -> AttrDef:
-    node = cython.cast(AttrDef, AttrDef.__new__(AttrDef))
-    node.expr = expr
-    node.pos = pos
-    node.kind = kind
     return node
 
 
@@ -216,10 +224,9 @@ class Parser(LiteralReader):
             self.advance()
             condition: Expr = self.parse_expr()
             self.expect(59)
-            body: Expr = self.parse_expr()
             if tok == WITH_KW:
-                return With(state, self.base + start, condition, body)
-            return Assert(state, self.base + start, condition, body)
+                return With(state, self.base + start, condition, self.parse_expr())
+            return Assert(state, self.base + start, condition, self.parse_expr())
         return self.parse_pipes(None, start)
 
     def doc_before(self, start):
@@ -260,7 +267,7 @@ class Parser(LiteralReader):
         attrs: AttrsExpr = self.parse_bindings(self.base + start, 125, None, 0)
         attrs.recursive = True
         self.advance()
-        return self.parse_select(Select(self.state, self.base + start, attrs, ["body"], None), start)
+        return self.parse_select(new_select(self.state, self.base + start, attrs, ["body"], None), start)
 
     def parse_if(self):
         start: cython.Py_ssize_t = self.start
@@ -269,7 +276,7 @@ class Parser(LiteralReader):
         self.expect(THEN_KW)
         then: Expr = self.parse_expr()
         self.expect(ELSE_KW)
-        return If(self.state, self.base + start, condition, then, self.parse_expr())
+        return new_if(self.state, self.base + start, condition, then, self.parse_expr())
 
     def parse_pipes(self, first, start):
         """Rules `expr_pipe_from`, `expr_pipe_into`, `expr_op`. `first`: an operand's beginning that is already read."""
@@ -336,7 +343,7 @@ class Parser(LiteralReader):
                 raise stack_overflow(self.state, pos)
             self.advance()
             if tok == 63:
-                left = HasAttr(state, left, self.parse_attr_path())
+                left = new_has_attr(state, left, self.parse_attr_path())
                 continue
             right_start = self.start
             right: Expr = self.parse_op(
@@ -349,21 +356,13 @@ class Parser(LiteralReader):
     def binary(self, tok, pos, left, left_start, right, right_start):
         state = self.state
         if tok == 43:
-            return ConcatStrings(state, pos, False, [left, right], [self.base + left_start, self.base + right_start])
-        if tok == UPDATE:
-            return Update(state, pos, left, right)
-        if tok == CONCAT:
-            return ConcatLists(state, pos, left, right)
+            return new_join(state, pos, False, [left, right], [self.base + left_start, self.base + right_start])
         if tok == EQ:
-            return Equals(state, pos, left, right, False)
+            return new_equals(state, pos, left, right, False)
         if tok == NEQ:
-            return Equals(state, pos, left, right, True)
-        if tok == AND:
-            return And(state, pos, left, right)
-        if tok == OR:
-            return Or(state, pos, left, right)
-        if tok == IMPL:
-            return Implies(state, pos, left, right)
+            return new_equals(state, pos, left, right, True)
+        if tok == UPDATE or tok == CONCAT or tok == AND or tok == OR or tok == IMPL:
+            return new_binary(state, tok, pos, left, right)
         if tok == 45:
             return Arithmetic(state, pos, 0, left, right)
         if tok == 42:
@@ -446,7 +445,7 @@ class Parser(LiteralReader):
 
     def name_expr(self, start, end):
         name: str = self.symbol(start, end)
-        if name == "__curPos":
+        if end - start == 8 and self.p[start] == 95 and name == "__curPos":
             return CurrentPosition(self.state, self.base + start)
         return new_var(self.state, self.base + start, name)
 
@@ -503,7 +502,7 @@ class Parser(LiteralReader):
                 attrs = self.parse_bindings(self.base + start, 125, None, 0)
                 attrs.recursive = True
                 self.advance()
-                return Select(self.state, self.base + start, attrs, ["body"], None)
+                return new_select(self.state, self.base + start, attrs, ["body"], None)
         self.fail()
 
     def parse_list(self):
@@ -514,7 +513,7 @@ class Parser(LiteralReader):
         while self.tok != 93:
             elements.append(self.parse_operand())
         self.advance()
-        return ListExpr(self.state, elements)
+        return new_list(self.state, elements)
 
     # --- attributes
 
@@ -549,7 +548,7 @@ class Parser(LiteralReader):
         """Definitions up to the closing token, which is not consumed. `first_name`: a name that is already read."""
         if stack_is_low():
             raise stack_overflow(self.state, self.base + self.start)
-        attrs: AttrsExpr = AttrsExpr(self.state, pos)
+        attrs: AttrsExpr = new_set(self.state, pos)
         if first_name is not None:
             self.parse_binding(attrs, first_name, first_start)
         while self.tok != closing:
@@ -561,25 +560,24 @@ class Parser(LiteralReader):
 
     def parse_binding(self, attrs, first_name, first_start):
         """`a.b = e;`."""
-        path: list
-        if first_name is not None:
-            path = [first_name]
+        path: list = None
+        name: object = self.parse_attr_name() if first_name is None else first_name
+        if self.tok == 46 or type(name) is not str:
+            path = [name]
             while self.tok == 46:
                 self.advance()
                 path.append(self.parse_attr_name())
-        else:
-            path = self.parse_attr_path()
         self.expect(61)
         doc = self.doc_before(first_start)
         expr: Expr = self.parse_expr()
         self.expect(59)
         pos: cython.Py_ssize_t = self.base + first_start
-        if len(path) == 1 and type(path[0]) is str and path[0] not in attrs.defs:
+        if path is None and name not in attrs.defs:
             if isinstance(expr, LambdaExpr):
-                set_name(expr, path[0])
-            attrs.defs[path[0]] = new_definition(expr, pos, 0)
+                set_name(expr, name)
+            attrs.defs[name] = new_definition(expr, pos, 0)
         else:
-            add_attribute(self.state, attrs, path, expr, pos)
+            add_attribute(self.state, attrs, [name] if path is None else path, expr, pos)
         if doc is not None:
             self.docs[pos] = doc
         return None
@@ -617,7 +615,7 @@ class Parser(LiteralReader):
             self.advance()
             if self.tok == 58 or self.tok == 64:
                 return self.after_formals(start, [], False, None)
-            return AttrsExpr(self.state, self.base + start)
+            return new_set(self.state, self.base + start)
         if self.tok == ELLIPSIS:
             return self.parse_formals(start, None, None, 0)
         if self.tok == ID:
@@ -661,7 +659,7 @@ class Parser(LiteralReader):
             if self.tok == 63:
                 self.advance()
                 default = self.parse_expr()
-            formals.append(Formal(name, self.base + where, default))
+            formals.append(new_formal(name, self.base + where, default))
             name = None
             if self.tok != 44:
                 if self.tok != 125:
@@ -709,4 +707,4 @@ class Parser(LiteralReader):
                 pos=pos,
                 positions=self.state.positions,
             )
-        return FormalsLambda(self.state, pos, formals, ellipsis, argument, body)
+        return new_formals_lambda(self.state, pos, formals, ellipsis, argument, body)

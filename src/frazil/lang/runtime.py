@@ -22,6 +22,7 @@ from cython.cimports.frazil.lang.values import (
     Thunk,
     asked_from,
     attrs_from_dict,
+    call_builtin,
     decimal,
     get_value,
     init_value,
@@ -253,7 +254,7 @@ def call_primop(state, primop, arguments, pos):
     spend(PRIMOP_TICKS)
     set_asked_from(pos)
     try:
-        result = function(state, arguments)
+        result = call_builtin(function, state, arguments)
         done = True
     finally:
         if not done:

@@ -5,7 +5,7 @@ In: source text. Out: `tok`, `start`, `end` of the next token after each `advanc
 """
 
 import cython
-from cython.cimports.frazil.lang.values import State
+from cython.cimports.frazil.lang.values import State, symbol_of
 
 from frazil.lang.errors import ParseError
 
@@ -44,18 +44,42 @@ if not cython.compiled:
     IND_OPEN = 286
     ELLIPSIS = 287
 
-KEYWORDS = {
-    "if": IF_KW,
-    "then": THEN_KW,
-    "else": ELSE_KW,
-    "assert": ASSERT_KW,
-    "with": WITH_KW,
-    "let": LET_KW,
-    "in": IN_KW,
-    "rec": REC_KW,
-    "inherit": INHERIT_KW,
-    "or": OR_KW,
-}
+
+@cython.cfunc
+@cython.inline
+def is_rest(p: cython.p_const_uchar, i: cython.Py_ssize_t, rest: cython.p_const_uchar, size: cython.int) -> cython.bint:
+    j: cython.int
+    for j in range(size):
+        if p[i + j] != rest[j]:
+            return False
+    return True
+
+
+@cython.cfunc
+def word(p: cython.p_const_uchar, i: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.int:
+    """The token of a word: a keyword or a name."""
+    c: cython.int = p[i]
+    d: cython.int = p[i + 1]
+    if size == 2:
+        if c == 105:  # i
+            return IF_KW if d == 102 else IN_KW if d == 110 else ID
+        return OR_KW if c == 111 and d == 114 else ID
+    if size == 3:
+        if c == 108:
+            return LET_KW if is_rest(p, i, b"let", 3) else ID
+        return REC_KW if is_rest(p, i, b"rec", 3) else ID
+    if size == 4:
+        if c == 116:
+            return THEN_KW if is_rest(p, i, b"then", 4) else ID
+        if c == 101:
+            return ELSE_KW if is_rest(p, i, b"else", 4) else ID
+        return WITH_KW if is_rest(p, i, b"with", 4) else ID
+    if size == 6:
+        return ASSERT_KW if is_rest(p, i, b"assert", 6) else ID
+    if size == 7:
+        return INHERIT_KW if is_rest(p, i, b"inherit", 7) else ID
+    return ID
+
 
 # Classes of bytes, as bits.
 ID_START = cython.declare(cython.int, 1)
@@ -116,13 +140,8 @@ class Scanner:
         self.scheme_end = -1
 
     def symbol(self, start, end):
-        name: str = self.p[start:end].decode("latin-1")
-        symbols = self.state.symbols
-        known = symbols.get(name)
-        if known is None:
-            symbols[name] = name
-            return name
-        return known
+        """A name that the text holds there."""
+        return symbol_of(self.state.symbols, self.p, start, end)
 
     def text(self, start, end):
         return self.p[start:end].decode("latin-1")
@@ -227,12 +246,7 @@ class Scanner:
                 self.end = k
                 return 0
         self.end = j
-        self.tok = ID
-        c = p[i]
-        if j - i <= 7 and (c == 105 or c == 116 or c == 101 or c == 97 or c == 119 or c == 108 or c == 114 or c == 111):
-            found: object = KEYWORDS.get(self.text(i, j))
-            if found is not None:
-                self.tok = found
+        self.tok = word(p, i, j - i) if j - i <= 7 else ID
         return 0
 
     def scan_number(self, i):

@@ -175,7 +175,7 @@ def peek_path(attrs: object, parts: list) -> object:
 @cython.no_gc
 @cython.cclass
 class Select(Expr):
-    """`e.a.${b} or default`."""
+    """`e.a.${b} or default`. Where the path is one name, it is of a class of its own from the start."""
 
     def __init__(self, state, pos, subject, path, default):
         self.state = state
@@ -187,19 +187,16 @@ class Select(Expr):
     def bind(self, scope):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
-        bound: Select = self
-        if len(self.path) == 1 and type(self.path[0]) is str:
-            bound = Select1.__new__(Select1) if self.default is None else SelectOr1.__new__(SelectOr1)
-            bound.state = self.state
-            bound.pos = self.pos
-            bound.path = self.path
-        bound.subject = self.subject.bind(scope)
-        bound.default = None if self.default is None else self.default.bind(scope)
-        if bound is self:
+        self.subject = self.subject.bind(scope)
+        if self.default is not None:
+            self.default = self.default.bind(scope)
+        if type(self) is Select1:
+            self.part = path_part(self.path[0])
+        else:
             self.path = [item if type(item) is str else cython.cast(Expr, item).bind(scope) for item in self.path]
-        bound.parts = [path_part(item) for item in bound.path]
-        bound.part = bound.parts[0]
-        return bound if self.state.observer is None else self.watched(bound, scope)
+            self.parts = [path_part(item) for item in self.path]
+            self.part = self.parts[0]
+        return self if self.state.observer is None else self.watched(self, scope)
 
     def watched(self, bound, scope):
         from frazil.lang.ast_printer import show_attr_path

@@ -22,6 +22,7 @@ from cython.cimports.frazil.lang.values import (
     init_value,
     new_attrs,
     new_frame,
+    new_scope,
     new_thunk,
     origin_position,
     places,
@@ -86,7 +87,7 @@ class AttrsExpr(Expr):
         self.prepare()
         inner: Scope = scope
         if self.recursive:
-            inner = Scope(scope, self.shape.index, None)
+            inner = new_scope(scope, self.shape.index, None, 0)
         self.bind_definitions(scope, inner)
         if self.dynamic is not None:
             for definition in self.dynamic:
@@ -97,11 +98,23 @@ class AttrsExpr(Expr):
 
     def prepare(self):
         """Sort the names once."""
-        names = sorted(self.defs)
+        names: list = sorted(self.defs)
+        count: cython.Py_ssize_t = len(names)
+        exprs: list = [None] * count
+        positions: list = [None] * count
+        kinds: object = bytearray(count)
+        defs = self.defs
+        i: cython.Py_ssize_t
+        for i in range(count):
+            definition: AttrDef = defs[names[i]]
+            exprs[i] = definition
+            positions[i] = definition.pos
+            if definition.kind != PLAIN:
+                kinds[i] = definition.kind
         self.shape = shape_of(tuple(names))
-        self.places = places(self.shape, [cython.cast(AttrDef, self.defs[name]).pos for name in names], self.pos)
-        self.exprs = [None] * len(names)
-        self.kinds = bytes([cython.cast(AttrDef, self.defs[name]).kind for name in names])
+        self.places = places(self.shape, positions, self.pos)
+        self.exprs = exprs
+        self.kinds = bytes(kinds)
         self.plain = not self.recursive and self.dynamic is None and self.inherit_from is None
         if self.recursive:
             self.overrides = self.shape.index.get("__overrides", -1)
@@ -109,19 +122,27 @@ class AttrsExpr(Expr):
     def bind_definitions(self, outer_scope, inner):
         source: Scope = None
         if self.inherit_from is not None:
-            source = Scope(inner, {}, None)
+            source = new_scope(inner, {}, None, 0)
             self.inherit_from = [cython.cast(Expr, e).bind(inner) for e in self.inherit_from]
-        i: cython.Py_ssize_t = 0
-        for name in self.shape.names:
-            definition: AttrDef = self.defs[name]
+        exprs = self.exprs
+        i: cython.Py_ssize_t
+        for i in range(len(exprs)):
+            definition: AttrDef = exprs[i]
             if definition.kind == PLAIN:
                 definition.expr = definition.expr.bind(inner)
             elif definition.kind == INHERITED:
                 definition.expr = definition.expr.bind(outer_scope)
             else:
                 definition.expr = definition.expr.bind(source)
-            self.exprs[i] = definition.expr
-            i += 1
+            exprs[i] = definition.expr
+        self.defs = None
+
+    def definitions(self):
+        """What the parser had: a dict from name to definition."""
+        if self.defs is not None:
+            return self.defs
+        names = self.shape.names
+        return {names[i]: AttrDef(self.exprs[i], 0, self.kinds[i]) for i in range(len(names))}
 
     def inherit_env(self, env):
         sources = self.inherit_from
@@ -268,7 +289,7 @@ class LetExpr(Expr):
             raise stack_overflow(self.state, self.pos)
         attrs = self.attrs
         attrs.prepare()
-        inner = Scope(scope, attrs.shape.index, None)
+        inner = new_scope(scope, attrs.shape.index, None, 0)
         attrs.bind_definitions(scope, inner)
         self.body = self.body.bind(inner)
         if self.state.observer is not None:

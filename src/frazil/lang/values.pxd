@@ -102,6 +102,17 @@ cdef extern from *:
             if (frazil_small_next < SIZE_MAX / 4) frazil_small_next *= 4;
         }
     }
+    /* Much more will be needed: all of an arena's small pages in one go, which takes a sixth less than one by one. */
+    #if !defined(MADV_POPULATE_WRITE)
+    #define MADV_POPULATE_WRITE 23
+    #endif
+    #define FRAZIL_MUCH 24
+    static int frazil_arenas_begun = 0;
+    static void frazil_fill_arena(char *arena, size_t size) {
+        if (frazil_arenas_begun < FRAZIL_MUCH) frazil_arenas_begun++;
+        else if (frazil_arenas_begun == FRAZIL_MUCH && madvise(arena, size, MADV_POPULATE_WRITE) != 0)
+            frazil_arenas_begun++;
+    }
     static void *frazil_new_arena(void *context, size_t size) {
         void *arena;
         if (frazil_arena_size == 0) frazil_arena_size = size;
@@ -113,6 +124,7 @@ cdef extern from *:
             arena = frazil_next;
             if (((uintptr_t) arena & (FRAZIL_LARGE_PAGE - 1)) == 0) frazil_begin_page((char *) arena);
             frazil_next += size;
+            frazil_fill_arena((char *) arena, size);
             return arena;
         }
         return frazil_old_arenas.alloc(frazil_old_arenas.ctx, size);
@@ -245,6 +257,126 @@ cdef extern from *:
         }
         return text;
     }
+    static inline int frazil_same_text(PyObject *left, PyObject *right) {
+        Py_ssize_t size = PyUnicode_GET_LENGTH(left);
+        if (left == right) return 1;
+        if (size != PyUnicode_GET_LENGTH(right) || PyUnicode_KIND(left) != PyUnicode_KIND(right)) return 0;
+        return memcmp(PyUnicode_DATA(left), PyUnicode_DATA(right), (size_t) size * PyUnicode_KIND(left)) == 0;
+    }
+    /* A string of JSON: what must be escaped is, and nothing else. None for what is no byte string. */
+    static PyObject *frazil_quoted(PyObject *text) {
+        static const char digits[] = "0123456789abcdef";
+        static const char letters[32] = {0, 0, 0, 0, 0, 0, 0, 0, 'b', 't', 'n', 0, 'f', 'r'};
+        Py_ssize_t i, size = PyUnicode_GET_LENGTH(text), more = 2;
+        const unsigned char *data = (const unsigned char *) PyUnicode_DATA(text);
+        unsigned char *out, c;
+        PyObject *quoted;
+        if (PyUnicode_KIND(text) != PyUnicode_1BYTE_KIND) Py_RETURN_NONE;
+        for (i = 0; i < size; i++) {
+            c = data[i];
+            if (c < 32) more += letters[c] ? 1 : 5;
+            else if (c == 34 || c == 92) more++;
+        }
+        quoted = PyUnicode_New(size + more, PyUnicode_IS_ASCII(text) ? 127 : 255);
+        if (quoted == NULL) return NULL;
+        out = (unsigned char *) PyUnicode_DATA(quoted);
+        *out++ = 34;
+        if (more == 2) { memcpy(out, data, (size_t) size); out += size; }
+        else for (i = 0; i < size; i++) {
+            c = data[i];
+            if (c >= 32) {
+                if (c == 34 || c == 92) *out++ = 92;
+                *out++ = c;
+            }
+            else if (letters[c]) { *out++ = 92; *out++ = (unsigned char) letters[c]; }
+            else {
+                out[0] = 92; out[1] = 'u'; out[2] = out[3] = '0';
+                out[4] = digits[c >> 4];
+                out[5] = digits[c & 15];
+                out += 6;
+            }
+        }
+        *out = 34;
+        return quoted;
+    }
+    static inline unsigned char *frazil_writable(PyObject *data) { return (unsigned char *) PyByteArray_AS_STRING(data); }
+    /* The one string for a name that a text holds; `symbols` has them all. This table, which may forget, finds most
+       without making a string first. */
+    #define FRAZIL_SYMBOLS ((size_t) 1 << 16)
+    #define FRAZIL_PROBES 8
+    typedef struct { PyObject *symbols, *name; size_t hash; } frazil_known_symbol;
+    static frazil_known_symbol *frazil_symbols = NULL;
+    static size_t frazil_symbol_mask = 0, frazil_symbol_count = 0;
+    static void frazil_put_symbol(PyObject *symbols, PyObject *name, size_t hash) {
+        size_t i, probe;
+        frazil_known_symbol old;
+        for (probe = 0; probe < FRAZIL_PROBES; probe++) {
+            i = (hash + probe) & frazil_symbol_mask;
+            if (frazil_symbols[i].name == NULL) break;
+        }
+        if (probe == FRAZIL_PROBES) i = hash & frazil_symbol_mask;
+        else frazil_symbol_count++;
+        old = frazil_symbols[i];
+        Py_INCREF(symbols); frazil_symbols[i].symbols = symbols;
+        Py_INCREF(name); frazil_symbols[i].name = name;
+        frazil_symbols[i].hash = hash;
+        Py_XDECREF(old.symbols);
+        Py_XDECREF(old.name);
+    }
+    static void frazil_more_symbols(void) {
+        frazil_known_symbol *old = frazil_symbols;
+        size_t i, size = old == NULL ? 0 : frazil_symbol_mask + 1, larger = size == 0 ? 2048 : 4 * size;
+        frazil_known_symbol *table = (frazil_known_symbol *) PyMem_RawCalloc(larger, sizeof(frazil_known_symbol));
+        if (table == NULL) return;
+        frazil_symbols = table;
+        frazil_symbol_mask = larger - 1;
+        frazil_symbol_count = 0;
+        for (i = 0; i < size; i++) {
+            if (old[i].name == NULL) continue;
+            frazil_put_symbol(old[i].symbols, old[i].name, old[i].hash);
+            Py_DECREF(old[i].symbols);
+            Py_DECREF(old[i].name);
+        }
+        PyMem_RawFree(old);
+    }
+    static PyObject *frazil_symbol(PyObject *symbols, const unsigned char *text, Py_ssize_t start, Py_ssize_t end) {
+        Py_ssize_t i, size = end - start;
+        size_t hash = (size_t) size, probe;
+        PyObject *name, *known;
+        text += start;
+        for (i = 0; i < size; i++) hash = hash * 31 + text[i];
+        hash ^= hash >> 15;
+    #if !defined(Py_GIL_DISABLED)
+        for (probe = 0; probe < FRAZIL_PROBES && frazil_symbols != NULL; probe++) {
+            frazil_known_symbol *entry = &frazil_symbols[(hash + probe) & frazil_symbol_mask];
+            if (entry->name == NULL) break;
+            if (entry->hash == hash && entry->symbols == symbols && PyUnicode_GET_LENGTH(entry->name) == size
+                && memcmp(PyUnicode_DATA(entry->name), text, (size_t) size) == 0) {
+                Py_INCREF(entry->name);
+                return entry->name;
+            }
+        }
+    #endif
+        name = PyUnicode_DecodeLatin1((const char *) text, size, NULL);
+        if (name == NULL) return NULL;
+        known = PyDict_SetDefault(symbols, name, name);
+        Py_XINCREF(known);
+        Py_DECREF(name);
+    #if !defined(Py_GIL_DISABLED)
+        if (known != NULL) {
+            if (2 * frazil_symbol_count >= frazil_symbol_mask && frazil_symbol_mask + 1 < FRAZIL_SYMBOLS)
+                frazil_more_symbols();
+            if (frazil_symbols != NULL) frazil_put_symbol(symbols, known, hash);
+        }
+    #endif
+        return known;
+    }
+    static inline PyObject *frazil_call_builtin(PyObject *function, PyObject *state, PyObject *arguments) {
+        PyObject *given[3] = {NULL, state, arguments};
+        vectorcallfunc call = PyVectorcall_Function(function);
+        if (__builtin_expect(call != NULL, 1)) return call(function, given + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        return PyObject_CallFunctionObjArgs(function, state, arguments, NULL);
+    }
     typedef struct { PyObject_HEAD PyObject *first; PyObject *second; } frazil_pair;
     typedef struct { PyObject_HEAD PyObject *up; Py_ssize_t size; PyObject *items[1]; } frazil_slots;
     /* The values of a set that has a shape; for others there is one item, a dict or None. */
@@ -292,6 +424,11 @@ cdef extern from *:
         if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_INCREF((PyObject *) type);
         Py_SET_TYPE(object, type);
         if (old->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_DECREF((PyObject *) old);
+    }
+    /* A node becomes one of another class, whose fields are the same: `like` is such a one. */
+    static inline void frazil_turn(PyObject *object, PyObject *like) {
+        frazil_become(object, Py_TYPE(like));
+        ((frazil_attrs *) object)->table_of_methods = ((frazil_attrs *) like)->table_of_methods;
     }
     /* A set whose values are yet to be put in by `init_value`. */
     static inline PyObject *frazil_new_attrs(frazil_pool *pool, PyObject *like, PyObject *shape, PyObject *origin) {
@@ -419,23 +556,40 @@ cdef extern from *:
         Py_DECREF(old);
     }
     /* A thunk while it is evaluated has `blackhole` for an expression, which itself is where the environment was. */
-    static inline PyObject *frazil_begin_thunk(PyObject *thunk, PyObject *blackhole) {
+    /* Evaluate a pending thunk. A failure leaves it pending; so does a function, which asks for a cell of its own.
+       `eval` is the first method of every expression. */
+    static PyTypeObject *frazil_function_types[3];
+    static void frazil_know_functions(PyTypeObject *function, PyTypeObject *builtin, PyTypeObject *application) {
+        frazil_function_types[0] = function;
+        frazil_function_types[1] = builtin;
+        frazil_function_types[2] = application;
+    }
+    static inline PyObject *frazil_run(PyObject *thunk, PyObject *blackhole) {
         frazil_pair *pair = (frazil_pair *) thunk;
-        PyObject *env = pair->second;
-        pair->second = pair->first;
+        PyObject *expr = pair->first, *env = pair->second, *value;
+        PyTypeObject *type;
         Py_INCREF(blackhole);
         pair->first = blackhole;
-        return env;
-    }
-    static inline void frazil_end_thunk(PyObject *thunk, PyObject *value) {
-        frazil_pair *pair = (frazil_pair *) thunk;
-        PyObject *first = pair->first, *second = pair->second;
-        Py_INCREF(Py_None);
-        pair->first = Py_None;
-        Py_INCREF(value);
-        pair->second = value;
-        Py_DECREF(first);
-        Py_DECREF(second);
+        pair->second = expr;
+        value = (*(PyObject *(**)(PyObject *, PyObject *)) ((frazil_attrs *) expr)->table_of_methods)(expr, env);
+        if (__builtin_expect(value != NULL, 1)) {
+            type = Py_TYPE(value);
+            if (__builtin_expect(type != frazil_function_types[0] && type != frazil_function_types[1]
+                                 && type != frazil_function_types[2], 1)) {
+                Py_INCREF(Py_None);
+                pair->first = Py_None;
+                Py_INCREF(value);
+                pair->second = value;
+                Py_DECREF(blackhole);
+                Py_DECREF(expr);
+                Py_DECREF(env);
+                return value;
+            }
+        }
+        pair->first = expr;
+        pair->second = env;
+        Py_DECREF(blackhole);
+        return value;
     }
     static inline void frazil_init_slot(PyObject *slots, Py_ssize_t i, PyObject *value) {
         Py_INCREF(value);
@@ -618,8 +772,14 @@ cdef extern from *:
     long long int_value "frazil_int"(object number) noexcept
     str decimal "frazil_decimal"(object number)
     str joined "frazil_joined"(list parts)
+    object call_builtin "frazil_call_builtin"(object function, object state, list arguments)
+    bint same_text "frazil_same_text"(str left, str right) noexcept
+    object quoted "frazil_quoted"(str text)
+    unsigned char *writable "frazil_writable"(bytearray data) noexcept
+    str symbol_of "frazil_symbol"(dict symbols, const unsigned char *text, Py_ssize_t start, Py_ssize_t end)
     object pool_pair "frazil_new_pair"(Pool *pool, type kind, object first, object second)
     void become "frazil_become"(object value, type kind)
+    void turn "frazil_turn"(object node, object like)
     object pool_attrs "frazil_new_attrs"(Pool *pool, object like, object shape, object origin)
     object pool_table_attrs "frazil_table_attrs"(Pool *pool, object like, object table, object origin)
     object get_value "frazil_get_value"(object attrs, Py_ssize_t i)
@@ -637,8 +797,8 @@ cdef extern from *:
     void set_outer "frazil_set_outer"(object env, Py_ssize_t depth, Py_ssize_t i, object value)
     object get_argument "frazil_get_argument"(object env, Py_ssize_t depth)
     void set_argument "frazil_set_argument"(object env, Py_ssize_t depth, object value)
-    object begin_thunk "frazil_begin_thunk"(object thunk, object blackhole)
-    void end_thunk "frazil_end_thunk"(object thunk, object value)
+    object run_expression "frazil_run"(object thunk, object blackhole)
+    void know_functions "frazil_know_functions"(type function, type builtin, type application)
     list arguments1 "frazil_arguments1"(object first)
     list arguments2 "frazil_arguments2"(object first, object second)
     void spare_arguments "frazil_spare_arguments"(list arguments)
@@ -871,6 +1031,15 @@ cdef inline object calculate(int operation, object left, object right):
 
 cdef inline Thunk new_thunk(object expr, object slot):
     return <Thunk> pool_pair(&POOL, Thunk, expr, slot)
+
+
+cdef inline Scope new_scope(Scope up, dict names, str single, Py_ssize_t pos):
+    cdef Scope scope = <Scope> Scope.__new__(Scope)
+    scope.up = up
+    scope.names = names
+    scope.single = single
+    scope.pos = pos
+    return scope
 
 
 cdef inline Env new_env(object up, object payload):

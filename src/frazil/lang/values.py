@@ -67,6 +67,9 @@ if not cython.compiled:
     def become(value, kind):
         return None
 
+    def turn(node, like):
+        node.__class__ = type(like)
+
     def new_slots(count, filler):
         return new_frame(None, count, filler)
 
@@ -103,15 +106,27 @@ if not cython.compiled:
     def set_argument(env, depth, value):
         outer_scope(env, depth).payload = value
 
-    def begin_thunk(thunk, blackhole):
+    def run_expression(thunk, blackhole):
+        expr = thunk.expr
         env = thunk.slot
-        thunk.slot = thunk.expr
         thunk.expr = blackhole
-        return env
+        thunk.slot = expr
+        try:
+            value = expr.eval(env)
+        except BaseException:
+            thunk.expr = expr
+            thunk.slot = env
+            raise
+        if type(value) in (Lambda, Primop, PrimopApplication):
+            thunk.expr = expr
+            thunk.slot = env
+        else:
+            thunk.expr = None
+            thunk.slot = value
+        return value
 
-    def end_thunk(thunk, value):
-        thunk.expr = None
-        thunk.slot = value
+    def know_functions(function, builtin, application):
+        return None
 
     def arguments1(first):
         return [first]
@@ -160,11 +175,30 @@ if not cython.compiled:
             result = left - right if operation == 0 else left * right if operation == 1 else left + right
         return result if -(2**63) <= result < 2**63 else None
 
+    def call_builtin(function, state, arguments):
+        return function(state, arguments)
+
+    def same_text(left, right):
+        return left == right
+
+    def quoted(text):
+        return None
+
+    def writable(data):
+        return data
+
+    def symbol_of(symbols, text, start, end):
+        name = text[start:end].decode("latin-1")
+        return symbols.setdefault(name, name)
+
     decimal = str
     joined = "".join
 
     def new_thunk(expr, slot):
         return Thunk(expr, slot)
+
+    def new_scope(up, names, single, pos):
+        return Scope(up, names, single, pos)
 
     def new_env(up, payload):
         return Env(up, payload)
@@ -677,6 +711,9 @@ class ContextString:
         self.context = context
 
 
+know_functions(Lambda, Primop, PrimopApplication)
+
+
 def make_string(text, context):
     """A string value: plain where the context (any iterable of elements) is empty."""
     return ContextString(text, frozenset(context)) if context else text
@@ -900,41 +937,40 @@ def run_marked(thunk, pos):
 @cython.cfunc
 @cython.inline
 def run_pending(thunk: Thunk, pos: cython.Py_ssize_t) -> object:
-    expr = thunk.expr
-    if expr is BLACKHOLE:
-        state = cython.cast(Expr, thunk.slot).state
-        error = InfiniteRecursion(
-            "infinite recursion encountered", pos=pos, positions=None if state is None else state.positions
-        )
-        error.thunk = thunk
-        raise error
+    if thunk.expr is BLACKHOLE:
+        raise infinite_recursion(thunk, pos)
     if stack_is_low():
-        raise stack_overflow(expr.state, expr.pos)
-    env: object = begin_thunk(thunk, BLACKHOLE)
+        raise stack_overflow(thunk.expr.state, thunk.expr.pos)
     done: cython.bint = False
     value: object
     set_asked_from(pos)
     try:
-        # An environment, or what the expression takes for one (CallExpr).
-        if cython.compiled:
-            value = expr.eval(cython.cast(Env, env))
-        else:
-            value = expr.eval(env)
+        # The environment may be what an expression takes for one (CallExpr).
+        value = run_expression(thunk, BLACKHOLE)
         done = True
     finally:
         if not done:
-            restore_thunk(thunk, expr, env)
-    kind = type(value)
-    if kind is Lambda or kind is Primop or kind is PrimopApplication:
-        if cython.compiled and kind is Lambda and cython.cast(Lambda, value).expr is expr:
+            restore_thunk(thunk, thunk.expr, thunk.slot)
+    if type(value) is Lambda:
+        if cython.compiled and cython.cast(Lambda, value).expr is thunk.expr:
             # The function as it is written: its thunk was its cell all the time.
-            thunk.expr = expr
-            thunk.slot = env
             become(thunk, Lambda)
             return thunk
-        value = new_cell(value)
-    end_thunk(thunk, value)
+    elif type(value) is not Primop and type(value) is not PrimopApplication:
+        return value
+    value = new_cell(value)
+    thunk.expr = None
+    thunk.slot = value
     return value
+
+
+def infinite_recursion(thunk, pos):
+    state = cython.cast(Expr, cython.cast(Thunk, thunk).slot).state
+    error = InfiniteRecursion(
+        "infinite recursion encountered", pos=pos, positions=None if state is None else state.positions
+    )
+    error.thunk = thunk
+    return error
 
 
 def restore_thunk(thunk, expr, env):

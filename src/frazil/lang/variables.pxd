@@ -11,8 +11,11 @@ cdef class PathLiteral(Literal):
     pass
 
 
+# A name that is resolved stays the object it was: what most of its classes need has a place in it from the start.
 cdef class Var(Expr):
     cdef readonly str name
+    cdef Py_ssize_t depth
+    cdef Py_ssize_t slot
 
 
 @cython.final
@@ -32,28 +35,27 @@ cdef class ArgumentVar1(Var):
 
 @cython.final
 cdef class ArgumentVar(Var):
-    cdef Py_ssize_t depth
+    pass
 
 
 @cython.final
 cdef class SlotVar0(Var):
-    cdef Py_ssize_t slot
+    pass
 
 
 @cython.final
 cdef class SlotVar1(Var):
-    cdef Py_ssize_t slot
+    pass
 
 
 @cython.final
 cdef class SlotVar2(Var):
-    cdef Py_ssize_t slot
+    pass
 
 
 @cython.final
 cdef class SlotVar(Var):
-    cdef Py_ssize_t depth
-    cdef Py_ssize_t slot
+    pass
 
 
 @cython.final

@@ -23,11 +23,13 @@ from cython.cimports.frazil.lang.values import (
     glance,
     kept,
     new_env,
+    new_scope,
     new_thunk,
     set_argument,
     set_outer,
     stack_is_low,
     stack_overflow,
+    turn,
 )
 
 from frazil.lang.errors import TypeMismatch, UndefinedVariable
@@ -128,44 +130,18 @@ def undefined(var, names):
 
 
 @cython.cfunc
-def argument_var(old: Var, depth: cython.Py_ssize_t) -> Expr:
-    if depth == 0:
-        result: Var = ArgumentVar0.__new__(ArgumentVar0)
-    elif depth == 1:
-        result = ArgumentVar1.__new__(ArgumentVar1)
-    else:
-        deep: ArgumentVar = ArgumentVar.__new__(ArgumentVar)
-        deep.depth = depth
-        result = deep
-    result.state = old.state
-    result.pos = old.pos
-    result.name = old.name
-    return result
+def argument_var(var: Var, depth: cython.Py_ssize_t) -> Expr:
+    turn(var, ARGUMENT_VAR0 if depth == 0 else ARGUMENT_VAR1 if depth == 1 else ARGUMENT_VAR)
+    var.depth = depth
+    return var
 
 
 @cython.cfunc
-def slot_var(old: Var, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t) -> Expr:
-    if depth == 0:
-        v0: SlotVar0 = SlotVar0.__new__(SlotVar0)
-        v0.slot = slot
-        result: Var = v0
-    elif depth == 1:
-        v1: SlotVar1 = SlotVar1.__new__(SlotVar1)
-        v1.slot = slot
-        result = v1
-    elif depth == 2:
-        v2: SlotVar2 = SlotVar2.__new__(SlotVar2)
-        v2.slot = slot
-        result = v2
-    else:
-        deep: SlotVar = SlotVar.__new__(SlotVar)
-        deep.depth = depth
-        deep.slot = slot
-        result = deep
-    result.state = old.state
-    result.pos = old.pos
-    result.name = old.name
-    return result
+def slot_var(var: Var, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t) -> Expr:
+    turn(var, SLOT_VAR0 if depth == 0 else SLOT_VAR1 if depth == 1 else SLOT_VAR2 if depth == 2 else SLOT_VAR)
+    var.depth = depth
+    var.slot = slot
+    return var
 
 
 @cython.cfunc
@@ -450,7 +426,7 @@ class With(Expr):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
         self.attrs = self.attrs.bind(scope)
-        self.body = self.body.bind(Scope(scope, None, None, self.pos))
+        self.body = self.body.bind(new_scope(scope, None, None, self.pos))
         return self
 
     def eval(self, env):
@@ -491,3 +467,20 @@ class CurrentPosition(Expr):
 
     def eval(self, env):
         return position_value(self.state, self.pos)
+
+
+# What others are turned into.
+ARGUMENT_VAR0 = cython.declare(object, None)
+ARGUMENT_VAR0 = ArgumentVar0.__new__(ArgumentVar0)
+ARGUMENT_VAR1 = cython.declare(object, None)
+ARGUMENT_VAR1 = ArgumentVar1.__new__(ArgumentVar1)
+ARGUMENT_VAR = cython.declare(object, None)
+ARGUMENT_VAR = ArgumentVar.__new__(ArgumentVar)
+SLOT_VAR0 = cython.declare(object, None)
+SLOT_VAR0 = SlotVar0.__new__(SlotVar0)
+SLOT_VAR1 = cython.declare(object, None)
+SLOT_VAR1 = SlotVar1.__new__(SlotVar1)
+SLOT_VAR2 = cython.declare(object, None)
+SLOT_VAR2 = SlotVar2.__new__(SlotVar2)
+SLOT_VAR = cython.declare(object, None)
+SLOT_VAR = SlotVar.__new__(SlotVar)

@@ -1,0 +1,17 @@
+"""Where frazil keeps what it can find out again."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def cache_folder(environment: Mapping[str, str]) -> str:
+    """Obeys NIX_CACHE_HOME and XDG_CACHE_HOME."""
+    if environment.get("NIX_CACHE_HOME"):
+        return environment["NIX_CACHE_HOME"]
+    base = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "frazil")

@@ -1,0 +1,116 @@
+"""Nodes of which texts have many, made without a call of Python's. In: what their classes' `__init__` takes."""
+
+import cython
+from cython.cimports.frazil.lang.concatenation import ConcatLists, ConcatStrings
+from cython.cimports.frazil.lang.functions import Formal, FormalsLambda
+from cython.cimports.frazil.lang.operators import And, Binary, Equals, If, Implies, Or, Update
+from cython.cimports.frazil.lang.scanner import AND, CONCAT, OR, UPDATE
+from cython.cimports.frazil.lang.selection import HasAttr
+from cython.cimports.frazil.lang.sets import AttrDef, AttrsExpr, ListExpr
+from cython.cimports.frazil.lang.values import Expr
+
+
+def new_set(state, pos):
+    node = cython.cast(AttrsExpr, AttrsExpr.__new__(AttrsExpr))
+    node.state = state
+    node.pos = pos
+    node.recursive = False
+    node.defs = {}
+    node.dynamic = None
+    node.inherit_from = None
+    node.overrides = -1
+    return node
+
+
+def new_definition(expr, pos, kind):
+    node = cython.cast(AttrDef, AttrDef.__new__(AttrDef))
+    node.expr = expr
+    node.pos = pos
+    node.kind = kind
+    return node
+
+
+def new_formal(name, pos, default):
+    node = cython.cast(Formal, Formal.__new__(Formal))
+    node.name = name
+    node.pos = pos
+    node.default = default
+    return node
+
+
+def new_formals_lambda(state, pos, formals, ellipsis, argument, body):
+    node = cython.cast(FormalsLambda, FormalsLambda.__new__(FormalsLambda))
+    node.state = state
+    node.pos = pos
+    node.formals = formals
+    node.ellipsis = ellipsis
+    node.argument = argument
+    node.body = body
+    node.name = None
+    return node
+
+
+def new_if(state, pos, condition, then, otherwise):
+    node = cython.cast(If, If.__new__(If))
+    node.state = state
+    node.pos = pos
+    node.condition = condition
+    node.then = then
+    node.otherwise = otherwise
+    return node
+
+
+def new_list(state, elements):
+    node = cython.cast(ListExpr, ListExpr.__new__(ListExpr))
+    node.state = state
+    node.elements = elements
+    node.pos = cython.cast(Expr, elements[0]).pos if elements else 0
+    return node
+
+
+def new_has_attr(state, subject, path):
+    node = cython.cast(HasAttr, HasAttr.__new__(HasAttr))
+    node.state = state
+    node.pos = subject.pos
+    node.subject = subject
+    node.path = path
+    return node
+
+
+def new_join(state, pos, force_string, parts, places):
+    node = cython.cast(ConcatStrings, ConcatStrings.__new__(ConcatStrings))
+    node.state = state
+    node.pos = pos
+    node.force_string = force_string
+    node.parts = parts
+    node.part_positions = places
+    return node
+
+
+def new_equals(state, pos, left, right, negated):
+    node = cython.cast(Equals, Equals.__new__(Equals))
+    node.state = state
+    node.pos = pos
+    node.left = left
+    node.right = right
+    node.negated = negated
+    return node
+
+
+def new_binary(state, tok, pos, left, right):
+    """`//`, `++`, `&&`, `||` and `->`."""
+    if tok == UPDATE:
+        node = cython.cast(Binary, Update.__new__(Update))
+    elif tok == CONCAT:
+        node = cython.cast(Binary, ConcatLists.__new__(ConcatLists))
+    elif tok == AND:
+        node = cython.cast(Binary, And.__new__(And))
+    elif tok == OR:
+        node = cython.cast(Binary, Or.__new__(Or))
+    else:
+        node = cython.cast(Binary, Implies.__new__(Implies))
+    node.state = state
+    node.pos = pos
+    node.left = left
+    node.right = right
+    return node
