@@ -40,7 +40,7 @@ def test_a_long_evaluation_is_seen_on_a_terminal(tmp_path: Path) -> None:
                 seen += os.read(ours, 65536)
         process.terminate()
     os.close(ours)
-    assert b"evaluating for 1 s" in seen and b"slow.n" in seen, seen
+    assert b"evaluating for " in seen and b"slow.n" in seen, seen
 
 
 def test_the_line_makes_room() -> None:

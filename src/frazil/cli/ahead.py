@@ -9,13 +9,13 @@ from __future__ import annotations
 from frazil import load_ahead
 
 EVALUATION = """
-lang lang.errors lang.values lang.runtime lang.functions lang.scanner lang.shapes lang.variables lang.comparison
-lang.operators lang.concatenation lang.indentation lang.literals lang.sets lang.selection lang.attribute_merge
-lang.parser lang.deep_force lang.positions lang.registry lang.settings lang.evaluator cli.room_settings instantiate
-instantiate.context store digest store.errors store.path instantiate.builtins instantiate.recording lang.effects
-instantiate.effects instantiate.session store.config lang.builtins lang.builtins_control lang.numbers
-lang.builtins_math lang.builtins_sets lang.builtins_lists lang.versions lang.builtins_strings lang.builtins_context
-lang.builtins_convert lang.builtins_files
+lang lang.errors lang.values lang.runtime lang.functions lang.scanner lang.sets lang.variables lang.shapes
+lang.comparison lang.operators lang.concatenation lang.selection lang.nodes lang.indentation lang.literals
+lang.attribute_merge lang.parser lang.deep_force lang.positions lang.registry lang.settings lang.evaluator
+cli.room_settings instantiate instantiate.context store digest store.errors store.path instantiate.builtins
+instantiate.recording lang.effects instantiate.files instantiate.effects instantiate.session store.config
+lang.builtins lang.builtins_control lang.numbers lang.builtins_math lang.builtins_sets lang.builtins_lists
+lang.versions lang.builtins_strings lang.builtins_context lang.builtins_convert lang.builtins_files
 """
 REMEMBERING = """
 cli.evaluation_caches cli.remembered cli.room_settings evalcache evalcache.subject store store.errors digest
