@@ -56,3 +56,23 @@ def test_the_line_makes_room() -> None:
     bar.finish()
     bar.evaluate("evaluating for 3 s")
     assert not bar.drawn
+
+
+def test_an_evaluation_may_end_while_its_watcher_is_being_made(tmp_path: Path) -> None:
+    code = """
+import sys, time
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "frazil.cli.bar":
+            print("making", file=sys.stderr)
+            time.sleep(5)
+sys.meta_path.insert(0, Slow())
+from frazil.cli import evaluation, main
+evaluation.UNWATCHED_SECONDS = 0
+sys.argv = ["frazil", "eval", "--expr", "builtins.foldl' builtins.add 0 (builtins.genList (x: x) 3000000)"]
+sys.exit(main())
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(frazil.__file__).parent.parent)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (0, "4499998500000\n"), run.stderr
+    assert "making" in run.stderr

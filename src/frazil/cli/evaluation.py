@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from frazil.cli.bar import BarReporter
     from frazil.cli.context import Context
     from frazil.cli.options import Arguments
     from frazil.instantiate.recording import ReadRecorder
@@ -216,6 +217,8 @@ def root_value(session: Session, arguments: Arguments) -> Any:
     return evaluator.eval_string(os.fsencode(expression or ""), working_directory())
 
 
+progress_bars: list[BarReporter] = []
+"""Where a thread shows what an evaluation does."""
 under_way: list[object] = []
 """What runs `with_deep_stack`: for who shows that evaluation takes long."""
 
@@ -232,9 +235,8 @@ def with_deep_stack(function: Callable[[], Any]) -> Any:
         return run_with_deep_stack(function, interrupt)
     finally:
         under_way.pop()
-        progress = sys.modules.get("frazil.cli.evaluation_progress")
-        if progress is not None:
-            progress.ended()
+        for bar in progress_bars:
+            bar.evaluate("")  # whatever comes next has the terminal for itself
 
 
 def interrupt() -> None:

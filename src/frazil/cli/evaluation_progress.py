@@ -24,14 +24,14 @@ LOOK_SECONDS = 0.25
 LINE_SECONDS = 15.0
 LONGEST_NAME = 60
 
-_bars: list[BarReporter] = []
-
 
 def watch(context: Context, session: Any, closed: list[bool]) -> None:
     """Until something is in `closed`: does not return before where there is something to show."""
+    from frazil.cli.evaluation import progress_bars
+
     reporter = context.reporter
     if isinstance(reporter, BarReporter):
-        _bars.append(reporter)
+        progress_bars.append(reporter)
     elif type(reporter) is not LineReporter or reporter.verbosity < Verbosity.INFO:
         return
     _look(reporter, session, closed)
@@ -70,9 +70,3 @@ def describe(session: Any, seconds: float) -> str:
         text += f", {made} derivations"
     shown = readable(name)
     return f"{text}: {shown if len(shown) <= LONGEST_NAME else '…' + shown[1 - LONGEST_NAME :]}" if shown else text
-
-
-def ended() -> None:
-    """Whatever comes next has the terminal for itself."""
-    for bar in _bars:
-        bar.evaluate("")
