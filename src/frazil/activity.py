@@ -200,3 +200,12 @@ class Activity:
 
     def set_phase(self, phase: str) -> None:
         self.reporter.result(self.identifier, ResultType.SET_PHASE, (phase,))
+
+
+def is_main_thread() -> bool:
+    """Whether this is the thread in which signals are handled. `threading` takes the one that imports it first for
+    that, which need not be so here."""
+    import _thread
+    import os
+
+    return _thread.get_native_id() == os.getpid()

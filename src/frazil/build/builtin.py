@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from frazil.activity import is_main_thread
 from frazil.build import _landlock, _sandbox
 from frazil.errors import FrazilError
 from frazil.store.derivation import Derivation
@@ -131,7 +132,7 @@ def _enter(
         os._exit(1)
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL) if _is_main() else None
+        signal.signal(number, signal.SIG_DFL) if is_main_thread() else None
     null = os.open("/dev/null", os.O_RDWR)
     for target, source in ((0, null), (1, output), (2, output)):
         os.dup2(source, target)
@@ -142,12 +143,6 @@ def _enter(
         _shut_network()
     if confine is not None:
         _landlock.confine([os.fsencode(p) for p in confine[0]], [os.fsencode(p) for p in confine[1]], network)
-
-
-def _is_main() -> bool:
-    import threading
-
-    return threading.current_thread() is threading.main_thread()
 
 
 def _shut_network() -> None:

@@ -166,9 +166,10 @@ class _Signals:
 
     def __enter__(self) -> None:
         import signal
-        import threading
 
-        if threading.current_thread() is not threading.main_thread():
+        from frazil.activity import is_main_thread
+
+        if not is_main_thread():
             return
         for number in (signal.SIGINT, signal.SIGQUIT):
             self.saved[number] = signal.signal(number, signal.SIG_IGN)

@@ -67,12 +67,12 @@ class TerminalLines:
         self.session.app.renderer.cpr_not_supported_callback = None
 
     def read(self, *, continued: bool) -> str | None:
-        from threading import current_thread, main_thread
+        from frazil.activity import is_main_thread
 
         prompt = CONTINUATION if continued else PROMPT
         try:
             # A debugger's conversation is held where evaluation runs; signals are the main thread's.
-            return self.session.prompt(prompt, handle_sigint=current_thread() is main_thread())
+            return self.session.prompt(prompt, handle_sigint=is_main_thread())
         except EOFError:
             return None
 
