@@ -15,3 +15,12 @@ def cache_folder(environment: Mapping[str, str]) -> str:
         return environment["NIX_CACHE_HOME"]
     base = environment.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "frazil")
+
+
+def file_identity(path: str) -> tuple[int, int] | None:
+    """Device and inode: whoever finds a cache damaged deletes the file it had opened, not one begun in its place."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -76,6 +76,27 @@ def test_unusable_place() -> None:
     assert cache.get("d", "k") is None
 
 
+def test_file_that_somebody_is_creating(path: str) -> None:
+    os.makedirs(os.path.dirname(path))
+    with sqlite3.connect(path) as other:
+        other.execute("pragma journal_mode = truncate")
+        cache = FetchCache(path, 3600)
+        cache.put("d", "k", {"v": 1})
+        assert cache.get("d", "k") == {"v": 1}
+    assert FetchCache(path, 3600).get("d", "k") == {"v": 1}
+
+
+def test_only_the_damaged_file_is_deleted(path: str) -> None:
+    first, second = FetchCache(path, 3600), FetchCache(path, 3600)
+    first.put("d", "k", {})
+    second.put("d", "k", {})
+    os.truncate(path, 4096)
+    Path(path).write_bytes(b"nonsense" * 512)
+    first.put("d", 1, {"v": 1})
+    second.put("d", 2, {"v": 2})
+    assert [FetchCache(path, 3600).get("d", number) for number in (1, 2)] == [{"v": 1}, {"v": 2}]
+
+
 def test_many_at_once(path: str) -> None:
     def work(number: int) -> object:
         cache = FetchCache(path, 3600)

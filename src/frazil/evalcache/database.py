@@ -12,6 +12,7 @@ import time
 import zlib
 
 from frazil.cache_folder import cache_folder as cache_folder
+from frazil.cache_folder import file_identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Database:
         self.path = path
         self.limit = limit
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._usable = True
 
     def close(self) -> None:
@@ -309,6 +311,8 @@ class Database:
         """The file is damaged: move it away (one such is kept), and begin anew, once."""
         self.close()
         self._usable = not last
+        if self._file != file_identity(self.path):  # somebody else found it first
+            return
         try:
             os.replace(self.path, self.path + ".damaged")
             for suffix in ("-journal", "-wal", "-shm"):
@@ -329,6 +333,7 @@ class Database:
         except OSError as error:
             raise sqlite3.OperationalError(str(error)) from error
         connection = sqlite3.connect(self.path, timeout=2, isolation_level=None, check_same_thread=False)
+        self._file = file_identity(self.path)
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version != SCHEMA_VERSION:

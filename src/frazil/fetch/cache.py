@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from frazil.cache_folder import file_identity
 from frazil.fetch.settings import FetchSettings, shared_cache_directory
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ create table if not exists Entries (
     primary key (domain, key)
 ) without rowid;
 """
+_SCHEMA_VERSION = 1
 _MAXIMUM_VALUE = 1 << 20
 _MAXIMUM_SIZE = 64 << 20
 _FILE_NAME = "fetcher-cache-frazil-v1.sqlite"
@@ -50,6 +52,7 @@ class FetchCache:
         self.ttl = ttl
         self.offline = offline
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._failed = False
 
     @classmethod
@@ -60,7 +63,7 @@ class FetchCache:
     def with_ttl(self, ttl: int, *, offline: bool = False) -> FetchCache:
         """The same database looked at with another patience."""
         other = FetchCache(self.path, ttl, offline=offline)
-        other._connection = self._connection
+        other._connection, other._file = self._connection, self._file
         return other
 
     def close(self) -> None:
@@ -144,24 +147,27 @@ class FetchCache:
     def _connect(self) -> sqlite3.Connection:
         import sqlite3
 
-        is_new = not os.path.exists(self.path)
-        if is_new:
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        self._file = file_identity(self.path)
         try:
             connection.execute("pragma synchronous = off")
-            if is_new:
-                connection.execute("pragma journal_mode = truncate")
-                connection.executescript(_SCHEMA)
-            else:
+            connection.execute("pragma journal_mode = truncate")
+            (version,) = connection.execute("pragma user_version").fetchone()
+            if version == _SCHEMA_VERSION:
                 _bound(connection)
-        except (sqlite3.Error, UnicodeDecodeError):
+            else:  # several may be the first at once: each makes sure that all of it is there
+                connection.executescript(f"begin immediate; {_SCHEMA} pragma user_version = {_SCHEMA_VERSION}; commit;")
+        except BaseException:
             connection.close()
             raise
         return connection
 
     def _discard(self) -> None:
+        """Deletes the file that was found damaged, and no other that somebody has begun in its place."""
         self.close()
+        if self._file is None or self._file != file_identity(self.path):
+            return
         for suffix in ("", "-wal", "-shm", "-journal"):
             try:
                 os.unlink(self.path + suffix)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from frazil.cache_folder import file_identity
 from frazil.digest import DigestError, Hash
 from frazil.record import Record
 from frazil.store.config import LookupSettings
@@ -38,6 +39,7 @@ _SCHEMA = (
     " foreign key (cache) references BinaryCaches(id) on delete cascade)",
     "create table if not exists LastPurge (dummy text primary key, value integer)",
 )
+_FILE_NAME = "binary-cache-v8.sqlite"
 _PURGE_INTERVAL = 24 * 3600
 _LEAST_NEGATIVE = 3600
 _LEAST_POSITIVE = 30 * 24 * 3600
@@ -78,6 +80,7 @@ class InfoCache:
         self._folder = settings.directory or default_directory(environment)
         self._mutex = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._process = 0
         self._broken = False
         self._pending: list[tuple[str, tuple[Any, ...]]] = []
@@ -95,9 +98,9 @@ class InfoCache:
 
             try:
                 os.makedirs(self._folder, exist_ok=True)
-                connection = sqlite3.connect(
-                    f"{self._folder}/binary-cache-v8.sqlite", timeout=10, isolation_level=None, check_same_thread=False
-                )
+                path = f"{self._folder}/{_FILE_NAME}"
+                connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+                self._file = file_identity(path)
                 connection.execute("pragma synchronous = off")
                 connection.execute("pragma journal_mode = wal")
                 for statement in _SCHEMA:
@@ -114,10 +117,12 @@ class InfoCache:
 
         self._broken, self._connection = True, None
         damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-        if isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in damaged:
+        path = f"{self._folder}/{_FILE_NAME}"
+        is_damaged = isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in damaged
+        if is_damaged and self._file == file_identity(path):
             for ending in ("", "-wal", "-shm"):
                 try:
-                    os.unlink(f"{self._folder}/binary-cache-v8.sqlite{ending}")
+                    os.unlink(path + ending)
                 except OSError:
                     pass
 
