@@ -633,8 +633,11 @@ static PyObject *writer_stop(WriterObject *self, PyObject *none) {
 }
 
 /* The job where it is done, with or without success; else NULL, and an error where there never was one. */
-static Job *finished_job(WriterObject *self, Py_ssize_t number) {
+static Job *finished_job(WriterObject *self, PyObject *index) {
     Writing *writing = &self->writing;
+    Py_ssize_t number = PyNumber_AsSsize_t(index, PyExc_IndexError);
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
     if (writing->process != getpid())
         return NULL;
     pthread_mutex_lock(&writing->mutex);
@@ -647,30 +650,21 @@ static Job *finished_job(WriterObject *self, Py_ssize_t number) {
 }
 
 static PyObject *writer_written(WriterObject *self, PyObject *number) {
-    Py_ssize_t index = PyNumber_AsSsize_t(number, PyExc_IndexError);
-    if (index == -1 && PyErr_Occurred())
-        return NULL;
-    Job *job = finished_job(self, index);
+    Job *job = finished_job(self, number);
     if (PyErr_Occurred())
         return NULL;
     return PyBool_FromLong(job != NULL && job->written);
 }
 
 static PyObject *writer_is_folder(WriterObject *self, PyObject *number) {
-    Py_ssize_t index = PyNumber_AsSsize_t(number, PyExc_IndexError);
-    if (index == -1 && PyErr_Occurred())
-        return NULL;
-    Job *job = finished_job(self, index);
+    Job *job = finished_job(self, number);
     if (PyErr_Occurred())
         return NULL;
     return PyBool_FromLong(job != NULL && job->is_folder);
 }
 
 static PyObject *writer_digest(WriterObject *self, PyObject *number) {
-    Py_ssize_t index = PyNumber_AsSsize_t(number, PyExc_IndexError);
-    if (index == -1 && PyErr_Occurred())
-        return NULL;
-    Job *job = finished_job(self, index);
+    Job *job = finished_job(self, number);
     if (PyErr_Occurred())
         return NULL;
     if (job == NULL || !job->written || job->is_archive) {
@@ -681,11 +675,10 @@ static PyObject *writer_digest(WriterObject *self, PyObject *number) {
 }
 
 static PyObject *writer_place(WriterObject *self, PyObject *arguments) {
-    Py_ssize_t index;
-    PyObject *path;
-    if (!PyArg_ParseTuple(arguments, "nO&", &index, PyUnicode_FSConverter, &path))
+    PyObject *number, *path;
+    if (!PyArg_ParseTuple(arguments, "OO&", &number, PyUnicode_FSConverter, &path))
         return NULL;
-    Job *job = finished_job(self, index);
+    Job *job = finished_job(self, number);
     if (!PyErr_Occurred() && (job == NULL || !job->written))
         PyErr_SetString(PyExc_ValueError, "it was not written");
     if (!PyErr_Occurred()) {

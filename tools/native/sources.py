@@ -29,6 +29,7 @@ UNCOMPILED = {
     "registry",
     "settings",
     "statistics",
+    "uncompiled",
 }
 # What instantiation does thousands of times.
 OTHER_COMPILED = ("instantiate/derivation", "instantiate/instantiator", "store/aterm")

@@ -1,6 +1,6 @@
 from frazil.lang.functions cimport Formal, FormalsLambda
 from frazil.lang.sets cimport AttrDef, AttrsExpr
-from frazil.lang.values cimport Expr, State
+from frazil.lang.values cimport Expr, LambdaExpr, State
 
 cdef AttrsExpr new_set(State state, Py_ssize_t pos)
 cdef AttrDef new_definition(Expr expr, Py_ssize_t pos, int kind)
@@ -13,3 +13,7 @@ cdef Expr new_has_attr(State state, Expr subject, list path)
 cdef Expr new_join(State state, Py_ssize_t pos, bint force_string, list parts, list places)
 cdef Expr new_equals(State state, Py_ssize_t pos, Expr left, Expr right, bint negated)
 cdef Expr new_binary(State state, int tok, Py_ssize_t pos, Expr left, Expr right)
+cdef Expr new_var(State state, Py_ssize_t pos, str name)
+cdef Expr new_application(State state, Py_ssize_t pos, Expr function, Expr argument)
+cdef Expr new_select(State state, Py_ssize_t pos, Expr subject, list path, object default)
+cdef LambdaExpr new_function(State state, Py_ssize_t pos, str argument, Expr body)

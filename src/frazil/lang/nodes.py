@@ -2,12 +2,13 @@
 
 import cython
 from cython.cimports.frazil.lang.concatenation import ConcatLists, ConcatStrings
-from cython.cimports.frazil.lang.functions import Formal, FormalsLambda
+from cython.cimports.frazil.lang.functions import CallNode, Formal, FormalsLambda, SimpleLambda
 from cython.cimports.frazil.lang.operators import And, Binary, Equals, If, Implies, Or, Update
 from cython.cimports.frazil.lang.scanner import AND, CONCAT, OR, UPDATE
-from cython.cimports.frazil.lang.selection import HasAttr
+from cython.cimports.frazil.lang.selection import HasAttr, Select, Select1, SelectOr1
 from cython.cimports.frazil.lang.sets import AttrDef, AttrsExpr, ListExpr
 from cython.cimports.frazil.lang.values import Expr
+from cython.cimports.frazil.lang.variables import Var
 
 
 def new_set(state, pos):
@@ -113,4 +114,47 @@ def new_binary(state, tok, pos, left, right):
     node.pos = pos
     node.left = left
     node.right = right
+    return node
+
+
+def new_var(state, pos, name):
+    node = cython.cast(Var, Var.__new__(Var))
+    node.state = state
+    node.pos = pos
+    node.name = name
+    return node
+
+
+def new_application(state, pos, function, argument):
+    node = cython.cast(CallNode, CallNode.__new__(CallNode))
+    node.state = state
+    node.pos = pos
+    node.function = function
+    node.arguments = [argument]
+    return node
+
+
+def new_select(state, pos, subject, path, default):
+    if len(path) == 1 and type(path[0]) is str:
+        if default is None:
+            node = cython.cast(Select, Select1.__new__(Select1))
+        else:
+            node = cython.cast(Select, SelectOr1.__new__(SelectOr1))
+    else:
+        node = cython.cast(Select, Select.__new__(Select))
+    node.state = state
+    node.pos = pos
+    node.subject = subject
+    node.path = path
+    node.default = default
+    return node
+
+
+def new_function(state, pos, argument, body):
+    node = cython.cast(SimpleLambda, SimpleLambda.__new__(SimpleLambda))
+    node.state = state
+    node.pos = pos
+    node.argument = argument
+    node.body = body
+    node.name = None
     return node

@@ -6,19 +6,23 @@ Source of truth: Nix's `parser.y`. Only well-formed text is understood here; whe
 """
 
 import cython
-from cython.cimports.frazil.lang.functions import CallNode, Formal, SimpleLambda, set_name
+from cython.cimports.frazil.lang.functions import CallNode, Formal, set_name
 from cython.cimports.frazil.lang.literals import LiteralReader
 from cython.cimports.frazil.lang.nodes import (
+    new_application,
     new_binary,
     new_definition,
     new_equals,
     new_formal,
     new_formals_lambda,
+    new_function,
     new_has_attr,
     new_if,
     new_join,
     new_list,
+    new_select,
     new_set,
+    new_var,
 )
 from cython.cimports.frazil.lang.operators import Arithmetic, Assert, Not
 from cython.cimports.frazil.lang.scanner import (
@@ -55,7 +59,6 @@ from cython.cimports.frazil.lang.scanner import (
     URI,
     WITH_KW,
 )
-from cython.cimports.frazil.lang.selection import Select, Select1, SelectOr1
 from cython.cimports.frazil.lang.sets import AttrsExpr, LetExpr
 from cython.cimports.frazil.lang.values import Expr, LambdaExpr, State, stack_is_low, stack_overflow
 from cython.cimports.frazil.lang.variables import CurrentPosition, Literal, Var, With
@@ -95,56 +98,6 @@ def precedence(tok: cython.int) -> cython.int:
     if tok == IMPL:
         return 1
     return 0
-
-
-# The nodes of which texts have most, made without a call of Python's.
-
-
-@cython.cfunc
-def new_var(state: State, pos: cython.Py_ssize_t, name: str) -> Expr:
-    node = cython.cast(Var, Var.__new__(Var))
-    node.state = state
-    node.pos = pos
-    node.name = name
-    return node
-
-
-@cython.cfunc
-def new_call(state: State, pos: cython.Py_ssize_t, function: Expr, argument: Expr) -> Expr:
-    node = cython.cast(CallNode, CallNode.__new__(CallNode))
-    node.state = state
-    node.pos = pos
-    node.function = function
-    node.arguments = [argument]
-    return node
-
-
-@cython.cfunc
-def new_select(state: State, pos: cython.Py_ssize_t, subject: Expr, path: list, default: object) -> Expr:
-    if len(path) == 1 and type(path[0]) is str:
-        if default is None:
-            node = cython.cast(Select, Select1.__new__(Select1))
-        else:
-            node = cython.cast(Select, SelectOr1.__new__(SelectOr1))
-    else:
-        node = cython.cast(Select, Select.__new__(Select))
-    node.state = state
-    node.pos = pos
-    node.subject = subject
-    node.path = path
-    node.default = default
-    return node
-
-
-@cython.cfunc
-def new_function(state: State, pos: cython.Py_ssize_t, argument: str, body: Expr) -> LambdaExpr:
-    node = cython.cast(SimpleLambda, SimpleLambda.__new__(SimpleLambda))
-    node.state = state
-    node.pos = pos
-    node.argument = argument
-    node.body = body
-    node.name = None
-    return node
 
 
 @cython.final
@@ -309,7 +262,7 @@ class Parser(LiteralReader):
             call: CallNode = function
             call.arguments.append(argument)
             return call
-        return new_call(self.state, pos, function, argument)
+        return new_application(self.state, pos, function, argument)
 
     def parse_op(self, minimum, first, start):
         """Operators that bind at least as strongly as `minimum`."""
@@ -395,7 +348,7 @@ class Parser(LiteralReader):
         ):
             argument: Expr = self.parse_operand()
             if fresh:
-                function = new_call(self.state, self.base + start, function, argument)
+                function = new_application(self.state, self.base + start, function, argument)
                 fresh = False
             else:
                 cython.cast(CallNode, function).arguments.append(argument)
