@@ -14,7 +14,7 @@ from setuptools import Extension, setup
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from tools.native.command import BuildEvaluator
 from tools.native.launcher import BuildScripts
-from tools.native.sources import NATIVE, OBJECT, compiled_modules
+from tools.native.sources import NATIVE, OBJECT, SUPPORT, compiled_modules
 
 CFLAGS = shlex.split(os.environ.get("FRAZIL_CFLAGS", "-O3"))
 
@@ -22,7 +22,7 @@ CFLAGS = shlex.split(os.environ.get("FRAZIL_CFLAGS", "-O3"))
 def evaluator_extensions() -> list[Extension]:
     if os.environ.get("FRAZIL_NO_COMPILE"):
         return []
-    return [Extension(OBJECT, [str(path) for path in (*compiled_modules().values(), *NATIVE.values())])]
+    return [Extension(OBJECT, [str(path) for path in (*compiled_modules().values(), *NATIVE.values(), *SUPPORT)])]
 
 
 def native_extensions() -> list[Extension]:

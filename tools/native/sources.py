@@ -35,6 +35,8 @@ UNCOMPILED = {
 OTHER_COMPILED = ("instantiate/derivation", "instantiate/instantiator", "store/aterm")
 # C from the beginning.
 NATIVE = {"frazil.evalcache._walk": Path("src/frazil/evalcache/_walk.c")}
+# C without a module of its own.
+SUPPORT = [Path("src/frazil/native/arenas.c")]
 OBJECT = "frazil._compiled"
 GENERATED = Path("build/cython")
 DIRECTIVES = {
@@ -73,7 +75,7 @@ def generate(jobs: int) -> list[Path]:
     files = []
     for path, text in call_directly(texts).items():
         files.append(write(folder / path.name, text))
-    files += NATIVE.values()
+    files += [*NATIVE.values(), *SUPPORT]
     files.append(write(folder / "_compiled.c", table([*modules, *NATIVE])))
     return files
 

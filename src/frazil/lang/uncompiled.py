@@ -6,7 +6,7 @@
 import frazil.lang.values as values
 
 
-def use_large_pages():
+def use_own_arenas():
     return None
 
 

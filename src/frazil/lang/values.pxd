@@ -49,115 +49,8 @@ cdef extern from *:
         return __builtin_expect(here < frazil_stack_limit, 0) ? frazil_find_stack(here) : 0;
     }
 
-    /* Memory for small objects: from regions of our own, in large pages where those are cheap. A page fault for every
-       4 KiB is up to a fifth of an evaluation; but in a virtual machine whose balloon takes back what lies unused, a
-       large page that the guest has not used for seconds costs several times its small ones. So the first use of each
-       large page is timed, and after a slow one small pages do for a while. */
-    #if defined(__linux__) && !defined(Py_GIL_DISABLED)
-    #include <sys/mman.h>
-    #include <stdint.h>
-    #include <malloc.h>
-    #include <time.h>
-    #define FRAZIL_LARGE_PAGE ((size_t) 2 << 20)
-    #define FRAZIL_REGIONS 1024
-    #define FRAZIL_SLOW_PAGE 800000
-    #define FRAZIL_SMALL_AT_FIRST ((size_t) 16 << 20)
-    static PyObjectArenaAllocator frazil_old_arenas;
-    static struct { char *begin, *end; } frazil_regions[FRAZIL_REGIONS];
-    static int frazil_region_count = 0;
-    static char *frazil_next = NULL;
-    static void *frazil_free_arenas = NULL;
-    static size_t frazil_arena_size = 0;
-    /* How much is yet to be handed out in small pages, and how much more it will be next time. */
-    static size_t frazil_small_left = (size_t) 8 << 20, frazil_small_next = FRAZIL_SMALL_AT_FIRST;
-    static int frazil_new_region(void) {
-        size_t size = frazil_region_count < 4 ? (size_t) 8 << 20 : (size_t) 64 << 20;
-        char *memory, *begin;
-        if (frazil_region_count == FRAZIL_REGIONS) return 0;
-        memory = (char *) mmap(NULL, size + FRAZIL_LARGE_PAGE, PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory == (char *) MAP_FAILED) return 0;
-        begin = (char *) (((uintptr_t) memory + FRAZIL_LARGE_PAGE - 1) & ~(uintptr_t) (FRAZIL_LARGE_PAGE - 1));
-        if (begin != memory) munmap(memory, (size_t) (begin - memory));
-        if (begin - memory != (ptrdiff_t) FRAZIL_LARGE_PAGE)
-            munmap(begin + size, FRAZIL_LARGE_PAGE - (size_t) (begin - memory));
-        frazil_regions[frazil_region_count].begin = begin;
-        frazil_regions[frazil_region_count++].end = begin + size;
-        frazil_next = begin;
-        return 1;
-    }
-    static long frazil_thread_time(void) {
-        struct timespec now;
-        if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0) return 0;
-        return now.tv_sec * 1000000000L + now.tv_nsec;
-    }
-    static void frazil_begin_page(char *page) {
-        long before;
-        if (frazil_small_left >= FRAZIL_LARGE_PAGE) { frazil_small_left -= FRAZIL_LARGE_PAGE; return; }
-        if (madvise(page, FRAZIL_LARGE_PAGE, MADV_HUGEPAGE) != 0) { frazil_small_left = SIZE_MAX; return; }
-        before = frazil_thread_time();
-        *(volatile char *) page = 0;
-        if (frazil_thread_time() - before > FRAZIL_SLOW_PAGE) {
-            frazil_small_left = frazil_small_next;
-            if (frazil_small_next < SIZE_MAX / 4) frazil_small_next *= 4;
-        }
-    }
-    /* Much more will be needed: all of an arena's small pages in one go, which takes a sixth less than one by one. */
-    #if !defined(MADV_POPULATE_WRITE)
-    #define MADV_POPULATE_WRITE 23
-    #endif
-    #define FRAZIL_MUCH 24
-    static int frazil_arenas_begun = 0;
-    static void frazil_fill_arena(char *arena, size_t size) {
-        if (frazil_arenas_begun < FRAZIL_MUCH) frazil_arenas_begun++;
-        else if (frazil_arenas_begun == FRAZIL_MUCH && madvise(arena, size, MADV_POPULATE_WRITE) != 0)
-            frazil_arenas_begun++;
-    }
-    static void *frazil_new_arena(void *context, size_t size) {
-        void *arena;
-        if (frazil_arena_size == 0) frazil_arena_size = size;
-        if (size == frazil_arena_size && FRAZIL_LARGE_PAGE % size == 0) {
-            if ((arena = frazil_free_arenas) != NULL) { frazil_free_arenas = *(void **) arena; return arena; }
-            if (frazil_next == NULL || frazil_next == frazil_regions[frazil_region_count - 1].end) {
-                if (!frazil_new_region()) return frazil_old_arenas.alloc(frazil_old_arenas.ctx, size);
-            }
-            arena = frazil_next;
-            if (((uintptr_t) arena & (FRAZIL_LARGE_PAGE - 1)) == 0) frazil_begin_page((char *) arena);
-            frazil_next += size;
-            frazil_fill_arena((char *) arena, size);
-            return arena;
-        }
-        return frazil_old_arenas.alloc(frazil_old_arenas.ctx, size);
-    }
-    static void frazil_free_arena(void *context, void *arena, size_t size) {
-        int i;
-        for (i = 0; i < frazil_region_count; i++) {
-            if ((char *) arena >= frazil_regions[i].begin && (char *) arena < frazil_regions[i].end) {
-                *(void **) arena = frazil_free_arenas;
-                frazil_free_arenas = arena;
-                return;
-            }
-        }
-        frazil_old_arenas.free(frazil_old_arenas.ctx, arena, size);
-    }
-    static void frazil_use_large_pages(void) {
-        PyObjectArenaAllocator ours = {NULL, frazil_new_arena, frazil_free_arena};
-        PyObjectArenaAllocator now;
-        PyObject_GetArenaAllocator(&now);
-        if (now.alloc == frazil_new_arena) return;
-        frazil_old_arenas = now;
-        PyObject_SetArenaAllocator(&ours);
-    #if defined(__GLIBC__)
-        /* What else is allocated comes from one heap: a thread's own grows by a system call for every few pages. */
-        mallopt(M_ARENA_MAX, 1);
-        mallopt(M_TOP_PAD, 1 << 20);
-        mallopt(M_TRIM_THRESHOLD, 64 << 20);
-        mallopt(M_MMAP_THRESHOLD, 4 << 20);
-    #endif
-    }
-    #else
-    static void frazil_use_large_pages(void) {}
-    #endif
+    /* Where memory for objects comes from: arenas.c. */
+    void frazil_use_own_arenas(void);
 
     /* Views of a text of bytes, and of packed numbers. */
     static inline const unsigned char *frazil_latin1(PyObject *text) { return (const unsigned char *) PyUnicode_DATA(text); }
@@ -807,7 +700,7 @@ cdef extern from *:
         Pool *pool, object like, object state, object function, bint paired, bint unplaced)
     void pool_calls "frazil_pool_calls"(Pool *pool, type kind) noexcept
     void begin_pool "frazil_begin_pool"(Pool *pool, type thunk, type env, type function, type slots, type attrs)
-    void use_large_pages "frazil_use_large_pages"() noexcept
+    void use_own_arenas "frazil_use_own_arenas"() noexcept
     int check_signals "PyErr_CheckSignals" () except -1
     bint stack_is_low "frazil_stack_is_low" () noexcept
     void spend "frazil_spend" (unsigned int ticks) noexcept

@@ -24,7 +24,7 @@ from frazil.lang.errors import EvalBaseError, InfiniteRecursion, Interrupted, St
 if not cython.compiled:
     from frazil.lang.uncompiled import *
 
-use_large_pages()
+use_own_arenas()
 
 
 @cython.no_gc
