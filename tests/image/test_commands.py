@@ -184,3 +184,36 @@ def test_podman_runs_it(run: Run, tmp_path: Path, engine: str) -> None:  # noqa:
         "frazil", "image", "run", "--engine", engine, *words, "-u", "1234", "--entrypoint", "busybox", path, "id"
     )
     assert "uid=1234(user) gid=1234(user)" in user.out, user.err
+
+
+def test_only_changed_layers_are_loaded(run: Run, tmp_path: Path, engine: str) -> None:  # noqa: F811
+    path = add(run, tmp_path / "greet-1.0")
+    first = run("frazil", "image", "load", path, "--engine", engine, "--name", "greet:1")
+    assert "all 2 layers sent" in first.err, first.err
+    # Another user: the store's layer is there.
+    second = run("frazil", "image", "load", path, "--engine", engine, "--name", "greet:2", "--user", "1000")
+    assert "1 of 2 layers sent" in second.err, second.err
+    assert second.out != first.out
+    again = run("frazil", "image", "load", path, "--engine", engine, "--name", "greet:3", "--user", "1000")
+    assert "0 of 2 layers sent (0 B)" in again.err and again.out == second.out
+    names = subprocess.check_output([*engine.split(), "images", "--format", "{{.Names}}"], text=True)
+    assert "greet:1" in names and "greet:2" in names and "greet:3" in names and "127.0.0.1" not in names
+    # Archives and layouts, too.
+    for target in ("docker-archive:greet.tar", "oci:layout"):
+        assert run("frazil", "image", "build", path, "--to", target, "--label", "a=b").status == 0
+    for source in ("greet.tar", "layout"):
+        done = run("frazil", "image", "load", source, "--engine", engine, "--name", f"{source[:5]}:4")
+        assert "1 of 2 layers sent" in done.err or "0 of 2" in done.err, done.err
+
+
+def test_an_engine_that_cannot_fetch_gets_the_archive(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    """A machine of its own, for example, whose loopback is not ours."""
+    path = add(run, tmp_path / "greet-1.0")
+    assert run("frazil", "image", "inspect", path).status == 0  # so that its layers are known
+    program = tmp_path / "docker-elsewhere"
+    program.write_text(f"#!/bin/sh\ncase $1 in load) cat >{tmp_path}/loaded.tar;; *) exit 1;; esac\n")
+    program.chmod(0o755)
+    done = run("frazil", "image", "load", path, "--engine", str(program))
+    assert done.status == 0, done.err
+    assert "all 2 layers sent" in done.err
+    assert json.loads(run("frazil", "image", "inspect", "--json", "loaded.tar").out)["name"].startswith("greet:")

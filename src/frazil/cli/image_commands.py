@@ -111,16 +111,37 @@ def load(context: Context, arguments: Arguments) -> None:
 
 
 def _load(context: Context, arguments: Arguments, one: Subject, destination: Destination) -> str:
-    """The image's ID. What the engine has already is only named."""
+    """The image's ID."""
     from frazil.image.engines import find_engine
-    from frazil.image.engines import load as load_into
 
     wanted = arguments.value("engine") or (destination.kind if arguments.has("to") else None)
     engine = find_engine(wanted)
     name = str(destination.name) if destination.name is not None else one.full_name
-    identity = load_into(engine, one.image(), name)
-    context.note(f"loaded '{name}'")
+    identity = _give(context, arguments, one, engine, name)
     context.print(identity)
+    return identity
+
+
+def _give(context: Context, arguments: Arguments, one: Subject, engine: list[str], name: str) -> str:
+    """Layers that the engine has are not sent. The first time nothing is known of the layers, and all go as an archive,
+    for which they are read once."""
+    from frazil.image.engines import fetch
+    from frazil.image.engines import load as load_into
+    from frazil.packages.oci.image import Packed
+
+    with _preparer(context, arguments) as preparer:
+        if one.made is None or not preparer.is_new(one.made):
+            found = fetch(engine, one.offer(preparer), name)
+            if found is not None:
+                sent = f"{found.sent} of {found.layers} layers sent ({_size(found.bytes_sent)})"
+                context.note(f"loaded '{name}': {sent}")
+                return found.identity
+        learned: list[Packed] = []
+        identity = load_into(engine, one.image(), name, learned)
+        if one.made is not None:
+            preparer.learn(one.made, learned)
+    total = sum(packed.descriptor.size for packed in learned)
+    context.note(f"loaded '{name}': all {len(learned)} layers sent ({_size(total)})")
     return identity
 
 
@@ -178,7 +199,6 @@ def pull(context: Context, arguments: Arguments) -> None:
 
 def run(context: Context, arguments: Arguments) -> int:
     from frazil.image.engines import find_engine, has_image
-    from frazil.image.engines import load as load_into
     from frazil.image.engines import run as run_in
 
     text, *rest = arguments.positional or ["."]
@@ -186,7 +206,7 @@ def run(context: Context, arguments: Arguments) -> int:
     one = subject(context, arguments, text)
     identity = _identity(context, arguments, one)
     if not has_image(engine, identity):
-        identity = load_into(engine, one.image(), one.full_name)
+        identity = _give(context, arguments, one, engine, one.full_name)
     context.close()
     return run_in(engine, identity, [str(option) for option in arguments.all("engine-option")], rest)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from frazil.image.inventory import Package
     from frazil.image.memory import LayerMemory
-    from frazil.image.prepared import Prepared, Preparer
+    from frazil.image.prepared import Offer, Prepared, Preparer
     from frazil.image.recipe import Made, Recipe
     from frazil.packages.oci.image import Image
     from frazil.packages.oci.read import StoredImage
@@ -71,6 +71,12 @@ class Subject:
             return preparer.of_recipe(self.made)
         assert self.stored is not None
         return preparer.of_stored(self.stored)
+
+    def offer(self, preparer: Preparer) -> Offer:
+        if self.made is not None:
+            return preparer.offer(self.made)
+        assert self.stored is not None
+        return preparer.offer_stored(self.stored)
 
     def image(self) -> Image:
         from frazil.image.engines import as_archive
@@ -162,8 +168,17 @@ def _plain_path(context: Context, text: str) -> DerivedPath | None:
 
 def _from_file(context: Context, text: str, path: str, called: str) -> Subject:
     from frazil.image.errors import translated
+    from frazil.packages.oci.described import is_described
     from frazil.packages.oci.read import Container, open_image
 
+    if is_described(path):
+        from frazil.image.recipe import described_image
+
+        made = described_image(context.store, path)
+        assert made.ready is not None
+        # Without a tag it is the hash of the store object, as everywhere.
+        tag = made.ready.tag or os.path.basename(os.path.realpath(path)).partition("-")[0]
+        return Subject(made.ready.name or called.lower(), tag, made=made, parameters={"image": text})
     with translated():
         container = Container(path)
         context.at_close(container.close)

@@ -1,6 +1,7 @@
-"""Podman and Docker: images go in as an archive on standard input, programs of images are run.
+"""Podman and Docker: images go in, programs of images are run.
 
-In: an engine's command line, an image. Out: what the engine calls it; or the exit status of what ran.
+In: an engine's command line, an image. Out: what the engine calls it; or the exit status of what ran. An engine fetches
+an image that is offered on loopback, and so only what it lacks; one that cannot is given an archive on standard input.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import IO
 
 from frazil.image.errors import ImageError, translated
-from frazil.packages.oci.image import Image, write_docker_archive
+from frazil.image.prepared import Offer
+from frazil.packages.oci.image import Image, Packed, describe, write_docker_archive
 from frazil.packages.oci.read import StoredImage
 
 
@@ -54,7 +57,43 @@ class _Exact(Image):
         return self.exact
 
 
-def load(engine: Sequence[str], image: Image, name: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`sent`, `bytes_sent`: layers that the engine lacked."""
+
+    identity: str
+    layers: int
+    sent: int
+    bytes_sent: int
+
+
+def fetch(engine: Sequence[str], offer: Offer, name: str) -> Loaded | None:
+    """Has the engine fetch what it lacks of the image; None where it cannot, and nothing was changed."""
+    from frazil.packages.oci.errors import OciError
+    from frazil.packages.oci.serve import ImageServer
+
+    kind = os.path.basename(engine[0])
+    if not kind.startswith(("podman", "docker")):
+        return None
+    identity = describe("", offer.config).digest
+    if has_image(engine, identity):
+        tag(engine, identity, name)
+        return Loaded(identity, len(offer.layers), 0, 0)
+    options = ["--tls-verify=false"] if kind.startswith("podman") else []
+    with ImageServer(offer.config, offer.layers) as server:
+        done = subprocess.run([*engine, "pull", "-q", *options, server.reference], capture_output=True)
+    if isinstance(server.failure, OciError):
+        with translated():
+            raise server.failure
+    if done.returncode or not has_image(engine, identity):
+        return None
+    tag(engine, identity, name)
+    if kind.startswith("podman"):  # or the image keeps the name it was fetched by
+        subprocess.run([*engine, "untag", identity.partition(":")[2], server.reference], capture_output=True)
+    return Loaded(identity, len(offer.layers), len(server.sent), sum(server.sent.values()))
+
+
+def load(engine: Sequence[str], image: Image, name: str, learned: list[Packed] | None = None) -> str:
     """Gives the image to the engine under this name. Returns its ID. Raises ImageError."""
     import tempfile
 
@@ -67,7 +106,7 @@ def load(engine: Sequence[str], image: Image, name: str) -> str:
         try:
             try:
                 with translated():
-                    identity = _write(image, process.stdin, name)
+                    identity = _write(image, process.stdin, name, learned)
             finally:
                 try:
                     process.stdin.close()
@@ -85,10 +124,10 @@ def load(engine: Sequence[str], image: Image, name: str) -> str:
     return identity
 
 
-def _write(image: Image, output: IO[bytes], name: str) -> str:
+def _write(image: Image, output: IO[bytes], name: str, learned: list[Packed] | None) -> str:
     """Empty where the engine stopped reading: what it says is more to the point."""
     try:
-        return write_docker_archive(image, output.write, [name])
+        return write_docker_archive(image, output.write, [name], learned=learned)
     except BrokenPipeError:
         return ""
 

@@ -14,6 +14,7 @@ from typing import IO
 from frazil.image.errors import ImageError, translated
 from frazil.image.memory import LayerMemory
 from frazil.image.recipe import Made
+from frazil.packages.oci.described import MEDIA
 from frazil.packages.oci.image import (
     CONFIG_MEDIA,
     MANIFEST_MEDIA,
@@ -23,10 +24,12 @@ from frazil.packages.oci.image import (
     manifest_json,
     pack_layer,
 )
-from frazil.packages.oci.read import StoredImage
+from frazil.packages.oci.read import StoredImage, StoredLayer
 from frazil.packages.oci.streams import LAYER_MEDIA
+from frazil.packages.oci.tar import Write
 
 _PREFIX = ".frazil-image-"
+Send = Callable[[Write], object]
 Maker = Callable[[], str]
 """Makes a blob's file, or finds it; gives its path."""
 
@@ -54,6 +57,14 @@ class Prepared:
             with translated():
                 self.made[digest] = self.makers[digest]()
         return self.made[digest]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """`layers`: what each is called and a way to its bytes, which go nowhere but to who asks for them."""
+
+    config: bytes
+    layers: tuple[tuple[Descriptor, Send], ...]
 
 
 class Preparer:
@@ -90,7 +101,13 @@ class Preparer:
         return packed, file.name
 
     def diff_ids(self, made: Made) -> list[str]:
-        """Of the layers, unpacked. Those that are not known are read, and nothing is kept of them."""
+        """Of the layers, unpacked."""
+        return (
+            [layer.diff_id for layer in made.ready.packed] if made.ready else [one.diff_id for one in self._plain(made)]
+        )
+
+    def _plain(self, made: Made) -> list[Packed]:
+        """The layers unpacked. Those that are not known are read, and nothing is kept of them."""
         found = []
         with translated():
             for key, described in zip(made.keys, made.image.layers, strict=True):
@@ -98,8 +115,38 @@ class Preparer:
                 if known is None:
                     known = pack_layer(described.layer, "none", lambda _: None)
                     self.memory.keep(key, "none", known)
-                found.append(known.diff_id)
+                found.append(known)
         return found
+
+    def is_new(self, made: Made) -> bool:
+        """Whether nothing is known of any layer of the store's."""
+        keys = made.keys[:-1] or made.keys
+        return made.ready is None and all(self.memory.get(key, "none") is None for key in keys)
+
+    def learn(self, made: Made, layers: Sequence[Packed]) -> None:
+        """What the layers turned out to be, unpacked, when somebody made them."""
+        for key, packed in zip(made.keys, layers, strict=True):
+            self.memory.keep(key, "none", packed)
+
+    def offer(self, made: Made) -> Offer:
+        """The image as it goes to a neighbour, who asks for what is missing there."""
+        if made.ready is not None:
+            pairs = zip(made.ready.packed, made.ready.senders(), strict=True)
+            return Offer(made.ready.config, tuple((packed.descriptor, send) for packed, send in pairs))
+        packed = self._plain(made)
+        config = made.image.config_json([layer.diff_id for layer in packed])
+        writers = [described.layer.write for described in made.image.layers]
+        return Offer(config, tuple((one.descriptor, write) for one, write in zip(packed, writers, strict=True)))
+
+    def offer_stored(self, image: StoredImage) -> Offer:
+        layers: list[tuple[Descriptor, Send]] = []
+        with translated():
+            for layer in image.layers:
+                if layer.digest is not None and layer.media in MEDIA:
+                    layers.append((Descriptor(MEDIA[layer.media], layer.digest, layer.stored), _copier(layer)))
+                else:
+                    layers.append((Descriptor(LAYER_MEDIA["none"], layer.diff_id, layer.size()), layer.write))
+        return Offer(image.config_bytes, tuple(layers))
 
     def of_recipe(self, made: Made, annotations: dict[str, str] | None = None) -> Prepared:
         """Layers that are known by name are not made."""
@@ -107,6 +154,11 @@ class Preparer:
         makers: dict[str, Maker] = {}
         with translated():
             for number in range(len(made.image.layers)):
+                known = self._ready(made, number)
+                if known is not None:
+                    packed.append(known)
+                    makers[known.descriptor.digest] = self._sent(made, number)
+                    continue
                 known = self.memory.get(made.keys[number], self.compression)
                 if known is None:
                     known, path = self._pack(made, number)
@@ -117,6 +169,22 @@ class Preparer:
         config = made.image.config_json([layer.diff_id for layer in packed])
         platform = (("architecture", made.image.architecture), ("os", made.image.os))
         return self._whole(config, packed, makers, platform, annotations)
+
+    def _ready(self, made: Made, number: int) -> Packed | None:
+        """A layer that needs no compression."""
+        packed = made.ready.packed[number] if made.ready else None
+        if packed is None or (packed.descriptor.media == LAYER_MEDIA["none"] and self.compression != "none"):
+            return None
+        return packed
+
+    def _sent(self, made: Made, number: int) -> Maker:
+        def make() -> str:
+            assert made.ready is not None
+            with self.file() as file:
+                list(made.ready.senders())[number](file.write)
+            return file.name
+
+        return make
 
     def _again(self, made: Made, number: int, known: Packed) -> Maker:
         def make() -> str:
@@ -144,14 +212,10 @@ class Preparer:
                 platform.append(("variant", image.config["variant"]))
         return self._whole(image.config_bytes, packed, makers, tuple(platform), None)
 
-    def _stored(self, layer: object, makers: dict[str, Maker]) -> Packed:
-        from frazil.packages.oci.read import StoredLayer
-
-        assert isinstance(layer, StoredLayer)
-        known_media = {**{media: media for media in LAYER_MEDIA.values()}, **_DOCKER_MEDIA}
-        if layer.digest is not None and layer.media in known_media and layer.file is not None:
+    def _stored(self, layer: StoredLayer, makers: dict[str, Maker]) -> Packed:
+        if layer.digest is not None and layer.media in MEDIA and layer.file is not None:
             makers[layer.digest] = lambda: layer.file or ""
-            return Packed(Descriptor(known_media[layer.media], layer.digest, layer.stored), layer.diff_id)
+            return Packed(Descriptor(MEDIA[layer.media], layer.digest, layer.stored), layer.diff_id)
         key = "stored-" + layer.diff_id.replace(":", "-")
         known = self.memory.get(key, self.compression)
         if known is None or known.diff_id != layer.diff_id:
@@ -190,7 +254,15 @@ class Preparer:
         )
 
 
-_DOCKER_MEDIA = {
-    "application/vnd.docker.image.rootfs.diff.tar.gzip": LAYER_MEDIA["gz"],
-    "application/vnd.docker.image.rootfs.diff.tar": LAYER_MEDIA["none"],
-}
+def _copier(layer: StoredLayer) -> Send:
+    """Sends a layer's bytes as they lie there."""
+
+    def send(write: Write) -> None:
+        reader = layer.open()
+        try:
+            while chunk := reader.read(1 << 20):
+                write(chunk)
+        finally:
+            reader.close()
+
+    return send

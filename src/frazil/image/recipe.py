@@ -21,6 +21,7 @@ from frazil.packages.oci.tree import Owner, StoreLayer, entries_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from frazil.packages.oci.described import DescribedImage
     from frazil.store.local import LocalStore
     from frazil.store.path import StorePath
     from frazil.store.path_info import PathInfo
@@ -115,6 +116,8 @@ class Made:
     infos: tuple[PathInfo, ...]
     keys: tuple[str, ...]
     """What a layer's bytes depend on, hashed: equal keys, equal layers."""
+    ready: DescribedImage | None = None
+    """Where a description has said already what the layers are."""
 
 
 def make_image(store: LocalStore, roots: Sequence[StorePath], recipe: Recipe) -> Made:
@@ -142,6 +145,28 @@ def make_image(store: LocalStore, roots: Sequence[StorePath], recipe: Recipe) ->
     described.append(Described(root, "programs, users and folders", own))
     image = Image(dict(recipe.configuration()), recipe.architecture, created, described)
     return Made(image, (*planned, ()), infos, (*keys, own))
+
+
+def described_image(store: LocalStore, file: str) -> Made:
+    """Of a description that the package set's `nix2container` made. Raises ImageError."""
+    from frazil.packages.oci.described import open_described
+    from frazil.store.errors import StoreError
+
+    def real(path: str) -> str:
+        try:
+            return store.real_path(store.directory.split(path)[0]) + store.directory.split(path)[1]
+        except StoreError as error:
+            raise ImageError(f"the image '{file}' wants what is no store path: {path}") from error
+
+    with translated():
+        found = open_described(file, real)
+    paths = {store.directory.parse(path) for layer in found.paths for path in layer}
+    infos = tuple(info for info in store.find_infos(sorted(paths)) if info is not None)
+    if len(infos) < len(paths):
+        missing = min(map(store.directory.show, paths - {info.path for info in infos}))
+        raise ImageError(f"the image '{file}' holds '{missing}', which the store has not", hint="build the image again")
+    keys = tuple("stored-" + layer.diff_id.replace(":", "-") for layer in found.packed)
+    return Made(found.image, found.paths, infos, keys, found)
 
 
 def layer_key(paths: Sequence[str], infos: Sequence[PathInfo], owner: Owner) -> str:

@@ -25,6 +25,10 @@
     {
       inherit lib;
       legacyPackages = forAll (system: import ./. { inherit system debian; });
+      # For flakes with nix2container among their inputs.
+      packages = forAll (system: {
+        inherit (self.legacyPackages.${system}) nix2container nix2container-bin skopeo-nix2container;
+      });
       # What a string or path made of this flake is; `outPath` stays the source itself.
       __toString = _: "${withIndex}";
     };

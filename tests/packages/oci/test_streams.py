@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from frazil.packages.oci.errors import OciError
-from frazil.packages.oci.streams import Decompressed, Gzip, Meter, compressor
+from frazil.packages.oci.streams import Decompressed, Gzip, Meter, compressor, is_bzip2
+from frazil.packages.oci.zstd_frames import Reader, WholeFrames
 
 
 def packed(kind: str, pieces: list[bytes], threads: int = 1, small: bool = False) -> bytes:
@@ -26,6 +28,8 @@ def packed(kind: str, pieces: list[bytes], threads: int = 1, small: bool = False
 @given(st.lists(st.binary(max_size=50), max_size=6), st.sampled_from(["gz", "zstd", "none"]), st.booleans())
 def test_round_trip(pieces: list[bytes], kind: str, small: bool) -> None:
     data = packed(kind, pieces, small=small)
+    if kind == "none":  # else it is what it looks like
+        assume(not data.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0")) and not is_bzip2(data[:6]))
     assert Decompressed(io.BytesIO(data)).read() == b"".join(pieces)
     if kind == "gz":
         assert gzip.decompress(data) == b"".join(pieces)
@@ -78,3 +82,41 @@ def test_meter() -> None:
     meter = Meter()
     meter.write(b"")
     assert meter.digest == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def read_all(source: Reader, step: int) -> bytes:
+    return b"".join(iter(lambda: source.read(step), b""))
+
+
+def test_texts_that_begin_like_bzip2() -> None:
+    assert Decompressed(io.BytesIO(b"BZh")).read() == b"BZh"
+    assert Decompressed(io.BytesIO(b"BZh9 is a name")).kind == "none"
+    for content in (b"", b"x"):
+        assert Decompressed(io.BytesIO(bz2.compress(content))).read() == content
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=4), st.integers(1, 400), st.integers(1, 50))
+def test_zstd_that_is_cut_off(pieces: list[bytes], missing: int, step: int) -> None:
+    whole = b"".join(packed("zstd", [piece]) for piece in pieces)
+    ends = {sum(len(packed("zstd", [piece])) for piece in pieces[:count]) for count in range(len(pieces) + 1)}
+    cut = max(6, len(whole) - missing)
+
+    assert read_all(Decompressed(io.BytesIO(whole)), step) == b"".join(pieces)
+    if cut not in ends:
+        with pytest.raises(OciError, match=r"ends early|damaged"):
+            read_all(Decompressed(io.BytesIO(whole[:cut])), step)
+
+
+def test_zstd_frames_of_all_kinds() -> None:
+    zstandard = pytest.importorskip("zstandard")
+    skippable = (0x184D2A53).to_bytes(4, "little") + (5).to_bytes(4, "little") + b"12345"
+    plain = zstandard.ZstdCompressor(write_checksum=False, write_content_size=True).compress(b"a" * 300_000)
+    noise = zstandard.ZstdCompressor(write_checksum=True).compress(random.randbytes(300_000))
+    for data in (plain, noise, plain + skippable, plain + skippable + noise):
+        assert read_all(WholeFrames(io.BytesIO(data)), 777) == data
+        for cut in (1, 2, len(data) // 2):
+            source = WholeFrames(io.BytesIO(data[:-cut]))
+            with pytest.raises(OciError, match="ends early"):
+                read_all(source, 1000)
+    with pytest.raises(OciError, match="no zstd frame"):
+        WholeFrames(io.BytesIO(plain + b"rest")).read(1 << 30)

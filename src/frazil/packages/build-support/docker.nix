@@ -599,6 +599,8 @@ in
     shadowSetup
     defaultArchitecture
     ;
+  # For other makers of images in this package set.
+  ociProgram = oci;
   buildImageWithNixDb = args: buildImage (withDatabase args);
   buildLayeredImageWithNixDb = args: buildLayeredImage (withDatabase args);
   # For scripts that are part of `runAsRoot`.

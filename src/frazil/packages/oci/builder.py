@@ -1,7 +1,7 @@
 """The program that builders of the package set run: `oci COMMAND FILE.json [OUTPUT] …`.
 
-In: a JSON file that says what is wanted, closures, layers that lie ready; out: an image archive, a layer, a root file
-system. Standard output is an image (`stream`), standard error what is being done.
+In: a JSON file that says what is wanted, closures, layers that lie ready; out: an image archive, a layer, a description
+of either, a root file system. Standard output is an image (`stream`), standard error what is being done.
 """
 
 from __future__ import annotations
@@ -312,15 +312,36 @@ def export(spec: dict[str, Any], output: str) -> None:
 
 
 def store_database(spec: dict[str, Any], folder: str) -> None:
+    """Of all in `graph` but what is in `ignore`, or in `atRoot` alone and so in no store."""
     from .database import write_database
 
-    write_database(spec["graph"], folder, spec["storeDir"])
+    wanted = {reference for record in spec["graph"] for reference in record["references"]}
+    absent = {*spec.get("ignore", ()), *(path for path in spec.get("atRoot", ()) if path not in wanted)}
+    write_database((record for record in spec["graph"] if record["path"] not in absent), folder, spec["storeDir"])
 
 
 def run_as_root(spec: dict[str, Any], output: str) -> None:
     from .as_root import run
 
     run(spec, output)
+
+
+def describe_layers(spec: dict[str, Any], output: str) -> None:
+    from . import described
+
+    described.describe_layers(spec, output)
+
+
+def describe_image(spec: dict[str, Any], output: str) -> None:
+    from . import described
+
+    described.describe_image(spec, output)
+
+
+def describe_folder(spec: dict[str, Any], output: str) -> None:
+    from . import described
+
+    described.describe_folder(spec, output)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -336,6 +357,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "store-database": store_database,
     "merge": merge,
     "run-as-root": run_as_root,
+    "describe-layers": describe_layers,
+    "describe-image": describe_image,
+    "describe-folder": describe_folder,
 }
 
 
@@ -343,11 +367,17 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status: 0, or 1 after a message."""
     try:
         name, specification, *rest = arguments
-        command = COMMANDS[name]
-    except (ValueError, KeyError):
-        say("usage: oci " + "|".join(COMMANDS) + " FILE.json [OUTPUT]")
+        command = COMMANDS.get(name)
+        if command is None and name != "skopeo":
+            raise ValueError
+    except ValueError:
+        say("usage: oci " + "|".join(COMMANDS) + " FILE.json [OUTPUT], or oci skopeo PROGRAM ARGUMENTS…")
         return 2
     try:
+        if command is None:
+            from .skopeo import run
+
+            return run(specification, rest)
         spec = _read(specification)
         if name == "stream":
             rest = _names(rest)

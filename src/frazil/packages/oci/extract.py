@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .errors import BadImage, OciError
-from .streams import Reader
 from .tar import Entry
 from .tar_reader import TarReader
+from .zstd_frames import Reader
 
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"

@@ -125,8 +125,16 @@ Note = Callable[[str], object]
 def _silent(_: str) -> None: ...
 
 
-def write_docker_archive(image: Image, write: Write, names: Sequence[str], mtime: int = 1, note: Note = _silent) -> str:
-    """The image as `docker load` takes it, in one pass. Returns the image's ID (`sha256:…`)."""
+def write_docker_archive(
+    image: Image,
+    write: Write,
+    names: Sequence[str],
+    mtime: int = 1,
+    note: Note = _silent,
+    learned: list[Packed] | None = None,
+) -> str:
+    """The image as `docker load` takes it, in one pass. Returns the image's ID (`sha256:…`). `learned`: gets what the
+    layers turn out to be."""
     tar = TarWriter(write)
     diff_ids: list[str] = []
     files: list[str] = []
@@ -144,6 +152,8 @@ def write_docker_archive(image: Image, write: Write, names: Sequence[str], mtime
         write(padding(size))
         diff_ids.append(meter.digest)
         files.append(name)
+        if learned is not None:
+            learned.append(Packed(Descriptor(LAYER_MEDIA["none"], meter.digest, size), meter.digest))
     config = image.config_json(diff_ids)
     identity = hashlib.sha256(config).hexdigest()
     tar.add_bytes(f"{identity}.json", config, mtime)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from .errors import BadImage, OciError
 from .image import ARCHITECTURES
 from .layout import blob_path
-from .streams import Decompressed, Meter
+from .streams import Decompressed, Meter, is_bzip2
 from .tar import Write
 from .tar_reader import TarReader, safe_name
 
@@ -80,7 +80,7 @@ class StoredLayer:
             start = reader.read(6)
         finally:
             reader.close()
-        if start[:2] != b"\x1f\x8b" and start[:4] not in (b"\x28\xb5\x2f\xfd", b"\xfd7zX") and start[:3] != b"BZh":
+        if start[:2] != b"\x1f\x8b" and start[:4] not in (b"\x28\xb5\x2f\xfd", b"\xfd7zX") and not is_bzip2(start):
             return self.stored
         counter = Meter()
         self.write(counter.write)

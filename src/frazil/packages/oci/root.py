@@ -44,7 +44,7 @@ class _Copier:
             self.merge(source, target)
             return
         if os.path.lexists(target):
-            if _same(source, target):
+            if same_file(source, target):
                 return
             self._refuse_other(source, target)
         self._from[target] = source
@@ -65,7 +65,7 @@ class _Copier:
             )
 
 
-def _same(one: bytes, other: bytes) -> bool:
+def same_file(one: bytes, other: bytes) -> bool:
     first, second = os.lstat(one), os.lstat(other)
     if stat.S_IFMT(first.st_mode) != stat.S_IFMT(second.st_mode):
         return False

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from .errors import OciError
+from .zstd_frames import Reader, WholeFrames
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -250,8 +251,9 @@ def compressor(kind: str, write: Write, threads: int = 1, *, small_start: bool =
     raise OciError(f"the compressor '{kind}' is not known", "there are gz, zstd and none")
 
 
-class Reader(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
+def is_bzip2(start: bytes) -> bool:
+    """By six bytes: a block's beginning or the end of an empty stream follows the level."""
+    return start[:3] == b"BZh" and b"1" <= start[3:4] <= b"9" and start[4:6] in (b"1A", b"\x17r")
 
 
 class Decompressed:
@@ -268,8 +270,8 @@ class Decompressed:
             self.kind = "gz"
         elif start[:4] == b"\x28\xb5\x2f\xfd":
             self.kind = "zstd"
-            self._source = _zstd_reader(self._source)
-        elif start[:3] == b"BZh":
+            self._source = _zstd_reader(WholeFrames(self._source))
+        elif is_bzip2(start):
             import bz2
 
             self.kind, self._unpack = "bzip2", bz2.BZ2Decompressor

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .errors import BadImage
-from .streams import Reader, _exactly
+from .streams import _exactly
 from .tar import BLOCK, KINDS, Entry
+from .zstd_frames import Reader
 
 _LARGEST_EXTENSION = 1 << 20
 _LARGEST_NAME = 1 << 16

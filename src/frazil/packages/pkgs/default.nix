@@ -393,5 +393,6 @@ programs
   mkShellNoCC = self.mkShell.override { stdenv = self.stdenvNoCC; };
 
   dockerTools = callPackage ../build-support/docker.nix { };
+  inherit (callPackage ../build-support/nix2container.nix { }) nix2container nix2container-bin skopeo-nix2container;
   fakeNss = callPackage ../build-support/fake-nss.nix { };
 }
