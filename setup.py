@@ -35,7 +35,7 @@ def native_extensions() -> list[Extension]:
             extra_compile_args=[*CFLAGS, "-std=gnu11", "-Wall", "-Wextra", "-pthread"],
             extra_link_args=["-pthread"],
         )
-        for room in (".", "build", "fetch")
+        for room in (".", "build", "fetch", "image")
         for p in sorted(Path("src/frazil", room).glob("_*.c"))
     ]
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import zlib
 from dataclasses import dataclass
 
 from frazil.packages.oci.image import Descriptor, Packed
-from frazil.packages.oci.streams import GZIP_LEVEL, LAYER_MEDIA, ZSTD_LEVEL
+from frazil.packages.oci.streams import LAYER_MEDIA, ZSTD_LEVEL
 
 _LARGEST = 1 << 16
 
 
 def _compression_key(compression: str) -> str:
-    """The same bytes come out only of the same library at the same level."""
+    """The same bytes come out only of the same library at the same level; `_deflate` is this program's own."""
     if compression == "gz":
-        return f"gz{GZIP_LEVEL}-{zlib.ZLIB_RUNTIME_VERSION}"
+        return "gz-own1"
     if compression == "zstd":
         import zstandard
 

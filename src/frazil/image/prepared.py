@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
+from frazil.image._deflate import deflate
 from frazil.image.errors import ImageError, translated
 from frazil.image.memory import LayerMemory
 from frazil.image.recipe import Made
@@ -96,7 +97,7 @@ class Preparer:
     def _pack(self, made: Made, number: int) -> tuple[Packed, str]:
         layer = made.image.layers[number].layer
         with self.file() as file:
-            packed = pack_layer(layer, self.compression, file.write, self.threads)
+            packed = pack_layer(layer, self.compression, file.write, self.threads, deflate)
         self.memory.keep(made.keys[number], self.compression, packed)
         return packed, file.name
 
@@ -220,14 +221,14 @@ class Preparer:
         known = self.memory.get(key, self.compression)
         if known is None or known.diff_id != layer.diff_id:
             with self.file() as file:
-                known = pack_layer(layer, self.compression, file.write, self.threads)
+                known = pack_layer(layer, self.compression, file.write, self.threads, deflate)
             self.memory.keep(key, self.compression, known)
             makers[known.descriptor.digest] = lambda path=file.name: path  # type: ignore[misc]
             return known
 
         def make() -> str:
             with self.file() as file:
-                pack_layer(layer, self.compression, file.write, self.threads)
+                pack_layer(layer, self.compression, file.write, self.threads, deflate)
             return file.name
 
         makers[known.descriptor.digest] = make

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .errors import OciError
-from .streams import LAYER_MEDIA, Meter, compressor
+from .streams import LAYER_MEDIA, Deflate, Meter, compressor
 from .tar import END, Entry, TarWriter, Write, encode_header, padding
 from .tar_reader import TarReader
 
@@ -188,10 +188,12 @@ class Packed:
     diff_id: str
 
 
-def pack_layer(layer: Layer, compression: str, write: Write, threads: int = 1) -> Packed:
+def pack_layer(
+    layer: Layer, compression: str, write: Write, threads: int = 1, deflate: Deflate | None = None
+) -> Packed:
     """Writes the layer compressed. Flat memory."""
     outer = Meter(write)
-    packer = compressor(compression, outer.write, threads)
+    packer = compressor(compression, outer.write, threads, deflate)
     inner = Meter(packer.write)
     try:
         layer.write(inner.write)

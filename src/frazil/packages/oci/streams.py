@@ -1,7 +1,8 @@
 """Where the bytes of an image pass: counted, hashed, compressed, all without holding more than a few blocks.
 
 gzip is made of pieces of 1 MiB, compressed by several threads and joined into one member, so the result does not depend
-on how many threads there were. zstd comes from the library or the program, whichever is there, as one frame.
+on how many threads there were; what compresses a piece is zlib, or what the caller gives (`Deflate`). zstd comes from
+the library or the program, whichever is there, as one frame.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 Write = Callable[[bytes], object]
+Deflate = Callable[[bytes, bytes, bool], bytes]
+"""Of a piece, what lies before it (at most 32 KiB count), and whether it is the last: blocks that end with a byte."""
 PIECE = 1 << 20
 _SMALL = 8
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
@@ -79,9 +82,11 @@ class Gzip:
     programs (Podman 4.3 of Debian 12) lose what stands behind the first 8 bytes in the first block of an archive.
     """
 
-    def __init__(self, write: Write, threads: int = 1, level: int = GZIP_LEVEL, *, small_start: bool = False) -> None:
+    def __init__(
+        self, write: Write, threads: int = 1, deflate: Deflate | None = None, *, small_start: bool = False
+    ) -> None:
         self._write = write
-        self._level = level
+        self._deflate = deflate or zlib_deflate
         self._buffer: list[bytes] = []
         self._held = 0
         self._window = b""
@@ -105,7 +110,7 @@ class Gzip:
         self._start = start
         if len(start) == _SMALL:
             self._start = None
-            self._write(_deflate(start, b"", self._level, True) + struct.pack("<II", zlib.crc32(start), _SMALL))
+            self._write(self._deflate(start, b"", True) + struct.pack("<II", zlib.crc32(start), _SMALL))
             self._write(_GZIP_HEADER)
         return rest
 
@@ -128,9 +133,9 @@ class Gzip:
     def _piece(self, data: bytes, *, last: bool) -> None:
         window, self._window = self._window, data[-_WINDOW:]
         if self._pool is None:
-            self._write(_deflate(data, window, self._level, last))
+            self._write(self._deflate(data, window, last))
             return
-        self._running.append(self._pool.submit(_deflate, data, window, self._level, last))
+        self._running.append(self._pool.submit(self._deflate, data, window, last))
         while len(self._running) > self._room:
             self._write(self._running.popleft().result())
 
@@ -150,12 +155,12 @@ class Gzip:
             self._pool.shutdown(cancel_futures=True)
 
 
-def _deflate(data: bytes, window: bytes, level: int, last: bool) -> bytes:
+def zlib_deflate(data: bytes, window: bytes, last: bool) -> bytes:
     # The dictionary is what comes before: pieces compress nearly as well as the whole.
     if window:
-        packer = zlib.compressobj(level, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, window)
+        packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, window)
     else:
-        packer = zlib.compressobj(level, zlib.DEFLATED, -15, 8)
+        packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, -15, 8)
     return packer.compress(data) + packer.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
 
 
@@ -237,10 +242,12 @@ class ZstdProgram:
         self._end()
 
 
-def compressor(kind: str, write: Write, threads: int = 1, *, small_start: bool = False) -> Compressor:
+def compressor(
+    kind: str, write: Write, threads: int = 1, deflate: Deflate | None = None, *, small_start: bool = False
+) -> Compressor:
     """`kind`: gz, zstd or none. `small_start`: see Gzip."""
     if kind == "gz":
-        return Gzip(write, threads, small_start=small_start)
+        return Gzip(write, threads, deflate, small_start=small_start)
     if kind == "zstd":
         try:
             return ZstdLibrary(write)
