@@ -44,6 +44,21 @@ def test_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Go one step" in result.out
 
 
+@pytest.mark.parametrize("text", ["assert false; 1", "if 1 then 2 else 3", "1 + { }", "{ } // 1"])
+def test_an_error_outside_of_all_calls(run: Run, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    result = debug(run, monkeypatch, text, ":bt", "1 + 1", ":q")
+    assert result.status == 1
+    assert "Nix 2.36.0 debugger" in result.err
+    assert "\n0: error: " in result.out
+    assert "1: " not in result.out
+    assert "\n2\n" in result.out
+
+
+def test_a_set_that_nobody_looked_into(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = debug(run, monkeypatch, 'with { q = 1; }; throw "no"', ":env", "q", ":env", ":q")
+    assert "Env level 0\nstatic: \n\n" in result.out
+
+
 def test_leaving_a_breakpoint_ends_the_program(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = debug(run, monkeypatch, "builtins.break 1", ":q")
     assert (result.status, result.out) == (0, "")

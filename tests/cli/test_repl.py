@@ -31,7 +31,7 @@ Talk = Callable[..., Result]
 def talk(run: Run, monkeypatch: pytest.MonkeyPatch) -> Talk:
     """`talk("1 + 1", "x = 2", …)`: what the lines give."""
 
-    def call(*lines: str, arguments: tuple[str, ...] = ()) -> Result:
+    def call(*lines: str, arguments: tuple[str, ...] = (), program: str = "nix") -> Result:
         class Input:
             buffer = io.BytesIO("".join(line + "\n" for line in lines).encode())
 
@@ -39,7 +39,7 @@ def talk(run: Run, monkeypatch: pytest.MonkeyPatch) -> Talk:
                 return False
 
         monkeypatch.setattr(sys, "stdin", Input())
-        return run("nix", "repl", *arguments)
+        return run(program, "repl", *arguments)
 
     return call
 
@@ -233,7 +233,9 @@ def test_completion_does_not_wait_for_ever(repl: Repl, monkeypatch: pytest.Monke
 
 
 def test_commands_that_are_none(talk: Talk) -> None:
-    result = talk(":laod x", ":st", ":b", ":lsat-loaded")
+    lines = (":laod x", ":st", ":b", ":lsat-loaded")
+    assert "hint" not in talk(*lines).err
+    result = talk(*lines, program="frazil")
     assert "unknown command ':laod'" in result.err
     assert "did you mean one of :add, :load" in result.err
     assert "start with --debugger" in result.err

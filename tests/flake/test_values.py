@@ -98,13 +98,13 @@ def test_the_same_package_counts_once(evaluator: Evaluator) -> None:
     ],
 )
 def test_outputs_to_install(evaluator: Evaluator, text: str, outputs: list[str]) -> None:
-    package = package_of(value(evaluator, text), STORE)
+    package = package_of(evaluator, value(evaluator, text), STORE)
     assert package is not None
     assert package.outputs_to_install() == outputs
 
 
 def test_bad_outputs_to_install(evaluator: Evaluator) -> None:
-    package = package_of(value(evaluator, 'drv "a" // { meta.outputsToInstall = [ "zzz" ]; }'), STORE)
+    package = package_of(evaluator, value(evaluator, 'drv "a" // { meta.outputsToInstall = [ "zzz" ]; }'), STORE)
     assert package is not None
     with pytest.raises(FlakeError, match=r"bad 'meta\.outputsToInstall'"):
         package.outputs_to_install()
@@ -112,7 +112,7 @@ def test_bad_outputs_to_install(evaluator: Evaluator) -> None:
 
 def test_a_derivation_without_a_name(evaluator: Evaluator) -> None:
     with pytest.raises(EvalError, match="derivation name missing"):
-        package_of(value(evaluator, '{ type = "derivation"; }'), STORE)
+        package_of(evaluator, value(evaluator, '{ type = "derivation"; }'), STORE)
 
 
 def test_selection(evaluator: Evaluator) -> None:

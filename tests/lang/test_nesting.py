@@ -79,9 +79,9 @@ FORMS = {
 }
 OPERATORS = {
     "+": ("1", "100001", "100001", "100001"),
-    "-": ("1", "error: stack", "-99999", "1"),
-    "*": ("1", "error: stack", "1", "1"),
-    "/": ("1", "error: stack", "1", "1"),
+    "-": ("1", "-99999", "-99999", "1"),
+    "*": ("1", "1", "1", "1"),
+    "/": ("1", "1", "1", "1"),
     "++": ("[]", "[ ]", "[ ]", "[ ]"),
     "//": ("{}", "{ }", "{ }", "{ }"),
     "==": ("1", "error: syntax", "false", "false"),
@@ -90,8 +90,8 @@ OPERATORS = {
     "<=": ("1", "error: syntax", "error: cannot compare", "error: cannot compare"),
     ">": ("1", "error: syntax", "error: cannot compare", "error: cannot compare"),
     ">=": ("1", "error: syntax", "error: cannot compare", "error: cannot compare"),
-    "&&": ("true", "error: stack", "true", "true"),
-    "||": ("false", "error: stack", "false", "false"),
+    "&&": ("true", "true", "true", "true"),
+    "||": ("false", "false", "false", "false"),
     "->": ("true", "true", "true", "true"),
     "|>": ("(x: x)", "error: stack", "error: stack", "<LAMBDA>"),
     "<|": ("(x: x)", "error: stack", "<LAMBDA>", "error: stack"),
@@ -176,3 +176,73 @@ def test_deep_coercions(step: str, use: str, expected: str) -> None:
     if use.startswith("(deep"):
         use = f"toString {use}"
     assert outcome(DEEP.format(step=step, n=N, use=use)).startswith(expected)
+
+
+MILLION = 1_000_000
+CHAINS = {
+    "&&": ("true" + " && true" * MILLION, "true"),
+    "||": ("false" + " || false" * MILLION, "false"),
+    "->": ("true" + " -> true" * MILLION, "true"),
+    "-": ("1" + " - 1" * MILLION, "-999999"),
+    "?": ("{ }" + " ? a" * MILLION, "false"),
+    "+, integers": ("1" + " + 1" * MILLION, "1000001"),
+    "+, strings": ('builtins.stringLength ("a"' + ' + "b"' * MILLION + ")", "1000001"),
+    "++": ("builtins.length ([1]" + " ++ [1]" * MILLION + ")", "1000001"),
+    "//": ("{ }" + " // { }" * MILLION, "{ }"),
+    "|>": ("x: x" + " |> x" * MILLION, "<LAMBDA>"),
+    "undefined": ("(true" + " && true" * MILLION + ") nowhere", "error: undefined variable 'nowhere'"),
+    "undefined, deep": ("(x: x" + " |> x" * MILLION + ") nowhere", "error: undefined variable 'nowhere'"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CHAINS.values(), ids=list(CHAINS))
+def test_a_million_operators(text: str, expected: str) -> None:
+    """Whoever frees the tree in the end, this thread with its small stack, does not need a stack of that depth."""
+    assert outcome(text) == expected
+
+
+@pytest.mark.parametrize(
+    "operands",
+    [
+        ["1", "2", "3.5"],
+        ['"a"', '"b"', "{ outPath = 1 + 1; }"],
+        ['"a"', '{ outPath = "o"; }', '"c"'],
+        ['"a"', '(builtins.placeholder "out")', '"c"'],
+        ["/a", '"/../b"', '"c"'],
+        ["/a", "/b", "/c/d"],
+        ["/", "/", '"b"'],
+        ['"a"', '"b"', "1"],
+        ['"a"', '"b"', '(throw "t")'],
+        ["1", "2", '(throw "t")'],
+        ["{ }", "1", "2"],
+        ["1", '"a"', "1"],
+        ["{ outPath = /x; }", '"a"', '"c"'],
+        ["/x", '{ outPath = "y"; }', '"c"'],
+    ],
+)
+def test_long_sums(operands: list[str]) -> None:
+    """A chain of many operands gives what each `+` for itself gives."""
+    for order in (operands * 5, operands[:1] * 10 + operands[1:], operands + operands[:1] * 10, (operands * 5)[:13]):
+        elements = " ".join(order[1:])
+        assert outcome(" + ".join(order)) == outcome(f"builtins.foldl' (a: b: a + b) ({order[0]}) [ {elements} ]")
+
+
+@pytest.mark.parametrize("failing", range(12))
+@pytest.mark.parametrize("other", ['"a"', "1", "/a"])
+def test_traces_of_long_sums(failing: int, other: str) -> None:
+    """Each `+` around the operand that failed says so, the innermost at its own operand."""
+    operands = [other] * 12
+    operands[failing] = '(throw "t")'
+
+    def work() -> list[int]:
+        try:
+            Evaluator(FileSystemEffects(), EvalSettings(show_trace=True)).eval_string(" + ".join(operands), "/")
+        except FrazilError as error:
+            return [f.position.column for f in error.trace if f.text == "in an operand of '+'" and f.position]
+        raise AssertionError("nothing was thrown")
+
+    starts = [sum(len(operand) + 3 for operand in operands[:i]) + 1 for i in range(12)]
+    own = starts[failing] + 1
+    columns = run_with_deep_stack(work)
+    assert len(columns) == 12 - max(failing, 1)
+    assert columns[-1] == own

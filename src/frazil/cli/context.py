@@ -205,7 +205,8 @@ class Context:
             from frazil.cli.display import show_error
 
             colours = self.colours or self.log_format == "internal-json"
-            return show_error(error, show_trace=wanted, colours=colours, level=level)
+            hints = self.program == "frazil"
+            return show_error(error, show_trace=wanted, colours=colours, level=level, hints=hints)
         from frazil.cli.error_layout import lay_out, view_for
 
         width = os.get_terminal_size(2).columns if os.isatty(2) else 120

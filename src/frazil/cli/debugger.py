@@ -56,7 +56,7 @@ class Conversation:
         if error is not None:
             self.say(self.text_of(error) + "\n")
             if debugger.try_level > 0:
-                self.say("This exception occurred in a 'tryEval' call. Use --ignore-try to skip these.")
+                self.say("This exception occurred in a 'tryEval' call. Use --ignore-try to skip these.\n")
         elif notice:
             self.say(f"info: {notice}\n")
         repl = DebugRepl(self, debugger)
@@ -172,7 +172,11 @@ class DebugRepl(Repl):
         for level, (kind, names) in enumerate(levels(self.frames[index].names)):
             self.context.print(f"Env level {level}")
             shown = "".join(f"{name} " for name in names or ())
-            self.print(f"static: \nwith: {shown}" if kind == "with" else f"static: {shown}")
+            if kind != "with":
+                self.print(f"static: {shown}")
+            else:
+                # A set that nobody has looked into yet has no names to show.
+                self.print("static: " if names is None else f"static: \nwith: {shown}")
             self.context.print("")
         level = len(levels(self.frames[index].names))
         self.context.print(f"Env level {level}")

@@ -35,8 +35,10 @@ class Palette:
         )
 
 
-def show_error(error: FrazilError, *, show_trace: bool = False, colours: bool = False, level: str = "error") -> str:
-    """The whole text, without a final newline."""
+def show_error(
+    error: FrazilError, *, show_trace: bool = False, colours: bool = False, level: str = "error", hints: bool = True
+) -> str:
+    """The whole text, without a final newline. `hints`: whether those are shown, which Nix has not."""
     palette = Palette(colours)
     prefix = f"{palette.red}{level}:{palette.normal} "
     lines: list[str] = []
@@ -52,7 +54,7 @@ def show_error(error: FrazilError, *, show_trace: bool = False, colours: bool = 
     if suggestions:
         lines.append(show_suggestions([readable(s) for s in suggestions]))
     text = terminal_text(_indent("\n".join(lines), prefix), colours)
-    if error.hint:
+    if error.hint and hints:
         text += f"\n\n       {palette.green}hint:{palette.normal} " + readable(error.hint).replace(
             "\n", "\n             "
         )

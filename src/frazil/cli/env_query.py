@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from frazil.activity import Verbosity
 from frazil.cli import env_names
 from frazil.cli.env_names import choose, split_name
-from frazil.errors import UsageError
+from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from frazil.cli.env_operations import Environment
@@ -39,6 +40,21 @@ def run_query(env: Environment) -> None:
         listing.print_xml(chosen)
     else:
         listing.print_table(chosen)
+
+
+@contextmanager
+def _querying(element: Element) -> Iterator[None]:
+    """An error says whose it is."""
+    from frazil.flake.flake_file import add_trace
+    from frazil.lang.errors import AssertionFailed
+
+    try:
+        yield
+    except AssertionFailed:
+        raise
+    except FrazilError as error:
+        add_trace(error, f"while querying the derivation named '{_text(element.name)}'")
+        raise
 
 
 class _Listing:
@@ -91,7 +107,8 @@ class _Listing:
         table = []
         for element in self._shown(elements):
             try:
-                table.append(self._row(element))
+                with _querying(element):
+                    table.append(self._row(element))
             except AssertionFailed:
                 self._skip(element)
         widths = [max(map(len, column)) for column in zip(*table)] if table else []
@@ -156,7 +173,8 @@ class _Listing:
         records: dict[str, object] = {}
         for element in self._shown(elements):
             try:
-                records[_text(element.path)] = self._record(element)
+                with _querying(element):
+                    records[_text(element.path)] = self._record(element)
             except AssertionFailed:
                 self._skip(element)
         self.context.print(json.dumps(records, indent=2, sort_keys=True, ensure_ascii=False))
@@ -204,7 +222,8 @@ class _Listing:
         lines = ["<?xml version='1.0' encoding='utf-8'?>", "<items>"]
         for element in self._shown(elements):
             try:
-                lines += self._xml_item(element)
+                with _querying(element):
+                    lines += self._xml_item(element)
             except AssertionFailed:
                 self._skip(element)
         lines.append("</items>")

@@ -209,7 +209,7 @@ def remembered_derivations(
     from frazil.flake.derivations import package_of
 
     value = session.evaluator.auto_call(session.evaluator.force(value), given)
-    if package_of(value, session.effects.directory) is None:
+    if package_of(session.evaluator, value, session.effects.directory) is None:
         tree = remembered.tree(text)
         if not remembered.tells_apart:
             remembered.tell_apart(session)

@@ -170,12 +170,12 @@ class _Search:
         from frazil.lang.runtime import force
         from frazil.lang.values import Attrs
 
-        package = package_of(value, self.directory, ".".join(place)) if place else None
+        package = package_of(self.evaluator, value, self.directory, ".".join(place)) if place else None
         if package is None and item and not self.finder.recurses(force(value)):
             return {"none": True, "needs": []}, None, []
         if package is None:
             value = self.evaluator.auto_call(force(value), self.finder.auto_arguments)
-            package = package_of(value, self.directory, ".".join(place))
+            package = package_of(self.evaluator, value, self.directory, ".".join(place))
         if package is not None:
             return self._derivation(package), None, []
         inner = self.finder.elements(value)

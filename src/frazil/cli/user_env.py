@@ -93,7 +93,10 @@ class Element:
         value = self._attribute(name)
         if value is None:
             return default
-        return force_string_no_context(value, f"while evaluating the '{name}' attribute of a derivation")
+        assert self.package is not None
+        trace = f"while evaluating the '{name}' attribute of a derivation"
+        with self.package.reading(name, trace):
+            return force_string_no_context(value, trace)
 
     @property
     def system(self) -> str:
@@ -111,14 +114,11 @@ class Element:
 
     @property
     def out_path(self) -> StorePath:
-        from frazil.flake.derivations import to_store_path
-
-        if self._out_path is None:
-            value = self._attribute("outPath")
-            if value is None:
-                raise FrazilError("derivation does not have attribute 'outPath'")
+        if self._out_path is None and self.package is not None:
             trace = "while evaluating the output path of a derivation"
-            self._out_path = to_store_path(value, self.session.effects.directory, trace)
+            self._out_path = self.package.store_path("outPath", trace)
+        if self._out_path is None:
+            raise FrazilError("derivation does not have attribute 'outPath'")
         return self._out_path
 
     def outputs(self, *, paths: bool = True, to_install: bool = False) -> dict[str, StorePath | None]:
@@ -139,19 +139,16 @@ class Element:
         return {name: path for name, path in found.items() if name in wanted}
 
     def _output_path(self, name: str) -> StorePath | None:
-        from frazil.flake.derivations import to_store_path
         from frazil.lang.runtime import force_attrs
-        from frazil.lang.values import MISSING
 
         value = self._attribute(name)
         if value is None:
             return None
-        output = force_attrs(value, "while evaluating an output of a derivation")
-        path = output.lookup("outPath")
-        if path is MISSING:
-            return None
-        trace = "while evaluating an output path of a derivation"
-        return to_store_path(path, self.session.effects.directory, trace)
+        assert self.package is not None
+        trace = "while evaluating an output of a derivation"
+        with self.package.reading("outputs", trace):
+            output = force_attrs(value, trace)
+        return self.package.store_path("outPath", "while evaluating an output path of a derivation", output)
 
     # -- meta --------------------------------------------------------------------------------------------------------
 
@@ -159,14 +156,8 @@ class Element:
     def meta(self) -> dict[str, Any]:
         """All attributes of `meta`, whatever they hold."""
         if self._meta is None:
-            from frazil.lang.runtime import force_attrs
-
-            value = self._attribute("meta")
-            if value is None:
-                self._meta = {}
-            else:
-                attrs = force_attrs(value, "while evaluating the 'meta' attribute of a derivation")
-                self._meta = dict(attrs.items())
+            attrs = None if self.package is None else self.package.meta_attributes
+            self._meta = {} if attrs is None else dict(attrs.items())
         return self._meta
 
     def plain_meta(self, name: str) -> Any:
@@ -175,7 +166,7 @@ class Element:
         from frazil.lang.runtime import force
 
         value = self.meta.get(name)
-        return force(value) if value is not None and is_plain(value, 0) else None
+        return force(value) if value is not None and is_plain(self.session.evaluator, value, 0) else None
 
     def set_meta(self, name: str, value: str) -> None:
         self._meta = {**self.meta, name: value}
@@ -279,7 +270,7 @@ def _environment(
     argument = evaluator.make_attrs({"derivations": entries, "manifest": ContextString(shown, frozenset({shown}))})
     result = force_attrs(evaluator.call(builder, argument), "while building a user environment")
     trace = "while evaluating the user environment"
-    paths = [to_store_path(result.lookup(name), directory, trace) for name in ("drvPath", "outPath")]
+    paths = [to_store_path(evaluator, result.lookup(name), directory, trace) for name in ("drvPath", "outPath")]
     return paths[0], paths[1]
 
 

@@ -256,7 +256,7 @@ class Checker:
         self.step(f"checking derivation {path}")
         drv_path = None
         with self.reporting(position, f"while checking the derivation '{path}'"):
-            package = package_of(value, self.directory)
+            package = package_of(self.evaluator, value, self.directory)
             if package is None:
                 raise FlakeError(f"flake attribute '{path}' is not a derivation")
             drv_path = package.drv_path

@@ -7,33 +7,43 @@ manual pages of `nix-build` and `nix-env` (`recurseForDerivations`, `meta.output
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from frazil.flake.errors import FlakeError
-from frazil.lang.errors import AssertionFailed, EvalError, TypeMismatch
+from frazil.lang.deep_force import determine_pos
+from frazil.lang.errors import AssertionFailed, EvalBaseError, EvalError, TypeMismatch
 from frazil.lang.runtime import (
+    coerce_to_string,
     force,
     force_attrs,
     force_bool,
     force_list,
-    force_string,
     force_string_no_context,
     is_derivation,
 )
 from frazil.lang.values import MISSING, Attrs
+from frazil.store.errors import BadStorePath
 from frazil.store.path import StoreDirectory, StorePath
 
 Value = Any
 _COMPONENT = re.compile(r"[A-Za-z_][A-Za-z0-9_+-]*\Z")
 MAX_DEPTH = 1000
+_PLACED = ("expected a Boolean", "expected a string")
+"""Errors that Nix shows with the attribute's place, too."""
 
 
-def to_store_path(value: Value, directory: StoreDirectory, trace: str) -> StorePath:
-    """A string that is a store path itself."""
-    text = force_string(value, set(), trace)
-    return directory.parse(text.encode("latin-1").decode("utf-8", "surrogateescape"))
+def to_store_path(evaluator: Any, value: Value, directory: StoreDirectory, trace: str) -> StorePath:
+    """What is, used as a string, a store path itself."""
+    text = coerce_to_string(evaluator, value, set(), trace, False, False, True)
+    try:
+        return directory.parse(text.encode("latin-1").decode("utf-8", "surrogateescape"))
+    except BadStorePath as error:
+        wrong = EvalError(f"path '{text}' is not in the Nix store")
+        wrong.add_trace(0, trace)
+        raise wrong from error
 
 
 @dataclass(slots=True)
@@ -43,6 +53,30 @@ class Package:
     attrs: Attrs
     path: str
     directory: StoreDirectory
+    evaluator: Any
+
+    @contextmanager
+    def reading(self, name: str, trace: str) -> Iterator[None]:
+        """What goes wrong with an attribute does so where the attribute is defined."""
+        try:
+            yield
+        except EvalBaseError as error:
+            pos = self.attrs.position(name)
+            error.positions = error.positions or self.evaluator.positions
+            if error.frames and error.frames[-1] == (0, trace, None):
+                error.frames[-1] = (pos, trace, None)
+                if len(error.frames) == 1 and error.raw_message.startswith(_PLACED):
+                    error.pos = error.pos or pos
+            raise
+
+    def store_path(self, name: str, trace: str, attrs: Attrs | None = None) -> StorePath | None:
+        """An attribute's, or None where there is no such attribute. `attrs`: of an output, not the package itself."""
+        found = self if attrs is None else Package(attrs, self.path, self.directory, self.evaluator)
+        value = found.attrs.lookup(name)
+        if value is MISSING:
+            return None
+        with found.reading(name, trace):
+            return to_store_path(self.evaluator, value, self.directory, trace)
 
     @property
     def name(self) -> str:
@@ -54,12 +88,13 @@ class Package:
     @property
     def drv_path(self) -> StorePath | None:
         """The store derivation; making the value writes it."""
-        value = self.attrs.lookup("drvPath")
-        if value is MISSING:
-            return None
-        found = to_store_path(value, self.directory, "while evaluating the 'drvPath' attribute of a derivation")
-        if not found.is_derivation:
-            raise FlakeError(f"store path '{found.base}' is not a valid derivation path")
+        trace = "while evaluating the 'drvPath' attribute of a derivation"
+        found = self.store_path("drvPath", trace)
+        if found is not None and not found.is_derivation:
+            error = EvalError(f"store path '{found.base}' is not a valid derivation path")
+            error.positions = self.evaluator.positions
+            error.add_trace(self.attrs.position("drvPath"), trace)
+            raise error
         return found
 
     @property
@@ -75,16 +110,21 @@ class Package:
         value = self.attrs.lookup("outputs")
         if value is MISSING:
             return ["out"]
-        elements = force_list(value, "while evaluating the 'outputs' attribute of a derivation")
+        trace = "while evaluating the 'outputs' attribute of a derivation"
+        with self.reading("outputs", trace):
+            elements = force_list(value, trace)
         trace = "while evaluating the name of an output of a derivation"
-        return [force_string_no_context(element, trace) for element in elements]
+        with self.reading("outputs", trace):
+            return [force_string_no_context(element, trace) for element in elements]
 
     def outputs_to_install(self) -> list[str]:
         """The output that was selected (`pkg.dev`), else `meta.outputsToInstall`, else all."""
         outputs = self.outputs
         specified = self.attrs.lookup("outputSpecified")
         trace = "while evaluating the 'outputSpecified' attribute of a derivation"
-        if specified is not MISSING and force_bool(specified, trace):
+        with self.reading("outputSpecified", trace):
+            selected = specified is not MISSING and force_bool(specified, trace)
+        if selected:
             if self.output_name not in outputs:
                 raise FlakeError(f"derivation does not have output '{self.output_name}'")
             return [self.output_name]
@@ -101,34 +141,46 @@ class Package:
 
     def meta(self, name: str) -> Value:
         """An attribute of `meta`, forced; MISSING where there is none or where it holds anything but plain data."""
-        meta = self.attrs.lookup("meta")
-        if meta is MISSING:
-            return MISSING
-        table = force_attrs(meta, "while evaluating the 'meta' attribute of a derivation")
-        value = table.lookup(name)
-        return force(value) if value is not MISSING and is_plain(value, 0) else MISSING
+        table = self.meta_attributes
+        value = MISSING if table is None else table.lookup(name)
+        return force(value) if value is not MISSING and is_plain(self.evaluator, value, 0) else MISSING
+
+    @property
+    def meta_attributes(self) -> Attrs | None:
+        """`meta`; None where there is none."""
+        value = self.attrs.lookup("meta")
+        if value is MISSING:
+            return None
+        trace = "while evaluating the 'meta' attribute of a derivation"
+        with self.reading("meta", trace):
+            return force_attrs(value, trace)
 
 
-def is_plain(value: Value, depth: int) -> bool:
+def is_plain(evaluator: Any, value: Value, depth: int) -> bool:
     """Whether a value is data throughout, as `meta` is meant to be. Forces all of it."""
     if depth > MAX_DEPTH:
-        raise EvalError("stack overflow; max-call-depth exceeded", hint="'meta' is nested too deeply")
+        raise EvalError(
+            "stack overflow; max-call-depth exceeded",
+            pos=determine_pos(value),
+            positions=evaluator.positions,
+            hint="'meta' is nested too deeply",
+        )
     value = force(value)
     if isinstance(value, list):
-        return all(is_plain(element, depth + 1) for element in value)
+        return all(is_plain(evaluator, element, depth + 1) for element in value)
     if isinstance(value, Attrs):
         if value.has("outPath"):
             return False
-        return all(is_plain(element, depth + 1) for element in value.raw_values())
+        return all(is_plain(evaluator, element, depth + 1) for element in value.raw_values())
     return isinstance(value, str | int | float) or hasattr(value, "context")
 
 
-def package_of(value: Value, directory: StoreDirectory, path: str = "") -> Package | None:
+def package_of(evaluator: Any, value: Value, directory: StoreDirectory, path: str = "") -> Package | None:
     """The value as a package, where it is a derivation."""
     value = force(value)
     if not isinstance(value, Attrs) or not is_derivation(value):
         return None
-    package = Package(value, path, directory)
+    package = Package(value, path, directory, evaluator)
     _ = package.name  # a derivation without a name is an error at once
     return package
 
@@ -146,7 +198,7 @@ class Finder:
     def enter(self, value: Value, path: str) -> bool:
         """Whether the value is a derivation, new or seen before."""
         try:
-            package = package_of(value, self.directory, path)
+            package = package_of(self.evaluator, value, self.directory, path)
         except AssertionFailed:
             if self.skip_failing:
                 return True

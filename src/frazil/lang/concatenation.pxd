@@ -1,7 +1,7 @@
 cimport cython
 
 from frazil.lang.operators cimport Binary
-from frazil.lang.values cimport Env, Expr, State
+from frazil.lang.values cimport Env, Expr, PathValue, State
 
 
 @cython.final
@@ -11,13 +11,17 @@ cdef class ConcatLists(Binary):
 
 @cython.final
 cdef class ConcatStrings(Expr):
-    # Ahead of `parts`, which is to be freed last: a list ends without deep recursion.
     cdef Expr left
     cdef Expr right
+    # Of a chain `a + b + c …` that ends here: how many `+`.
+    cdef int length
     cdef readonly bint force_string
     cdef readonly list parts
     cdef readonly list part_positions
+    cdef object eval_chain(self, Env env)
+    cdef object add(self, Env env, object first, object second)
     cdef object add_numbers(self, object first, object second)
+    cdef PathValue joined_paths(self, str first, str second)
     cdef object concatenate(self, Env env, object first, object second)
 
 

@@ -11,6 +11,7 @@ from cython.cimports.frazil.lang.runtime import (
     canonical_path,
     coerce,
     is_canonical,
+    note_shown,
     show_type,
     show_value,
     traced_eval,
@@ -38,6 +39,8 @@ from frazil.lang.errors import EvalError, TypeMismatch
 
 ADD = cython.declare(cython.int, 4)
 ADD = 4
+LONG_CHAIN = cython.declare(cython.int, 8)
+LONG_CHAIN = 8
 
 
 @cython.final
@@ -149,6 +152,11 @@ class ConcatStrings(Expr):
         self.parts = [cython.cast(Expr, part).bind(scope) for part in self.parts]
         self.left = self.parts[0]
         self.right = self.parts[1] if len(self.parts) == 2 and not self.force_string else None
+        self.length = 1
+        if self.right is not None and type(self.left) is ConcatStrings:
+            left: ConcatStrings = cython.cast(ConcatStrings, self.left)
+            if left.right is not None:
+                self.length += left.length
         return self
 
     def eval(self, env):
@@ -156,6 +164,8 @@ class ConcatStrings(Expr):
             raise stack_overflow(self.state, self.pos)
         if self.right is None:
             return self.concatenate(env, eval_operand(self.left, env), MISSING)
+        if self.length > LONG_CHAIN:
+            return self.eval_chain(env)
         first: object
         second: object = MISSING
         stage: cython.int = 0
@@ -169,11 +179,53 @@ class ConcatStrings(Expr):
         finally:
             if stage != 2:
                 add_trace(self.state, (self.left if stage == 0 else self.right).pos, "in an operand of '+'")
+        return self.add(env, first, second)
+
+    def add(self, env, first, second):
+        """`second` is MISSING where it is not evaluated yet."""
         if type(first) is int or type(first) is float:
             return self.add_numbers(first, second)
         if type(first) is str and type(second) is str:
             return cython.cast(str, first) + cython.cast(str, second)
         return self.concatenate(env, first, second)
+
+    def eval_chain(self, env):
+        """A long chain `a + b + c …`, which is `(a + b) + c …`: without recursion, and texts are joined in the end."""
+        nodes: list = []
+        node: ConcatStrings = self
+        while node.length > 1:
+            nodes.append(node)
+            node = cython.cast(ConcatStrings, node.left)
+        texts: list = []
+        done: cython.bint = False
+        last: cython.Py_ssize_t = len(nodes)
+        try:
+            value: object = node.eval(env)
+            while last > 0:
+                last -= 1
+                node = cython.cast(ConcatStrings, nodes[last])
+                kind = type(value)
+                second: object = MISSING
+                if kind is str or kind is int or kind is float:
+                    second = eval_operand(node.right, env)
+                    if kind is str and type(second) is str:
+                        texts.append(value)
+                        value = second
+                        continue
+                    if texts:
+                        texts.append(value)
+                        value = joined(texts)
+                        texts = []
+                value = node.add(env, value, second)
+            done = True
+        finally:
+            if not done:
+                for i in range(last - 1, -1, -1):
+                    add_trace(self.state, cython.cast(ConcatStrings, nodes[i]).left.pos, "in an operand of '+'")
+        if texts:
+            texts.append(value)
+            return joined(texts)
+        return value
 
     def add_numbers(self, first, second):
         state = self.state
@@ -214,6 +266,11 @@ class ConcatStrings(Expr):
         left: cython.int = self.left.leads()
         return (left | self.right.leads() if left & 4 and self.right is not None else left) & 3
 
+    def joined_paths(self, first, second):
+        """Both are in order: their texts, which may be long, need no look."""
+        note_shown(self.state, second)
+        return PathValue((first.removesuffix("/") + second.removesuffix("/")) or "/")
+
     def concatenate(self, env, first, second):
         """The general case; `second` is MISSING where it is not evaluated yet."""
         state = self.state
@@ -241,6 +298,8 @@ class ConcatStrings(Expr):
                     context = context | cython.cast(ContextString, value).context
             elif is_path and i == 0:
                 texts[0] = cython.cast(PathValue, value).text
+            elif is_path and count == 2 and type(value) is PathValue:
+                return self.joined_paths(texts[0], cython.cast(PathValue, value).text)
             else:
                 if gathered is None:
                     gathered = set()

@@ -43,6 +43,7 @@ from cython.cimports.frazil.lang.values import (
     swap_marks,
 )
 
+from frazil.lang.endings import end_without_recursion
 from frazil.lang.errors import EvalBaseError, EvalError, MissingArgument, MissingAttribute, TypeMismatch, byte_string
 from frazil.lang.positions import PositionTable
 from frazil.lang.registry import BuiltinSpec
@@ -64,6 +65,7 @@ RECURSION_LIMIT = 200_000
 STRING_ORIGIN = byte_string("«string»")
 
 
+end_without_recursion(Expr)
 ROOT = cython.declare(Env, new_env(None, None))
 ROOT = new_env(None, None)
 
@@ -227,10 +229,10 @@ class Evaluator(State):
         parsed = Parsed()
         parsed.expr = cython.cast(Expr, expr).bind(scope)
         parsed.written_as_set = type(parsed.expr) is AttrsExpr
-        if self.observer is not None and path is not None:
+        if self.observer is not None:
             from frazil.lang.observed import watched_place
 
-            what = f"while evaluating the file '{path}':"
+            what = None if path is None else f"while evaluating the file '{path}':"
             where = cython.cast(Expr, parsed.expr).pos
             parsed.expr = watched_place(self.observer, parsed.expr, scope, where, what)
         parsed.env = ROOT if env is None else env

@@ -265,21 +265,22 @@ class Debugger:
         finally:
             self.frames.pop()
 
-    def failed(self, error: EvalBaseError) -> None:
-        """An error on its way out; only where it is seen first, the debugger stops."""
+    def failed(self, error: EvalBaseError, names: Any = None) -> None:
+        """An error on its way out; only where it is seen first, the debugger stops. `names`: those in scope if that is
+        outside of all steps."""
         if getattr(error, "debugged", False):
             return
         error.debugged = True  # type: ignore[attr-defined]
         if error.positions is None:
             error.positions = self.evaluator.positions
-        self.stop(error)
+        self.stop(error, names=names)
 
-    def stop(self, error: EvalBaseError | None, notice: str = "") -> None:
-        if self.quiet or not self.frames:
+    def stop(self, error: EvalBaseError | None, notice: str = "", names: Any = None) -> None:
+        if self.quiet or not (self.frames or names is not None):
             return
         count = len(self.frames)
         if error is not None:
-            last = self.frames[count - 1]
+            last = self.frames[count - 1] if count else Frame("", 0, names, False)
             pos = error.pos if error.pos > 0 else last.pos
             self.frames.append(Frame(error.raw_message, pos, last.names, True))
         elif notice:

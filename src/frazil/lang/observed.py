@@ -164,9 +164,16 @@ class WatchedBody(Expr):
 @cython.no_gc
 @cython.cclass
 class WatchedPlace(Expr):
-    """The body of a `let` or a whole file, for the debugger."""
+    """The body of a `let` or a whole file, for the debugger; without text what is evaluated in the first place, which
+    is no step but where errors outside of all steps stop."""
 
     def eval(self, env):
+        if self.text is None:
+            try:
+                return self.body.eval(env)
+            except EvalBaseError as error:
+                self.observer.debugger.failed(error, Names(self.scope, env))
+                raise
         with self.observer.debugger.within(Frame(self.text, self.pos, Names(self.scope, env))):
             return self.body.eval(env)
 

@@ -66,8 +66,6 @@ from cython.cimports.frazil.lang.variables import CurrentPosition, Literal, Var,
 from frazil.lang.attribute_merge import add_attribute, add_inherited
 from frazil.lang.errors import ParseError, byte_string
 
-LONGEST_CHAIN = cython.declare(cython.int)
-LONGEST_CHAIN = 30_000
 MOST_FORMALS = 65535
 
 
@@ -283,17 +281,12 @@ class Parser(LiteralReader):
         level: cython.int
         pos: cython.Py_ssize_t
         right_start: cython.Py_ssize_t
-        length: cython.int = 0
         while True:
             tok = self.tok
             level = precedence(tok)
             if level == 0 or level < minimum:
                 return left
             pos = self.base + self.start
-            length += 1
-            if length > LONGEST_CHAIN and tok != 43:
-                # Freeing so deep a tree would need more stack than a thread may have.
-                raise stack_overflow(self.state, pos)
             self.advance()
             if tok == 63:
                 left = new_has_attr(state, left, self.parse_attr_path())

@@ -1,0 +1,24 @@
+"""The end of expressions: a tree of any depth is freed without deep recursion.
+
+In: classes of nodes. What would nest too far waits in a list until the outermost node is done: the thread that lets go
+of the last reference need not be evaluation's, and others have no stack for a million nodes.
+"""
+
+import cython
+from cython.cimports.frazil.lang.runtime import CallExpr
+from cython.cimports.frazil.lang.selection import Select
+
+if not cython.compiled:
+
+    def nest_no_deeper(kind):
+        """Python's own objects end without deep recursion as they are."""
+
+
+def end_without_recursion(kind):
+    """For a class of nodes and those made from it, without such as are only a base of others: what Cython makes for a
+    class calls what its base has. `Select` is both; those made from it add nothing to it. `CallExpr` holds no nodes."""
+    made_from_it = kind.__subclasses__()
+    if (not made_from_it or kind is Select) and kind is not CallExpr:
+        nest_no_deeper(kind)
+    for other in made_from_it:
+        end_without_recursion(other)
