@@ -12,8 +12,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-ALGORITHMS = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
+ALGORITHMS = {"blake3": 32, "md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
 """Digest sizes in bytes."""
+_switched_off = {"blake3"}
+
+
+def allow_blake3() -> None:
+    """For the whole process: the feature `blake3-hashes` is on."""
+    _switched_off.clear()
+
+
+def _check_allowed(algorithm: str) -> None:
+    if algorithm in _switched_off:
+        raise DigestError(
+            f"experimental Nix feature '{algorithm}-hashes' is disabled; "
+            f"add '--extra-experimental-features {algorithm}-hashes' to enable it"
+        )
+
 
 BASE32_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 _PLAIN_DIGITS = str.maketrans(BASE32_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
@@ -65,6 +80,11 @@ def new(algorithm: str) -> Any:
         raise DigestError(
             f"unknown hash algorithm '{algorithm}'", hint=f"known algorithms: {', '.join(sorted(ALGORITHMS))}"
         )
+    if algorithm == "blake3":
+        _check_allowed(algorithm)
+        from frazil._blake3 import Blake3
+
+        return Blake3()
     import hashlib
 
     return hashlib.new(algorithm, usedforsecurity=False)
@@ -85,6 +105,8 @@ class Hash(Record):
             )
         if len(digest) != size:
             raise DigestError(f"a {algorithm} hash has {size} bytes, not {len(digest)}")
+        if algorithm in _switched_off:
+            _check_allowed(algorithm)
         object.__setattr__(self, "algorithm", algorithm)
         object.__setattr__(self, "digest", digest)
 

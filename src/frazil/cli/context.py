@@ -177,6 +177,10 @@ class Context:
         if self.refresh:
             for name in ("tarball-ttl", *(f"narinfo-cache-{kind}-ttl" for kind in ("negative", "positive", "meta"))):
                 self._default(name, "0")
+        if "blake3-hashes" in self.settings.features:
+            from frazil.digest import allow_blake3
+
+            allow_blake3()
         self._ready = True
         for text in self.early_warnings:
             self.warn(text)

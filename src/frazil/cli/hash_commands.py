@@ -8,6 +8,7 @@ from __future__ import annotations
 from frazil.cli.context import Context, require_feature
 from frazil.cli.options import Arguments, Command, Option
 from frazil.digest import ALGORITHMS, Hash
+from frazil.digest import new as new_hash
 from frazil.errors import UsageError
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ OUTPUT = (
     Option("--base64", "Print in base 64."),
     Option("--sri", "Print as an SRI hash (the default)."),
 )
-TYPE = (Option("--type --algo", "md5, sha1, sha256 or sha512.", "hash-algo", key="algo"),)
+TYPE = (Option("--type --algo", "blake3, md5, sha1, sha256 or sha512.", "hash-algo", key="algo"),)
 PATHS = (
     *OUTPUT,
     *TYPE,
@@ -39,6 +40,8 @@ def algorithm_of(arguments: Arguments, default: str | None) -> str | None:
             f"unknown hash algorithm '{name}', expect 'blake3', 'md5', 'sha1', 'sha256', or 'sha512'",
             hint=did_you_mean(name, ALGORITHMS),
         )
+    if name == "blake3":
+        new_hash(name)  # an error where the feature is off
     return name
 
 
@@ -65,9 +68,7 @@ def hash_of_path(context: Context, path: str, algorithm: str, mode: str) -> Hash
 
 
 def hash_file(path: str, algorithm: str) -> Hash:
-    from frazil.digest import new
-
-    state = new(algorithm)
+    state = new_hash(algorithm)
     with open(path, "rb") as file:
         while data := file.read(1 << 20):
             state.update(data)

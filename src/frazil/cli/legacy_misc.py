@@ -119,7 +119,7 @@ PROGRAMS = {
         BASES,
         (
             Option("--flat", "Hash the file itself, not its archive."),
-            Option("--type", "md5, sha1, sha256 or sha512.", "hash-algo", key="algo"),
+            Option("--type", "blake3, md5, sha1, sha256 or sha512.", "hash-algo", key="algo"),
             Option("--truncate", "Fold the hash to 160 bits."),
             *(Option(f"--to-{base}", f"Convert hashes to {base}.") for base in ("base16", "base32", "base64", "sri")),
         ),

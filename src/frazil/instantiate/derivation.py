@@ -16,7 +16,7 @@ from cython.cimports.frazil.lang.runtime import (
 )
 from cython.cimports.frazil.lang.values import Attrs, ContextString, attrs_from_dict
 
-from frazil.digest import ALGORITHMS, DigestError, Hash
+from frazil.digest import ALGORITHMS, DigestError, Hash, allow_blake3
 from frazil.errors import FrazilError
 from frazil.instantiate.context import parse_built
 from frazil.instantiate.instantiator import Draft
@@ -271,6 +271,9 @@ def _set_hash_attribute(reading: _Reading, key: str, text: str) -> None:
         reading.hash = text
     elif key == "outputHashAlgo":
         reading.algorithm = text if text in ALGORITHMS else None
+        if text == "blake3":
+            require_feature(reading.evaluator, "blake3-hashes")
+            allow_blake3()
     elif key == "outputHashMode":
         reading.method = _method(reading, text)
 

@@ -9,6 +9,7 @@ import binascii
 import sys
 from typing import Any
 
+from frazil.digest import ALGORITHMS as SIZES
 from frazil.digest import DigestError, base32_length, decode_base32, encode_base32
 from frazil.errors import UsageError
 from frazil.lang.errors import EvalError
@@ -17,7 +18,6 @@ SMALL = 1 << 18
 """As many bytes are hashed sooner than OpenSSL is loaded."""
 OWN_MODULES = {"md5": "_md5", "sha1": "_sha1", "sha256": "_sha256", "sha512": "_sha512"}
 """Python's own implementations, up to its version 3.11."""
-SIZES = {"blake3": 32, "md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
 FORMATS = {"base16": "base16", "nix32": "nix32", "base32": "nix32", "base64": "base64", "sri": "sri"}
 
 
@@ -40,11 +40,9 @@ def check_algorithm(name: str, features: frozenset[str]) -> str:
 def new_hash(algorithm: str) -> Any:
     """An object with `update` and `digest`."""
     if algorithm == "blake3":
-        try:
-            from blake3 import blake3
-        except ImportError as error:
-            raise EvalError("BLAKE3 hashes need the Python package 'blake3'") from error
-        return blake3()
+        from frazil._blake3 import Blake3
+
+        return Blake3()
     if algorithm == "sha256":
         from frazil._native import Sha256
 
