@@ -452,7 +452,7 @@ let
   # A file with every @name@ replaced.
   substitute =
     args@{ src, substitutions ? [ ], replacements ? [ ], ... }:
-    runCommandLocal (args.name or baseNameOf (toString src)) { inherit src; } ''
+    runCommandLocal (args.name or (baseNameOf (toString src))) { inherit src; } ''
       substitute "$src" "$out" ${lib.escapeShellArgs (substitutions ++ replacements)}
       if [ -x "$src" ]; then chmod +x "$out"; fi
     '';
@@ -487,8 +487,8 @@ let
   replaceVars = src: replacements: replaceVarsWith { inherit src replacements; };
   substituteAll =
     args:
-    runCommandLocal (args.name or baseNameOf (toString args.src)) (removeAttrs args [ "name" "dir" "isExecutable" ]) ''
-      target=$out${optionalString (args ? dir) "/${args.dir}/${args.name or baseNameOf (toString args.src)}"}
+    runCommandLocal (args.name or (baseNameOf (toString args.src))) (removeAttrs args [ "name" "dir" "isExecutable" ]) ''
+      target=$out${optionalString (args ? dir) "/${args.dir}/${args.name or (baseNameOf (toString args.src))}"}
       mkdir -p "$(dirname "$target")"
       substituteAll "$src" "$target"
       ${optionalString (args.isExecutable or false) "chmod +x \"$target\""}

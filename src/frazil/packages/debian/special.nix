@@ -131,6 +131,20 @@ in
   };
   "@cmake".plan = hook "cmake";
   bash.plan.links."bin/sh" = "bash";
+  # Opened at run time, for compressed modules.
+  kmod.plan.runpath."bin/kmod" = map (name: "${package name}/lib") [
+    "liblzma5"
+    "libzstd1"
+  ];
+  # Firmware and option ROMs lie in packages of their own.
+  qemu-system-x86 = {
+    pname = "qemu";
+    plan.wrappers."bin/qemu-system-x86_64".flags = builtins.concatMap (folder: [ "-L" folder ]) [
+      "${package "qemu-system-data"}/share/qemu"
+      "${package "seabios"}/share/seabios"
+      "${package "ipxe-qemu"}/share/qemu"
+    ];
+  };
   gawk.plan.links."bin/awk" = "gawk";
   "@perl".plan = hook "perl" // {
     wrappers."bin/perl".suffix.PERL5LIB = perlPath;

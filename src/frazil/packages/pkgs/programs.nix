@@ -53,6 +53,9 @@ in
   procps = main "ps" (p "procps" "Utilities that give information about processes using the /proc filesystem" l.gpl2Plus);
   util-linux = named "util-linux" (p "util-linux" "Set of system utilities for Linux" l.gpl2Plus);
   shellcheck = p "shellcheck" "Shell script analysis tool" l.gpl3Plus;
+  squashfsTools = named "squashfs" (main "mksquashfs" (p "squashfs-tools" "Tool for creating and unpacking squashfs filesystems" l.gpl2Plus));
+  kmod = p "kmod" "Tools for loading and managing Linux kernel modules" l.lgpl21Plus;
+  qemu = main "qemu-system-x86_64" (p "qemu-system-x86" "Generic and open source machine emulator and virtualizer" l.gpl2Plus);
   strace = p "strace" "System call tracer for Linux" l.lgpl21Plus;
   socat = p "socat" "Utility for bidirectional data transfer between two independent data channels" l.gpl2Only;
   openssh = main "ssh" (named "openssh" (p "openssh-client" "Implementation of the SSH protocol" l.bsd2));

@@ -1,0 +1,1 @@
+"""Portable services of systemd: their images read, brought to machines, attached there."""
