@@ -69,7 +69,7 @@ if [ -f "$name" ]; then
 else
   replaced=new
 fi
-chmod 644 "$part" && echo "$digest $service" >".$name.frazil" && mv -f "$part" "$name" || { echo "failed"; exit 1; }
+chmod 644 "$part" && echo "$service" >".$name.frazil" && mv -f "$part" "$name" || { echo "failed"; exit 1; }
 echo "$replaced"
 """
 

@@ -103,13 +103,13 @@ _PRUNE = r"""
 images=$1 runtime=$2 image=$3 service=
 shift 3
 for folder in "$images" "$runtime"; do
-  [ -f "$folder/.$image.frazil" ] && read -r _ service <"$folder/.$image.frazil"
+  [ -f "$folder/.$image.frazil" ] && read -r service <"$folder/.$image.frazil"
 done
 [ -n "$service" ] || exit 0
 for folder in "$images" "$runtime"; do
   cd "$folder" 2>/dev/null || continue
   for note in .*.frazil; do
-    [ -f "$note" ] && read -r _ owner <"$note" && [ "$owner" = "$service" ] || continue
+    [ -f "$note" ] && read -r owner <"$note" && [ "$owner" = "$service" ] || continue
     name=${note#.}
     name=${name%.frazil}
     rm -f ".$name.previous"

@@ -27,6 +27,7 @@ _CACHED_BLOCKS = 1024
 _NOTHING = 0xFFFFFFFF
 _UNPACKED = 1 << 24
 _MOST_ENTRIES = 4_000_000
+_MOST_IN_FOLDER = 200_000
 _LONGEST_LINK = 4096
 _MOST_LINKS = 40
 
@@ -36,7 +37,8 @@ _KINDS = {1: "directory", 2: "regular", 3: "symlink", 4: "device", 5: "device", 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`place`, `offset`: of a folder's list, or a file's first block and its place within a fragment."""
+    """`place`, `offset`: of a folder's list, or a file's first block and place in a fragment. `sizes`: where the
+    sizes of a file's blocks are listed."""
 
     kind: str
     mode: int
@@ -44,7 +46,7 @@ class Node:
     place: int = 0
     offset: int = 0
     fragment: int = _NOTHING
-    blocks: tuple[int, ...] = ()
+    sizes: tuple[int, int] = (0, 0)
     target: bytes = b""
     identity: int = 0
 
@@ -176,11 +178,7 @@ class Squashfs:
             place, size, _, _, fragment, offset, _ = struct.unpack("<3Q4I", stream.read(40))
         else:
             place, fragment, offset, size = struct.unpack("<4I", stream.read(16))
-        count = size // self.block_size + (1 if fragment == _NOTHING and size % self.block_size else 0)
-        # The list of blocks lies in metadata, which packs at most a thousand to one or so.
-        if count * 4 > self.bytes_used << 12:
-            raise BadImage("the squashfs has a file of an impossible size")
-        return Node("regular", mode, size, place, offset, fragment, stream.numbers(count), identity=identity)
+        return Node("regular", mode, size, place, offset, fragment, stream.position(), identity=identity)
 
     def children(self, node: Node) -> list[tuple[bytes, Node]]:
         """Of a folder: names as they are, in the order of the image."""
@@ -199,6 +197,8 @@ class Squashfs:
                 if left < 0 or name in (b".", b"..") or b"/" in name or b"\0" in name:
                     raise BadImage("the squashfs has a damaged folder")
                 found.append((name, self._node(block, offset)))
+            if len(found) > _MOST_IN_FOLDER:
+                raise BadImage(f"the squashfs has a folder with more than {_MOST_IN_FOLDER} names")
         return found
 
     def walk(self, top: Node) -> Iterator[tuple[bytes, Node]]:
@@ -256,7 +256,10 @@ class Squashfs:
             raise BadImage(f"a file in the squashfs is larger than it may be here ({limit} bytes)")
         parts = []
         place = node.place
-        for number, described in enumerate(node.blocks):
+        count = node.size // self.block_size
+        if node.fragment == _NOTHING and node.size % self.block_size:
+            count += 1
+        for number, described in enumerate(self._stream(*node.sizes).numbers(count) if count else ()):
             expected = min(self.block_size, node.size - number * self.block_size)
             count = described & (_UNPACKED - 1)
             parts.append(self._block(place, described, expected) if count else bytes(expected))
@@ -295,7 +298,7 @@ class _Stream:
     """Metadata from some place on, over as many blocks as are asked for."""
 
     def __init__(self, image: Squashfs, place: int, offset: int) -> None:
-        self._image = image
+        self._image, self._place = image, place
         self._block, self._next = image._metadata_block(place)
         self._offset = offset
         if offset > len(self._block):
@@ -305,10 +308,14 @@ class _Stream:
         result = self._block[self._offset : self._offset + count]
         self._offset += len(result)
         while len(result) < count:
-            self._block, self._next = self._image._metadata_block(self._next)
+            self._place = self._next
+            self._block, self._next = self._image._metadata_block(self._place)
             self._offset = min(count - len(result), len(self._block))
             result += self._block[: self._offset]
         return result
+
+    def position(self) -> tuple[int, int]:
+        return self._place, self._offset
 
     def numbers(self, count: int) -> tuple[int, ...]:
         found: list[int] = []
