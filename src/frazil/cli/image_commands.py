@@ -329,19 +329,23 @@ def sbom(context: Context, arguments: Arguments) -> None:
 
     from frazil.image import sbom as forms
 
-    one = subject(context, arguments, (arguments.positional or ["."])[0])
+    text = (arguments.positional or ["."])[0]
+    one = subject(context, arguments, text)
     packages = one.packages(context)
     kind = arguments.value("format", "spdx")
-    if kind == "spdx":
-        value = forms.spdx(one.full_name, packages)
-    elif kind == "cyclonedx":
-        value = forms.cyclonedx(one.full_name, packages)
-    elif kind in ("slsa", "in-toto", "provenance"):
+    if kind in ("slsa", "in-toto", "provenance"):
         from frazil import __version__
 
         with _preparer(context, arguments) as preparer:
             digest = one.prepare(preparer).manifest.digest
         value = forms.provenance(one.full_name, digest, packages, one.parameters, __version__)
+    elif kind in ("spdx", "cyclonedx"):
+        from frazil.cli.image_licences import licences_of
+        from frazil.cli.image_targets import is_evaluated
+
+        licences = licences_of(context, arguments, text if is_evaluated(context, text) else None, packages)
+        form = forms.spdx if kind == "spdx" else forms.cyclonedx
+        value = form(one.full_name, packages, licences=licences)
     else:
         raise UsageError(f"'--format' is spdx, cyclonedx or slsa, not '{kind}'")
     context.print(json.dumps(value, indent=2))

@@ -154,6 +154,11 @@ def subject(context: Context, arguments: Arguments, text: str) -> Subject:
     return _package(context, arguments, text, program, roots, more)
 
 
+def is_evaluated(context: Context, text: str) -> bool:
+    """Whether evaluation says what this is: neither a file nor a store path does."""
+    return not _is_image_file(context, text) and _plain_path(context, text) is None
+
+
 def _is_image_file(context: Context, text: str) -> bool:
     if "#" in text or _plain_path(context, text) is not None:
         return False

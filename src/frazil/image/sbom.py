@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from frazil.image.inventory import Package
+from frazil.image.licences import references
 
 _NAMESPACE = uuid.UUID("7b0d4c5e-8f0b-4f0e-9a53-5b6f4c7d2a11")
 EPOCH = "1970-01-01T00:00:01Z"
@@ -33,7 +34,11 @@ def _identifier(packages: Sequence[Package]) -> str:
     return hashlib.sha256("\n".join(package.path + package.nar_hash for package in packages).encode()).hexdigest()
 
 
-def spdx(name: str, packages: Sequence[Package], created: str = EPOCH) -> dict[str, Any]:
+def spdx(
+    name: str, packages: Sequence[Package], created: str = EPOCH, licences: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """`licences`: SPDX expressions by path."""
+    licences = licences or {}
     identifiers = {package.path: "SPDXRef-" + package.path.rsplit("/", 1)[-1][:32] for package in packages}
     listed = [
         {
@@ -43,7 +48,7 @@ def spdx(name: str, packages: Sequence[Package], created: str = EPOCH) -> dict[s
             "downloadLocation": "NOASSERTION",
             "filesAnalyzed": False,
             "licenseConcluded": "NOASSERTION",
-            "licenseDeclared": "NOASSERTION",
+            "licenseDeclared": licences.get(package.path, "NOASSERTION"),
             "copyrightText": "NOASSERTION",
             "comment": package.path,
             "externalRefs": [
@@ -70,6 +75,10 @@ def spdx(name: str, packages: Sequence[Package], created: str = EPOCH) -> dict[s
         }
         for package in packages
     ]
+    own = [
+        {"licenseId": one, "name": one.removeprefix("LicenseRef-").replace("-", " "), "extractedText": "NOASSERTION"}
+        for one in references(licences.values())
+    ]
     return {
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
@@ -79,10 +88,15 @@ def spdx(name: str, packages: Sequence[Package], created: str = EPOCH) -> dict[s
         "creationInfo": {"created": created, "creators": ["Tool: frazil"]},
         "packages": listed,
         "relationships": describes + depends,
+        **({"hasExtractedLicensingInfos": own} if own else {}),
     }
 
 
-def cyclonedx(name: str, packages: Sequence[Package], created: str = EPOCH) -> dict[str, Any]:
+def cyclonedx(
+    name: str, packages: Sequence[Package], created: str = EPOCH, licences: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """`licences`: SPDX expressions by path."""
+    licences = licences or {}
     present = {package.path for package in packages}
     return {
         "bomFormat": "CycloneDX",
@@ -100,6 +114,7 @@ def cyclonedx(name: str, packages: Sequence[Package], created: str = EPOCH) -> d
                 "bom-ref": package.path,
                 "name": package.name,
                 **({"version": package.version} if package.version else {}),
+                **({"licenses": [{"expression": licences[package.path]}]} if package.path in licences else {}),
                 "purl": _purl(package),
                 "properties": [
                     {"name": "nix:store_path", "value": package.path},
