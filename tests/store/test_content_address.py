@@ -11,7 +11,7 @@ from frazil.store.errors import FormatError
 addresses = st.builds(
     lambda method, algorithm, data: ContentAddress(method, Hash.of(algorithm, data)),
     st.sampled_from(["flat", "nar", "git", "text"]),
-    st.sampled_from(sorted(ALGORITHMS)),
+    st.sampled_from(sorted(set(ALGORITHMS) - {"blake3"})),
     st.binary(max_size=8),
 )
 

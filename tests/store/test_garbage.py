@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,9 @@ def test_running_processes_are_roots(root: Path) -> None:
         environment = {**os.environ, "USED": f"a:{store.show(two)}/bin:b"}
         with subprocess.Popen(["sleep", "60"], env=environment) as child:
             try:
+                # The kernel closes what tells us that the program began before its environment can be read.
+                while b"USED" not in Path(f"/proc/{child.pid}/environ").read_bytes():
+                    time.sleep(0.01)
                 found = roots.find_runtime_roots(store)
                 assert f"/proc/{os.getpid()}/fd/{held.fileno()}" in found[one]
                 assert f"/proc/{child.pid}/environ" in found[two]
