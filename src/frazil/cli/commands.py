@@ -33,6 +33,8 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "image inspect": ("image_commands", "show an image's configuration, layers and packages", MAIN),
     "image load": ("image_commands", "give an image to Podman or Docker", MAIN),
     "image push": ("image_commands", "send an image to a registry", MAIN),
+    "image sign": ("image_commands", "sign an image in a registry, as cosign does with a key", MAIN),
+    "image verify": ("image_commands", "check that an image in a registry was signed with a key", MAIN),
     "image pull": ("image_commands", "fetch an image from a registry into an OCI layout", MAIN),
     "image run": ("image_commands", "run a package in a container of Podman or Docker", MAIN),
     "image diff": ("image_commands", "show what a new image adds to an old one, by layer and package", MAIN),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ENGINE = (Option("--engine", "Use the command line *program* (default: podman, else docker).", "program"),)
 PLAIN = (Option("--plain-http", "Speak to the registry without TLS."),)
+SIGN = (Option("--sign-key", "Sign the image with the private key in *file* (EC, P-256, PEM).", "file"),)
+KEY = (Option("--key", "The key in *file* (EC, P-256, PEM).", "file"),)
 
 
 def _preparer(context: Context, arguments: Arguments, near: str | None = None) -> Preparer:
@@ -56,6 +58,8 @@ def build(context: Context, arguments: Arguments) -> None:
 def _deliver(context: Context, arguments: Arguments, subjects: list[Subject], destination: Destination) -> None:
     if destination.kind in ("docker-archive", "podman", "docker") and len(subjects) > 1:
         raise UsageError("several images are for an OCI layout or a registry", hint="--to oci:FOLDER")
+    if destination.kind != "registry" and arguments.has("sign-key"):
+        raise UsageError("signatures lie in registries", hint="--to docker://REGISTRY/NAME:TAG")
     if destination.kind == "registry":
         assert destination.name is not None
         _send(context, arguments, subjects, destination.name)
@@ -173,7 +177,18 @@ def _send(context: Context, arguments: Arguments, subjects: list[Subject], name:
     path = os.path.join(cache_directory(context.fetch_settings), "image-blobs.json")
     with _preparer(context, arguments) as preparer, _registry(context, arguments, name, pushing=True) as registry:
         images = [one.prepare(preparer) for one in subjects]
+        key = arguments.value("sign-key")
+        signer = None
+        if key is not None:
+            from frazil.image.signing import private_key
+
+            signer = private_key(key)  # before anything travels
         done = push_images(registry, images, Whereabouts(path), context.note)
+        if signer is not None:
+            from frazil.image.signing import sign as sign_image
+
+            sign_image(registry, done.digest, signer)
+            context.note(f"signed {done.digest}")
     sent = f"{done.sent} layers sent ({_size(done.bytes_sent)})"
     context.note(f"'{name}': {sent}, {done.mounted} mounted, {done.present} there before")
     context.print(done.digest)
@@ -191,10 +206,59 @@ def pull(context: Context, arguments: Arguments) -> None:
         )
     architecture = arguments.value("architecture") or architecture_of(context)
     with _registry(context, arguments, name, pushing=False) as registry:
+        key = arguments.value("key")
+        if key is not None:
+            from frazil.image.signing import public_key
+            from frazil.image.signing import verify as verify_image
+
+            trusted = _named_digest(registry)
+            verify_image(registry, trusted, public_key(key))
+            registry.name = name.at(trusted)
         digest = pull_image(
             registry, destination.path, architecture, everything=arguments.flag("all"), note=context.note
         )
     context.print(digest)
+
+
+def _named_digest(registry: Registry) -> str:
+    """Of what the registry has under the name."""
+    from frazil.packages.oci.image import describe
+
+    return registry.name.digest or describe("", registry.manifest(registry.name.wanted)[1]).digest
+
+
+def sign(context: Context, arguments: Arguments) -> None:
+    from frazil.image.reference import ImageName
+    from frazil.image.signing import private_key
+    from frazil.image.signing import sign as sign_image
+
+    name = ImageName.parse(arguments.positional[0].removeprefix("docker://"))
+    signer = private_key(_key(arguments))
+    with _registry(context, arguments, name, pushing=True) as registry:
+        digest = _named_digest(registry)
+        new = sign_image(registry, digest, signer)
+    context.note(f"signed '{name}'" if new else f"'{name}' was signed with this key before")
+    context.print(digest)
+
+
+def verify(context: Context, arguments: Arguments) -> None:
+    from frazil.image.reference import ImageName
+    from frazil.image.signing import public_key
+    from frazil.image.signing import verify as verify_image
+
+    name = ImageName.parse(arguments.positional[0].removeprefix("docker://"))
+    key = public_key(_key(arguments))
+    with _registry(context, arguments, name, pushing=False) as registry:
+        digest = _named_digest(registry)
+        verify_image(registry, digest, key)
+    context.print(digest)
+
+
+def _key(arguments: Arguments) -> str:
+    key = arguments.value("key")
+    if key is None:
+        raise UsageError("say which key: --key FILE")
+    return key
 
 
 def run(context: Context, arguments: Arguments) -> int:
@@ -361,6 +425,7 @@ COMMANDS = {
         COMPRESSION,
         ENGINE,
         PLAIN,
+        SIGN,
         (
             Option(
                 "--to",
@@ -400,10 +465,31 @@ COMMANDS = {
         *COMMON,
         COMPRESSION,
         PLAIN,
+        SIGN,
         positional="installables… name",
         at_least=2,
         at_most=None,
         examples=[("Only changed layers travel", "frazil image push .#app registry.example/team/app:1.0")],
+    ),
+    "image sign": Command(
+        sign,
+        "sign an image in a registry, as cosign does with a key",
+        PLAIN,
+        KEY,
+        positional="name",
+        at_least=1,
+        at_most=1,
+        examples=[("With a key of your own", "frazil image sign registry.example/team/app:1.0 --key key.pem")],
+    ),
+    "image verify": Command(
+        verify,
+        "check that an image in a registry was signed with a key",
+        PLAIN,
+        KEY,
+        positional="name",
+        at_least=1,
+        at_most=1,
+        examples=[("Its digest, if it is good", "frazil image verify registry.example/team/app:1.0 --key key.pub")],
     ),
     "image pull": Command(
         pull,
@@ -412,6 +498,7 @@ COMMANDS = {
         (
             Option("--architecture", "Which image of several (default: this machine's).", "name"),
             Option("--all", "Images of all architectures."),
+            Option("--key", "Take it only where it is signed with the key in *file*.", "file"),
         ),
         positional="name destination",
         at_least=1,

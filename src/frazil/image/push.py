@@ -85,7 +85,7 @@ def push(
             pool.shutdown(cancel_futures=True)
             raise
     for image in images:
-        _small_blob(registry, image.config.digest, image.contents[image.config.digest])
+        registry.send_small(image.config.digest, image.contents[image.config.digest])
     digest = _manifests(registry, images)
     whereabouts.keep(registry.name.host, [*blobs], registry.name.path)
     sent = [digest for digest, outcome in outcomes.items() if outcome == "sent"]
@@ -112,15 +112,6 @@ def _blob(
     note(f"sending {digest}")
     registry.send_blob(digest, image.blob_file(digest), place)
     return "sent"
-
-
-def _small_blob(registry: Registry, digest: str, content: bytes) -> None:
-    if registry.has_blob(digest):
-        return
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        registry.send_blob(digest, file.name)
 
 
 def _manifests(registry: Registry, images: Sequence[Prepared]) -> str:

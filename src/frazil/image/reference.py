@@ -46,6 +46,10 @@ class ImageName:
             raise UsageError(f"'{text}' is not the name of an image", hint=hint)
         return cls(registry, repository, tag or None, digest or None)
 
+    def at(self, digest: str) -> ImageName:
+        """What is there under the digest; the tag stays what it is called here."""
+        return ImageName(self.registry, self.repository, self.tag, digest)
+
     @property
     def host(self) -> str:
         registry = self.registry or DEFAULT_REGISTRY

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -315,6 +316,22 @@ class Registry:
                     raise ConnectionResetError("the connection was closed too early")
                 return
         raise RegistryError(f"the registry '{self.name.host}' leads in circles for {digest}")
+
+    def send_small(self, digest: str, content: bytes) -> None:
+        """A blob of a few kilobytes, unless it is there."""
+        if self.has_blob(digest):
+            return
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            self.send_blob(digest, file.name)
+
+    def read_small(self, digest: str, size: int) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "blob")
+            self.fetch_blob(digest, size, path)
+            with open(path, "rb") as file:
+                return file.read()
 
     # -- manifests -----------------------------------------------------------------------------------------------------
 
