@@ -7,6 +7,7 @@ repository as a user's project is one. Its `nixpkgs` input is pointed at the emb
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import shutil
 import subprocess
@@ -61,15 +62,15 @@ def make_project() -> None:
 
 
 @contextlib.contextmanager
-def service() -> Iterator[str]:
-    """The service started by `frazil run`; yields the address it printed."""
-    arguments = ["run", *OVERRIDE, ".", "--", "--port", "0"]
+def service(command: str = "run", *options: str) -> Iterator[str]:
+    """The service, started by `frazil run` or in a container; yields the address it printed."""
+    arguments = [*command.split(), *OVERRIDE, *options, ".", "--", "--port", "0"]
     show(arguments)
     with subprocess.Popen([FRAZIL, *arguments], cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline().strip()
-            print(line)
+            print(line, flush=True)
             if "http://" not in line:
                 raise Failed("the service did not start")
             yield line.split()[-1]
@@ -88,16 +89,27 @@ def fetch(address: str) -> None:
         raise Failed("the service forgot its entry")
 
 
+def engine() -> list[str]:
+    """How Podman is called. Root in a container of its own may not set what Podman sets by default: neither systemd's
+    control groups nor larger limits than it has."""
+    if os.getuid() != 0:
+        return ["--engine", "podman"]
+    command = "podman --cgroup-manager=cgroupfs" + (" --runtime runc" if shutil.which("runc") else "")
+    limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000"]
+    return ["--engine", command, *(word for limit in limits for word in ("--engine-option", limit))]
+
+
 def ship() -> None:
     """An image of the service, and where Podman is there and may run containers, an answer from inside one."""
     frazil("image", "build", *OVERRIDE, ".", "--port", "8080", "--to", "oci:image")
     frazil("image", "inspect", "image")
     if shutil.which("podman") is None:
         return
-    arguments = ["image", "run", *OVERRIDE, ".", "--port", "8080", "--", "--help"]
-    show(arguments)
-    done = subprocess.run([FRAZIL, *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
-    print(done.stdout if not done.returncode else "Podman cannot run containers here.")
+    try:
+        with service("image run", *engine(), "--engine-option", "--network=host") as address:
+            fetch(address)
+    except (Failed, OSError) as error:
+        print(f"Podman runs no containers here: {error}")
 
 
 def main() -> int:
