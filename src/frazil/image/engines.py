@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+from frazil.activity import is_main_thread
 from frazil.image.errors import ImageError, translated
 from frazil.image.prepared import Offer
 from frazil.packages.oci.image import Image, Packed, describe, write_docker_archive
@@ -152,4 +155,28 @@ def run(engine: Sequence[str], identity: str, options: Sequence[str], arguments:
         command.append("-it")
     else:
         command.append("-i")
-    return subprocess.run([*command, *options, identity.partition(":")[2], *arguments]).returncode
+    started: list[subprocess.Popen[bytes]] = []
+    with _passed_on(started):
+        started.append(subprocess.Popen([*command, *options, identity.partition(":")[2], *arguments]))
+        return started[0].wait()
+
+
+@contextmanager
+def _passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Signals that would end us go to the engine, which hands them to the program: else a container would outlive who
+    started it. An interrupt from the terminal reaches the engine by itself."""
+    if not is_main_thread():
+        yield
+        return
+
+    def pass_on(number: int, _: object) -> None:
+        for process in processes:
+            process.send_signal(number)
+
+    handlers = {signal.SIGTERM: pass_on, signal.SIGHUP: pass_on, signal.SIGINT: lambda *_: None}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
