@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -187,7 +188,7 @@ def main():
 
 def test_folder_of_another_python(base: Path) -> None:
     package(base / "lib" / VERSION / "site-packages")
-    words = ["-S", "-P", base / "bin/frazil-python", "--launched-for-3.1", str(base / "lib"), "nix"]
+    words = ["-S", "-P", base / "bin/frazil-python", "--launched-for-3.1", "", str(base / "lib"), "nix"]
     status, _, errors = run(sys.executable, *map(str, words), PYTHONPATH=str(base / "lib" / VERSION / "site-packages"))
     assert status == 7, errors
 
@@ -207,3 +208,31 @@ def test_script_alone(base: Path, tmp_path: Path) -> None:
     sources = package(tmp_path / "elsewhere")
     status, lines, _ = run(base / "bin/frazil-python", "x", PYTHONPATH=str(sources))
     assert status == 7 and lines[:3] == [str(base / "bin/frazil-python"), "['x']", "0 True"]
+
+
+def test_interrupts_while_python_starts(base: Path) -> None:
+    """One that comes before the script's first line waits for it, and ends the program without a word."""
+    package(base / "lib" / VERSION / "site-packages", "def main():\n    while True:\n        pass\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    for _ in range(20):
+        with subprocess.Popen(
+            [base / "bin/frazil"], env=environment, stderr=subprocess.PIPE, preexec_fn=restore_interrupts
+        ) as process:
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (-signal.SIGINT, b"")
+
+
+def restore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_interrupts_blocked_by_others_stay_blocked(base: Path, blocked: bool) -> None:
+    report = "def main():\n    import signal\n    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
+    package(base / "lib" / VERSION / "site-packages", report)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] if blocked else [])
+    try:
+        assert run(base / "bin/frazil")[1] == [str(blocked)]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

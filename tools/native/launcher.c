@@ -4,12 +4,16 @@
  * the package's folder is found without `site`, the script is told so, and what `site` does happens when the first
  * module is asked for that is neither Python's nor frazil's. Where it is not found, the script starts as ever.
  *
+ * Python answers Ctrl-C with a traceback from its own first moments. So that signal waits until the script's first lines
+ * have seen to it: it is blocked here, and the script is told to let it through.
+ *
  * In: PYTHON (3.11), VERSION (frazil's). No more of the C library than a static program has. */
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +86,14 @@ static int find_package(const char *base, char folder[PATH_MAX]) {
     return 0;
 }
 
+/* Whether SIGINT waits from now on. Not where somebody else blocked it: then it stays so. */
+static int hold_interrupts(void) {
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    return sigprocmask(SIG_BLOCK, &interrupt, &before) == 0 && !sigismember(&before, SIGINT);
+}
+
 int main(int count, char **given) {
     char own[PATH_MAX], script[PATH_MAX], folder[PATH_MAX], line[LINE];
     /* The path that was executed: a link's, where it is one. That is what a script would be told, too. */
@@ -117,7 +129,7 @@ int main(int count, char **given) {
     if (slash != NULL)
         *slash = 0;
     int found = slash != NULL && find_package(own, folder);
-    char **arguments = calloc((size_t)count + 9, sizeof *arguments), **end = arguments;
+    char **arguments = calloc((size_t)count + 10, sizeof *arguments), **end = arguments;
     if (arguments == NULL)
         return fail("cannot run", script);
     *end++ = interpreter;
@@ -128,6 +140,7 @@ int main(int count, char **given) {
     *end++ = "-P"; /* beside the script are programs, no modules */
     *end++ = script;
     *end++ = "--launched-for-" PYTHON;
+    *end++ = hold_interrupts() ? "held" : "";
     *end++ = found ? folder : "";
     *end++ = (char *)name;
     for (int i = 1; i < count; i++)

@@ -38,7 +38,12 @@ def main() -> int:
         status = run()
     except KeyboardInterrupt as error:  # while modules were imported, or at the very end
         status = 128 + getattr(error, "number", 2)
-    leave(status)
+    try:
+        leave(status)
+    except KeyboardInterrupt:  # once more
+        import posix
+
+        posix._exit(130)
     return status
 
 
