@@ -229,7 +229,9 @@ def restore_interrupts() -> None:
 
 @pytest.mark.parametrize("blocked", [False, True])
 def test_interrupts_blocked_by_others_stay_blocked(base: Path, blocked: bool) -> None:
-    report = "def main():\n    import signal\n    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
+    report = (
+        "def main():\n    import signal\n    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
+    )
     package(base / "lib" / VERSION / "site-packages", report)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT] if blocked else [])
     try:

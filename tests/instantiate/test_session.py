@@ -299,3 +299,42 @@ def test_internal_files_have_a_name_of_their_own(scratch: Scratch) -> None:
     with pytest.raises(EvalError) as caught:
         scratch.eval("import <nix/fetchurl.nix> { }")
     assert caught.value.position is not None and caught.value.position.file == "<nix/fetchurl.nix>"
+
+
+FLOATING = """let c = derivation {
+  name = "c"; system = "s"; builder = "/b";
+  __contentAddressed = true; outputHashAlgo = "sha256"; outputHashMode = "recursive";
+}; q = y: derivation { name = "q"; system = "s"; builder = "/b"; inherit y; }; in %s"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("c.drvPath", "/nix/store/nz2ayszm1azhlc8sipqirfbkij57izwi-c.drv"),
+        ("(q c.drvPath).drvPath", "/nix/store/z12fd7qzdnqplqfnbll1lijvln8781v6-q.drv"),
+        ('(q "${c}").drvPath', "/nix/store/ky9b21y0qllyq5skivaxrhz4dfq7dap0-q.drv"),
+        ('(q "${c}").outPath', "/1yd9nisljm1smid70darhkfn00bn5p5mssjky2hniyd4z9jhcmxj"),
+    ],
+)
+def test_what_rests_on_outputs_not_known_yet(scratch: Scratch, text: str, expected: str) -> None:
+    """Its own outputs' variables are there, and empty."""
+    assert scratch.eval(FLOATING % text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        # Paths first, then derivations with their closures, then outputs; each by path.
+        ('builtins.toFile (d.drvPath + "${d}" + builtins.toFile "f" "") ""', r"such as '/nix/store/[a-z0-9]{32}-f'"),
+        ('builtins.toFile (d.outPath + d.drvPath) ""', r"-n.drv \(deep\)'"),
+        ('builtins.toFile "z" "${d.dev}${d}"', r"references !dev![a-z0-9]{32}-n.drv"),
+        ('builtins.toFile "z" (toString d + d.drvPath)', r"references =[a-z0-9]{32}-n.drv"),
+        ('builtins.getContext (builtins.outputOf "${c}" "out")', r"output 'out' of the unbuilt derivation '.*-c.drv'"),
+        ('builtins.outputOf (builtins.toFile "g" "") "out"', "store path '[a-z0-9]{32}-g' is not a valid derivation"),
+    ],
+)
+def test_which_reference_is_named(scratch: Scratch, text: str, message: str) -> None:
+    d = 'let d = derivation { name = "n"; system = "s"; builder = "/b"; outputs = [ "out" "dev" ]; }; in '
+    features = frozenset({"dynamic-derivations", "ca-derivations"})
+    with pytest.raises(EvalError, match=message):
+        scratch.eval(d + FLOATING % text, experimental_features=features)

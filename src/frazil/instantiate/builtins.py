@@ -55,7 +55,10 @@ def output_of(evaluator: Any, arguments: list[Any]) -> Any:
 def _output_paths(effects: StoreEffects, derivation: str) -> dict[str, Any]:
     path = effects.directory.parse(derivation)
     if not path.is_derivation:
-        raise EvalError(f"store path '{derivation}' is not a derivation", pos=CALL_SITE)
+        raise EvalError(
+            f"error parsing derivation '{derivation}': store path '{path.base}' is not a valid derivation path",
+            pos=CALL_SITE,
+        )
     return effects.instantiator.read(path).output_paths(effects.directory)
 
 

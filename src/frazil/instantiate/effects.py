@@ -16,6 +16,7 @@ from frazil.instantiate.context import parse_built, show_element
 from frazil.instantiate.files import FileEffects
 from frazil.instantiate.recording import Memo
 from frazil.lang.errors import CALL_SITE, INTERNAL_FILES, EvalError, ImportFromDerivationError, InvalidStorePath
+from frazil.lang.runtime import context_order
 from frazil.store.path import References, StoreDirectory, StorePath, is_name, unknown_output_placeholder
 
 TYPE_CHECKING = False
@@ -489,7 +490,7 @@ class StoreEffects(FileEffects):
         if context in self._satisfied:
             return {}
         built = []
-        for element in sorted(context):
+        for element in sorted(context, key=context_order):
             path = element.lstrip("=")
             if element.startswith("!"):
                 path = parse_built(element).derivation
@@ -537,6 +538,22 @@ class StoreEffects(FileEffects):
             known = None if dynamic else self.instantiator.read(derivation).output_paths(self.directory).get(output)
             if known is None:
                 self.recorder.refuse("the path of a built output is not known before it is built")
+
+    def built_derivation(self, element: str) -> str:
+        """The store derivation that is an output of another (`!OUTPUT!…`), which must be known."""
+        item = parse_built(element)
+        found: StorePath | None = self.directory.parse(item.derivation)
+        for output in (*item.through, item.output):
+            assert found is not None
+            shown = self.directory.show(found)
+            self.flush()
+            found = self.store.query_derivation_outputs(found).get(output)
+            if found is None:
+                raise EvalError(f"cannot operate on output '{output}' of the unbuilt derivation '{shown}'")
+        if self.recorder is not None:
+            self.recorder.refuse("the path of a built output is not known before it is built")
+        assert found is not None
+        return self.directory.show(found)
 
     def _built_output(self, derivation: StorePath, outputs: tuple[str, ...]) -> StorePath:
         found: StorePath | None = derivation

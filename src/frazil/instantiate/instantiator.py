@@ -196,6 +196,8 @@ class Instantiator:
         return made
 
     def _general(self, draft: Draft) -> Instantiated:
+        # As for outputs whose paths are known at once; those that stay unknown stay empty.
+        draft.environment.update((name, "") for name, kind in draft.outputs.items() if kind is None)
         drv = self._derivation(draft)
         directory = self.directory
         drv = fill_in_output_paths(drv, directory, self._lookup)

@@ -16,6 +16,7 @@ from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError
 from frazil.lang.runtime import (
     call2,
     coerce_to_path,
+    context_order,
     force,
     force_attrs,
     force_bool,
@@ -45,7 +46,7 @@ def to_file(evaluator: Any, arguments: list[Any]) -> Any:
     context: set[str] = set()
     contents = force_string(arguments[1], context, "while evaluating the second argument passed to builtins.toFile")
     effects: StoreEffects = evaluator.effects
-    for element in sorted(context):
+    for element in sorted(context, key=context_order):
         if not element.startswith("/"):
             raise EvalError(
                 f"files created by builtins.toFile may not reference derivations, but {name} references"

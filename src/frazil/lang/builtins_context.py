@@ -82,6 +82,8 @@ def builtin_get_context(state: State, arguments: list):
             found.setdefault(element[1:], {})["allOutputs"] = True
         elif element.startswith("!"):
             output, _, path = element[1:].partition("!")
+            if "!" in path:
+                path = state.effects.built_derivation("!" + path)
             found.setdefault(path, {}).setdefault("outputs", []).append(output)
         else:
             found.setdefault(element, {})["path"] = True

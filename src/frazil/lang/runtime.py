@@ -464,10 +464,23 @@ def force_string_no_context(value, trace):
     string = cython.cast(ContextString, value)
     error = EvalError(
         f"the string '{string.text}' is not allowed to refer to a store path"
-        f" (such as '{show_context_element(min(string.context))}')"
+        f" (such as '{show_context_element(min(string.context, key=context_order))}')"
     )
     error.add_trace(0, trace)
     raise error
+
+
+def context_order(element):
+    """Key by which Nix sorts what a string refers to: paths, derivations with all their closure, outputs."""
+    if element.startswith("="):
+        return (1, element[1:])
+    if not element.startswith("!"):
+        return (0, element)
+    *outputs, path = element[1:].split("!")
+    key: object = (0, path)
+    for output in reversed(outputs[1:]):
+        key = (1, key, output)
+    return (2, key, outputs[0])
 
 
 def show_context_element(element):
