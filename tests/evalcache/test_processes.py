@@ -96,6 +96,25 @@ def put(database: Database, number: int, facts: bytes = b"k r ./a") -> None:
     database.put({name: Group(facts, [])}, [entry])
 
 
+def test_damage_to_the_schema_is_found(tmp_path: Path) -> None:
+    path = str(tmp_path / "e.sqlite")
+    database = Database(path)
+    put(database, 1)
+    database.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    good = Path(path).read_bytes()
+    begin = good.index(b"CREATE TABLE") - 200
+    for at in range(begin, good.rindex(b"CREATE TABLE", 0, 8192) + 100, 7):
+        Path(path).write_bytes(good[:at] + b"\x80" + good[at + 1 :])
+        database = Database(path)
+        assert len(database.every()) <= 1
+        database.close()
+        for left in tmp_path.iterdir():
+            left.unlink()
+
+
 def test_a_busy_database_is_an_empty_one(tmp_path: Path) -> None:
     path = str(tmp_path / "e.sqlite")
     database = Database(path)

@@ -297,7 +297,7 @@ class Database:
                     self._discard(last=attempt == 2)
                 else:
                     self._give_up()
-            except sqlite3.DatabaseError:
+            except (sqlite3.DatabaseError, UnicodeDecodeError):  # messages quote what is damaged
                 self._discard(last=attempt == 2)
             if self._connection is None and attempt == 2:
                 break
