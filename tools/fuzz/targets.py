@@ -153,6 +153,27 @@ def nar_restore(data: bytes) -> None:
         nar.restore(io.BytesIO(data).read, os.path.join(folder, "inner", "x"))
 
 
+def portable_image(data: bytes) -> None:
+    from frazil.portable.image import read_image
+    from frazil.portable.squashfs import Squashfs
+
+    with scratch() as folder:
+        path = os.path.join(folder, "web_1.raw")
+        with open(path, "wb") as file:
+            file.write(data)
+        read_image(path)
+        with Squashfs(path) as image:
+            for _, node in image.walk(image.root):
+                if node.kind == "regular" and node.size < 1 << 20:
+                    image.read(node, 1 << 20)
+
+
+def portable_image_seeds() -> tuple[bytes, ...]:
+    from tests.portable.sample import IMAGE
+
+    return (IMAGE,)
+
+
 def narinfo(data: bytes) -> None:
     from frazil.store.narinfo import parse as read
     from frazil.store.path import StoreDirectory
@@ -472,6 +493,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "split": lambda: Target(split, PATTERNS, (b"(", b")+", b"{2}", b"[]a]", b"[a-", b"|", b"()", b"^", b"$", b"\n")),
     "nar": lambda: Target(nar_check, nar_seeds()),
     "nar-restore": lambda: Target(nar_restore, nar_seeds(), (b"..", b"/", b"\0")),
+    "portable-image": lambda: Target(portable_image, portable_image_seeds(), (b"hsqs", b"\x00\x80", b"\xff\xff")),
     "narinfo": lambda: Target(narinfo, NARINFO, (b"\n", b": ", b"sha256-", b"Compression: zstd\n")),
     "derivation": lambda: Target(derivation, DERIVATION, (b'"', b"[", b"]", b"(", b")", b",", b"\\", b'("","")')),
     "derivation-json": lambda: Target(derivation_json, derivation_json_seeds(), (b"[]", b"{}", b"null", b"0", b'"a"')),

@@ -136,17 +136,22 @@ def inspect(context: Context, arguments: Arguments) -> None:
         return
     context.print(f"{image.name}  {_size(image.file_size)}, squashfs with {image.compression}")
     for key, value in sorted(image.os_release.items()):
-        context.print(f"  {key}: {value}")
+        context.print(f"  {key}: {_plain(value)}")
     for unit in image.units:
         mark = "" if unit in image.matching else f"  (not a unit of '{image.service}': never attached)"
-        context.print(f"unit {unit.name}{mark}")
+        context.print(f"unit {_plain(unit.name)}{mark}")
         for line in unit.text.splitlines():
-            context.print(f"  {line}" if line else "")
+            context.print(f"  {_plain(line)}" if line else "")
     context.print(f"{len(image.held)} store objects, {image.files} files, {_size(image.size)} unpacked")
     for held in sorted(image.held, key=lambda held: (-held.size, held.path)):
-        context.print(f"  {_size(held.size):>9}  {held.path}")
+        context.print(f"  {_size(held.size):>9}  {_plain(held.path)}")
     for path in image.missing:
         context.warn(f"there is no '{path}', which systemd wants to mount over")
+
+
+def _plain(text: str) -> str:
+    """What an image says may not steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _described(image: PortableImage) -> dict[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from frazil.activity import Activity, ActivityType
 from frazil.portable.delivery import Delivered, deliver
 from frazil.portable.errors import PortableError
 from frazil.portable.image import SUFFIX, PortableImage, belongs
@@ -66,12 +67,16 @@ for folder in "$@"; do
     [ -f "$place" ] || continue
     unit=${place%.d/*}
     unit=${unit##*/}
-    image=
+    image= enabled=
+    # `systemctl is-enabled` does not look there.
+    for link in "$folder"/*.wants/"$unit" "$folder"/*.requires/"$unit"; do
+      [ -L "$link" ] && enabled=yes
+    done
     while read -r line; do
       case $line in RootImage=* | RootDirectory=*) image=${line#*=} ;; esac
     done <"$place"
     printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$folder" "$unit" "$image" "$(systemctl is-active -- "$unit")" \
-      "$(systemctl is-enabled -- "$unit" 2>/dev/null)" "$(readlink "${place%/*}/10-profile.conf")"
+      "$enabled" "$(readlink "${place%/*}/10-profile.conf")"
   done
 done
 exit 0
@@ -155,7 +160,7 @@ class Services:
                 folder == self.places.units[-1],
                 (*(before.units if before is not None else ()), unit),
                 state == "active" or (before is not None and before.active),
-                enabled.startswith("enabled") or (before is not None and before.enabled),
+                bool(enabled) or (before is not None and before.enabled),
                 parts[-2] if len(parts) > 2 else None,
             )
         return sorted(found.values(), key=lambda one: one.name)
@@ -169,7 +174,7 @@ class Services:
         ]
 
     def attach(self, image: PortableImage, options: Options) -> Attached:
-        there = self.attached(image.service)
+        there = self._of_same(image)
         if there:
             names = ", ".join(one.name for one in there)
             raise PortableError(
@@ -188,7 +193,7 @@ class Services:
 
     def reattach(self, image: PortableImage, options: Options) -> Attached:
         """What is not attached yet, is attached."""
-        there = self.attached(image.service)
+        there = self._of_same(image)
         if not there:
             return self.attach(image, options)
         self._check_units(image)
@@ -261,7 +266,8 @@ class Services:
         profile = [f"--profile={options.profile}"] if options.profile is not None else []
         # What the image's own name begins with is found without saying so.
         prefix = [] if image.service == image.name.partition("_")[0] else [image.service]
-        done = self._portablectl(verb, *flags, *profile, delivered.path, *prefix)
+        with Activity(self._reporter, ActivityType.UNKNOWN, f"attaching '{image.name}' to {self.host.name}"):
+            done = self._portablectl(verb, *flags, *profile, delivered.path, *prefix)
         if done.status:
             raise PortableError(f"portablectl on {self.host.name} refuses '{image.name}': {done.reason}")
 
@@ -270,7 +276,8 @@ class Services:
         names = [unit.name for unit in image.matching if "@." not in unit.name]
         if not options.now or not names:
             return
-        done = self.host.script(_HEALTH, str(options.watch), *names)
+        with Activity(self._reporter, ActivityType.UNKNOWN, f"watching '{image.name}' on {self.host.name}"):
+            done = self.host.script(_HEALTH, str(options.watch), *names)
         if done.status:
             unit, _, log = done.out.strip().partition("\n")
             raise PortableError(
@@ -278,8 +285,14 @@ class Services:
                 hint=f"journalctl --unit={unit}",
             )
 
+    def _of_same(self, image: PortableImage) -> list[Attached]:
+        """Versions of the same service, and whatever has a unit of its names."""
+        names = {unit.name for unit in image.matching}
+        found = self.attached(image.service)
+        return found + [one for one in self.all_attached() if one not in found and names & set(one.units)]
+
     def _now_attached(self, image: PortableImage) -> Attached:
-        found = [one for one in self.attached(image.service) if one.name == image.name]
+        found = [one for one in self.all_attached() if one.name == image.name]
         if not found:
             raise PortableError(f"portablectl on {self.host.name} said that it attached '{image.name}', and has not")
         return found[0]

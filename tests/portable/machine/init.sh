@@ -1,6 +1,7 @@
 #!/bin/sh
 # The first program of the test machine: modules, network, a root that is written in memory, then systemd.
 /bin/busybox --install -s /bin
+echo "machine: first program"
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
