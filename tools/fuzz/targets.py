@@ -158,7 +158,7 @@ def portable_image(data: bytes) -> None:
     from frazil.portable.squashfs import Squashfs
 
     with scratch() as folder:
-        path = os.path.join(folder, "web_1.raw")
+        path = os.path.join(folder, "inner", "web_1.raw")
         with open(path, "wb") as file:
             file.write(data)
         read_image(path)
