@@ -89,7 +89,8 @@ static int take_large_page(char *page) {
         return 0;
     }
     before = thread_time();
-    *(volatile char *) page = 0;
+    /* A write that changes nothing: where the thread is late, somebody else's values may be there already. */
+    __atomic_fetch_or(page, 0, __ATOMIC_RELAXED);
     if (thread_time() - before > SLOW_PAGE_NS) {
         small_left = small_next;
         if (small_next < SIZE_MAX / 4)
