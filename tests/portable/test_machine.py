@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.portable.conftest import PATIENCE, Machine
+from tests.portable.conftest import Machine
 from tests.scenarios.conftest import Done, git
 from tests.scenarios.test_guestbook import OVERRIDE
 
@@ -101,7 +101,7 @@ def commit(folder: Path, day: int, files: dict[str, str]) -> None:
 
 def portable(machine: Machine, folder: Path, verb: str, *arguments: str, reached: bool = True) -> Done:
     host = ["--host", machine.host] if reached else []
-    return machine.world.run("frazil", "portable", verb, *arguments, *host, cwd=folder, limit=2 * PATIENCE)
+    return machine.world.run("frazil", "portable", verb, *arguments, *host, cwd=folder, limit=machine.left)
 
 
 def done(run: Done) -> str:

@@ -358,6 +358,14 @@ def test_unreachable(tmp_path: Path) -> None:
         assert there.name == "machine.example"
 
 
+def test_sudo(tmp_path: Path) -> None:
+    write_program(tmp_path / "programs", "sudo", '#!/bin/sh\necho "$*"\n')
+    environment = {"PATH": f"{tmp_path}/programs:/usr/bin:/bin"}
+    # The child's own PATH is where it is looked for.
+    with Host(None, environment, sudo=True) as there:
+        assert there.run("portablectl", "list").out == "-n -- portablectl list\n"
+
+
 @pytest.mark.parametrize("address", ["http://x", "ssh://", "ssh://-oProxyCommand=x", "ssh://a@-b"])
 def test_no_address(address: str) -> None:
     with pytest.raises(UsageError):
