@@ -17,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from frazil.cli import remembered
+
 from .conftest import World, set_up
 from .test_property import flip_mode, link, remove, rewrite_in_place, touch, write
 
@@ -158,6 +160,7 @@ changes: st.SearchStrategy[Callable[[Path], None]] = st.one_of(
 asked = st.one_of(
     st.lists(st.sampled_from(["d0", "d1", "d2", "s0", "s1"]), min_size=1, max_size=4, unique=True),
     st.sampled_from(["v0", "v1", "v2"]).map(lambda name: [name]),
+    st.lists(st.sampled_from(["d0", "d1", "d2", "s0", "s1"]), min_size=2, max_size=6).map(lambda names: ["", *names]),
 )
 rounds = st.lists(st.tuples(st.lists(changes, max_size=2), asked), min_size=1, max_size=6)
 
@@ -174,13 +177,21 @@ def begin(root: Path, text: str) -> None:
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(shared=expressions, values=st.lists(expressions, min_size=3, max_size=3), rounds=rounds)
+@given(shared=expressions, values=st.lists(expressions, min_size=3, max_size=3), rounds=rounds, are_many=st.booleans())
 def test_answers_are_those_of_a_fresh_evaluation(
-    world: World, shared: str, values: list[str], rounds: list[tuple[list[Callable[[Path], None]], list[str]]]
+    world: World,
+    shared: str,
+    values: list[str],
+    rounds: list[tuple[list[Callable[[Path], None]], list[str]]],
+    are_many: bool,
 ) -> None:
+    """`are_many`: two answers are as many as make a sample of what all rest on."""
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         folder = Path(name)
         set_up(folder, patch.setenv)
+        if are_many:
+            patch.setattr(remembered, "MANY", 2)
+            patch.setattr(remembered, "SAMPLES", (1, 2, 4))
         patch.setenv("FLAVOUR", "x")
         patch.setenv("COLOUR", "")
         patch.setenv("NIX_PATH", "thing=.")
@@ -196,14 +207,21 @@ def test_answers_are_those_of_a_fresh_evaluation(
             compare(world, wanted)
 
 
+def show(names: list[str]) -> str:
+    return " ".join(f'"{name}"' for name in names)
+
+
 def compare(world: World, wanted: list[str]) -> None:
-    words = ["nix-instantiate", ".", "--no-gc-warning", "--extra-experimental-features", "fetch-tree flakes"]
-    words += [word for name in wanted for word in ("-A", name)]
+    words = ["nix-instantiate", "--no-gc-warning", "--extra-experimental-features", "fetch-tree flakes"]
+    if wanted[0]:
+        words += [".", *[word for name in wanted for word in ("-A", name)]]
+    else:
+        words += ["-E", f"let tree = import ./.; in map (name: tree.${{name}}) [ {show(wanted[1:])} ]"]
     if wanted[0].startswith("v"):
         words += ["--eval", "--strict", "--json", "--read-write-mode"]
-    remembered = world.run(*words)
+    first = world.run(*words)
     fresh = world.run(*words, "--option", "eval-cache", "false")
-    assert (remembered.status, remembered.out) == (fresh.status, fresh.out), (wanted, remembered, fresh)
+    assert (first.status, first.out) == (fresh.status, fresh.out), (wanted, first, fresh)
     again = world.run(*words)
     assert (again.status, again.out) == (fresh.status, fresh.out), (wanted, again, fresh)
     assert "Traceback" not in again.err and "frazil bug" not in again.err

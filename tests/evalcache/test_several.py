@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from frazil.evalcache.cache import _partition
+from frazil.evalcache.partition import partition
 
 from .conftest import World, set_up
 from .test_property import begin, changes, write
@@ -183,13 +183,13 @@ def test_one_value_in_two_places_counts_once(world: World) -> None:
 
 @given(st.lists(st.integers(0, 1 << 40), max_size=8))
 def test_partitions(sets: list[int]) -> None:
-    parts = _partition(sets)
-    together = 0
-    for part in parts:
-        assert part and not part & together
-        together |= part
-    for bits in sets:
-        assert sum(part for part in parts if part & bits) == bits
+    parts, made_of = partition(sets)
+    numbers = [number for part in parts for number in part]
+    assert len(set(numbers)) == len(numbers) and all(part == sorted(part) != [] for part in parts)
+    for bits, indices in zip(sets, made_of, strict=True):
+        assert sum(1 << number for index in indices for number in parts[index]) == bits
+    users = [frozenset(i for i, indices in enumerate(made_of) if part in indices) for part in range(len(parts))]
+    assert len(set(users)) == len(users)  # as few parts as there can be
 
 
 IMPORTED_COPIES = """
@@ -254,3 +254,30 @@ def test_where_a_copy_is_counts_for_who_looks(world: World) -> None:
             assert result.evaluated == (name != ("unread" if turn else "text")), name
             assert not world.run(*words).evaluated, name
         world.write("pack/more", "")
+
+
+def test_what_the_first_of_many_have_in_common(world: World) -> None:
+    """Its facts count for all, marked or not; those of the rest are still told apart."""
+    world.write(
+        "common.nix", 'name: text: derivation { name = "p" + name; system = "x"; builder = "/b"; inherit text; }'
+    )
+    world.write("late.nix", '"late"')
+    for number in range(70):
+        world.write(f"texts/t{number}.nix", f'"{number}"')
+    own = 'import (./texts + "/t${name}.nix") + (if n > 66 then import ./late.nix else "")'
+    world.write("default.nix", f"builtins.genList (n: let name = toString n; in import ./common.nix name ({own})) 70")
+    for name, text, read in (
+        ("texts/t3.nix", '"other"', {"t3.nix"}),
+        ("texts/t69.nix", '"other"', {"t69.nix", "late.nix"}),
+        ("late.nix", '"later"', {f"t{number}.nix" for number in (67, 68, 69)} | {"late.nix"}),
+    ):
+        world.run("nix-instantiate", ".", "--no-gc-warning")
+        seen = watch_reads(world, (".", "--no-gc-warning"), lambda name=name, text=text: world.write(name, text))
+        assert {shown for shown in seen if shown.startswith(("t", "late"))} == read
+        fresh = world.run("nix-instantiate", ".", "--no-gc-warning", "--no-eval-cache")
+        assert world.run("nix-instantiate", ".", "--no-gc-warning") == fresh._replace(evaluated=False)
+    world.write(
+        "common.nix", 'name: text: derivation { name = "q" + name; system = "x"; builder = "/b"; inherit text; }'
+    )
+    changed = world.run("nix-instantiate", ".", "--no-gc-warning")
+    assert changed.evaluated and changed.out.count("-q") == 70

@@ -31,8 +31,14 @@ UNCOMPILED = {
     "statistics",
     "uncompiled",
 }
-# What instantiation does thousands of times.
-OTHER_COMPILED = ("instantiate/derivation", "instantiate/instantiator", "store/aterm")
+# What instantiation does thousands of times, and what is taken down of it.
+OTHER_COMPILED = (
+    "evalcache/partition",
+    "evalcache/recorder",
+    "instantiate/derivation",
+    "instantiate/instantiator",
+    "store/aterm",
+)
 # C from the beginning.
 NATIVE = {"frazil.evalcache._walk": Path("src/frazil/evalcache/_walk.c")}
 # C without a module of its own.

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from frazil.store.path import StorePath
 
 
+MANY = 64
+"""Answers of one command; with fewer, what each rests on is told apart to the end."""
+SAMPLES = (8, 64)
+
+
 def root_of(path: bytes) -> bytes:
     """The folder that holds what belongs together: that of the version control, else the file's own. Links followed."""
     folder = os.path.realpath(path)
@@ -68,7 +73,6 @@ class Remembered:
 
     def __init__(self, context: Context, cache: EvaluationCache, root: bytes, subject: Mapping[str, Any]) -> None:
         from frazil.evalcache.program import identity
-        from frazil.evalcache.recorder import Recorder
 
         self.context = context
         self.cache = cache
@@ -78,11 +82,21 @@ class Remembered:
         self.read_only = bool(subject.get("readOnly"))
         self.is_brief = False
         """Whether the command ends at once, so that nothing needs to be kept from the collector for it."""
-        self.recorder: Recorder = Recorder(root, context.store_config.store_dir)
+        self._recorder: Recorder | None = None
         self._marks: int | None = None
+        self._weighed = self._common_marks = 0
         self._common: Subject | None = None
         self._trees: dict[str, DerivationTree] = {}
         self.program = identity(cache.database.program, cache.database.put_program)
+
+    @property
+    def recorder(self) -> Recorder:
+        """Only who evaluates needs it."""
+        if self._recorder is None:
+            from frazil.evalcache.recorder import Recorder
+
+            self._recorder = Recorder(self.root, self.context.store_config.store_dir)
+        return self._recorder
 
     def question(self, detail: Mapping[str, Any]) -> Question:
         from frazil.evalcache.cache import Question, Subject
@@ -145,6 +159,19 @@ class Remembered:
 
             marks = take_marks()
             self._marks |= marks if shared else 0
+
+    def weigh(self, marks: int, places: int) -> None:
+        """`marks`: of one answer of many. What the first of them all rest on counts for every one from then on: mostly
+        every one does rest on it, and what rests on nothing else is evaluated as quickly as without marks."""
+        if places < MANY:
+            return
+        self._weighed += 1
+        self._common_marks = marks if self._weighed == 1 else self._common_marks & marks
+        if self._weighed in SAMPLES:
+            from frazil.lang.values import note_always
+
+            self.recorder.count_always(self._common_marks)
+            note_always(self._common_marks)
 
     @property
     def tells_apart(self) -> bool:

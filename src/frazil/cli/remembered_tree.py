@@ -123,6 +123,7 @@ class _Search:
         self.first: dict[int, int] = {}
         self.made: dict[Place, tuple[Node, int]] = {}
         self.reused = False
+        self.places = 1
 
     def look(self, value: Any, place: Place, *, item: bool = False) -> None:
         """`item`: an element of a set, in which only what says so is searched."""
@@ -133,6 +134,7 @@ class _Search:
         own = take_marks()
         note_marks(outer)
         self.tree.nodes[place] = node
+        self.places += len(inner)
         if place not in self.known:
             self.made[place] = (node, own)
         for name, child in inner:
@@ -193,6 +195,7 @@ class _Search:
         path, output = derivation_and_output(package)
         marks = take_marks()
         note_marks(marks)
+        self.tree.remembered.weigh(marks, self.places)
         self.first[id(package.attrs)] = marks
         self.finder.found.append(package)
         shown = self.directory.show(path)

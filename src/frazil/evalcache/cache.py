@@ -204,37 +204,21 @@ class EvaluationCache:
         kept, self._new = self._new, []
         if not kept or self._recorder is None:
             return
-        parts = _partition([known.facts for _, known in kept])
-        names: dict[int, bytes] = {}
+        from frazil.evalcache.partition import partition
+
+        parts, made_of = partition([known.facts for _, known in kept])
+        names: list[bytes] = []
         groups: dict[bytes, Group] = {}
         for part in parts:
             encoded, stamps = self._recorder.encoded(part)
-            name = names[part] = group_id(encoded)
-            groups[name] = Group(encoded, stamps)
+            names.append(group_id(encoded))
+            groups[names[-1]] = Group(encoded, stamps)
         entries = [
-            entry._replace(groups=b"".join([names[part] for part in parts if part & known.facts]))
-            for entry, known in kept
+            entry._replace(groups=b"".join([names[index] for index in indices]))
+            for (entry, _), indices in zip(kept, made_of, strict=True)
         ]
         self.database.put(groups, entries)
         self.database.collect_if_large()
-
-
-def _partition(sets: Sequence[int]) -> list[int]:
-    """The fewest disjoint sets of bits that each of these is made of, the lowest bit of each in order."""
-    rest = 0
-    for bits in sets:
-        rest |= bits
-    parts = [rest] if rest else []
-    for bits in set(sets):
-        split = []
-        for part in parts:
-            inside = part & bits
-            if inside and inside != part:
-                split += [inside, part ^ inside]
-            else:
-                split.append(part)
-        parts = split
-    return sorted(parts, key=lambda part: part & -part)
 
 
 def _read_answer(row: Row) -> Mapping[str, Any] | None:

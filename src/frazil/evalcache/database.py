@@ -17,7 +17,7 @@ from frazil.cache_folder import file_identity
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, NamedTuple
 
     class Row(NamedTuple):
@@ -65,11 +65,13 @@ CREATE TABLE IF NOT EXISTS Entries (
 CREATE INDEX IF NOT EXISTS ByQuestion ON Entries (question, recorded);
 CREATE TABLE IF NOT EXISTS Programs (stamp TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
+_PUT_STAMPS = "INSERT OR REPLACE INTO Stamps VALUES (?, ?, ?)"
 _COLUMNS = "number, question, root, bound, recorded, used, answer, facts, description, checksum"
 KEPT_ALTERNATIVES = 8
 """Answers to one question that are kept for one root: of branches one goes back and forth between, say."""
 _MAX_BLOB = 256 << 20
 _USED_GRAIN = 3600
+_SMALL = 2048
 
 
 def default_path(cache_directory: str) -> str:
@@ -97,6 +99,14 @@ def _checksum(question: bytes, root: str, bound: str, answer: bytes, groups: byt
 
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
+
+
+def pack(data: bytes) -> bytes:
+    """For `inflate`. Most are small: a window that is as small takes no time to clear."""
+    if len(data) > _SMALL:
+        return zlib.compress(data, 1)
+    machine = zlib.compressobj(1, zlib.DEFLATED, 11, 1)
+    return machine.compress(data) + machine.flush()
 
 
 def inflate(data: bytes) -> bytes:
@@ -179,36 +189,38 @@ class Database:
         self._run("INSERT OR REPLACE INTO Programs VALUES (?, ?)", (stamp, digest))
 
     def put_stamps(self, group: bytes, root: str, stamps: Sequence[str]) -> None:
-        data = zlib.compress("\n".join(stamps).encode("ascii"), 1)
-        self._run("INSERT OR REPLACE INTO Stamps VALUES (?, ?, ?)", (group, root, data))
+        self._run(_PUT_STAMPS, (group, root, pack("\n".join(stamps).encode("ascii"))))
 
     def put(self, groups: Mapping[bytes, Group], entries: Sequence[Entry]) -> None:
         """All of it or nothing. `groups`: by their ids."""
         self._run("BEGIN IMMEDIATE")
         now = int(time.time())
-        for name, group in groups.items():
-            if not self._run("SELECT 1 FROM Facts WHERE id = ?", (name,)):
-                self._run("INSERT OR REPLACE INTO Facts VALUES (?, ?)", (name, zlib.compress(group.facts, 1)))
-            for root in {entry.root for entry in entries}:
-                self.put_stamps(name, root, group.stamps)
-        for entry in entries:
-            self._put_entry(entry, now)
+        new = [(name, pack(group.facts)) for name, group in groups.items() if not self._has_group(name)]
+        self._run_all("INSERT OR REPLACE INTO Facts VALUES (?, ?)", new)
+        stamps = [(name, pack("\n".join(group.stamps).encode("ascii"))) for name, group in groups.items()]
+        for root in {entry.root for entry in entries}:
+            self._run_all(_PUT_STAMPS, [(name, root, data) for name, data in stamps])
+        self._put_entries(entries, now)
         self._run("COMMIT")
 
-    def _put_entry(self, entry: Entry, now: int) -> None:
-        question, root, bound, answer, groups, description = entry
-        place = (question, root)
-        self._run(
-            "DELETE FROM Entries WHERE question = ? AND root = ? AND facts = ? AND bound = ?", (*place, groups, bound)
+    def _has_group(self, name: bytes) -> bool:
+        return bool(self._run("SELECT 1 FROM Facts WHERE id = ?", (name,)))
+
+    def _put_entries(self, entries: Sequence[Entry], now: int) -> None:
+        self._run_all(
+            "DELETE FROM Entries WHERE question = ? AND root = ? AND facts = ? AND bound = ?",
+            [(entry.question, entry.root, entry.groups, entry.bound) for entry in entries],
         )
-        self._run(
-            f"INSERT INTO Entries ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*place, bound, now, now, answer, groups, description, _checksum(question, root, bound, answer, groups)),
-        )
-        self._run(
+        rows = []
+        for question, root, bound, answer, groups, description in entries:
+            checksum = _checksum(question, root, bound, answer, groups)
+            rows.append((question, root, bound, now, now, answer, groups, description, checksum))
+        self._run_all(f"INSERT INTO Entries ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        places = {(entry.question, entry.root) for entry in entries}
+        self._run_all(
             "DELETE FROM Entries WHERE question = ? AND root = ? AND number NOT IN (SELECT number FROM Entries "
             "WHERE question = ? AND root = ? ORDER BY recorded DESC, number DESC LIMIT ?)",
-            (*place, *place, KEPT_ALTERNATIVES),
+            [(*place, *place, KEPT_ALTERNATIVES) for place in places],
         )
 
     def touch(self, row: Row) -> None:
@@ -284,13 +296,21 @@ class Database:
 
     def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
         """The rows; none where the file cannot be used."""
+        return self._attempt(lambda connection: connection.execute(statement, values).fetchall())
+
+    def _run_all(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """A statement for each of these."""
+        if rows:
+            self._attempt(lambda connection: connection.executemany(statement, rows).fetchall())
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], list[Any]]) -> list[Any]:
         if not self._usable:
             return []
         from frazil.plain_sqlite import sqlite3
 
         for attempt in (1, 2):
             try:
-                return self._open().execute(statement, values).fetchall()
+                return work(self._open())
             except sqlite3.OperationalError as error:
                 # Busy, read-only, full, no such folder: do without, nothing is lost. A schema of nobody's is damage.
                 if "no such" in str(error) or "has no column" in str(error):

@@ -13,6 +13,7 @@ import stat
 import time
 
 from frazil.evalcache.facts import LETTERS, STAMPED, Fact, encode, listing_hash, quote, sha256, show_verdicts
+from frazil.evalcache.partition import numbers_of
 from frazil.evalcache.stamps import listed_tree_stamp, settled_stamp
 
 TYPE_CHECKING = False
@@ -67,6 +68,7 @@ class Recorder:
         """Rows that are no facts: something else that marks stand for."""
         self._other_rows = 0
         self._other_bits: dict[tuple[str, Any], int] = {}
+        self._always = 0
         self._base: Known | None = None
         self._base_objects: list[str] = []
 
@@ -152,6 +154,10 @@ class Recorder:
         self._base_objects = list(self.objects)
         self._note = note
 
+    def count_always(self, marks: int) -> None:
+        """Every answer rests on these, too."""
+        self._always |= marks
+
     def _mark(self, kind: str, what: Any) -> None:
         """Something other than a fact."""
         if self._note is not None:
@@ -169,9 +175,10 @@ class Recorder:
     def _known_by(self, marks: int) -> Known:
         base = self._base
         assert base is not None
+        marks |= self._always
         found = Known(base.facts | marks & ~self._other_rows, list(base.messages), base.bound, base.refusal)
         said, objects = [], list(self._base_objects)
-        for number in _numbers(marks & self._other_rows):
+        for number in numbers_of(marks & self._other_rows):
             kind, what = self._others.get(number, ("", None))
             if kind == "object":
                 objects.append(what)
@@ -427,9 +434,9 @@ class Recorder:
     def _all_facts(self) -> int:
         return ((1 << len(self._facts)) - 1) & ~self._other_rows
 
-    def encoded(self, facts: int) -> tuple[bytes, list[str]]:
-        """(facts, stamps) of such bits."""
-        kept = [number for number in _numbers(facts) if not self._is_implied(self._facts[number])]
+    def encoded(self, rows: Iterable[int]) -> tuple[bytes, list[str]]:
+        """(facts, stamps)"""
+        kept = [number for number in rows if not self._is_implied(self._facts[number])]
         marks = [self._stamps[number] for number in kept if self._facts[number].kind in STAMPED]
         return encode([self._facts[number] for number in kept]), marks
 
@@ -449,17 +456,6 @@ class Recorder:
 def _key(kind: str, outcome: str, place: str) -> tuple[str, ...]:
     """Of one place several things may be copied."""
     return (kind, place, outcome) if kind == "s" else (kind, place)
-
-
-def _numbers(bits: int) -> list[int]:
-    """Whose bits these are."""
-    text = bin(bits)[:1:-1]
-    found = []
-    number = text.find("1")
-    while number >= 0:
-        found.append(number)
-        number = text.find("1", number + 1)
-    return found
 
 
 def _ends(text: bytes, word: bytes) -> Iterator[int]:

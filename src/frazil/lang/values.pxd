@@ -870,6 +870,7 @@ cdef class Marks(Expr):
     cdef dict unions
     cdef object met
     cdef object union
+    cdef Marks instead
     cdef object forget(self)
 
 
@@ -877,6 +878,7 @@ cdef Pool POOL
 cdef Py_ssize_t ASKED_FROM
 cdef bint MARKING
 cdef Marks MARKS
+cdef Marks NO_MARKS
 cdef object MISSING
 cdef Attrs EMPTY_ATTRS
 cdef Expr BLACKHOLE
@@ -889,6 +891,7 @@ cdef object run_marked(Thunk thunk, Py_ssize_t pos)
 cpdef object set_marking(bint on)
 cpdef bint is_marking() noexcept
 cpdef object note_marks(object marks)
+cpdef object note_always(object bits)
 cpdef object take_marks()
 cpdef object swap_marks(Marks marks)
 cdef Marks united(Marks left, Marks right)

@@ -563,6 +563,7 @@ class Marks(Expr):
         self.bits = bits
         self.unions = {}
         self.met = self.union = None
+        self.instead = None
 
     def forget(self):
         self.unions.clear()
@@ -582,15 +583,41 @@ MARKING = False
 MARKS = None
 KNOWN_MARKS = cython.declare(dict, {})
 KNOWN_MARKS = {}
+OLD_MARKS = cython.declare(list, [])
+OLD_MARKS = []
+NOTED_ALWAYS = cython.declare(object, 0)
+NOTED_ALWAYS = 0
+NO_MARKS = Marks(0)
 
 
 def set_marking(on):
-    global MARKING, MARKS
+    global MARKING, MARKS, NOTED_ALWAYS
     MARKING = on
     MARKS = None
-    for known in KNOWN_MARKS.values():
+    NOTED_ALWAYS = 0
+    for known in [*KNOWN_MARKS.values(), *OLD_MARKS]:
         cython.cast(Marks, known).forget()
     KNOWN_MARKS.clear()
+    OLD_MARKS.clear()
+
+
+def note_always(bits):
+    """From here on somebody counts these bits for everything. What rests on nothing else needs no marks, and is as
+    quick to get at as without them."""
+    global NOTED_ALWAYS
+    NOTED_ALWAYS |= bits
+    rest: object = ~NOTED_ALWAYS
+    every = [*KNOWN_MARKS.values(), *OLD_MARKS]
+    KNOWN_MARKS.clear()
+    OLD_MARKS.clear()
+    for item in every:
+        marks: Marks = item
+        marks.forget()
+        marks.bits = marks.bits & rest
+        first: object = KNOWN_MARKS.setdefault(marks.bits, marks) if marks.bits else NO_MARKS
+        if first is not marks:
+            marks.instead = first
+            OLD_MARKS.append(marks)
 
 
 def is_marking():
@@ -623,7 +650,19 @@ def note_marks(marks):
     global MARKS
     if not marks:
         return
-    noted: Marks = marks if type(marks) is Marks else marks_of(marks)
+    noted: Marks
+    if type(marks) is Marks:
+        noted = marks
+    else:
+        if NOTED_ALWAYS:
+            marks = marks & ~NOTED_ALWAYS
+            if not marks:
+                return
+        noted = marks_of(marks)
+    if noted.instead is not None:
+        noted = noted.instead
+        if noted is NO_MARKS:
+            return
     MARKS = noted if MARKS is None else united(MARKS, noted)
 
 
@@ -688,6 +727,12 @@ def run_marked(thunk, pos):
     if type(thunk.expr) is Marks:
         own = cython.cast(Marks, thunk.expr)
         if own is not outer:
+            if own.instead is not None:
+                own = own.instead
+                if own is NO_MARKS:
+                    thunk.expr = None
+                    return thunk.slot
+                thunk.expr = own
             MARKS = own if outer is None else united(outer, own)
         return thunk.slot
     MARKS = None
