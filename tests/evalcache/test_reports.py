@@ -20,12 +20,24 @@ FLAKE = """
 {
   outputs = { self }: let
     drv = name: more: derivation ({ inherit name; system = "x86_64-linux"; builder = "/b"; } // more);
+    loud = builtins.trace "loud" ((import ./b.nix).text or "none");
     each = f: builtins.listToAttrs (map (s: { name = s; value = f s; }) [ "x86_64-linux" "aarch64-linux" ]);
   in {
     packages = each (s: {
       a = drv "a-${(import ./a.nix).text or "none"}" { } // { meta.description = builtins.readFile ./data/one; };
       b = builtins.trace "b ${s}" (drv "b" { }) // (if builtins.pathExists ./data/two then { meta = { }; } else { });
+      d = drv "d-${loud}" { };
+      e = drv "e" { } // { meta.description = loud; };
+      here = drv "here" { text = "${self}"; } // { meta.description = "${./data}"; };
+      file = drv "file" { text = import "${./data}/four.nix"; };
     });
+    legacyPackages = each (s: {
+      ok = drv "ok-${builtins.readFile ./data/one}" { };
+      bad = throw "never";
+      inner = { recurseForDerivations = true; one = drv "inner-${(import ./a.nix).text or "none"}" { }; };
+    });
+    hydraJobs = { j = drv "j-${(import ./b.nix).text or "none"}" { }; set.k = drv "k" { t = ./data; }; };
+    apps = each (s: { r = { type = "app"; program = "/x"; meta.description = (import ./a.nix).text or "none"; }; });
     checks = each (s: { c = drv "c" { text = (import ./b.nix).text or "none"; }; });
     templates = if builtins.pathExists ./data/sub/three then { t = { path = ./data; description = "d"; }; } else { };
     odd = builtins.attrNames (builtins.readDir ./data);
@@ -34,6 +46,10 @@ FLAKE = """
 """
 FEATURES = ("--extra-experimental-features", "nix-command flakes")
 COMMANDS = [
+    ("flake", "show"),
+    ("flake", "show", "--legacy"),
+    ("flake", "check", "--no-build"),
+    ("search", ".#legacyPackages", "o"),
     ("flake", "show", "--all-systems"),
     ("flake", "show", "--json"),
     ("flake", "check", "--no-build", "--all-systems"),
@@ -45,12 +61,13 @@ COMMANDS = [
 def new_flake(root: Path) -> None:
     begin(root)
     (root / "flake.nix").write_text(FLAKE)
+    (root / "data/four.nix").write_text('"four"')
     git(root, "init", "-q", "-b", "main")
     git(root, "add", "-A")
 
 
 def words_of(command: tuple[str, ...]) -> list[str]:
-    return ["frazil", *command, *([] if "." in command else ["."]), *FEATURES]
+    return ["frazil", *command, *([] if command[0] == "search" else ["."]), *FEATURES]
 
 
 steps = st.lists(
@@ -126,3 +143,41 @@ def settle(world: World) -> None:
 
     time.sleep(0.1)
     assert os.listdir(world.folder)
+
+
+@pytest.mark.parametrize("command", [words for words in COMMANDS if "--all-systems" not in words], ids=" ".join)
+def test_an_edit_concerns_the_attributes_that_read_the_file(
+    world: World, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """What is not said again from memory, but attribute by attribute."""
+    outputs = """
+      packages.x86_64-linux = builtins.mapAttrs (name: _: drv (import (./. + "/${name}.nix"))) { one = 1; two = 2; };
+      legacyPackages = self.packages; hydraJobs = self.packages.x86_64-linux;
+    """
+    new_flake(world.folder)
+    drv = 'drv = name: derivation { inherit name; system = "x86_64-linux"; builder = "/b"; }'
+    world.write("flake.nix", f"{{ outputs = {{ self }}: let {drv}; in {{ {outputs} }}; }}")
+    for name in ("one", "two"):
+        world.write(f"{name}.nix", f'"{name}-o"')
+    git(world.folder, "add", "-A")
+    assert world.run(*words_of(command)).status == 0
+    world.write("two.nix", '"changed-o"')
+    settle(world)
+    from frazil.instantiate.effects import StoreEffects
+
+    seen: set[str] = set()
+    read = StoreEffects.read_file
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            StoreEffects, "read_file", lambda self, path: (seen.add(os.path.basename(path)), read(self, path))[1]
+        )
+        changed = world.run(*words_of(command))
+    assert changed.evaluated and "two.nix" in seen and "one.nix" not in seen
+    fresh = world.run(*words_of(command), "--no-eval-cache")
+    assert said(changed) == said(fresh)
+    again = world.run(*words_of(command))
+    assert said(again) == said(fresh) and not again.evaluated
+    world.write("one.nix", '"one-changed-o"')  # the whole rests on what was not evaluated, too
+    assert said(world.run(*words_of(command))) == said(world.run(*words_of(command), "--no-eval-cache"))
+    world.write("one.nix", "broken (")
+    assert said(world.run(*words_of(command))) == said(world.run(*words_of(command), "--no-eval-cache"))

@@ -61,7 +61,8 @@ def _look(context: Context, arguments: Arguments, report: Report, trees: Trees, 
     from frazil.flake.call import call_flake
 
     checker = _checker(context, arguments, trees, report)
-    result = with_deep_stack(lambda: checker.check(call_flake(trees, locked)))
+    with report.parts({**report.detail, "kind": "check-part"}) as parts:
+        result = with_deep_stack(lambda: checker.check(call_flake(trees, locked), parts))
     trees.session.flush()
     show = context.directory.show
     derivations = {show(path): names for path, names in sorted(result.derivations.items())}
@@ -96,12 +97,18 @@ def _result(context: Context, answer: Mapping[str, Any]) -> CheckResult:
 
 
 def _checker(context: Context, arguments: Arguments, trees: Trees, report: Report) -> Checker:
+    from frazil.cli.remembered import needs_present
     from frazil.flake.check import Checker, CheckOptions
 
     settings = context.settings
     enter = worker_entrance(context, trees) if arguments.flag("no-build") else None
     options = CheckOptions(
-        settings.system, arguments.flag("all-systems"), settings.boolean("keep-going"), enter, trees.effects.recorder
+        settings.system,
+        arguments.flag("all-systems"),
+        settings.boolean("keep-going"),
+        enter,
+        trees.effects.recorder,
+        lambda paths: context.read_only or needs_present(context, {"needs": paths}, brief=False),
     )
 
     def show(error: FrazilError) -> None:

@@ -53,7 +53,8 @@ def show(context: Context, arguments: Arguments) -> None:
     )
     context.printed = []
     shower = Shower(options, context.print, lambda text: report.said(Verbosity.WARN, text))
-    result = with_deep_stack(lambda: shower.show(trees.outputs(locked), report.title))
+    with report.parts({**_detail(context, arguments), "kind": "show-part"}) as parts:
+        result = with_deep_stack(lambda: shower.show(trees.outputs(locked), report.title, parts))
     if json:
         print_json(context, arguments, result)
     printed, context.printed = b"".join(context.printed), None

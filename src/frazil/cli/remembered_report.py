@@ -12,6 +12,7 @@ from frazil.cli.evaluation import wants_evaluation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from frazil.activity import Verbosity
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from frazil.cli.options import Arguments
     from frazil.evalcache.recorder import Recorder
     from frazil.flake.locking import LockedFlake
+    from frazil.flake.parts import Parts
     from frazil.flake.tree import Trees
 
     Check = Callable[[Mapping[str, Any]], bool]
@@ -72,16 +74,26 @@ class Report:
             self._doorstep.keep(memory)
         return found
 
+    def parts(self, common: Mapping[str, Any]) -> AbstractContextManager[Parts | None]:
+        """For what is remembered in parts. `common`: what decides each of them, besides its place."""
+        from contextlib import nullcontext
+
+        from frazil.flake.parts import Parts
+
+        assert self._trees is not None and self._locked is not None
+        memory = self._trees.memory(self._locked)
+        return nullcontext() if memory is None else Parts(memory, common)
+
     def said(self, level: Verbosity, text: str) -> None:
         """Something that the command itself says belongs to the report."""
         if self._recorder is not None:
-            self._recorder.message(int(level), text)
+            self._recorder.say(int(level), text)
         self.context.reporter.log(level, text)
 
     def keep(self, answer: Mapping[str, Any], *texts: bytes) -> None:
         assert self._trees is not None and self._locked is not None
         memory = self._trees.memory(self._locked)
         if memory is not None:
-            memory.keep(self.detail, answer, *texts)
+            memory.keep(self.detail, answer, *texts, whole=True)
             if self._doorstep is not None:
                 self._doorstep.keep(memory)

@@ -92,7 +92,7 @@ def _keep(context: Context, opened: Opened, text: str, printed: bytes) -> None:
     memory = item.memory() if isinstance(item, FlakeInstallable) else None
     if memory is not None and isinstance(item, FlakeInstallable):
         detail = {**_detail(context, opened.arguments), "paths": item.attribute_paths()}
-        memory.keep(detail, {"output": printed.decode("latin-1")}, printed)
+        memory.keep(detail, {"output": printed.decode("latin-1")}, printed, whole=True)
         opened.note_locks()
 
 
@@ -110,12 +110,17 @@ def _run(context: Context, opened: Opened, installable: str, what: Search, *, sh
             context.print_byte_string(str(known["output"]), end="")
             opened.note_locks()
             return None
+    from contextlib import nullcontext
+
+    from frazil.flake.parts import Parts
+
     hits: list[Hit] = []
-    for cursor in item.cursors(auto_call=True):
-        for hit in what.below(cursor):
-            if show:
-                _show(context, hit, following=bool(hits))
-            hits.append(hit)
+    with nullcontext() if memory is None else Parts(memory, {"kind": "search-part"}) as parts:
+        for cursor in item.cursors(auto_call=True):
+            for hit in what.below(cursor, remembered=parts):
+                if show:
+                    _show(context, hit, following=bool(hits))
+                hits.append(hit)
     return hits
 
 

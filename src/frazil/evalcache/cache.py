@@ -98,9 +98,13 @@ class EvaluationCache:
         return self._verifier
 
     def ask(
-        self, question: Question, is_good: Callable[[Mapping[str, Any]], bool] | None = None
+        self,
+        question: Question,
+        is_good: Callable[[Mapping[str, Any]], bool] | None = None,
+        adopt: Callable[..., None] | None = None,
     ) -> Mapping[str, Any] | Miss:
-        """`is_good`: whether an answer has its shape, and its store objects are there."""
+        """`is_good`: whether an answer has its shape, and its store objects are there. `adopt`: is told what it rests
+        on (as `Recorder.adopt`)."""
         reasons = []
         for row in self.database.find(question.digest, question.root):
             reason = self._why_not(row, question)
@@ -108,14 +112,25 @@ class EvaluationCache:
                 answer = _read_answer(row)
                 if answer is not None and (is_good is None or is_good(answer)):
                     self.database.touch(row)
+                    if adopt is not None:
+                        self._tell(row, question, adopt)
                     return answer
                 reason = "what it names is no longer in the store"
             reasons.append(reason)
-        borrowed = self._borrow(question, is_good)
+        borrowed = self._borrow(question, is_good, adopt)
         return Miss(reasons) if borrowed is None else borrowed
 
+    def _tell(self, row: Row, question: Question, adopt: Callable[..., None]) -> None:
+        for name in split_ids(row.groups):
+            facts = decode(self.database.group(name) or b"")
+            adopt(facts, self.database.stamps(name, question.root), bound=bool(row.bound))
+        adopt((), (), bound=bool(row.bound))
+
     def _borrow(
-        self, question: Question, is_good: Callable[[Mapping[str, Any]], bool] | None
+        self,
+        question: Question,
+        is_good: Callable[[Mapping[str, Any]], bool] | None,
+        adopt: Callable[..., None] | None,
     ) -> Mapping[str, Any] | None:
         """An answer that another machine found, whose facts hold here."""
         lender = self.lender()
@@ -125,6 +140,8 @@ class EvaluationCache:
             if self._why_not(row, question, offer.facts) is None and lender.accept(offer):
                 answer = _read_answer(row)
                 if answer is not None and (is_good is None or is_good(answer)):
+                    if adopt is not None:
+                        self._tell(row, question, adopt)
                     return answer
         return None
 

@@ -106,6 +106,15 @@ class Recorder:
         self._mark("message", len(self.messages))
         self.messages.append((level, text))
 
+    def say(self, level: int, text: str) -> None:
+        """A message of the command itself: it belongs to what the command says as a whole."""
+        self.printed([os.fsencode(text)])
+        self.messages.append((level, text))
+
+    def has_messages(self, marks: int) -> bool:
+        """Whether the evaluation of something with these marks said something."""
+        return any(self._others[number][0] == "message" for number in numbers_of(marks & self._other_rows))
+
     def _depend_on_place(self) -> None:
         self._mark("bound", "")
         self.bound = True
@@ -144,6 +153,16 @@ class Recorder:
             self._depend_on_place()
         if news["refusal"] is not None:
             self.refuse(news["refusal"])
+
+    def adopt(self, facts: Iterable[Fact], stamps: Iterable[str], *, bound: bool) -> None:
+        """What an earlier answer rests on, which is part of this one: for an answer that rests on all that was read."""
+        note, self._note = self._note, None
+        known = iter(stamps)
+        for kind, outcome, place in facts:
+            self._add(kind, outcome, place, next(known, "") if kind in STAMPED else "")
+        if bound:
+            self._depend_on_place()
+        self._note = note
 
     # -- which value rests on what ---------------------------------------------------------------------------------
 
@@ -428,7 +447,11 @@ class Recorder:
     def known(self, marks: int | None) -> Known:
         """What an answer with these marks rests on; without any all that was read. After `settle`."""
         if marks is None:
-            return Known(self._all_facts(), list(self.messages), self.bound, self.refusal)
+            refusal = self.refusal
+            for base in self.objects:
+                if refusal is None and self._object_hashes.get(base) is None:
+                    refusal = unregistered(base)
+            return Known(self._all_facts(), list(self.messages), self.bound, refusal)
         return self._known_by(marks)
 
     def _all_facts(self) -> int:

@@ -6,7 +6,7 @@ paths. Source: the manual page of `nix flake check`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from frazil.lang.values import MISSING, Attrs, Lambda
 from frazil.store.path import StoreDirectory, StorePath
 
 if TYPE_CHECKING:
+    from frazil.flake.parts import Parts
     from frazil.instantiate.recording import ReadRecorder
 
 Value = Any
@@ -62,6 +63,8 @@ class CheckOptions:
     keep_going: bool = False
     enter_worker: Callable[[], Callable[[], bool]] | None = None
     recorder: ReadRecorder | None = None
+    is_there: Callable[[list[str]], bool] = lambda paths: True
+    """Whether the store has these derivations, and keeps them."""
 
 
 class _Redo(Exception):
@@ -91,6 +94,7 @@ class Checker:
         self.result = CheckResult()
         self.workers: Workers | None = None
         self.heard: Callable[[], bool] | None = None
+        self.remembered: Parts | None = None
         self.by_system: dict[str, Callable[[str, Value, int], object]] = {
             "formatter": self.derivation,
             "defaultPackage": self.derivation,
@@ -117,7 +121,9 @@ class Checker:
             "defaultTemplate": self.template,
         }
 
-    def check(self, flake: Attrs) -> CheckResult:
+    def check(self, flake: Attrs, remembered: Parts | None = None) -> CheckResult:
+        """`remembered`: what earlier runs found out about parts, and what this one does."""
+        self.remembered = remembered
         outputs = force_attrs(flake.lookup("outputs"), "while evaluating the outputs of a flake")
         parts = self.parts(outputs) if self.options.enter_worker is not None and self.options.all_systems else {}
         groups = {key: key[1] for key in parts}
@@ -160,6 +166,7 @@ class Checker:
         if self.heard is None:
             assert self.options.enter_worker is not None
             self.heard = self.options.enter_worker()
+        self.remembered = None
         said: list[tuple[str, str]] = []
         self.step, self.say = (lambda text: said.append(("step", text))), (lambda text: said.append(("say", text)))
         self.warn = self.show_error = redo
@@ -184,14 +191,68 @@ class Checker:
     def check_part(self, name: str, system: str, item: Value, position: int) -> None:
         """One system of an output."""
         if name in self.by_system:
-            self.by_system[name](f"{name}.{system}", item, position)
+            path = f"{name}.{system}"
+            self.part(path, self.by_system[name], path, item, position)
             return
         for child, value, place in _items(item):
             path = f"{name}.{system}.{child}"
             if name == "checks":
-                self.check_one(system, path, value, place)
+                self.part(path, self.check_one, system, path, value, place)
             else:
-                self.by_system_and_name[name](path, value, place)
+                self.part(path, self.by_system_and_name[name], path, value, place)
+
+    # -- what is remembered -----------------------------------------------------------------------
+
+    def part(self, path: str, check: Callable[..., object], *arguments: object) -> None:
+        """One attribute: what an earlier run said and found, where nothing that it rests on is different."""
+        if self.remembered is None:
+            check(*arguments)
+            return
+        detail = {"path": path}
+        found = self.remembered.known(detail, self.is_part)
+        if found is None:
+            self.remembered.evaluate(detail, lambda: self.listen(check, *arguments))
+            return
+        for kind, text in found["said"]:
+            {"step": self.step, "say": self.say, "warn": self.warn}[kind](text)
+        for shown, names in found["derivations"]:
+            self.result.derivations.setdefault(self.directory.parse(shown), []).extend(names)
+
+    def listen(self, check: Callable[..., object], *arguments: object) -> dict[str, Any] | None:
+        """What a check says and finds; None where an error was let pass. It is one part, whatever is in it."""
+        outer = self.step, self.say, self.warn, self.result, self.remembered
+        said: list[tuple[str, str]] = []
+
+        def heard(kind: str, tell: Callable[[str], None]) -> Callable[[str], None]:
+            def hear(text: str) -> None:
+                said.append((kind, text))
+                tell(text)
+
+            return hear
+
+        self.step, self.say, self.warn = heard("step", outer[0]), heard("say", outer[1]), heard("warn", outer[2])
+        own = self.result = CheckResult()
+        self.remembered = None
+        try:
+            check(*arguments)
+        finally:
+            self.step, self.say, self.warn, self.result, self.remembered = outer
+            self.result.has_errors = self.result.has_errors or own.has_errors
+        for path, names in own.derivations.items():
+            self.result.derivations.setdefault(path, []).extend(names)
+        if own.has_errors:
+            return None
+        rows = [[self.directory.show(path), names] for path, names in own.derivations.items()]
+        return {"said": said, "derivations": rows, "needs": [row[0] for row in rows]}
+
+    def is_part(self, answer: Mapping[str, Any]) -> bool:
+        """Whether it has the shape of what `listen` gives, and its derivations are there."""
+        said, rows = answer.get("said"), answer.get("derivations")
+        if not isinstance(said, list) or not isinstance(rows, list):
+            return False
+        pairs = all(isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) for row in [*said, *rows])
+        kinds = pairs and all(kind in ("step", "say", "warn") and isinstance(text, str) for kind, text in said)
+        return kinds and self.options.is_there([path for path, _ in rows])
 
     @contextmanager
     def reporting(self, position: int, text: str) -> Iterator[None]:
@@ -223,7 +284,7 @@ class Checker:
                 self.take(name, system, item, place)
         elif name in self.by_name:
             for child, child_value, place in _items(value):
-                self.by_name[name](f"{name}.{child}", child_value, place)
+                self.part(f"{name}.{child}", self.by_name[name], f"{name}.{child}", child_value, place)
         elif name in self.single:
             self.single[name](name, value, position)
         elif name == "legacyPackages":
@@ -327,12 +388,14 @@ class Checker:
             if is_derivation(jobs):
                 raise FlakeError("jobset should not be a derivation at top-level")
             for name, item, place in _items(jobs):
-                child = f"{path}.{name}"
-                if is_derivation(force_attrs(item, "")):
-                    self.step(f"checking Hydra job '{child}'")
-                    self.derivation(child, item, place)
-                else:
-                    self.jobs(child, item, place)
+                self.part(f"{path}.{name}", self.job, f"{path}.{name}", item, place)
+
+    def job(self, path: str, value: Value, position: int) -> None:
+        if is_derivation(force_attrs(value, "")):
+            self.step(f"checking Hydra job '{path}'")
+            self.derivation(path, value, position)
+        else:
+            self.jobs(path, value, position)
 
     def template(self, path: str, value: Value, position: int) -> None:
         self.step(f"checking template '{path}'")

@@ -8,7 +8,7 @@ output that looked at the tree as a whole (`self.rev`, `"${self}"`, the text of 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -139,15 +139,41 @@ class FlakeMemory:
             self.trees.session.reporter.log(Verbosity(level), text)
         return found
 
-    def keep(
-        self, detail: Mapping[str, Any], answer: Mapping[str, Any], *texts: bytes, marks: int | None = None
-    ) -> None:
-        """`texts`: what was printed. `marks`: what the answer's values are marked with."""
-        from frazil.evalcache.objects import object_hash
+    def ask_part(
+        self, detail: Mapping[str, Any], is_good: Callable[[Mapping[str, Any]], bool]
+    ) -> Mapping[str, Any] | None:
+        """An answer that becomes part of another, which rests on what it rests on."""
+        found = self.cache.ask(self.question(detail), is_good, self.recorder.adopt)
+        return found if isinstance(found, dict) else None
 
-        if not self._may_keep or (marks is None and self.recorder.messages and self._kept):
+    def keep(
+        self,
+        detail: Mapping[str, Any],
+        answer: Mapping[str, Any],
+        *texts: bytes,
+        marks: int | None = None,
+        whole: bool = False,
+    ) -> None:
+        """`texts`: what was printed. `marks`: what the answer's values are marked with. `whole`: it is all that the
+        command says."""
+        if not self._may_keep or (marks is None and self.recorder.messages and self._kept and not whole):
             return  # of several answers nobody knows whose the messages are
         self._kept = True
+        self._keep(detail, answer, texts, marks)
+        self.flush()
+
+    def keep_part(self, detail: Mapping[str, Any], answer: Mapping[str, Any], marks: int) -> None:
+        """To be written by `flush`."""
+        from frazil import plain_json
+
+        if self._may_keep:
+            self._keep(detail, answer, (plain_json.dumps(answer).encode("ascii"),), marks)
+
+    def _keep(
+        self, detail: Mapping[str, Any], answer: Mapping[str, Any], texts: Sequence[bytes], marks: int | None
+    ) -> None:
+        from frazil.evalcache.objects import object_hash
+
         store = self.trees.context.store
         self.cache.keep(
             self.question(detail),
@@ -157,5 +183,7 @@ class FlakeMemory:
             texts=texts,
             marks=marks,
         )
+
+    def flush(self) -> None:
         self.cache.flush()
         self.cache.database.close()

@@ -6,14 +6,18 @@ ones without regard to the case of ASCII letters. Source: the manual page of `ni
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from frazil.errors import UsageError
 from frazil.flake.cursor import Cursor
 from frazil.lang.errors import EvalError
 from frazil.lang.regex import Regex, RegexError, compile_regex
 from frazil.lang.versions import parse_derivation_name
+
+if TYPE_CHECKING:
+    from frazil.flake.parts import Parts
 
 Span = tuple[int, int]
 """Where a match begins and ends, in characters."""
@@ -73,34 +77,29 @@ class Search:
     def __init__(self, wanted: Sequence[str], excluded: Sequence[str]) -> None:
         self.wanted, self.excluded = list(map(_compile, wanted)), list(map(_compile, excluded))
 
-    def below(self, cursor: Cursor, *, first: bool = True) -> Iterator[Hit]:
-        path = cursor.path
+    def below(self, cursor: Cursor, *, first: bool = True, remembered: Parts | None = None) -> Iterator[Hit]:
+        """`remembered`: what earlier runs found out about packages, and what this one does."""
+        return self._below(lambda: cursor, cursor.path, first, remembered)
+
+    def _below(
+        self, look: Callable[[], Cursor], path: tuple[str, ...], first: bool, remembered: Parts | None
+    ) -> Iterator[Hit]:
         try:
-            if cursor.is_derivation():
-                hit = self._hit(cursor)
+            found = _describe(look, path, first, remembered)
+            if "package" in found:
+                hit = self._hit(".".join(path), *found["package"])
                 if hit is not None:
                     yield hit
-            elif first or not path or (path[0] in ("packages", "legacyPackages") and len(path) <= 2):
-                yield from self._children(cursor)
-            elif path[0] == "legacyPackages":
-                flag = cursor.maybe("recurseForDerivations")
-                if flag is not None and flag.boolean():
-                    yield from self._children(cursor)
+            for name in found.get("inner", ()):
+                yield from self._below(_later(look, name), (*path, name), False, remembered)
         except EvalError:
             # Package sets of this kind always have members that do not evaluate.
             if not path or path[0] != "legacyPackages":
                 raise
 
-    def _children(self, cursor: Cursor) -> Iterator[Hit]:
-        for name in cursor.names():
-            yield from self.below(cursor.get(name), first=False)
-
-    def _hit(self, cursor: Cursor) -> Hit | None:
-        name, version = parse_derivation_name(cursor.get("name").string())
-        meta = cursor.maybe("meta")
-        text = meta.maybe("description") if meta is not None else None
-        description = text.string().replace("\n", " ") if text is not None else ""
-        places = (cursor.name, name, description)
+    def _hit(self, path: str, full_name: str, description: str) -> Hit | None:
+        name, version = parse_derivation_name(full_name)
+        places = (path, name, description)
         if any(find_spans(pattern, place) for pattern in self.excluded for place in places):
             return None
         found: list[list[Span]] = [[], [], []]
@@ -109,4 +108,45 @@ class Search:
             if not any(spans):
                 return None
             found = [old + new for old, new in zip(found, spans)]
-        return Hit(cursor.name, name, version, description, tuple(found[0]), tuple(found[2]))
+        return Hit(path, name, version, description, tuple(found[0]), tuple(found[2]))
+
+
+def _later(look: Callable[[], Cursor], name: str) -> Callable[[], Cursor]:
+    return lambda: look().get(name)
+
+
+def _describe(
+    look: Callable[[], Cursor], path: tuple[str, ...], first: bool, remembered: Parts | None
+) -> Mapping[str, Any]:
+    """What is there: a package with its name and description, a set to search, or nothing of interest."""
+    if remembered is None or len(path) < 3:
+        return _look_at(look(), first)
+    detail = {"path": list(path), "first": first}
+    found = remembered.known(detail, _is_description)
+    if found is None:
+        cursor = look()
+        found = remembered.evaluate(detail, lambda: _look_at(cursor, first))
+    assert found is not None
+    return found
+
+
+def _look_at(cursor: Cursor, first: bool) -> dict[str, Any]:
+    path = cursor.path
+    if cursor.is_derivation():
+        name, meta = cursor.get("name").string(), cursor.maybe("meta")
+        text = meta.maybe("description") if meta is not None else None
+        return {"package": [name, text.string().replace("\n", " ") if text is not None else ""]}
+    if first or not path or (path[0] in ("packages", "legacyPackages") and len(path) <= 2):
+        return {"inner": cursor.names()}
+    if path[0] == "legacyPackages":
+        flag = cursor.maybe("recurseForDerivations")
+        if flag is not None and flag.boolean():
+            return {"inner": cursor.names()}
+    return {}
+
+
+def _is_description(answer: Mapping[str, Any]) -> bool:
+    """The shape of what `_look_at` gives."""
+    package, inner = answer.get("package", ["", ""]), answer.get("inner", [])
+    rows = isinstance(package, list) and len(package) == 2 and isinstance(inner, list)
+    return rows and all(isinstance(text, str) for text in [*package, *inner])

@@ -17,6 +17,9 @@ from frazil.flake.workers import Workers
 from frazil.lang.errors import EvalError, ImportFromDerivationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from frazil.flake.parts import Parts
     from frazil.instantiate.recording import ReadRecorder
 
 Json = dict[str, Any]
@@ -73,8 +76,11 @@ class Shower:
 
         self.workers: Workers | None = None
         self.heard: Callable[[], bool] | None = None
+        self.remembered: Parts | None = None
 
-    def show(self, root: Cursor, title: str) -> Json:
+    def show(self, root: Cursor, title: str, remembered: Parts | None = None) -> Json:
+        """`remembered`: what earlier runs found out about parts, and what this one does."""
+        self.remembered = remembered
         parts = self.parts(root) if self.options.enter_worker is not None and self.options.all_systems else {}
         groups = {key: key[1] for key in parts}
         with Workers(groups, lambda key: self.work(parts[key]), self.warn, self.options.recorder) as self.workers:
@@ -99,6 +105,7 @@ class Shower:
         if self.heard is None:
             assert self.options.enter_worker is not None
             self.heard = self.options.enter_worker()
+        self.remembered = None
         lines: list[str] = []
         noisy: list[str] = []
         self.print_line, self.warn = lines.append, noisy.append
@@ -136,11 +143,49 @@ class Shower:
             value: Json = found["value"]
             return value
         try:
+            if self.remembered is not None and is_part(cursor.path):
+                return self.part(self.remembered, cursor, head, prefix)
             return self.visit_kind(cursor, head, prefix)
         except EvalError:
             if cursor.path and cursor.path[0] == "legacyPackages":
                 return {}
             raise
+
+    def part(self, remembered: Parts, cursor: Cursor, head: str, prefix: str) -> Json:
+        """As it was shown by an earlier run, where nothing that it rests on is different."""
+        detail = {"path": list(cursor.path), "head": head, "prefix": prefix}
+        found = remembered.known(detail, _is_part)
+        if found is not None:
+            for line in found["lines"]:
+                self.print_line(line)
+            for text in found["warned"]:
+                self.warn(text)
+            value: Json = found["value"]
+            return value
+        print_line, warn = self.print_line, self.warn
+        lines: list[str] = []
+        warned: list[str] = []
+
+        def hear_line(text: str) -> None:
+            lines.append(text)
+            print_line(text)
+
+        def hear_warning(text: str) -> None:
+            warned.append(text)
+            warn(text)
+
+        def show() -> Json:
+            self.print_line, self.warn, self.remembered = hear_line, hear_warning, None
+            try:
+                value = self.visit_kind(cursor, head, prefix)
+            finally:
+                self.print_line, self.warn, self.remembered = print_line, warn, remembered
+            return {"lines": lines, "warned": warned, "value": value}
+
+        shown = remembered.evaluate(detail, show)
+        assert shown is not None
+        result: Json = shown["value"]
+        return result
 
     def visit_kind(self, cursor: Cursor, head: str, prefix: str) -> Json:
         depth = len(cursor.path)
@@ -259,6 +304,21 @@ class Shower:
             kind, text = "nixos-module", "NixOS module"
         self.line(f"{head}: {self.magenta}{text}{self.normal}")
         return {"type": kind}
+
+
+def is_part(path: tuple[str, ...]) -> bool:
+    """Whether what is there is remembered for itself."""
+    depth, kind = len(path), path[0] if path else ""
+    if kind in _BY_SYSTEM or kind == "legacyPackages":
+        return depth == 3
+    return depth == 2 and kind in ("defaultPackage", "devShell", "formatter", "defaultApp", "templates", "hydraJobs")
+
+
+def _is_part(answer: Mapping[str, Any]) -> bool:
+    """The shape of what `Shower.part` remembers."""
+    rows = [answer.get("lines"), answer.get("warned")]
+    texts = all(isinstance(row, list) and all(isinstance(text, str) for text in row) for row in rows)
+    return texts and isinstance(answer.get("value"), dict)
 
 
 def description(cursor: Cursor) -> str | None:
