@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.cli.conftest import Run, run  # noqa: F401
 from tests.portable.sample import IMAGE, NUMBERS, OS_RELEASE, PROGRAM, UNIT
+from tests.scenarios.conftest import World, world  # noqa: F401
 
 from frazil.portable.errors import BadImage
 from frazil.portable.image import belongs, image_name, parse_os_release, read_image
@@ -121,6 +123,7 @@ def test_what_can_be_wrong(run: Run, tmp_path: Path) -> None:  # noqa: F811
     assert "hint: make one with pkgs.portableService" in failure(run, "build", none)
     good = add(run, tmp_path / "good", web_1__raw=IMAGE)
     assert "'nowhere/x.raw' cannot be written: No such file" in failure(run, "build", good, "--to", "nowhere/x.raw")
+    assert "'/dev/full' is there and is no file" in failure(run, "build", good, "--to", "/dev/full")
     (tmp_path / "short_1.raw").write_bytes(IMAGE[:3000])
     assert f"'short_1.raw' is cut off: 3000 of {len(IMAGE)} bytes" in failure(run, "inspect", "short_1.raw")
     (tmp_path / "text_1.raw").write_bytes(b"hello")
@@ -129,6 +132,31 @@ def test_what_can_be_wrong(run: Run, tmp_path: Path) -> None:  # noqa: F811
     assert "cannot be the image of" in failure(run, "inspect", ".raw")
     assert "is a number of seconds" in failure(run, "attach", "text_1.raw", "--watch", "soon")
     assert "is no profile" in failure(run, "attach", "text_1.raw", "--profile", "../x")
+
+
+def test_a_full_disk(world: World) -> None:  # noqa: F811
+    """Nothing of the copy stays."""
+    folder = world.folder / "web-img-1"
+    folder.mkdir()
+    (folder / "web_1.raw").write_bytes(IMAGE + bytes(1 << 20))
+    path = world.run("nix-store", "--add", str(folder)).out.strip()
+    place = world.folder / "small"
+    place.mkdir()
+    script = (
+        f"mount -t tmpfs -o size=64k none {place} || exit 77; frazil portable build {path} --to {place}; ls -A {place}"
+    )
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
+        env=world.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode in (77, 1) and "frazil" not in done.stderr and "error:" not in done.stderr:
+        pytest.skip(f"no small disk here: {done.stderr.strip()}")
+    assert "web_1.raw' cannot be written: No space left on device" in done.stderr
+    assert "hint: is the disk full?" in done.stderr
+    assert done.stdout == ""
 
 
 def test_machines_that_cannot_be_reached(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

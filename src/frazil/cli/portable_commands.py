@@ -110,6 +110,8 @@ def _copy(image: PortableImage, target: str) -> str:
     from frazil.portable.errors import PortableError
 
     place = os.path.join(target, image.name + ".raw") if os.path.isdir(target) else target
+    if os.path.lexists(place) and not os.path.isfile(place):
+        raise PortableError(f"'{place}' is there and is no file", hint="give another name, or a folder")
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(place)))

@@ -394,9 +394,6 @@ programs
 
   dockerTools = callPackage ../build-support/docker.nix { };
   inherit (callPackage ../build-support/nix2container.nix { }) nix2container nix2container-bin skopeo-nix2container;
-  portableService = import ../build-support/portable.nix {
-    inherit lib;
-    pkgs = self;
-  };
+  portableService = callPackage ../build-support/portable.nix { };
   fakeNss = callPackage ../build-support/fake-nss.nix { };
 }
