@@ -16,7 +16,7 @@ pytest.importorskip("setuptools")
 from setuptools import Distribution, Extension
 from setuptools.errors import CompileError
 from tools.native import command, sources
-from tools.native.command import BuildEvaluator, NoProfile, Variant, check_compiler, train
+from tools.native.command import BuildEvaluator, NoProfile, Variant, check_compiler, require_compiler, train
 from tools.native.direct_calls import HEAD, call_directly
 
 IMPORTER = f"""{HEAD}
@@ -143,6 +143,13 @@ def test_every_failure_ends_in_the_plain_build(
     monkeypatch.delenv("FRAZIL_CFLAGS", raising=False)
     monkeypatch.delenv("FRAZIL_PROFILE", raising=False)
     assert built(monkeypatch, failing) == made
+
+
+def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_compiler()
+    monkeypatch.setenv("CC", "false")
+    with pytest.raises(CompileError, match=r"needs a C compiler and Python's headers .* apt install gcc"):
+        require_compiler()
 
 
 def test_who_wants_a_plain_build_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:

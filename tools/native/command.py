@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,6 +29,12 @@ from pathlib import Path
 from setuptools import Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
+
+# isort: split
+from distutils.ccompiler import new_compiler
+from distutils.errors import CCompilerError
+from distutils.sysconfig import customize_compiler
+
 from tools.native.sources import OBJECT, ROOT, generate
 
 JOBS = os.cpu_count() or 1
@@ -110,6 +117,8 @@ class BuildEvaluator(build_ext):
     def run(self) -> None:
         # Set for the whole of `build_ext --inplace`, and not for an editable installation.
         self.by_hand = bool(self.inplace) and not getattr(self, "editable_mode", False)
+        if self.extensions:
+            require_compiler()
         with building_alone():
             for extension in self.extensions:
                 if extension.name == OBJECT:
@@ -241,6 +250,22 @@ def train(counted: Path, profiles: Path) -> None:
     if ran.returncode or not any(profiles.glob("*.gcda")):
         raise NoProfile(f"the training failed: {ran.stderr.decode(errors='replace').strip()[-2000:]}")
     finished.touch()
+
+
+def require_compiler() -> None:
+    """Raises CompileError, with what is to be installed, where nothing can be compiled."""
+    compiler = new_compiler()
+    customize_compiler(compiler)
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Path(folder, "probe.c")
+        probe.write_text("#include <Python.h>\nint frazil_probe(void) { return PY_VERSION_HEX != 0; }\n")
+        try:
+            compiler.compile([str(probe)], output_dir=folder, include_dirs=[sysconfig.get_path("include")])
+        except CCompilerError as error:
+            raise CompileError(
+                f"frazil needs a C compiler and Python's headers to be installed from its sources: {error}."
+                " Debian and Ubuntu: apt install gcc libc6-dev python3-dev; Fedora: dnf install gcc python3-devel"
+            ) from error
 
 
 @contextmanager
