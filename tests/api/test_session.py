@@ -112,10 +112,17 @@ def test_threads_take_turns(session: frazil.Session) -> None:
 def test_an_interrupt_leaves_the_session_usable(session: frazil.Session) -> None:
     timer = threading.Timer(0.3, session.interrupt)
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="evaluation was interrupted") as caught:
         session.evaluate(ENDLESS)
     timer.join()
+    shown = caught.value._render_traceback_()  # as notebooks ask
+    assert shown == ["KeyboardInterrupt: evaluation was interrupted"]
     assert session.evaluate("1 + 1") == 2
+
+
+def test_a_session_says_what_it_is(place: Path) -> None:
+    with frazil.Session(store="dummy://", pure=True) as session:
+        assert repr(session) == "<Session of store 'dummy://', pure>"
 
 
 def test_deep_recursion_is_an_error(place: Path) -> None:

@@ -55,6 +55,10 @@ class Session:
         self._context = self._make_context(given)
         self._made: Instantiation | None = None
 
+    def __repr__(self) -> str:
+        store = self._context.settings.text("store")
+        return f"<Session of store '{store}'{', pure' if self._pure else ''}>"
+
     def _make_context(self, settings: Mapping[str, Setting]) -> Context:
         from frazil.activity import Verbosity
         from frazil.cli.context import Context

@@ -263,6 +263,13 @@ class StackOverflow(EvalBaseError):
 class Interrupted(KeyboardInterrupt):
     """`Evaluator.interrupt` was called. No value is spoilt: evaluating again starts where it was left."""
 
+    def __str__(self) -> str:
+        return "evaluation was interrupted"
+
+    def _render_traceback_(self) -> list[str]:
+        """What notebooks show: not what was running inside."""
+        return [f"KeyboardInterrupt: {self}"]
+
 
 class ImportFromDerivationError(EvalBaseError):
     """Import from derivation, where it is switched off."""
