@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frazil.cli.display import help_notice, show_bug, show_error
+from frazil.cli.display import decimal_size, help_notice, show_bug, show_error
 from frazil.errors import FrazilError, TraceFrame, UsageError
 from frazil.position import Position
 
@@ -65,3 +65,8 @@ def test_bugs_hide_their_trace() -> None:
         quiet, loud = show_bug(error, trace=False), show_bug(error, trace=True)
     assert quiet.startswith("frazil bug: KeyError") and "Traceback" not in quiet
     assert "Traceback" in loud
+
+
+def test_sizes() -> None:
+    counts = (0, 999, 1000, 1_234_567, 99_999_999, 5_000_000_000_000)
+    assert [decimal_size(count) for count in counts] == ["0 B", "999 B", "1.0 kB", "1.2 MB", "100.0 MB", "5000.0 GB"]

@@ -1,4 +1,4 @@
-"""How errors look: Nix's layout (message, position with source lines, trace frames) plus `hint:`.
+"""How errors look: Nix's layout (message, position with source lines, trace frames) plus `hint:`. Sizes for people.
 
 Errors in, text out. Colours are added only when asked for. Source: `nix --show-trace`'s output; the manual has no page.
 """
@@ -183,3 +183,13 @@ def show_bug(error: BaseException, *, trace: bool) -> str:
     import traceback
 
     return text + " together with this:\n\n" + "".join(traceback.format_exception(error))
+
+
+def decimal_size(count: int) -> str:
+    """Bytes, as people read them."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"

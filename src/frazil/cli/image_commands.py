@@ -6,6 +6,7 @@ import os
 
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK, SOURCE
 from frazil.cli.context import Context
+from frazil.cli.display import decimal_size
 from frazil.cli.image_targets import COMPRESSION, RECIPE, Subject, architecture_of, memory_of, subject
 from frazil.cli.options import APPEND, Arguments, Command, Option
 from frazil.errors import UsageError
@@ -33,15 +34,6 @@ def _preparer(context: Context, arguments: Arguments, near: str | None = None) -
     if compression not in LAYER_MEDIA:
         raise UsageError(f"'--compression' is gz, zstd or none, not '{compression}'")
     return Preparer(memory_of(context), compression, near=near)
-
-
-def _size(count: int) -> str:
-    amount = float(count)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
 
 
 # -- build, push, load ---------------------------------------------------------------------------------------------
@@ -81,7 +73,7 @@ def _layout(context: Context, arguments: Arguments, subjects: list[Subject], des
         count, total = write_layout(destination.path, images, tag or subjects[0].tag)
         for image in images:
             context.print(image.manifest.digest)
-    context.note(f"'{destination.path}': {count} layers written, {_size(total)}")
+    context.note(f"'{destination.path}': {count} layers written, {decimal_size(total)}")
 
 
 def _archive(context: Context, one: Subject, destination: Destination) -> None:
@@ -137,7 +129,7 @@ def _give(context: Context, arguments: Arguments, one: Subject, engine: list[str
         if one.made is None or not preparer.is_new(one.made):
             found = fetch(engine, one.offer(preparer), name)
             if found is not None:
-                sent = f"{found.sent} of {found.layers} layers sent ({_size(found.bytes_sent)})"
+                sent = f"{found.sent} of {found.layers} layers sent ({decimal_size(found.bytes_sent)})"
                 context.note(f"loaded '{name}': {sent}")
                 return found.identity
         learned: list[Packed] = []
@@ -145,7 +137,7 @@ def _give(context: Context, arguments: Arguments, one: Subject, engine: list[str
         if one.made is not None:
             preparer.learn(one.made, learned)
     total = sum(packed.descriptor.size for packed in learned)
-    context.note(f"loaded '{name}': all {len(learned)} layers sent ({_size(total)})")
+    context.note(f"loaded '{name}': all {len(learned)} layers sent ({decimal_size(total)})")
     return identity
 
 
@@ -189,7 +181,7 @@ def _send(context: Context, arguments: Arguments, subjects: list[Subject], name:
 
             sign_image(registry, done.digest, signer)
             context.note(f"signed {done.digest}")
-    sent = f"{done.sent} layers sent ({_size(done.bytes_sent)})"
+    sent = f"{done.sent} layers sent ({decimal_size(done.bytes_sent)})"
     context.note(f"'{name}': {sent}, {done.mounted} mounted, {done.present} there before")
     context.print(done.digest)
 
@@ -300,9 +292,9 @@ def inspect(context: Context, arguments: Arguments) -> None:
     context.print(f"{one.full_name}  {config.get('os')}/{config.get('architecture')}  {config.get('created')}")
     for key, value in sorted((config.get("config") or {}).items()):
         context.print(f"  {key}: {_shown(value)}")
-    context.print(f"{len(layers)} layers, {_size(sum(layer.size for layer in layers))}")
+    context.print(f"{len(layers)} layers, {decimal_size(sum(layer.size for layer in layers))}")
     for layer in layers:
-        context.print(f"  {layer.diff_id[7:19]}  {_size(layer.size):>9}  {_few(layer.names)}")
+        context.print(f"  {layer.diff_id[7:19]}  {decimal_size(layer.size):>9}  {_few(layer.names)}")
 
 
 def _shown(value: object) -> str:
@@ -377,14 +369,14 @@ def diff(context: Context, arguments: Arguments) -> None:
         context.print(json.dumps(value, indent=2))
         return
     context.print(
-        f"{found.kept} layers stay, {len(found.added)} are new ({_size(sum(one.size for one in found.added))}), "
+        f"{found.kept} layers stay, {len(found.added)} are new ({decimal_size(sum(one.size for one in found.added))}), "
         f"{len(found.removed)} go"
     )
     for sign, layers in (("+", found.added), ("-", found.removed)):
         for one in layers:
-            context.print(f"{sign} {one.diff_id[7:19]}  {_size(one.size):>9}  {_few(one.names)}")
+            context.print(f"{sign} {one.diff_id[7:19]}  {decimal_size(one.size):>9}  {_few(one.names)}")
     for change in found.changes:
-        grown = f"{'+' if change.size >= 0 else '-'}{_size(abs(change.size))}"
+        grown = f"{'+' if change.size >= 0 else '-'}{decimal_size(abs(change.size))}"
         context.print(f"{change.name}: {change.old or '∅'} → {change.new or '∅'}, {grown}")
 
 

@@ -7,6 +7,7 @@ import os
 from frazil.cli.build_command import build_paths, outputs_of
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK, JSON, SOURCE
 from frazil.cli.context import Context
+from frazil.cli.display import decimal_size
 from frazil.cli.options import Arguments, Command, Option
 from frazil.errors import UsageError
 
@@ -27,15 +28,6 @@ ATTACHING = (
     Option("--runtime", "Only until the machine starts again."),
     Option("--watch", "With --now: for so many *seconds* no unit may fail (default: 2).", "seconds"),
 )
-
-
-def _size(count: int) -> str:
-    amount = float(count)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
 
 
 # -- which image -------------------------------------------------------------------------------------------------------
@@ -136,7 +128,7 @@ def inspect(context: Context, arguments: Arguments) -> None:
 
         context.print(json.dumps(_described(image), indent=2))
         return
-    context.print(f"{image.name}  {_size(image.file_size)}, squashfs with {image.compression}")
+    context.print(f"{image.name}  {decimal_size(image.file_size)}, squashfs with {image.compression}")
     for key, value in sorted(image.os_release.items()):
         context.print(f"  {key}: {_plain(value)}")
     for unit in image.units:
@@ -144,9 +136,9 @@ def inspect(context: Context, arguments: Arguments) -> None:
         context.print(f"unit {_plain(unit.name)}{mark}")
         for line in unit.text.splitlines():
             context.print(f"  {_plain(line)}" if line else "")
-    context.print(f"{len(image.held)} store objects, {image.files} files, {_size(image.size)} unpacked")
+    context.print(f"{len(image.held)} store objects, {image.files} files, {decimal_size(image.size)} unpacked")
     for held in sorted(image.held, key=lambda held: (-held.size, held.path)):
-        context.print(f"  {_size(held.size):>9}  {_plain(held.path)}")
+        context.print(f"  {decimal_size(held.size):>9}  {_plain(held.path)}")
     for path in image.missing:
         context.warn(f"there is no '{path}', which systemd wants to mount over")
 

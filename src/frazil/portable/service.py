@@ -55,6 +55,11 @@ class Attached:
     enabled: bool
     profile: str | None
 
+    def is_called(self, text: str) -> bool:
+        """`text`: an image's name, or that of its service."""
+        versions = self.name.startswith(text + "_") and any(belongs(unit, text) for unit in self.units)
+        return self.name == text or versions
+
     @property
     def state(self) -> str:
         return ("running" if self.active else "attached") + ("-runtime" if self.runtime else "")
@@ -167,11 +172,7 @@ class Services:
 
     def attached(self, text: str) -> list[Attached]:
         """`text`: an image's name, or that of its service."""
-        return [
-            one
-            for one in self.all_attached()
-            if one.name == text or (one.name.startswith(text + "_") and any(belongs(unit, text) for unit in one.units))
-        ]
+        return [one for one in self.all_attached() if one.is_called(text)]
 
     def attach(self, image: PortableImage, options: Options) -> Attached:
         there = self._of_same(image)
@@ -288,8 +289,8 @@ class Services:
     def _of_same(self, image: PortableImage) -> list[Attached]:
         """Versions of the same service, and whatever has a unit of its names."""
         names = {unit.name for unit in image.matching}
-        found = self.attached(image.service)
-        return found + [one for one in self.all_attached() if one not in found and names & set(one.units)]
+        found = [one for one in self.all_attached() if one.is_called(image.service) or names & set(one.units)]
+        return sorted(found, key=lambda one: not one.is_called(image.service))
 
     def _now_attached(self, image: PortableImage) -> Attached:
         found = [one for one in self.all_attached() if one.name == image.name]
