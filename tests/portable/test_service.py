@@ -198,11 +198,31 @@ def test_back_to_the_last_good_one_of_the_same_name(here: Here) -> None:
     assert here.files == [".web_1.raw.frazil", "web_1.raw"]
 
 
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_refused_while_another_is_attached(here: Here, version: str) -> None:
+    here.services.attach(here.image("1", b"good"), Options())
+    (here.place / "refuse").write_text(f"web_{version}\n")
+    with pytest.raises(PortableError) as caught:
+        here.services.reattach(here.image(version, b"new"), Options())
+    assert caught.value.message == (
+        f"portablectl on this machine refuses 'web_{version}': AttachImage failed: no\n'web_1' is still attached"
+    )
+    assert (here.place / "images/web_1.raw").read_bytes() == IMAGE + b"good"
+    assert here.files == [".web_1.raw.frazil", "web_1.raw"]
+
+
+def test_for_good_or_not(here: Here) -> None:
+    here.services.attach(here.image("1"), Options())
+    with pytest.raises(PortableError, match="'web_1' is attached to this machine for good"):
+        here.services.reattach(here.image("2"), Options(runtime=True))
+
+
 def test_neither_goes(here: Here) -> None:
     here.services.attach(here.image("1"), Options())
-    (here.place / "refuse").write_text("web_\n")
+    (here.place / "failing").write_text("web_2\n")
+    (here.place / "refuse").write_text("web_1\n")
     with pytest.raises(PortableError, match="'web_1' could not be attached again: AttachImage failed: no") as caught:
-        here.services.reattach(here.image("2"), Options())
+        here.services.reattach(here.image("2"), Options(now=True))
     assert caught.value.hint == f"on this machine: portablectl attach {here.place}/images/web_1.raw"
     assert "web_1.raw" in here.files
 

@@ -199,20 +199,28 @@ class Services:
             return self.attach(image, options)
         self._check_units(image)
         before = there[0]
+        if options.runtime and not before.runtime:
+            raise PortableError(
+                f"'{before.name}' is attached to {self.host.name} for good, not until its next start",
+                hint="leave out --runtime, or detach it first",
+            )
         options = replace(
             options,
             profile=options.profile or before.profile,
-            runtime=options.runtime or before.runtime,
+            runtime=before.runtime,
             enable=options.enable or before.enabled,
         )
         delivered = self._deliver(image, options)
         if before.name == image.name and delivered.state == "have":
             self._note(f"'{image.name}' on {self.host.name} is this image already")
+        exchanged = False
         try:
             self._attach("reattach", delivered, image, options)
+            exchanged = True
             self._check_health(image, options)
         except PortableError as error:
-            self._go_back(image, before, delivered, options, error)
+            self._go_back(image, before, delivered, options, exchanged, error)
+            raise
         self._prune(image.name, image.name, before.name)
         return self._now_attached(image)
 
@@ -312,11 +320,21 @@ class Services:
         self._restore(image, delivered, options)
 
     def _go_back(
-        self, image: PortableImage, before: Attached, delivered: Delivered, options: Options, error: PortableError
+        self,
+        image: PortableImage,
+        before: Attached,
+        delivered: Delivered,
+        options: Options,
+        exchanged: bool,
+        error: PortableError,
     ) -> None:
-        """To what was attached before. Raises `error`, which then says how that went."""
-        self._detach(delivered.path, runtime=options.runtime, now=True)
+        """To what was attached before. `error` says how that went, too."""
+        if exchanged or delivered.path != before.path:
+            self._detach(delivered.path, runtime=options.runtime, now=True)
         self._restore(image, delivered, options)
+        if any(one.path == before.path for one in self.all_attached()):
+            error.message += f"\n'{before.name}' is still attached"
+            return
         flags = [flag for flag, on in _flags(options).items() if on]
         profile = [f"--profile={options.profile}"] if options.profile is not None else []
         done = self._portablectl("attach", *flags, *profile, before.path)
@@ -325,7 +343,6 @@ class Services:
             error.hint = f"on {self.host.name}: portablectl attach {before.path}"
         else:
             error.message += f"\n'{before.name}' is attached again"
-        raise error
 
     def _prune(self, name: str, *kept: str) -> None:
         """Images of ours of the same service go, but for `kept`: what is attached, and the one before."""
