@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from frazil import _native
 from frazil.digest import compress, encode_base32
 from frazil.store import nar
-from frazil.store.aterm import quote
+from frazil.store.aterm import quote, quoted_names
 from frazil.store.errors import StoreError
 from frazil.store.metadata import delete_tree
 
@@ -289,3 +290,36 @@ def test_variables_that_are_no_byte_strings() -> None:
     with pytest.raises(TypeError):
         _native.join("\u0100")
     assert _native.join() == b""
+
+
+@given(st.dictionaries(LATIN, st.sets(LATIN, max_size=4)))
+def test_wanted_outputs(wanted: dict[str, set[str]]) -> None:
+    shown = [f'("{path}",{quoted_names(wanted[path])})' for path in sorted(wanted)]
+    assert _native.wanted(wanted) == ",".join(shown).encode("latin-1")
+
+
+def test_wanted_outputs_that_are_no_byte_strings() -> None:
+    with pytest.raises(TypeError, match="Latin-1"):
+        _native.wanted({"a": {"\u0100"}})
+    with pytest.raises(TypeError):
+        _native.wanted({"a": 1})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="dict"):
+        _native.wanted([])  # type: ignore[arg-type]
+
+
+@given(st.text(st.sampled_from("ab.-_+=?Z09/ é\u0100"), max_size=6) | st.text(max_size=3))
+def test_names_of_store_paths(name: str) -> None:
+    legal = re.fullmatch(r"[0-9A-Za-z+\-._?=]{1,211}", name) and not re.match(r"\.\.?(-|\Z)", name)
+    assert _native.is_name(name) == bool(legal)
+
+
+def test_lengths_of_names_and_hash_parts() -> None:
+    assert _native.is_name("a" * 211) and not _native.is_name("a" * 212) and not _native.is_name("")
+    part = "0123456789abcdfghijklmnpqrsvwxyz"
+    assert _native.is_hash_part(part)
+    assert not any(map(_native.is_hash_part, ("", part[1:], part + "0", "e" + part[1:], "\u0100" * 32, "é" * 32)))
+
+
+@given(st.text(st.sampled_from('aé"\\\n\r\t'), max_size=80))
+def test_quoting_sixteen_characters_at_once(text: str) -> None:
+    assert _native.variables({"": text}, [""], [])[0] == f"({quote('')},{quote(text)})".encode("latin-1")

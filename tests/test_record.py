@@ -66,3 +66,11 @@ def test_named_tuples() -> None:
     with pytest.raises(AttributeError):
         value.first = 3
     assert Fact("k", "r", "./a").place == "./a"
+
+
+def test_patterns() -> None:
+    match Point(3):
+        case Point(x, y):
+            assert (x, y) == (3, 2)
+        case _:
+            raise AssertionError

@@ -12,6 +12,10 @@
 #include "native/sha256.h"
 #include "native/writer.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 static PyObject *regular, *directory, *symlink_, *unknown;
 
 /* -- hashes ------------------------------------------------------------------------------------------------------- */
@@ -93,6 +97,47 @@ static PyObject *native_hash_part(PyObject *module, PyObject *const *arguments, 
     return text;
 }
 
+/* -- names of store paths ------------------------------------------------------------------------------------------ */
+
+enum { NAME = 1, BASE32 = 2, LONGEST_NAME = 211, HASH_PART = 32 };
+static uint8_t characters[256];
+
+static void classify_characters(void) {
+    for (const char *c = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._?="; *c; c++)
+        characters[(uint8_t)*c] |= NAME;
+    for (const char *c = "0123456789abcdfghijklmnpqrsvwxyz"; *c; c++)
+        characters[(uint8_t)*c] |= BASE32;
+}
+
+/* Whether a text consists of characters of a class, and of how many; -1 where it does not. */
+static Py_ssize_t consists_of(PyObject *text, uint8_t class) {
+    if (!PyUnicode_Check(text) || PyUnicode_READY(text) || PyUnicode_KIND(text) != PyUnicode_1BYTE_KIND)
+        return -1;
+    const Py_UCS1 *data = PyUnicode_1BYTE_DATA(text);
+    Py_ssize_t size = PyUnicode_GET_LENGTH(text);
+    for (Py_ssize_t i = 0; i < size; i++)
+        if (!(characters[data[i]] & class))
+            return -1;
+    return size;
+}
+
+static PyObject *native_is_name(PyObject *module, PyObject *text) {
+    (void)module;
+    Py_ssize_t size = consists_of(text, NAME);
+    if (size < 1 || size > LONGEST_NAME)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+    /* Neither `.` nor `..`, nor what begins with one of them and a dash. */
+    const Py_UCS1 *data = PyUnicode_1BYTE_DATA(text);
+    Py_ssize_t dots = data[0] != '.' ? 0 : size > 1 && data[1] == '.' ? 2 : 1;
+    return PyBool_FromLong(!dots || (size > dots && data[dots] != '-'));
+}
+
+static PyObject *native_is_hash_part(PyObject *module, PyObject *text) {
+    (void)module;
+    int right = consists_of(text, BASE32) == HASH_PART;
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(right);
+}
+
 /* -- texts of derivations ----------------------------------------------------------------------------------------- */
 
 static PyObject *native_join(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
@@ -124,7 +169,7 @@ static int add_quoted(Bytes *out, PyObject *text) {
     size_t size;
     if (piece(text, &data, &size))
         return -1;
-    if (bytes_reserve(out, 2 * size + 2)) {
+    if (bytes_reserve(out, 2 * size + 32)) { /* whole vectors are stored */
         PyErr_NoMemory();
         return -1;
     }
@@ -132,6 +177,25 @@ static int add_quoted(Bytes *out, PyObject *text) {
     uint8_t *at = out->data + out->size;
     *at++ = '"';
     while (from < end) {
+#ifdef __SSE2__
+        /* Most texts have nothing to be escaped for long: 16 bytes at once. */
+        while (end - from >= 16) {
+            __m128i some = _mm_loadu_si128((const __m128i *)from);
+            __m128i marked = _mm_or_si128(_mm_cmpeq_epi8(some, _mm_set1_epi8('"')),
+                                          _mm_cmpeq_epi8(some, _mm_set1_epi8('\\')));
+            marked = _mm_or_si128(marked, _mm_or_si128(_mm_cmpeq_epi8(some, _mm_set1_epi8('\n')),
+                                                       _mm_cmpeq_epi8(some, _mm_set1_epi8('\r'))));
+            marked = _mm_or_si128(marked, _mm_cmpeq_epi8(some, _mm_set1_epi8('\t')));
+            _mm_storeu_si128((__m128i *)at, some);
+            int mask = _mm_movemask_epi8(marked), plain = mask ? __builtin_ctz((unsigned)mask) : 16;
+            from += plain;
+            at += plain;
+            if (mask)
+                break;
+        }
+        if (from == end)
+            break;
+#endif
         uint8_t byte = *from++;
         if (escapes[byte]) {
             *at++ = '\\';
@@ -194,6 +258,49 @@ static PyObject *native_variables(PyObject *module, PyObject *arguments) {
         buffer = (Bytes){0};
     }
     return result;
+}
+
+/* A dict's keys, each with its set of texts: `("KEY",["A","B"]),…`, all in order. Nothing in them needs escapes. */
+static int add_wanted(Bytes *out, PyObject *wanted) {
+    PyObject *keys = PyDict_Keys(wanted);
+    if (keys == NULL || PyList_Sort(keys)) {
+        Py_XDECREF(keys);
+        return -1;
+    }
+    int bad = 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(keys) && !bad; i++) {
+        PyObject *key = PyList_GET_ITEM(keys, i), *set = PyDict_GetItemWithError(wanted, key);
+        PyObject *names = set == NULL ? NULL : PySequence_List(set);
+        const void *data;
+        size_t size;
+        bad = names == NULL || (PyList_GET_SIZE(names) > 1 && PyList_Sort(names)) || piece(key, &data, &size) ||
+              bytes_add(out, i ? ",(\"" : "(\"", i ? 3 : 2) || bytes_add(out, data, size) || bytes_add(out, "\",[", 3);
+        for (Py_ssize_t j = 0; !bad && j < PyList_GET_SIZE(names); j++)
+            bad = piece(PyList_GET_ITEM(names, j), &data, &size) ||
+                  bytes_add(out, j ? ",\"" : "\"", j ? 2 : 1) || bytes_add(out, data, size) || bytes_add(out, "\"", 1);
+        bad = bad || bytes_add(out, "])", 2);
+        Py_XDECREF(names);
+    }
+    Py_DECREF(keys);
+    if (bad && !PyErr_Occurred())
+        PyErr_NoMemory();
+    return bad;
+}
+
+static PyObject *native_wanted(PyObject *module, PyObject *wanted) {
+    (void)module;
+    if (!PyDict_Check(wanted)) {
+        PyErr_SetString(PyExc_TypeError, "a dict needed");
+        return NULL;
+    }
+    static Bytes buffer; /* as above */
+    buffer.size = 0;
+    PyObject *text = add_wanted(&buffer, wanted) ? NULL : PyBytes_FromStringAndSize((char *)buffer.data, (Py_ssize_t)buffer.size);
+    if (buffer.capacity > ARCHIVE_STREAM) {
+        free(buffer.data);
+        buffer = (Bytes){0};
+    }
+    return text;
 }
 
 static PyObject *native_choose(PyObject *module, PyObject *plain) {
@@ -723,6 +830,9 @@ static PyMethodDef methods[] = {
     {"hash_part", (PyCFunction)(void (*)(void))native_hash_part, METH_FASTCALL, NULL},
     {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL, NULL},
     {"variables", native_variables, METH_VARARGS, NULL},
+    {"wanted", native_wanted, METH_O, NULL},
+    {"is_name", native_is_name, METH_O, NULL},
+    {"is_hash_part", native_is_hash_part, METH_O, NULL},
     {"choose_plain", native_choose, METH_O, NULL},
     {"read_file", native_read_file, METH_O, NULL},
     {"list_folder", native_list_folder, METH_O, NULL},
@@ -735,6 +845,7 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "frazil._native",
 
 PyMODINIT_FUNC PyInit__native(void) {
     sha256_choose(0);
+    classify_characters();
     regular = PyUnicode_InternFromString("regular");
     directory = PyUnicode_InternFromString("directory");
     symlink_ = PyUnicode_InternFromString("symlink");

@@ -58,6 +58,16 @@ def variables(environment: dict[str, str], names: list[str], blank: list[str], /
     -> also the places of the values of those in `blank`, which are empty. Raises KeyError, TypeError.
     """
 
+def wanted(inputs: dict[str, set[str]] | dict[str, frozenset[str]], /) -> bytes:
+    """A derivation's inputs as an ATerm, without the list's brackets: `("PATH",["OUTPUT",…])` for each, separated by
+    commas; paths and outputs are sorted. Raises TypeError."""
+
+def is_name(text: str, /) -> bool:
+    """Whether a store path may have this name."""
+
+def is_hash_part(text: str, /) -> bool:
+    """Whether these are 32 characters of Nix's base 32."""
+
 def choose_plain(plain: bool, /) -> bool:
     """Whether to do without the processor's instructions for SHA-256. -> whether they are used now."""
 

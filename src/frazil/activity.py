@@ -129,12 +129,14 @@ class Reporter:
 class LateReporter(Reporter):
     """Makes the reporter that it stands for when there is something to report: most evaluations say nothing."""
 
-    def __init__(self, make: Callable[[], Reporter]) -> None:
+    def __init__(self, make: Callable[[], Reporter], verbosity: Callable[[], int] | None = None) -> None:
+        """`verbosity`: that of the reporter, where it is known without making one."""
         self._make = make
+        self._verbosity = verbosity
 
     @property
     def verbosity(self) -> int:
-        return getattr(self._make(), "verbosity", 0)
+        return getattr(self._make(), "verbosity", 0) if self._verbosity is None else self._verbosity()
 
     def log(self, level: Verbosity, text: str) -> None:
         self._make().log(level, text)

@@ -29,6 +29,7 @@ class RecordType(type):
         names = tuple(n for n, kind in namespace.get("__annotations__", {}).items() if not kind.startswith("ClassVar"))
         defaults = {n: namespace.pop(n, REQUIRED) for n in names}
         namespace["__slots__"] = names
+        namespace["__match_args__"] = names
         namespace["field_defaults"] = defaults
         return super().__new__(cls, name, bases, namespace)
 

@@ -51,6 +51,21 @@ def test_nothing_dear_is_imported(tmp_path: Path, words: tuple[str, ...]) -> Non
     assert not DEAR.intersection(imported(tmp_path, *words))
 
 
+def test_nothing_dear_is_imported_for_derivations(tmp_path: Path) -> None:
+    text = """
+        let d = derivation { name = "x"; system = "x"; builder = "/b"; src = ./f; };
+        in derivation {
+          name = "y"; system = builtins.head (builtins.match "(x+|y)*(x)" "xx"); builder = "/b"; inherit d;
+          outputHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+          place = (builtins.unsafeGetAttrPos "a" { a = 1; }).line;
+        }
+    """
+    (tmp_path / "default.nix").write_text(text)
+    (tmp_path / "f").write_text("x")
+    done = imported(tmp_path, "nix-instantiate", "--readonly-mode", "--option", "eval-cache", "false")
+    assert "frazil.instantiate.derivation" in done and not DEAR.intersection(done)
+
+
 def in_order(listed: list[str], done: list[str]) -> list[str]:
     """What is wrong with a list."""
     superfluous = [f"{name} is not imported" for name in listed if name not in done]

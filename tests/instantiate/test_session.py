@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from frazil.activity import SilentReporter
+from frazil.activity import SilentReporter, Verbosity
 from frazil.build.settings import BuildSettings
 from frazil.errors import FrazilError
 from frazil.fetch.settings import FetchSettings
@@ -338,3 +338,46 @@ def test_which_reference_is_named(scratch: Scratch, text: str, message: str) -> 
     features = frozenset({"dynamic-derivations", "ca-derivations"})
     with pytest.raises(EvalError, match=message):
         scratch.eval(d + FLOATING % text, experimental_features=features)
+
+
+def test_attributes_that_structured_ones_disable_are_warned_of(scratch: Scratch) -> None:
+    said: list[str] = []
+
+    class Listening(SilentReporter):
+        def log(self, level: Verbosity, text: str) -> None:
+            said.append(text)
+
+    session = scratch.session(read_only=True)
+    session.effects.reporter = Listening()
+    text = DRV % "{ __structuredAttrs = true; allowedReferences = [ ]; }"
+    session.evaluator.eval_string(f"({text}).drvPath", "/")
+    assert "'structuredAttrs' disables the effect" in "".join(said)
+    text = DRV % '{ __json = "{}"; }'
+    session.evaluator.eval_string(f"({text}).drvPath", "/")
+    assert "via '__json' is deprecated" in "".join(said)
+
+
+def test_each_derivation_is_told_where_that_is_wanted(scratch: Scratch) -> None:
+    said: list[str] = []
+
+    class Talkative(SilentReporter):
+        verbosity = Verbosity.CHATTY
+
+        def log(self, level: Verbosity, text: str) -> None:
+            said.append(text)
+
+    session = scratch.session(read_only=True)
+    session.effects.reporter = Talkative()
+    for name in ("one", "two"):
+        text = f"({DRV % '{ }'}).drvPath".replace('"x"', f'"{name}"')
+        session.evaluator.eval_string(text, "/")
+    assert [text.split("'")[1] for text in said] == ["one", "two"]
+
+
+def test_derivations_of_several_outputs(scratch: Scratch) -> None:
+    """Their inputs are joined, whichever output is mentioned first."""
+    several = DRV % '{ outputs = [ "out" "dev" "lib" ]; }'
+    text = f"let a = {several}; in ({DRV % '{ inputs = [ a.lib a.out a.dev a.lib ]; }'}).drvPath"
+    session = scratch.session(read_only=True)
+    path = getattr(session.evaluator.eval_string(text, "/"), "text", "")
+    assert b'["dev","lib","out"]' in session.effects.instantiator.made[path][0]

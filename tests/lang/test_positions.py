@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frazil.lang.positions import PositionTable, line_at
+from frazil.lang.positions import PositionTable, count_up_to, line_at, line_of, line_starts
 
 
 def test_thousands_of_positions_on_one_long_line_share_it() -> None:
@@ -39,3 +40,18 @@ def test_neighbours_follow_the_position() -> None:
         if p
     ]
     assert shown == [("one", None, "two"), ("two", "one", "three"), ("uno", None, None), ("three", "two", "")]
+
+
+@given(st.lists(st.integers(0, 20)), st.integers(-1, 21))
+def test_counting_in_order(numbers: list[int], most: int) -> None:
+    numbers.sort()
+    assert count_up_to(numbers, most) == bisect_right(numbers, most)
+
+
+@given(st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r", b"\r\n"])).map(b"".join))
+def test_a_table_of_lines_says_what_counting_says(text: bytes) -> None:
+    starts = line_starts(text)
+    for offset in range(len(text) + 1):
+        line = count_up_to(starts, offset)
+        if text[offset - 1 : offset + 1] != b"\r\n":  # no place of anything
+            assert (line, starts[line - 1]) == line_of(text, offset)

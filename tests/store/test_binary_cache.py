@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -247,7 +246,7 @@ def test_a_path_of_another_name(cache: BinaryCache, paths: list[StorePath], tmp_
 
 def test_signatures_are_required(store: LocalStore, tmp_path: Path, key_file: Path, tree: Path) -> None:
     path = store.add_path("tree", str(tree))
-    info = replace(store.query_info(path), content_address=None)
+    info = store.query_info(path).with_(content_address=None)
     address = f"file://{tmp_path / 'cache'}"
     with opened(address, tmp_path) as cache, store.open_nar(path) as read:
         cache.add_nar(info, read)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,7 +78,7 @@ def test_registering_is_all_or_nothing(database: Database) -> None:
 
 def test_registering_again_updates(database: Database) -> None:
     database.register([info(1)], no_outputs)
-    database.register([replace(info(1), nar_size=99, ultimate=True)], no_outputs)
+    database.register([info(1).with_(nar_size=99, ultimate=True)], no_outputs)
     found = database.info(path(1))
     assert found is not None and found.nar_size == 99 and found.ultimate
 
@@ -229,7 +228,7 @@ def test_more_paths_than_a_statement_takes(database: Database) -> None:
 
 
 def test_a_path_named_twice(database: Database) -> None:
-    twice = replace(info(1), nar_size=99)
+    twice = info(1).with_(nar_size=99)
     database.register([info(1), twice], no_outputs)
     found = database.info(path(1))
     assert found is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -52,7 +51,7 @@ def simple(name: str = "simple", **changes: object) -> Derivation:
         ("-c", "echo > $out"),
         {"builder": "/bin/sh", "name": name, "out": "", "system": "x86_64-linux"},
     )
-    return replace(drv, **changes)  # type: ignore[arg-type]
+    return drv.with_(**changes)  # type: ignore[arg-type]
 
 
 def no_inputs(asked: StorePath) -> HashModulo:
@@ -154,13 +153,13 @@ def test_known_derivation() -> None:
 def test_wrong_output_paths_are_refused() -> None:
     drv = fill_in_output_paths(simple(), DIRECTORY, no_inputs)
     own = drv.store_path(DIRECTORY)
-    lying = replace(drv, outputs={"out": InputAddressed(path("simple"))})
+    lying = drv.with_(outputs={"out": InputAddressed(path("simple"))})
     with pytest.raises(StoreError, match="has incorrect output"):
         check_invariants(lying, own, DIRECTORY, no_inputs)
     with pytest.raises(StoreError, match="has incorrect output"):
         fill_in_output_paths(lying, DIRECTORY, no_inputs)
     with pytest.raises(StoreError, match="incorrect environment variable 'out'"):
-        check_invariants(replace(drv, environment={**drv.environment, "out": "x"}), own, DIRECTORY, no_inputs)
+        check_invariants(drv.with_(environment={**drv.environment, "out": "x"}), own, DIRECTORY, no_inputs)
     fixed = simple(outputs={"out": Fixed(ContentAddress("nar", Hash.of("sha256", b"")))}, environment={})
     with pytest.raises(StoreError, match="missing environment variable 'out'"):
         check_invariants(fixed, own, DIRECTORY, no_inputs)
@@ -183,7 +182,7 @@ def test_deferred_inputs_defer() -> None:
     filled = fill_in_output_paths(drv, DIRECTORY, lambda p: DEFERRED_MODULO)
     assert filled.outputs == {"out": Deferred()}
     assert hash_modulo(filled, DIRECTORY, lambda p: DEFERRED_MODULO) == DEFERRED_MODULO
-    wrong = replace(drv, outputs={"out": InputAddressed(path("simple"))})
+    wrong = drv.with_(outputs={"out": InputAddressed(path("simple"))})
     with pytest.raises(StoreError, match="should be deferred"):
         fill_in_output_paths(wrong, DIRECTORY, lambda p: DEFERRED_MODULO)
 

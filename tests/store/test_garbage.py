@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,7 +114,7 @@ def test_deriver_and_output_links(root: Path) -> None:
         assert output is not None
         Path(store.real_path(output)).write_bytes(b"built")
         digest, size = garbage_info(store, output)
-        store.register([replace(digest, nar_size=size, deriver=path)])
+        store.register([digest.with_(nar_size=size, deriver=path)])
         roots.make_symlink(store.config.state_dir + "/gcroots/r", store.show(output))
     for keep, expected in ((True, {path, output}), (False, {output})):
         with open_store(root, keep_derivations=keep) as store:

@@ -6,7 +6,6 @@ import io
 import os
 import stat
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,7 +120,7 @@ def test_derivations(store: LocalStore) -> None:
     assert store.query_derivation_outputs(path) == first.output_paths(store.directory)
     output = first.output_paths(store.directory)["out"]
     assert output is not None and store.query_valid_derivers(output) == {path}
-    lying = replace(second, environment={**second.environment, "x": "y"})
+    lying = second.with_(environment={**second.environment, "x": "y"})
     with pytest.raises(StoreError, match="incorrect output"):
         store.write_derivation(lying)
     with pytest.raises(InvalidPath):
@@ -184,9 +183,9 @@ def test_archives(store: LocalStore) -> None:
     path = StorePath("1" * 32, "x")
     good = PathInfo(path, digest, len(data))
     for bad, kind in (
-        (replace(good, nar_hash=Hash.of("sha256", b"")), HashMismatch),
-        (replace(good, nar_size=1), HashMismatch),
-        (replace(good, content_address=ContentAddress("nar", digest)), StoreError),
+        (good.with_(nar_hash=Hash.of("sha256", b"")), HashMismatch),
+        (good.with_(nar_size=1), HashMismatch),
+        (good.with_(content_address=ContentAddress("nar", digest)), StoreError),
     ):
         with pytest.raises(kind):
             store.add_nar(bad, io.BytesIO(data).read)

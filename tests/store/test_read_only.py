@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,7 +75,7 @@ CHANGES: dict[str, Callable[[LocalStore, StorePath, Path], object]] = {
     "add_path (tree)": lambda store, one, tree: store.add_path("new", str(tree)),
     "add_from_nar": lambda store, one, tree: store.add_from_nar("new", archive()),
     "add_nar": lambda store, one, tree: store.add_nar(
-        replace(store.query_info(one), path=StorePath("0" * 32, "new")), archive()
+        store.query_info(one).with_(path=StorePath("0" * 32, "new")), archive()
     ),
     "register": lambda store, one, tree: store.register([store.query_info(one)]),
     "path_locks": lambda store, one, tree: store.path_locks([one]),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +22,7 @@ def test_fingerprint() -> None:
     shown = DIRECTORY.show(PATH)
     assert INFO.fingerprint(DIRECTORY) == f"1;{shown};{INFO.nar_hash};120;{shown}"
     with pytest.raises(FrazilError, match="size is not known"):
-        replace(INFO, nar_size=0).fingerprint(DIRECTORY)
+        INFO.with_(nar_size=0).fingerprint(DIRECTORY)
 
 
 def test_sign_and_verify() -> None:
@@ -36,9 +34,9 @@ def test_sign_and_verify() -> None:
     assert count_good_signatures(signed, DIRECTORY, [key.public, str(other.public)]) == 2
     assert count_good_signatures(signed, DIRECTORY, [key.public]) == 1
     assert count_good_signatures(signed, DIRECTORY, []) == 0
-    assert count_good_signatures(replace(signed, nar_size=121), DIRECTORY, [key.public]) == 0
+    assert count_good_signatures(signed.with_(nar_size=121), DIRECTORY, [key.public]) == 0
     assert (
-        count_good_signatures(replace(signed, signatures=frozenset(["a-1:AAAA", "x", "a-1:"])), DIRECTORY, [key.public])
+        count_good_signatures(signed.with_(signatures=frozenset(["a-1:AAAA", "x", "a-1:"])), DIRECTORY, [key.public])
         == 0
     )
     impostor = PublicKey("a-1", other.public.data)

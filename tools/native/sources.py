@@ -36,6 +36,8 @@ OTHER_COMPILED = (
     "evalcache/partition",
     "evalcache/recorder",
     "instantiate/derivation",
+    "instantiate/effects",
+    "instantiate/files",
     "instantiate/instantiator",
     "store/aterm",
 )

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from frazil.build.checks import check_fixed, check_outputs, rejected
@@ -208,7 +208,7 @@ class Registration:
             self._finish(tree.name, info.path)
             return info
         self._move(tree, info)
-        info = replace(info, deriver=self.drv_path, ultimate=True, registration_time=int(time.time()))
+        info = info.with_(deriver=self.drv_path, ultimate=True, registration_time=int(time.time()))
         info = self.store.sign(info)
         self._finish(tree.name, info.path)
         if info.content_address is not None:
@@ -295,7 +295,7 @@ class Registration:
         self._rewrite(tree, self.rewrites)
         references = self._renamed(tree)
         own = {path} if references.self_reference else set()
-        return replace(self._archive(tree), path=path, references=references.others | own)
+        return self._archive(tree).with_(path=path, references=references.others | own)
 
     def _content_addressed(self, tree: BuiltTree, method: str, algorithm: str) -> PathInfo:
         if method in ("flat", "text") and (not stat.S_ISREG(tree.mode) or tree.mode & 0o100):
@@ -311,7 +311,7 @@ class Registration:
         if path != tree.scratch and references.self_reference:
             self._rewrite(tree, {tree.scratch.hash_part.encode(): path.hash_part.encode()})
         own = {path} if references.self_reference else set()
-        return replace(self._archive(tree), path=path, references=references.others | own, content_address=address)
+        return self._archive(tree).with_(path=path, references=references.others | own, content_address=address)
 
     def _hash(self, tree: BuiltTree, method: str, algorithm: str) -> Hash:
         from frazil.store import nar

@@ -212,7 +212,6 @@ class RemoteBuilder:
         self, request: Request, machine: Machine, remote: LocalStore, drv: Derivation, inputs: set[StorePath]
     ) -> BuildResult:
         """Who does not trust us is not told an output path, but the whole derivation."""
-        from dataclasses import replace
 
         from frazil.build.scheduler import realise_derivation, realise_each
         from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
@@ -220,7 +219,7 @@ class RemoteBuilder:
         settings = self._settings_for(machine)
         if remote.trusts_us is not False or drv.type().is_content_addressed:
             if drv.input_derivations or drv.dynamic_inputs:
-                drv = replace(drv, input_derivations={}, dynamic_inputs={}, input_sources=frozenset(inputs))
+                drv = drv.with_(input_derivations={}, dynamic_inputs={}, input_sources=frozenset(inputs))
             result = realise_derivation(remote, request.derivation, drv, settings, self.reporter)
         else:
             closure = self.store.closure([request.derivation])
@@ -276,11 +275,10 @@ class RemoteBuilder:
 
     def _take(self, remote: LocalStore, path: StorePath) -> None:
         """Whoever runs the hook holds the lock of the path."""
-        from dataclasses import replace
 
         from frazil.store.copying import copying_activity
 
-        info = replace(remote.query_info(path), ultimate=False)
+        info = remote.query_info(path).with_(ultimate=False)
         with copying_activity(remote, self.store, path, self.reporter), remote.open_nar(path) as read:
             self.store.add_locked(info, read)
 

@@ -7,7 +7,6 @@ In: a derivation and where its inputs' outputs really are. Out: an equal derivat
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frazil.store.derivation import Derivation, InputNode, ModuloCache, fill_in_output_paths, rewrite
@@ -49,8 +48,7 @@ def needs_resolution(drv: Derivation, content_addressed: bool) -> bool:
 
 def with_plain_inputs(drv: Derivation, found: Mapping[Chain, StorePath]) -> Derivation:
     """The inputs' outputs as sources; the text of the derivation stays."""
-    return replace(
-        drv,
+    return drv.with_(
         input_sources=drv.input_sources.union(found.values()),
         input_derivations={},
         dynamic_inputs={},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frazil.activity import Reporter, Verbosity
@@ -162,7 +162,7 @@ class Substituters:
         if there is None:
             return None
         info = store.query_info_or_none(there)
-        return None if info is None else Offer(store, there, replace(info, path=path, ultimate=False))
+        return None if info is None else Offer(store, there, info.with_(path=path, ultimate=False))
 
     def find(self, local: LocalStore, paths: Mapping[StorePath, ContentAddress | None]) -> dict[StorePath, Offer]:
         """The first offer for each of many paths, all asked for at once. Raises StoreError, unless `fallback`."""
@@ -185,7 +185,7 @@ class Substituters:
                 continue
             for (path, place), info in zip(there.items(), infos):
                 if info is not None:
-                    found[path] = Offer(store, place, replace(info, path=path, ultimate=False))
+                    found[path] = Offer(store, place, info.with_(path=path, ultimate=False))
         return found
 
     def valid_among(self, local: LocalStore, paths: Iterable[StorePath]) -> set[StorePath]:

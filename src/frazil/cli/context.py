@@ -138,7 +138,7 @@ class Context:
         """The same; what only says something if something happens need not exist before."""
         if self.log_format or self.settings.optional("json-log-path"):
             return self.reporter
-        return LateReporter(lambda: self.reporter)
+        return LateReporter(lambda: self.reporter, lambda: self.verbosity)
 
     def silence(self) -> None:
         """No messages from here on."""

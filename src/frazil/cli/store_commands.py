@@ -249,7 +249,6 @@ def verify(context: Context, arguments: Arguments) -> int:
 
 def _is_trusted(context: Context, arguments: Arguments, known: PathInfo, substituters: list[Store]) -> bool:
     """By its own signatures, else with those that substituters have of the same contents."""
-    from dataclasses import replace
 
     from frazil.cli.settings import parse_integer
     from frazil.store.signatures import count_good_signatures, own_trusted_keys
@@ -265,7 +264,7 @@ def _is_trusted(context: Context, arguments: Arguments, known: PathInfo, substit
             found = other.query_info_or_none(known.path)
             if found is not None and found.nar_hash == known.nar_hash:
                 signatures |= found.signatures
-        merged = replace(known, signatures=frozenset(signatures))
+        merged = known.with_(signatures=frozenset(signatures))
         if count_good_signatures(merged, store.directory, keys) >= max(1, needed):
             return True
     return False

@@ -185,9 +185,8 @@ class Additions(Conversation):
 
 
 def _foreign(info: PathInfo) -> PathInfo:
-    from dataclasses import replace
 
-    return replace(info, ultimate=False) if info.ultimate else info
+    return info.with_(ultimate=False) if info.ultimate else info
 
 
 class BoundedArchive:

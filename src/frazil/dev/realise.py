@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frazil.dev.environment import BuildEnvironment, DevelopmentError
@@ -53,8 +52,7 @@ def environment_derivation(drv: Derivation, script: StorePath, script_text: str)
             environment[output_name] = ""
         else:
             outputs[output_name] = output
-    return replace(
-        drv,
+    return drv.with_(
         name=name,
         outputs=outputs,
         arguments=(script_text,),

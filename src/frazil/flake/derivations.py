@@ -6,12 +6,6 @@ manual pages of `nix-build` and `nix-env` (`recurseForDerivations`, `meta.output
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-
 from frazil.flake.errors import FlakeError
 from frazil.lang.deep_force import determine_pos
 from frazil.lang.errors import AssertionFailed, EvalBaseError, EvalError, TypeMismatch
@@ -28,8 +22,14 @@ from frazil.lang.values import MISSING, Attrs
 from frazil.store.errors import BadStorePath
 from frazil.store.path import StoreDirectory, StorePath
 
-Value = Any
-_COMPONENT = re.compile(r"[A-Za-z_][A-Za-z0-9_+-]*\Z")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    Value = Any
+_NOT_FIRST = "0123456789+-"
+_COMPONENT = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_" + _NOT_FIRST
 MAX_DEPTH = 1000
 _PLACED = ("expected a Boolean", "expected a string")
 """Errors that Nix shows with the attribute's place, too."""
@@ -46,28 +46,43 @@ def to_store_path(evaluator: Any, value: Value, directory: StoreDirectory, trace
         raise wrong from error
 
 
-@dataclass(slots=True)
+class _Reading:
+    """Entered while an attribute of a package is read. (Imports nothing, as a generator would have to.)"""
+
+    __slots__ = ("_name", "_package", "_trace")
+
+    def __init__(self, package: Package, name: str, trace: str) -> None:
+        self._package = package
+        self._name = name
+        self._trace = trace
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, EvalBaseError):
+            pos = self._package.attrs.position(self._name)
+            error.positions = error.positions or self._package.evaluator.positions
+            if error.frames and error.frames[-1] == (0, self._trace, None):
+                error.frames[-1] = (pos, self._trace, None)
+                if len(error.frames) == 1 and error.raw_message.startswith(_PLACED):
+                    error.pos = error.pos or pos
+
+
 class Package:
     """One derivation. `path`: the attribute path it was found at, joined with dots."""
 
-    attrs: Attrs
-    path: str
-    directory: StoreDirectory
-    evaluator: Any
+    __slots__ = ("attrs", "directory", "evaluator", "path")
 
-    @contextmanager
-    def reading(self, name: str, trace: str) -> Iterator[None]:
+    def __init__(self, attrs: Attrs, path: str, directory: StoreDirectory, evaluator: Any) -> None:
+        self.attrs = attrs
+        self.path = path
+        self.directory = directory
+        self.evaluator = evaluator
+
+    def reading(self, name: str, trace: str) -> _Reading:
         """What goes wrong with an attribute does so where the attribute is defined."""
-        try:
-            yield
-        except EvalBaseError as error:
-            pos = self.attrs.position(name)
-            error.positions = error.positions or self.evaluator.positions
-            if error.frames and error.frames[-1] == (0, trace, None):
-                error.frames[-1] = (pos, trace, None)
-                if len(error.frames) == 1 and error.raw_message.startswith(_PLACED):
-                    error.pos = error.pos or pos
-            raise
+        return _Reading(self, name, trace)
 
     def store_path(self, name: str, trace: str, attrs: Attrs | None = None) -> StorePath | None:
         """An attribute's, or None where there is no such attribute. `attrs`: of an output, not the package itself."""
@@ -228,7 +243,7 @@ class Finder:
     def elements(self, value: Value) -> list[tuple[str, Value]]:
         """What is in a list or set that is searched."""
         if isinstance(value, Attrs):
-            return [(name, item) for name, item in value.items() if _COMPONENT.match(name)]
+            return [(name, item) for name, item in value.items() if _is_component(name)]
         if isinstance(value, list):
             return [(str(index), element) for index, element in enumerate(value)]
         raise TypeMismatch("expression does not evaluate to a derivation (or a set or list of those)")
@@ -250,6 +265,11 @@ class Finder:
         flag = value.lookup("recurseForDerivations")
         trace = "while evaluating the attribute `recurseForDerivations`"
         return flag is not MISSING and force_bool(flag, trace)
+
+
+def _is_component(name: str) -> bool:
+    """Whether a name needs no quotes and could be a part of an attribute path."""
+    return name != "" and name[0] not in _NOT_FIRST and not name.strip(_COMPONENT)
 
 
 def _join(path: str, name: str) -> str:

@@ -181,9 +181,7 @@ def _later(module: str, name: str) -> Callable[[Any, list[Any]], Any]:
     def function(evaluator: Any, arguments: list[Any]) -> Any:
         found = loaded.get(name)
         if found is None:
-            from importlib import import_module
-
-            found = loaded[name] = getattr(import_module(f"frazil.instantiate.{module}"), name)
+            found = loaded[name] = getattr(__import__(f"frazil.instantiate.{module}", fromlist=(name,)), name)
         return found(evaluator, arguments)
 
     return function

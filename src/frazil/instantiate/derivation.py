@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """`derivationStrict`: an attribute set in, a store derivation (in memory) and its paths out.
 
 Source of truth: the manual's `language/derivations` and `language/advanced-attributes`; messages as Nix 2.36's.
@@ -5,6 +6,7 @@ Source of truth: the manual's `language/derivations` and `language/advanced-attr
 
 from __future__ import annotations
 
+from cython.cimports.frazil.instantiate.instantiator import Draft, Instantiator
 from cython.cimports.frazil.lang.runtime import (
     coerce_to_string,
     force,
@@ -14,14 +16,13 @@ from cython.cimports.frazil.lang.runtime import (
     force_string,
     force_string_no_context,
 )
-from cython.cimports.frazil.lang.values import Attrs, ContextString, attrs_from_dict
+from cython.cimports.frazil.lang.values import MISSING, Attrs, ContextString, attrs_from_dict
 
+from frazil._native import is_name
 from frazil.digest import ALGORITHMS, DigestError, Hash, allow_blake3
 from frazil.errors import FrazilError
 from frazil.instantiate.context import parse_built
-from frazil.instantiate.instantiator import Draft
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, as_eval_error, byte_string, warning_text
-from frazil.lang.values import MISSING
 from frazil.store.content_address import ContentAddress
 from frazil.store.derivation import Fixed, Floating, Impure
 from frazil.store.errors import BadStorePathName
@@ -62,23 +63,13 @@ _CHECKS = frozenset(
 )
 
 
+_ONLY: dict[str, frozenset[str]] = {}
+"""Output -> the set of only that, for the few names of outputs that are in use."""
+_MOST_REMEMBERED = 1 << 8
+
+
 class _Reading:
     """One call in progress: what the attributes have said so far."""
-
-    __slots__ = (
-        "algorithm",
-        "content_addressed",
-        "context",
-        "draft",
-        "evaluator",
-        "hash",
-        "ignore_nulls",
-        "impure",
-        "method",
-        "outputs",
-        "positions",
-        "structured",
-    )
 
     def __init__(self, evaluator: Any, name: str) -> None:
         self.evaluator = evaluator
@@ -129,7 +120,8 @@ def _where(evaluator: Any, name: str, attrs: Attrs) -> str:
 
 
 def _instantiate(evaluator: Any, name: str, attrs: Attrs) -> Any:
-    _check_derivation_name(name)
+    if not is_name(name):
+        _check_derivation_name(name)
     reading = _Reading(evaluator, name)
     value = attrs.lookup("__structuredAttrs")
     if value is not MISSING and force_bool(
@@ -141,9 +133,9 @@ def _instantiate(evaluator: Any, name: str, attrs: Attrs) -> Any:
         reading.ignore_nulls = force_bool(
             value, "while evaluating the `__ignoreNulls` attribute passed to builtins.derivationStrict"
         )
-    read = _read_plain if reading.structured is None else _read_structured
     is_plain, ignore_nulls = reading.structured is None, reading.ignore_nulls
-    environment, context = reading.draft.environment, reading.context
+    draft = reading.draft
+    environment, context = draft.environment, reading.context
     for key, value in attrs.items():
         try:
             if is_plain and key not in _SPECIAL:
@@ -151,7 +143,7 @@ def _instantiate(evaluator: Any, name: str, attrs: Attrs) -> Any:
                     continue
                 environment[key] = coerce_to_string(evaluator, value, context, "", True, True)
             else:
-                _read_attribute(reading, key, value, read, attrs)
+                _read_attribute(reading, key, value, attrs)
         except EvalBaseError as error:
             error.add_trace(attrs.position(key), f"while evaluating attribute '{key}' of derivation '{name}'")
             raise
@@ -160,15 +152,16 @@ def _instantiate(evaluator: Any, name: str, attrs: Attrs) -> Any:
             wrapped.add_trace(attrs.position(key), f"while evaluating attribute '{key}' of derivation '{name}'")
             raise wrapped from error
     effects: StoreEffects = evaluator.effects
-    draft = reading.draft
     if reading.structured is not None:
         body = ",".join([f"{_json_key(key)}:{text}" for key, text in sorted(reading.structured.items())])
         draft.environment["__json"] = "{" + body + "}"
-    _add_inputs(draft, reading.context, effects)
+    instantiator = effects.instantiator
+    _add_inputs(draft, context, effects)
     _check_required(reading)
-    _set_outputs(reading, effects)
-    made = effects.instantiator.instantiate(draft)
-    effects.instantiated(name, made.path)
+    _set_outputs(reading, effects, instantiator)
+    made = instantiator.instantiate(draft)
+    if effects.tells_instantiated:
+        effects.instantiated(name, made.path)
     table: dict[str, Any] = {"drvPath": ContextString(made.path, frozenset(("=" + made.path,)))}
     for output, text in made.outputs.items():
         table[output] = ContextString(text, frozenset((f"!{output}!{made.path}",)))
@@ -187,7 +180,7 @@ def _check_derivation_name(name: str) -> None:
 # -- attributes --------------------------------------------------------------------------------------------------
 
 
-def _read_attribute(reading: _Reading, key: str, value: Any, read: Any, attrs: Attrs) -> None:
+def _read_attribute(reading: _Reading, key: str, value: Any, attrs: Attrs) -> None:
     if key == "__ignoreNulls":
         return
     if reading.ignore_nulls and force(value) is None:
@@ -212,8 +205,10 @@ def _read_attribute(reading: _Reading, key: str, value: Any, read: Any, attrs: A
                     True,
                 )
             )
+    elif reading.structured is None:
+        _read_plain(reading, key, value, attrs)
     else:
-        read(reading, key, value, attrs)
+        _read_structured(reading, key, value, attrs)
 
 
 def _read_plain(reading: _Reading, key: str, value: Any, attrs: Attrs) -> None:
@@ -359,14 +354,20 @@ def _add_inputs(draft: Draft, context: set[str], effects: StoreEffects) -> None:
     for element in context:
         mark = element[0]
         if mark == "!":
-            output, _, path = element[1:].partition("!")
+            end = element.find("!", 1)
+            path = element[end + 1 :]
             if path[0] != "/":
                 built = parse_built(element)
                 draft.dynamic.append((built.derivation, built.through, built.output))
-            elif path in inputs:
-                inputs[path].add(output)
-            else:
-                inputs[path] = {output}
+                continue
+            output = element[1:end]
+            only = _ONLY.get(output)
+            if only is None:
+                only = frozenset((output,))
+                if len(_ONLY) < _MOST_REMEMBERED:
+                    _ONLY[output] = only
+            present = inputs.get(path)
+            inputs[path] = only if present is None else present | only
         elif mark == "=":
             _add_closure(draft, element[1:], effects)
         else:
@@ -379,7 +380,7 @@ def _add_closure(draft: Draft, path: str, effects: StoreEffects) -> None:
         draft.sources.add(reference)
         if reference.endswith(".drv"):
             derivation = effects.instantiator.read(effects.directory.parse(reference))
-            draft.inputs.setdefault(reference, set()).update(derivation.outputs)
+            draft.inputs[reference] = draft.inputs.get(reference, frozenset()).union(derivation.outputs)
 
 
 def _check_required(reading: _Reading) -> None:
@@ -395,10 +396,10 @@ def _check_required(reading: _Reading) -> None:
         )
 
 
-def _set_outputs(reading: _Reading, effects: StoreEffects) -> None:
+def _set_outputs(reading: _Reading, effects: StoreEffects, instantiator: Instantiator) -> None:
     draft = reading.draft
     if reading.hash is not None:
-        _set_fixed_output(reading, effects)
+        _set_fixed_output(reading, effects, instantiator)
     elif reading.content_addressed or reading.impure:
         if reading.content_addressed and reading.impure:
             raise EvalError("derivation cannot be both content-addressed and impure", pos=CALL_SITE)
@@ -410,19 +411,18 @@ def _set_outputs(reading: _Reading, effects: StoreEffects) -> None:
         draft.outputs = dict.fromkeys(reading.outputs)
 
 
-def _set_fixed_output(reading: _Reading, effects: StoreEffects) -> None:
+def _set_fixed_output(reading: _Reading, effects: StoreEffects, instantiator: Instantiator) -> None:
     if reading.outputs != ["out"]:
         raise EvalError("multiple outputs are not supported in fixed-output derivations", pos=CALL_SITE)
     draft = reading.draft
     key = (reading.hash or "", reading.algorithm, reading.method, draft.name)
-    known = effects.instantiator.fixed_outputs.get(key)
+    known = instantiator.fixed_outputs.get(key)
     if known is None:
         digest = parse_hash_allow_empty(reading.hash or "", reading.algorithm, effects)
         address = ContentAddress(reading.method or "flat", digest)
-        path = address.store_path(effects.directory, output_path_name(draft.name, "out"))
-        known = effects.directory.show(path), Fixed(address)
+        known = instantiator.fixed_path(address, output_path_name(draft.name, "out")), Fixed(address)
         if reading.hash:  # each use of an empty one is warned of
-            effects.instantiator.fixed_outputs[key] = known
+            instantiator.fixed_outputs[key] = known
     draft.environment["out"], draft.outputs["out"] = known
 
 

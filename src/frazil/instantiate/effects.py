@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """`Effects` over a store: copying sources, reading inside store paths, building what evaluation needs.
 
 In and out: byte strings, as everywhere in the language. What evaluation adds to the store (sources, derivations, texts)
@@ -11,13 +12,15 @@ from __future__ import annotations
 import os
 import stat
 
-from frazil._native import exists, hash_part, sha256_hex
+from frazil import instantiate
+from frazil._native import exists, hash_part, is_name, sha256_hex
+from frazil.digest import Hash
 from frazil.instantiate.context import parse_built, show_element
 from frazil.instantiate.files import FileEffects
 from frazil.instantiate.recording import Memo
 from frazil.lang.errors import CALL_SITE, INTERNAL_FILES, EvalError, ImportFromDerivationError, InvalidStorePath
 from frazil.lang.runtime import context_order
-from frazil.store.path import References, StoreDirectory, StorePath, is_name, unknown_output_placeholder
+from frazil.store.path import References, StoreDirectory, StorePath, unknown_output_placeholder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
     from frazil._native import Archive
     from frazil.activity import Reporter
-    from frazil.digest import Hash
     from frazil.fetch.inputs import FetchContext, FetchSettings
     from frazil.instantiate.instantiator import Instantiator
     from frazil.instantiate.recording import ReadRecorder
@@ -100,6 +102,7 @@ class StoreEffects(FileEffects):
         self._copies: dict[str, str] = {}
         """Base name of the copy of a whole path -> that path."""
         self._satisfied: set[frozenset[str]] = set()
+        self._pack_tree: Callable[[bytes, int], Archive] | None = None
         self._ahead: Ahead | None = None
         self._writes_ahead: bool | None = False if read_only else None
         """Whether `_ahead` is used; None: not asked yet."""
@@ -126,6 +129,7 @@ class StoreEffects(FileEffects):
         if not self.read_only:
             self._writes_ahead = None
         self._open_store, self.reporter = open_store, reporter
+        self.tells_instantiated = True
         return inherited
 
     @property
@@ -172,7 +176,7 @@ class StoreEffects(FileEffects):
                 if self.settings.pure or os.path.lexists(physical):
                     return physical
         elif path.startswith(INTERNAL_FILES):
-            folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nix")
+            folder = os.path.join(instantiate.__path__[0], "nix")
             return os.fsencode(folder) + path[len(INTERNAL_FILES) :].encode("latin-1")
         return path.encode("latin-1")
 
@@ -314,13 +318,16 @@ class StoreEffects(FileEffects):
         self, path: str, real: bytes, method: str, filter: Callable[[str, str], bool] | None
     ) -> tuple[Hash, Archive | None]:
         """The archive, too, where there is one."""
-        from frazil.digest import Hash
-        from frazil.store import nar
-
         if method == "nar" and filter is None and exists(real):
             ahead = self._ahead_or_none()
-            packed = nar.pack_tree(real, ahead.keeps if ahead is not None else 0)
+            if self._pack_tree is None:
+                from frazil.store.nar import pack_tree
+
+                self._pack_tree = pack_tree
+            packed = self._pack_tree(real, ahead.keeps if ahead is not None else 0)
             return Hash("sha256", packed.digest), packed
+        from frazil.store import nar
+
         try:
             status = os.lstat(real)
         except OSError as error:
@@ -569,7 +576,6 @@ class StoreEffects(FileEffects):
 
 
 def _hash_text(contents: bytes, method: str) -> Hash:
-    from frazil.digest import Hash
     from frazil.store import nar
 
     return nar.hash_file_archive(contents)[0] if method == "nar" else Hash.of("sha256", contents)

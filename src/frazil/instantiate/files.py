@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """`Effects` over files: reading, listing, links, the search path, and what may be read.
 
 In and out: byte strings. Listings, links and lookups are remembered for the session (`forget_files`), and what a
@@ -60,6 +61,8 @@ class FileEffects:
         self._resolved = Memo()
         self._search_entries = Memo()
         self._found = Memo()
+        self.tells_instantiated = True
+        """Whether anybody may want to know that; found out by the first derivation."""
         self.limited = settings.pure or settings.restricted
         self._allowed: set[str] = set()
         self._verdicts: dict[str, bool] = {}
@@ -163,6 +166,8 @@ class FileEffects:
     def instantiated(self, name: str, path: str) -> None:
         if getattr(self.reporter, "verbosity", 0) >= Verbosity.CHATTY:
             self.reporter.log(Verbosity.CHATTY, f"instantiated '{name}' -> '{path}'")
+        else:
+            self.tells_instantiated = False
 
     def get_environment(self, name: str) -> str:
         if self.limited:

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """From derivations' attributes to store derivations: their text, output paths and own paths, all as byte strings.
 
 In: a `Draft` (what `derivationStrict` read). Out: `Instantiated`. Derivations are kept in memory and written by
@@ -10,8 +11,9 @@ from __future__ import annotations
 
 from cython.cimports.frazil.store.aterm import quote, quoted_names
 
-from frazil._native import hash_part, join, sha256_hex, variables
+from frazil._native import hash_part, is_name, join, sha256_hex, variables, wanted
 from frazil.lang.errors import EvalError
+from frazil.store.content_address import METHOD_PREFIXES
 from frazil.store.derivation import (
     Deferred,
     Derivation,
@@ -30,12 +32,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from frazil.store.content_address import ContentAddress
+
+ONLY_OUT = frozenset(("out",))
+
 
 class Draft:
-    """A derivation before its paths are known. `inputs`: derivation path -> outputs; `dynamic`: (path, through,
+    """A derivation before its paths are known. `inputs`: derivation path -> set of outputs; `dynamic`: (path, through,
     output) triples; `sources`: store paths. `outputs`: name -> None for addressed by inputs, or how."""
-
-    __slots__ = ("arguments", "builder", "dynamic", "environment", "inputs", "name", "outputs", "platform", "sources")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -43,7 +47,7 @@ class Draft:
         self.builder = ""
         self.arguments: list[str] = []
         self.environment: dict[str, str] = {}
-        self.inputs: dict[str, set[str]] = {}
+        self.inputs: dict[str, frozenset[str]] = {}
         self.dynamic: list[tuple[str, tuple[str, ...], str]] = []
         self.sources: set[str] = set()
         self.outputs: dict[str, DerivationOutput | None] = {}
@@ -51,8 +55,6 @@ class Draft:
 
 class Instantiated:
     """`outputs`: name -> path as text, or a placeholder where it is not known before building."""
-
-    __slots__ = ("outputs", "path")
 
     def __init__(self, path: str, outputs: dict[str, str]) -> None:
         self.path = path
@@ -67,7 +69,7 @@ class Instantiator:
         self._read_stored = read_stored
         self._modulo: dict[str, str | dict[str, str] | None] = {}
         """Derivation path -> hex digest; for fixed ones output -> hex digest; None: deferred."""
-        self._same: dict[tuple[str, str], Instantiated] = {}
+        self._same: dict[tuple[str, bytes], Instantiated] = {}
         self.pending: dict[str, tuple[bytes, frozenset[str]]] = {}
         """Not yet written: path -> (contents, references)."""
         self.made: dict[str, tuple[bytes, frozenset[str]]] = {}
@@ -80,7 +82,6 @@ class Instantiator:
         self._from_store = ModuloCache(directory, self.read)
         self._prefix = directory.path + "/"
         self._middle = f":{directory.path}:"
-        self._checked_names: set[str] = set()
         self.made_text: Callable[[str, bytes], None] | None = None
         """Told the base name and the text of each new derivation."""
 
@@ -111,7 +112,7 @@ class Instantiator:
     # -- making ------------------------------------------------------------------------------------------------
 
     def instantiate(self, draft: Draft) -> Instantiated:
-        if not draft.dynamic and all(kind is None for kind in draft.outputs.values()):
+        if not draft.dynamic and not any(draft.outputs.values()):
             masked = self._masked_inputs(draft.inputs)
             if masked is not None:
                 return self._input_addressed(draft, masked)
@@ -120,11 +121,24 @@ class Instantiator:
             return self._fixed(draft, only)
         return self._general(draft)
 
-    def _masked_inputs(self, inputs: dict[str, set[str]]) -> str | None:
+    def fixed_path(self, address: ContentAddress, name: str) -> str:
+        """Where contents with this address belong, under this name."""
+        method, digest = address.method, address.hash
+        if method == "nar" and digest.algorithm == "sha256":
+            return self._store_path("source", digest.base16, name)
+        if method == "flat" or method == "nar":
+            inner = sha256_hex(f"fixed:out:{METHOD_PREFIXES[method]}{digest.algorithm}:", digest.base16, ":")
+            return self._store_path("output:out", inner, name)
+        shown: str = self.directory.show(address.store_path(self.directory, name))
+        return shown
+
+    def _masked_inputs(self, inputs: dict[str, frozenset[str]]) -> bytes | None:
         """The inputs with each derivation's path replaced by its hash; None where one is deferred."""
-        merged: dict[str, set[str]] = {}
+        merged: dict[str, frozenset[str]] = {}
         for path, outputs in inputs.items():
-            known = self._modulo[path] if path in self._modulo else self.modulo(path)
+            known = self._modulo.get(path)
+            if known is None:
+                known = self.modulo(path)
             if known is None:
                 return None
             if isinstance(known, str):
@@ -135,10 +149,12 @@ class Instantiator:
                 digest = known.get(output)
                 if digest is None:
                     raise EvalError(f"derivation '{path}' does not have output '{output}'")
-                merged.setdefault(digest, {"out"}).add("out")
-        return ",".join([f'("{digest}",{quoted_names(merged[digest])})' for digest in sorted(merged)])
+                present = merged.get(digest)
+                merged[digest] = ONLY_OUT if present is None else present | ONLY_OUT
+        found: bytes = wanted(merged)
+        return found
 
-    def _input_addressed(self, draft: Draft, masked: str) -> Instantiated:
+    def _input_addressed(self, draft: Draft, masked: bytes) -> Instantiated:
         environment = draft.environment
         names: list[str] = sorted(draft.outputs)
         for name in names:
@@ -149,7 +165,7 @@ class Instantiator:
         middle = f'],{sources},"{draft.platform}",{quote(draft.builder)},[{arguments}],['
         blank = ",".join([f'("{name}","","","")' for name in names])
         digest = sha256_hex("Derive([", blank, "],[", masked, middle, text, "])")
-        inputs = ",".join([f'("{path}",{quoted_names(outputs)})' for path, outputs in sorted(draft.inputs.items())])
+        inputs = wanted(draft.inputs)
         same = self._same.get((digest, inputs))
         if same is not None:
             return same
@@ -177,11 +193,11 @@ class Instantiator:
         path, address = draft.environment["out"], output.content_address
         method, digest = address.method_algorithm, address.hash.base16
         environment, _ = variables(draft.environment, sorted(draft.environment), [])
-        inputs = ",".join([f'("{drv}",{quoted_names(names)})' for drv, names in sorted(draft.inputs.items())])
         arguments = ",".join([quote(argument) for argument in draft.arguments])
         text = join(
-            f'Derive([("out","{path}","{method}","{digest}")],[{inputs}],{quoted_names(draft.sources)},'
-            f'"{draft.platform}",{quote(draft.builder)},[{arguments}],[',
+            f'Derive([("out","{path}","{method}","{digest}")],[',
+            wanted(draft.inputs),
+            f'],{quoted_names(draft.sources)},"{draft.platform}",{quote(draft.builder)},[{arguments}],[',
             environment,
             "])",
         )
@@ -202,7 +218,7 @@ class Instantiator:
         directory = self.directory
         drv = fill_in_output_paths(drv, directory, self._lookup)
         contents = drv.unparse(directory)
-        path = self._add(draft.name, contents, frozenset(directory.show(p) for p in drv.references()))
+        path = self._add(draft.name, contents, frozenset([directory.show(p) for p in drv.references()]))
         if path not in self._modulo:
             modulo = hash_modulo(drv, directory, self._lookup)
             self._modulo[path] = (
@@ -234,7 +250,7 @@ class Instantiator:
         )
 
     def _add(self, name: str, contents: bytes, references: frozenset[str]) -> str:
-        kind = ":".join(["text", *sorted(references)]) if references else "text"
+        kind = "text:" + ":".join(sorted(references)) if references else "text"
         path = self._store_path(kind, sha256_hex(contents), name + ".drv")
         if path not in self.made:
             self.made[path] = self.pending[path] = contents, references
@@ -245,9 +261,8 @@ class Instantiator:
     def _store_path(self, kind: str, digest: str, name: str) -> str:
         """As `StoreDirectory.make_store_path`, as text. `digest`: hex SHA-256."""
         part = hash_part(kind, ":sha256:", digest, self._middle, name)
-        if name not in self._checked_names:
-            StorePath(part, name)
-            self._checked_names.add(name)
+        if not is_name(name):
+            StorePath(part, name)  # says what is wrong
         return self._prefix + part + "-" + name
 
 

@@ -110,10 +110,10 @@ def builtin_remove_attrs(state: State, arguments: list):
 @cython.cfunc
 def pair_name(state: State, attrs: Attrs, name: object) -> str:
     """The `name` of a pair; errors say where it is written."""
-    where: cython.Py_ssize_t = attrs.position("name")
     try:
         return force_string_no_context(name, "")
     except EvalBaseError as error:
+        where: cython.Py_ssize_t = attrs.position("name")
         if isinstance(error, TypeMismatch) and not error.frames and error.pos == 0:
             error.pos = where
         if error.frames and error.frames[len(error.frames) - 1][1] == "":
@@ -142,13 +142,17 @@ def builtin_list_to_attrs(state: State, arguments: list):
     table: dict = {}
     positions: dict = {}
     known: cython.bint = False
+    origin: object = None
+    position: object = 0
     for name, pair in found.items():
         attrs = pair
         spend(1)
         table[name] = needed(attrs, "value", "in a {name=...; value=...;} pair")
-        where: cython.Py_ssize_t = attrs.position("value")
-        if where != 0:
-            positions[name] = where
+        if attrs.origin is not origin:  # that of the pair before, if both are from one place
+            origin = attrs.origin
+            position = attrs.position("value")
+        if position != 0:
+            positions[name] = position
             known = True
     return compact(table, positions if known else None)
 

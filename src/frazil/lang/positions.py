@@ -57,10 +57,7 @@ class PositionTable:
         """(name, is a path, text, offset) of a position."""
         if pos <= 0:
             return None
-        # A shared object of its own in many installations, and no part of a start that asks for no position.
-        from _bisect import bisect_right
-
-        index = bisect_right(self._bases, pos) - 1
+        index = count_up_to(self._bases, pos) - 1
         name, is_path, text = self._origins[index]
         return name, is_path, text, pos - self._bases[index]
 
@@ -106,13 +103,8 @@ class PositionTable:
             asked = self._asked[base] = self._asked.get(base, 0) + 1
             if asked <= ASKED_BEFORE_TABLE:
                 return line_of(text, offset)
-            import re
-
-            ends = re.finditer(rb"\r\n|\n|\r", text)
-            starts = self._line_starts[base] = [0, *(found.end() for found in ends)]
-        from _bisect import bisect_right
-
-        line = bisect_right(starts, offset)
+            starts = self._line_starts[base] = line_starts(text)
+        line = count_up_to(starts, offset)
         return line, starts[line - 1]
 
     def show(self, pos: int) -> str:
@@ -122,6 +114,30 @@ class PositionTable:
             return "«none»:0:0"
         name, is_path, line, column = found
         return f"{self._called(name) if is_path else name}:{line}:{column}"
+
+
+def count_up_to(numbers: list[int], most: int) -> int:
+    """How many of the ascending numbers are not above one. (`bisect` is in many installations a file to be loaded.)"""
+    low, high = 0, len(numbers)
+    while low < high:
+        middle = (low + high) >> 1
+        if numbers[middle] <= most:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def line_starts(text: bytes) -> list[int]:
+    """Where lines begin."""
+    starts = [0]
+    place = 0
+    for line in text.splitlines(True):
+        place += len(line)
+        starts.append(place)
+    if not text.endswith((b"\n", b"\r")) and text:
+        starts.pop()
+    return starts
 
 
 def line_of(text: bytes, offset: int) -> tuple[int, int]:

@@ -8,6 +8,8 @@ was found for each (branch, position) is remembered, so that time is bounded by 
 
 from __future__ import annotations
 
+import sys
+
 import cython
 from cython.cimports.frazil.lang.values import byte_pointer, int_pointer, latin1
 
@@ -41,9 +43,9 @@ def packed(parser):
     for characters, number in sets.items():
         for byte in members(characters):
             tables[256 * number + byte] = 1
-    import array
-
-    return array.array("i", states).tobytes(), bytes(tables), branches
+    # No module `array`, which takes longer to import than most patterns to match.
+    words = [number.to_bytes(4, sys.byteorder, signed=True) for number in states]
+    return b"".join(words), bytes(tables), branches
 
 
 def first_bytes(parser, start):

@@ -99,9 +99,7 @@ class LoopingAutomaton:
         self.text = text
         self.length = len(text)
         self.exact = exact
-        import array
-
-        self.memory = array.array("i", bytes(4 * size))
+        self.memory = memoryview(bytearray(4 * size)).cast("i")
         self.odd_memory = {}
         self.odd_limit = min(ODD_LIMIT_AT_MOST, ODD_LIMIT + ODD_LIMIT_PER_CHARACTER * len(text))
 

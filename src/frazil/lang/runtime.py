@@ -25,7 +25,9 @@ from cython.cimports.frazil.lang.values import (
     call_builtin,
     decimal,
     get_value,
+    glance,
     init_value,
+    is_in_order,
     new_attrs,
     new_call,
     new_env,
@@ -648,15 +650,16 @@ def coerce_called(state, attrs, function, context, trace, pos, coerce_more, copy
 
 
 def coerce_out_path(state, attrs, cell, context, trace, pos, coerce_more, copy_to_store, to_path):
-    where: cython.Py_ssize_t = attrs.position("outPath")
     done: cython.bint = False
     try:
-        value = force_at(cell, where)
+        value = glance(cell)
+        if value is MISSING:
+            value = force_at(cell, attrs.position("outPath"))
         text = coerce_inner(state, value, context, trace, pos, coerce_more, copy_to_store, to_path)
         done = True
     finally:
         if not done:
-            add_trace(state, where, f"while {trying(cell)} the `outPath` attribute")
+            add_trace(state, attrs.position("outPath"), f"while {trying(cell)} the `outPath` attribute")
     return text
 
 
@@ -685,7 +688,7 @@ def path_text(state, value, context, trace):
 
 
 def is_canonical(text):
-    return "//" not in text and "/." not in text and not (len(text) > 1 and text.endswith("/"))
+    return is_in_order(text)
 
 
 def canonical_path(text):

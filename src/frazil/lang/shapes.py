@@ -13,6 +13,7 @@ from cython.cimports.frazil.lang.values import (
     Former,
     KeptPositions,
     MergedPositions,
+    Places,
     Shape,
     attrs_from_dict,
     cell,
@@ -163,6 +164,7 @@ def compacted(merged):
         else:
             parts.append(origin)
     stack: list = []
+    gathered: object = None  # the dict made last: nobody else has it
     while parts:
         origin = parts.pop()
         size: cython.Py_ssize_t = len(origin_names(origin))
@@ -171,15 +173,28 @@ def compacted(merged):
             if len(origin_names(earlier)) > 2 * size and len(stack) <= DEEPEST >> 1:
                 break
             stack.pop()
-            positions = {name: origin_position(earlier, name) for name in origin_names(earlier)}
-            positions.update({name: origin_position(origin, name) for name in origin_names(origin)})
-            origin = positions
+            positions: dict = gathered if earlier is gathered else positions_of(earlier)
+            positions.update(positions_of(origin))
+            origin = gathered = positions
             size = len(positions)
         stack.append(origin)
     result: object = stack[0]
     for i in range(1, len(stack)):
         result = MergedPositions(result, stack[i])
     return result
+
+
+@cython.cfunc
+def positions_of(origin: object) -> dict:
+    """A dict from name to position of an origin that is not merged."""
+    table: object
+    if type(origin) is dict:
+        return origin.copy()
+    if type(origin) is Places:
+        table = cython.cast(Places, origin).table
+        if type(table) is dict and cython.cast(Places, origin).shape is None:
+            return cython.cast(dict, table).copy()
+    return {name: origin_position(origin, name) for name in origin_names(origin)}
 
 
 def update_with(merger, left, right):
@@ -258,8 +273,13 @@ def update_table(left: Attrs, right: Attrs) -> Attrs:
     if right.shape is None and left.size() < right.size() >> 2:
         # Most of the outcome is the right set: a dict is copied faster than filled.
         table = right.own_table().copy()
-        for name, value in left.items():
-            table.setdefault(name, value)
+        if left.shape is None:
+            for name, value in left.own_table().items():
+                table.setdefault(name, value)
+        else:
+            for name in left.shape.names:
+                table.setdefault(name, get_value(left, i))
+                i += 1
     else:
         table = left.copy_table()
         if right.shape is None:

@@ -27,6 +27,7 @@ _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?")
 _OFFSET = re.compile(r"[Zz]|([+-])([0-9]{2}):([0-9]{2})")
 _WORD = re.compile(r"[^\s,\]}#]*")
+_PLAIN = re.compile(r'[^"\\\x00-\x08\x0a-\x1f\x7f]+')
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -394,13 +395,17 @@ class _Reader:
     def basic_string(self) -> str:
         parts = []
         while True:
+            plain = _PLAIN.match(self.text, self.at)
+            if plain is not None:
+                parts.append(plain[0])
+                self.at = plain.end()
             c = self.text[self.at : self.at + 1]
-            if c == "" or _CONTROL.match(c):
+            if c not in ('"', "\\"):
                 raise self.fail("toml::parse_basic_string: invalid string format")
             self.at += 1
             if c == '"':
                 return "".join(parts)
-            parts.append(self.escape() if c == "\\" else c)
+            parts.append(self.escape())
 
     def escape(self) -> str:
         c = self.text[self.at : self.at + 1]

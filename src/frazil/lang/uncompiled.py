@@ -14,6 +14,10 @@ def latin1(text):
     return text.encode("latin-1") + b"\0"
 
 
+def is_in_order(text):
+    return "//" not in text and "/." not in text and not (len(text) > 1 and text.endswith("/"))
+
+
 def byte_pointer(data):
     return data
 

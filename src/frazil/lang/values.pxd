@@ -53,6 +53,28 @@ cdef extern from *:
     void frazil_use_own_arenas(void);
 
     /* Views of a text of bytes, and of packed numbers. */
+    /* Whether an absolute path has no doubled or trailing slash, and no part that begins with a dot. */
+    static inline int frazil_is_in_order(PyObject *text) {
+        Py_ssize_t size = PyUnicode_GET_LENGTH(text);
+        int kind = PyUnicode_KIND(text);
+        const void *data = PyUnicode_DATA(text);
+        if (size > 1 && PyUnicode_READ(kind, data, size - 1) == '/')
+            return 0;
+        for (Py_ssize_t i = 0; i < size - 1; i++) {
+            if (kind == PyUnicode_1BYTE_KIND) {
+                const char *found = memchr((const char *) data + i, '/', (size_t) (size - 1 - i));
+                if (found == NULL)
+                    return 1;
+                i = found - (const char *) data;
+            }
+            else if (PyUnicode_READ(kind, data, i) != '/')
+                continue;
+            Py_UCS4 next = PyUnicode_READ(kind, data, i + 1);
+            if (next == '/' || next == '.')
+                return 0;
+        }
+        return 1;
+    }
     static inline const unsigned char *frazil_latin1(PyObject *text) { return (const unsigned char *) PyUnicode_DATA(text); }
     static inline const unsigned char *frazil_bytes(PyObject *data) { return (const unsigned char *) PyBytes_AS_STRING(data); }
     static inline int *frazil_ints(PyObject *data) {
@@ -655,6 +677,7 @@ cdef extern from *:
     #endif
     """
     const unsigned char *latin1 "frazil_latin1"(str text) noexcept
+    bint is_in_order "frazil_is_in_order"(str text) noexcept
     const unsigned char *byte_pointer "frazil_bytes"(bytes data) noexcept
     int *int_pointer "frazil_ints"(object data) noexcept
     long long *word_pointer "frazil_words"(bytearray data) noexcept

@@ -10,11 +10,9 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
 
 from frazil.digest import Hash
+from frazil.record import Record
 from frazil.store import nar
 from frazil.store.content_address import ContentAddress, check_algorithm, check_method
 from frazil.store.errors import HashMismatch, StoreError, from_os_error
@@ -22,14 +20,16 @@ from frazil.store.metadata import canonicalise, delete_tree, sync_tree
 from frazil.store.path import References, StorePath
 from frazil.store.path_info import PathInfo
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from frazil.store.ahead import Ahead
     from frazil.store.local import LocalStore
     from frazil.store.path import StoreDirectory
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(Record):
     """An object whose path was computed but which was not written: its file contents, or where its source lies."""
 
     info: PathInfo
@@ -39,7 +39,7 @@ class Computed:
     """Of the file whose contents are kept."""
 
 
-class Addition(NamedTuple):
+class Addition(Record):
     """How an object is to be called, and how its path follows from what it holds."""
 
     name: str

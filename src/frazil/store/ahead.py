@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from frazil._native import Writer, exists
 from frazil.digest import Hash
@@ -20,6 +19,7 @@ from frazil.store.errors import StoreError
 from frazil.store.path import StorePath
 from frazil.store.path_info import PathInfo
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 

@@ -7,7 +7,9 @@ In and out: byte strings. Compiled where that was possible; plain Python all the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _DIGITS = b"0123456789abcdfghijklmnpqrsvwxyz"
 _LONG = 48

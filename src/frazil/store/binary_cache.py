@@ -402,7 +402,7 @@ class BinaryCache(Store):
             if repair or not self.files.exists(archive.url):
                 self.files.put(archive.url, archive.file, archive.file_size, "application/x-nix-nar")
             return NarInfo(
-                replace(info, ultimate=False), archive.url, self.cache.compression, archive.file_hash, archive.file_size
+                info.with_(ultimate=False), archive.url, self.cache.compression, archive.file_hash, archive.file_size
             )
 
     def _index_debug_info(self, root: dict[str, object], url: str) -> None:
@@ -441,7 +441,7 @@ class BinaryCache(Store):
     def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
         """Not safe against others who do the same at the same time: caches know no locks."""
         found = self._required(path)
-        info = replace(found.info, signatures=found.info.signatures | frozenset(signatures))
+        info = found.info.with_(signatures=found.info.signatures | frozenset(signatures))
         self._write_narinfo(replace(found, info=info))
 
     # ------------------------------------------------------------------------------------------------------- logs

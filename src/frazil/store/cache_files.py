@@ -15,10 +15,10 @@ from typing import IO, TYPE_CHECKING, Protocol
 from urllib.parse import urljoin
 
 from frazil.store.errors import StoreError, SubstituteGone, TransferFailed, UnsupportedOperation, from_os_error
-from frazil.store.nar import Read
 
 if TYPE_CHECKING:
     from frazil.activity import Reporter
+    from frazil.store.nar import Read
     from frazil.store.transfer import Transfers
 
 Told = Callable[[int, int], object]

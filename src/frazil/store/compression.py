@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from frazil.errors import UsageError
 from frazil.store.errors import FormatError, StoreError
-from frazil.store.nar import Read, Write
+
+if TYPE_CHECKING:
+    from frazil.store.nar import Read, Write
 
 CHUNK = 1 << 18
 _BROTLI_PIECE = 1 << 14

@@ -5,9 +5,8 @@ Source of truth: the manual's `store/store-object/content-address`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from frazil.digest import ALGORITHMS, DigestError, Hash
+from frazil.record import Record
 from frazil.store.errors import FormatError
 from frazil.store.path import NO_REFERENCES, References, StoreDirectory, StorePath
 
@@ -39,15 +38,15 @@ def parse_method_algorithm(text: str) -> tuple[str, str]:
     return "flat", check_algorithm(text)
 
 
-@dataclass(frozen=True, slots=True)
-class ContentAddress:
+class ContentAddress(Record):
     """How contents are serialised (`method`) and what their hash then is."""
 
     method: str
     hash: Hash
 
-    def __post_init__(self) -> None:
-        check_method(self.method)
+    def __init__(self, method: str, hash: Hash) -> None:
+        object.__setattr__(self, "method", check_method(method))
+        object.__setattr__(self, "hash", hash)
 
     @property
     def method_algorithm(self) -> str:

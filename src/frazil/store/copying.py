@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frazil.activity import Activity, ActivityType, Verbosity
@@ -58,7 +57,7 @@ def copy_paths(
         progress = _Progress(source, target, reporter, activity, infos)
         target.add_from(
             _Renaming(source, moved) if any(old != new for old, new in moved.items()) else source,
-            [replace(info, path=moved[info.path], ultimate=False) for info in infos],
+            [info.with_(path=moved[info.path], ultimate=False) for info in infos],
             Terms(repair, check_signatures, progress.started),
         )
     return len(missing)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from _thread import RLock
 from contextlib import contextmanager
-from typing import Any, TypeVar
 
 from frazil.digest import DigestError, Hash
 from frazil.errors import TraceFrame
@@ -33,12 +31,17 @@ from frazil.store.errors import (
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
 SCHEMA_VERSION = 10
 _CHUNK = 500
 """Paths asked for at once: SQLite limits the parameters of a statement (to 999 in old versions)."""
 BUSY_SECONDS = 3600.0
-
-T = TypeVar("T")
 
 _SCHEMA = """
 create table if not exists ValidPaths (
@@ -145,7 +148,7 @@ class Database:
         self.settings = settings or StoreSettings()
         self.read_only = read_only
         self._warn = warn
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._big_lock = -1
         self._has_build_trace = False
         self._depth = 0

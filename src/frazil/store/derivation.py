@@ -7,13 +7,9 @@ manual's `protocols/derivation-aterm`, `store/derivation`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
-
 from frazil._native import sha256, sha256_hex
 from frazil.digest import DigestError
+from frazil.record import Record
 from frazil.store.aterm import quote, quoted_names
 from frazil.store.content_address import (
     METHOD_PREFIXES,
@@ -26,18 +22,22 @@ from frazil.store.content_address import (
 from frazil.store.errors import FormatError, StoreError
 from frazil.store.path import DERIVATION_EXTENSION, StoreDirectory, StorePath, output_path_name
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
 STRUCTURED_ATTRIBUTES = "__json"
 """The environment variable that carries structured attributes inside a derivation."""
 MAXIMUM_DYNAMIC_DEPTH = 64
+_NO_DYNAMIC: Any = {}
 
 
-@dataclass(frozen=True, slots=True)
-class InputAddressed:
+class InputAddressed(Record):
     path: StorePath
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Record):
     """An output whose content address is known beforehand."""
 
     content_address: ContentAddress
@@ -46,47 +46,41 @@ class Fixed:
         return self.content_address.store_path(directory, output_path_name(derivation_name, output))
 
 
-@dataclass(frozen=True, slots=True)
-class Floating:
+class Floating(Record):
     """Content-addressed, the address known after the build only."""
 
     method: str
     algorithm: str
 
-    def __post_init__(self) -> None:
-        check_method(self.method)
-        check_algorithm(self.algorithm)
+    def __init__(self, method: str, algorithm: str) -> None:
+        super().__init__(check_method(method), check_algorithm(algorithm))
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(Record):
     """Input-addressed, but an input's address is not known yet; also "please compute" for `fill_in_output_paths`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Impure:
+class Impure(Record):
     """Content-addressed and built anew each time."""
 
     method: str
     algorithm: str
 
-    def __post_init__(self) -> None:
-        check_method(self.method)
-        check_algorithm(self.algorithm)
+    def __init__(self, method: str, algorithm: str) -> None:
+        super().__init__(check_method(method), check_algorithm(algorithm))
 
 
 DerivationOutput = InputAddressed | Fixed | Floating | Deferred | Impure
 
 
-@dataclass(frozen=True, slots=True)
-class InputNode:
+class InputNode(Record):
     """Wanted outputs of an input, and outputs of outputs of it that are derivations themselves."""
 
     outputs: frozenset[str] = frozenset()
-    dynamic: Mapping[str, InputNode] = field(default_factory=dict)
+    dynamic: Mapping[str, InputNode] = _NO_DYNAMIC
 
 
-class DerivationType(NamedTuple):
+class DerivationType(Record):
     """`kind`: "input-addressed", "deferred", "fixed", "floating" or "impure"."""
 
     kind: str
@@ -109,8 +103,7 @@ class DerivationType(NamedTuple):
         return self.kind not in ("fixed", "impure")
 
 
-@dataclass(frozen=True, slots=True)
-class Derivation:
+class Derivation(Record):
     """`dynamic_inputs`: inputs that are outputs of derivations' outputs; their plain outputs are in
     `input_derivations` all the same."""
 
@@ -122,7 +115,7 @@ class Derivation:
     builder: str
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
-    dynamic_inputs: Mapping[StorePath, Mapping[str, InputNode]] = field(default_factory=dict)
+    dynamic_inputs: Mapping[StorePath, Mapping[str, InputNode]] = _NO_DYNAMIC
 
     def type(self) -> DerivationType:
         """Raises StoreError where outputs of different kinds are mixed."""
@@ -264,19 +257,23 @@ def unparse_text(drv: Derivation, directory: StoreDirectory) -> str:
 
 # ---------------------------------------------------------------------------------------------------- reading ATerms
 
-_STRING = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.S)
-_ESCAPE = re.compile(r"\\(.)", re.S)
+_STRING = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_ESCAPE = r"\\(.)"
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 class _Reader:
     """A cursor over an ATerm."""
 
-    __slots__ = ("position", "text")
+    __slots__ = ("_escape", "_string", "position", "text")
 
     def __init__(self, text: str) -> None:
+        import re  # evaluation most often reads no derivation
+
         self.text = text
         self.position = 0
+        self._string = re.compile(_STRING, re.S)
+        self._escape = re.compile(_ESCAPE, re.S)
 
     def expect(self, wanted: str) -> None:
         if not self.text.startswith(wanted, self.position):
@@ -284,13 +281,13 @@ class _Reader:
         self.position += len(wanted)
 
     def string(self) -> str:
-        match = _STRING.match(self.text, self.position)
+        match = self._string.match(self.text, self.position)
         if match is None:
             self.expect('"')
             raise FormatError("unterminated string in derivation")
         self.position = match.end()
         text = match[1]
-        return _ESCAPE.sub(lambda m: _ESCAPED.get(m[1], m[1]), text) if "\\" in text else text
+        return self._escape.sub(lambda m: _ESCAPED.get(m[1], m[1]), text) if "\\" in text else text
 
     def end_of_list(self) -> bool:
         """Nix's own rule, which also lets a list begin or end with a comma."""
@@ -443,7 +440,7 @@ def _parse_environment(reader: _Reader) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------------ hash modulo
 
 
-class HashModulo(NamedTuple):
+class HashModulo(Record):
     """What a derivation contributes to the hash of those that use it.
 
     `digest`: hex, for a regular one; `outputs`: output → hex, for a fixed one; both None: deferred.
@@ -454,7 +451,8 @@ class HashModulo(NamedTuple):
 
 
 DEFERRED_MODULO = HashModulo()
-ModuloLookup = Callable[[StorePath], HashModulo]
+if TYPE_CHECKING:
+    ModuloLookup = Callable[[StorePath], HashModulo]
 
 
 def _inputs_modulo(drv: Derivation, lookup: ModuloLookup) -> str | None:
@@ -565,7 +563,7 @@ def fill_in_output_paths(drv: Derivation, directory: StoreDirectory, lookup: Mod
             path = output_path(output, directory, drv.name, name)
             assert path is not None
             _set_output_variable(environment, name, directory.show(path))
-        return replace(drv, environment=environment)
+        return drv.with_(environment=environment)
     digest = masked_hash(drv, directory, lookup)
     outputs: dict[str, DerivationOutput] = {}
     for name, output in drv.outputs.items():
@@ -584,7 +582,7 @@ def fill_in_output_paths(drv: Derivation, directory: StoreDirectory, lookup: Mod
         else:
             _set_output_variable(environment, name, text)
         outputs[name] = InputAddressed(path)
-    return replace(drv, outputs=outputs, environment=environment)
+    return drv.with_(outputs=outputs, environment=environment)
 
 
 def _set_output_variable(environment: dict[str, str], name: str, text: str) -> None:
@@ -633,13 +631,14 @@ def rewrite(drv: Derivation, rewrites: Mapping[str, str]) -> Derivation:
     """Replaces placeholders in builder, arguments and environment (resolving a derivation)."""
     if not rewrites:
         return drv
+    import re
+
     pattern = re.compile("|".join(map(re.escape, rewrites)))
 
     def change(text: str) -> str:
         return pattern.sub(lambda match: rewrites[match[0]], text)
 
-    return replace(
-        drv,
+    return drv.with_(
         builder=change(drv.builder),
         arguments=tuple(map(change, drv.arguments)),
         environment={change(key): change(value) for key, value in drv.environment.items()},

@@ -122,7 +122,6 @@ def register_validity(
     store: LocalStore, text: str, *, reregister: bool = False, hash_given: bool = False
 ) -> list[PathInfo]:
     """`nix-store --register-validity`: canonicalises and registers paths that lie in the store already."""
-    from dataclasses import replace
 
     fresh = []
     for info in parse_registration(text, store.directory, with_hash=hash_given):
@@ -134,7 +133,7 @@ def register_validity(
         canonicalise(real, ignored_attributes=store.settings.ignored_acls)
         if not hash_given:
             digest, size = nar.hash_path(real)
-            info = replace(info, nar_hash=digest, nar_size=size)
+            info = info.with_(nar_hash=digest, nar_size=size)
         fresh.append(info)
     store.register(fresh)
     return fresh

@@ -5,13 +5,13 @@ In: a store and paths. Out: lines without their ends. Source of truth: the manua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
-
 from frazil.store.errors import ReferenceCycle
 from frazil.store.path import StoreDirectory, StorePath
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from frazil.store.local import LocalStore
 
 _CONNECTION = "├───"

@@ -9,15 +9,16 @@ several threads at once. `frazil.store.opening.open_store` makes one from an add
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 
+from frazil.record import Record
 from frazil.store.errors import BadStorePath, InvalidPath, StoreError, UnsupportedOperation
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from types import TracebackType
-    from typing import Self
+    from typing import NoReturn, Protocol, Self
 
     from frazil.activity import Reporter
     from frazil.store import nar
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from frazil.store.path_info import PathInfo
     from frazil.store.realisation import Realisation
     from frazil.store.tree import Tree
+else:
+    Protocol = object
 
 MAXIMUM_DERIVATION_SIZE = 1 << 28
 MAXIMUM_LINKS_FOLLOWED = 1024
@@ -43,7 +46,7 @@ class Archives(Protocol):
     def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]: ...
 
 
-class Terms(NamedTuple):
+class Terms(Record):
     """On which many paths are taken in. `started` is entered around each (in some thread)."""
 
     repair: bool = False
@@ -51,7 +54,11 @@ class Terms(NamedTuple):
     started: Callable[[PathInfo], AbstractContextManager[object]] | None = None
 
     def around(self, info: PathInfo) -> AbstractContextManager[object]:
-        return nullcontext() if self.started is None else self.started(info)
+        if self.started is not None:
+            return self.started(info)
+        from contextlib import nullcontext
+
+        return nullcontext()
 
 
 COPIED = Terms()

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 
 from frazil.store.config import StoreConfig, StoreSettings
 from frazil.store.errors import StoreError, from_os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def prepare_directories(config: StoreConfig, settings: StoreSettings, warn: Callable[[str], None]) -> None:

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
 
 from frazil.digest import Hash
 from frazil.store import adding, nar
@@ -25,7 +22,11 @@ from frazil.store.path_info import PathInfo
 from frazil.store.recorded import RecordedStore
 from frazil.store.temporary import TemporaryRoots, WorkingDirectory
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
     from frazil.store import garbage, optimise
     from frazil.store.ahead import Ahead
     from frazil.store.automatic import AutomaticCollection
@@ -198,6 +199,8 @@ class LocalStore(RecordedStore):
             return super().open_nar(path)
         pieces: list[bytes] = []
         self.dump_nar(path, pieces.append)
+        from contextlib import nullcontext
+
         return nullcontext(io.BytesIO(b"".join(pieces)).read)
 
     def tree(self, path: StorePath) -> Tree:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterable
-from types import TracebackType
 
 from frazil.store.errors import StoreLocked, from_os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
 
 
 def open_lock_file(path: str, *, create: bool = True) -> int:

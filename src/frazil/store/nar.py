@@ -9,21 +9,27 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
 
 from frazil import digest
 from frazil._native import Archive, Unfit, archive, sha256
 from frazil.digest import Hash
+from frazil.record import Record
 from frazil.store.errors import BadArchive, StoreError, from_os_error
 
-Write = Callable[[bytes], object]
-Send = Callable[[Write], None]
-"""Writes contents or an archive to where it is told."""
-Read = Callable[[int], bytes]
-"""Up to so many bytes, as a file's `read`; nothing at the end."""
-Filter = Callable[[str, str], bool]
-"""(full path, "regular" | "directory" | "symlink" | "unknown") → whether to keep."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Protocol
+
+    Write = Callable[[bytes], object]
+    Send = Callable[[Write], None]
+    """Writes contents or an archive to where it is told."""
+    Read = Callable[[int], bytes]
+    """Up to so many bytes, as a file's `read`; nothing at the end."""
+    Filter = Callable[[str, str], bool]
+    """(full path, "regular" | "directory" | "symlink" | "unknown") → whether to keep."""
+else:
+    Protocol = object
 
 MAXIMUM_DEPTH = 64
 MAXIMUM_NAME = 255
@@ -95,7 +101,7 @@ def dump_path(path: str, write: Write, *, filter: Filter | None = None, case_hac
     out.flush()
 
 
-class _Dump(NamedTuple):
+class _Dump(Record):
     out: _Buffer
     filter: Filter | None
     case_hack: bool
@@ -115,7 +121,7 @@ def _dump_node(path: bytes, kind: int, dump: _Dump, depth: int) -> None:
 
 
 def _dump_directory(path: bytes, dump: _Dump, depth: int) -> None:
-    out, filter, case_hack = dump
+    out, filter, case_hack = dump.out, dump.filter, dump.case_hack
     out.add(_DIRECTORY)
     with os.scandir(path) as found:
         entries = sorted([(entry.name, _kind(entry), entry.name) for entry in found])

@@ -17,13 +17,13 @@ from frazil.store.cache_files import Told
 from frazil.store.cache_opening import open_cache
 from frazil.store.compression import check_known, compress
 from frazil.store.errors import StoreError, SubstituteGone, TransferFailed, UnsupportedStore
-from frazil.store.nar import Read
 from frazil.store.streams import read_all, read_chunks
 
 if TYPE_CHECKING:
     from frazil.activity import Reporter
     from frazil.store.binary_cache import BinaryCache
     from frazil.store.config import StoreSettings, TransferSettings
+    from frazil.store.nar import Read
 
 _CHUNK = 1 << 18
 _LEAST_PART = 5 << 20

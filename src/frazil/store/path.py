@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 
 from frazil._native import hash_part as native_hash_part
-from frazil._native import sha256, sha256_hex
+from frazil._native import is_hash_part, is_name, sha256, sha256_hex
 from frazil.digest import BASE32_ALPHABET, Hash
 from frazil.record import Record
 from frazil.store.errors import BadStorePath, BadStorePathName, StoreError
@@ -28,14 +28,6 @@ DERIVATION_EXTENSION = ".drv"
 DEFAULT_STORE_DIRECTORY = "/nix/store"
 
 _NAME_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._?="
-
-
-def is_name(name: str) -> bool:
-    """Whether a store path may have this name."""
-    # Stripping stops at the first other character: regular expressions say no more and take milliseconds to import.
-    if not 0 < len(name) <= MAXIMUM_NAME_LENGTH or name.strip(_NAME_CHARACTERS):
-        return False
-    return name[0] != "." or not (name in (".", "..") or name.startswith((".-", "..-")))
 
 
 def check_name(name: str) -> None:
@@ -87,7 +79,7 @@ class StorePath(_Fields):
 
     def __new__(cls, hash_part: str, name: str) -> StorePath:
         base = f"{hash_part}-{name}"
-        if len(hash_part) != HASH_LENGTH or hash_part.strip(BASE32_ALPHABET):
+        if not is_hash_part(hash_part):
             if len(hash_part) != HASH_LENGTH:
                 raise BadStorePath(f"'{base}' can't name a store path because the hash part is not followed by a '-'")
             illegal = hash_part.lstrip(BASE32_ALPHABET)

@@ -6,17 +6,21 @@ Source of truth: the manual's `protocols/json/store-object-info`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 from frazil.digest import Hash
+from frazil.record import Record
 from frazil.store.content_address import ContentAddress
 from frazil.store.errors import StoreError
 from frazil.store.path import References, StoreDirectory, StorePath
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-@dataclass(frozen=True, slots=True)
-class PathInfo:
+_NO_PATHS: frozenset[StorePath] = frozenset()
+_NO_SIGNATURES: frozenset[str] = frozenset()
+
+
+class PathInfo(Record):
     """`nar_size` in bytes; `registration_time` in seconds since the epoch; `signatures` as `KEY:BASE64`.
 
     `ultimate`: built here, so trusted without signatures.
@@ -31,6 +35,29 @@ class PathInfo:
     ultimate: bool = False
     signatures: frozenset[str] = frozenset()
     content_address: ContentAddress | None = None
+
+    def __init__(  # as `Record` does it, only faster: a store has many
+        self,
+        path: StorePath,
+        nar_hash: Hash,
+        nar_size: int,
+        references: frozenset[StorePath] = _NO_PATHS,
+        deriver: StorePath | None = None,
+        registration_time: int = 0,
+        ultimate: bool = False,
+        signatures: frozenset[str] = _NO_SIGNATURES,
+        content_address: ContentAddress | None = None,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "path", path)
+        put(self, "nar_hash", nar_hash)
+        put(self, "nar_size", nar_size)
+        put(self, "references", references)
+        put(self, "deriver", deriver)
+        put(self, "registration_time", registration_time)
+        put(self, "ultimate", ultimate)
+        put(self, "signatures", signatures)
+        put(self, "content_address", content_address)
 
     def fingerprint(self, directory: StoreDirectory) -> str:
         """What signatures sign. Raises StoreError where the size is unknown."""

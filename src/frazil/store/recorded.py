@@ -8,10 +8,8 @@ folder and opens no database. Source of truth: the manual's `store/types/local-s
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from _thread import RLock
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from frazil.activity import Reporter, SilentReporter, Verbosity
 from frazil.errors import FrazilBug
@@ -32,7 +30,9 @@ from frazil.store.interface import MAXIMUM_DERIVATION_SIZE, Store
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
     from frazil.store.adding import Computed
@@ -68,7 +68,7 @@ class RecordedStore(Store):
         self._derivations: dict[StorePath, Derivation] = {}
         self._database: Database | None = None
         self._process = os.getpid()
-        self._mutex = threading.RLock()
+        self._mutex = RLock()
         self._known_valid: set[StorePath] = set()
         self._trusted_outputs: dict[StorePath, Mapping[str, str]] = {}
         self._deferred: dict[StorePath, PathInfo] = {}
@@ -507,12 +507,11 @@ class RecordedStore(Store):
         self.register_realisation(derivation, output, path, signatures)
 
     def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
-        from dataclasses import replace
 
         self.require_writable()
         with self.database.transaction():
             info = self.query_info(path)
-            self.database.update(replace(info, signatures=info.signatures | frozenset(signatures)))
+            self.database.update(info.with_(signatures=info.signatures | frozenset(signatures)))
 
     def invalidate(self, path: StorePath) -> None:
         """Takes a path from the database. Raises PathInUse where others refer to it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frazil.store.errors import FormatError, StoreError
@@ -135,7 +135,7 @@ def read_secret_key(path: str) -> SecretKey:
 def sign_info(info: PathInfo, directory: StoreDirectory, key: SecretKey) -> PathInfo:
     """The info with one more signature."""
     signature = key.sign(info.fingerprint(directory).encode("utf-8"))
-    return replace(info, signatures=info.signatures | {str(signature)})
+    return info.with_(signatures=info.signatures | {str(signature)})
 
 
 def sort_signatures(texts: Iterable[str]) -> list[str]:

@@ -9,9 +9,12 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from frazil.store.errors import BadArchive
-from frazil.store.nar import Read, Write
+
+if TYPE_CHECKING:
+    from frazil.store.nar import Read, Write
 
 _PIECE = 1 << 18
 _PIECES = 8

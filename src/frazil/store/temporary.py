@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from _thread import allocate_lock
 
 from frazil.store import locks
 from frazil.store.errors import StoreError, from_os_error
 from frazil.store.nar import write_all
 from frazil.store.path import StoreDirectory, StorePath
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
 
 
 class TemporaryRoots:
@@ -33,7 +33,7 @@ class TemporaryRoots:
         self._socket: socket.socket | None = None
         self._added: set[str] = set()
         """Whole paths, as texts."""
-        self._mutex = threading.Lock()
+        self._mutex = allocate_lock()
 
     @property
     def _path(self) -> str:
@@ -156,7 +156,7 @@ class WorkingDirectory:
         self._descriptor = -1
         self._path = ""
         self._count = 0
-        self._mutex = threading.Lock()
+        self._mutex = allocate_lock()
 
     def path(self, name: str, *, check: bool = True) -> str:
         with self._mutex:

@@ -19,12 +19,12 @@ from frazil.store.compression import decompressed
 from frazil.store.config import TransferSettings
 from frazil.store.errors import StoreError, TransferFailed
 from frazil.store.http import BadResponse, Client, Response
-from frazil.store.nar import Read
 
 if TYPE_CHECKING:
     from typing import IO
 
     from frazil.activity import Reporter
+    from frazil.store.nar import Read
 
 T = TypeVar("T")
 

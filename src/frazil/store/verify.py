@@ -147,7 +147,6 @@ class _Check:
                 self.errors = True
 
     def _content(self, path: StorePath) -> None:
-        from dataclasses import replace
 
         info = self.store.query_info(path)
         shown = self.store.show(path)
@@ -159,4 +158,4 @@ class _Check:
         elif (not known or info.nar_size == 0) and not self.store.config.read_only:
             what = f"updating size field on '{shown}' to {size}" if known else f"fixing missing hash on '{shown}'"
             self.store.inform(what)
-            self.store.database.update(replace(info, nar_hash=digest, nar_size=info.nar_size or size))
+            self.store.database.update(info.with_(nar_hash=digest, nar_size=info.nar_size or size))
