@@ -10,6 +10,9 @@ from golden import cases, evaluate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frazil.lang.effects import FileSystemEffects
+from frazil.lang.evaluator import Evaluator
+
 SRI = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 HEX = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 TABLE = rf"""
@@ -101,3 +104,11 @@ def test_json_round_trip(tree: Any) -> None:
     quoted = json.dumps(text, ensure_ascii=False).replace("$", "\\$")
     found = evaluate(f"builtins.toJSON (builtins.fromJSON {quoted}) == {quoted}")
     assert found == "true"
+
+
+def test_json_of_many_pieces() -> None:
+    """Text is put together in portions: what is in them, and bytes above 127, stay in order."""
+    text = 'builtins.toJSON (builtins.genList (i: { a = i; b = [ "é" null (i + 0.5) ]; }) 5000)'
+    written = Evaluator(FileSystemEffects()).eval_string(text.encode(), "/").encode("latin-1")
+    assert json.loads(written) == [{"a": i, "b": ["é", None, i + 0.5]} for i in range(5000)]
+    assert written.startswith('[{"a":0,"b":["é",null,0.5]},{"a":1,'.encode())

@@ -14,6 +14,7 @@ from cython.cimports.frazil.lang.values import (
     PathValue,
     State,
     Thunk,
+    decimal,
     glance,
     quoted,
     stack_is_low,
@@ -28,6 +29,9 @@ try:
 except ImportError:
     from json.encoder import py_encode_basestring as quote
 
+MANY_PIECES = cython.declare(cython.Py_ssize_t, 8192)
+MANY_PIECES = 8192
+
 
 def to_json_text(state, value, context, *, copy_to_store=True, strict=True):
     """`context`: a set that receives what the text refers to. Without `strict` nothing is evaluated, and what would
@@ -35,7 +39,7 @@ def to_json_text(state, value, context, *, copy_to_store=True, strict=True):
     writer = JSONWriter(state, context)
     writer.strict = strict
     writer.write(value, 0, copy_to_store)
-    text = "".join(writer.out)
+    text = writer.text()
     if not text.isascii():
         check_utf8(text, writer.odd)
     return text
@@ -78,6 +82,7 @@ class JSONWriter:
     state: State
     context: set
     out: list
+    ready: list
     odd: list
     strict: cython.bint
 
@@ -86,7 +91,18 @@ class JSONWriter:
         self.state = state
         self.context = context
         self.out = []
+        self.ready = []
         self.odd = []
+
+    @cython.cfunc
+    def gather(self):
+        """Many small texts take several times the memory of a large one."""
+        self.ready.append("".join(self.out))
+        self.out.clear()
+
+    def text(self):
+        self.gather()
+        return "".join(self.ready)
 
     @cython.ccall
     def write(self, cell: object, pos: cython.Py_ssize_t, copy: cython.bint):
@@ -96,6 +112,8 @@ class JSONWriter:
             raise stack_overflow(state, pos)
         if not self.strict and glance(cell) is MISSING:
             raise TypeMismatch("cannot convert a thunk to JSON", pos=place(cell, pos), positions=state.positions)
+        if len(self.out) > MANY_PIECES:
+            self.gather()
         value = force(cell)
         kind = type(value)
         if kind is str:
@@ -112,7 +130,7 @@ class JSONWriter:
         elif kind is bool:
             self.out.append("true" if value else "false")
         elif kind is int:
-            self.out.append(str(value))
+            self.out.append(decimal(value))
         elif kind is float:
             self.out.append(json_float(value))
         elif kind is PathValue:
