@@ -165,6 +165,10 @@ def reachable(path: Path) -> bool:
 
 @pytest.fixture
 def user_world() -> World:
+    return make_user_world()
+
+
+def make_user_world() -> World:
     """Somebody without any rights, on a machine without a store that they could write."""
     import tempfile
 

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -155,28 +155,37 @@ def run(engine: Sequence[str], identity: str, options: Sequence[str], arguments:
         command.append("-it")
     else:
         command.append("-i")
-    started: list[subprocess.Popen[bytes]] = []
-    with _passed_on(started):
-        started.append(subprocess.Popen([*command, *options, identity.partition(":")[2], *arguments]))
-        return started[0].wait()
+    with _passed_on() as started:
+        process = subprocess.Popen([*command, *options, identity.partition(":")[2], *arguments])
+        started(process)
+        return process.wait()
 
 
 @contextmanager
-def _passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+def _passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
     """Signals that would end us go to the engine, which hands them to the program: else a container would outlive who
-    started it. An interrupt from the terminal reaches the engine by itself."""
+    started it. Those that come too early wait for the engine. An interrupt from the terminal reaches it by itself."""
     if not is_main_thread():
-        yield
+        yield lambda _: None
         return
+    running: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
 
     def pass_on(number: int, _: object) -> None:
-        for process in processes:
+        if running:
+            running[0].send_signal(number)
+        else:
+            early.append(number)
+
+    def started(process: subprocess.Popen[bytes]) -> None:
+        running.append(process)
+        for number in early:
             process.send_signal(number)
 
     handlers = {signal.SIGTERM: pass_on, signal.SIGHUP: pass_on, signal.SIGINT: lambda *_: None}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield
+        yield started
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .errors import OciError
-from .streams import LAYER_MEDIA, Deflate, Meter, compressor
+from .streams import LAYER_MEDIA, Deflate, Hasher, Meter, compressor
 from .tar import END, Entry, TarWriter, Write, encode_header, padding
 from .tar_reader import TarReader
+from .tree import measured
 
 CONFIG_MEDIA = "application/vnd.oci.image.config.v1+json"
 MANIFEST_MEDIA = "application/vnd.oci.image.manifest.v1+json"
@@ -136,24 +137,30 @@ def write_docker_archive(
     """The image as `docker load` takes it, in one pass. Returns the image's ID (`sha256:…`). `learned`: gets what the
     layers turn out to be."""
     tar = TarWriter(write)
-    diff_ids: list[str] = []
     files: list[str] = []
-    for number, described in enumerate(image.layers, start=1):
-        note(f"layer {number} of {len(image.layers)}: {described.comment}")
-        name = f"{described.name}/layer.tar"
-        if name in files:  # a base image may hold one layer twice
-            name = f"{described.name}-{number}/layer.tar"
-        size = described.layer.size()
-        write(encode_header(Entry(name.encode(), mode=0o444, size=size, mtime=mtime)))
-        meter = Meter(write)
-        described.layer.write(meter.write)
-        if meter.size != size:
-            raise OciError(f"a layer changed while it was written ({described.comment})")
-        write(padding(size))
-        diff_ids.append(meter.digest)
-        files.append(name)
-        if learned is not None:
-            learned.append(Packed(Descriptor(LAYER_MEDIA["none"], meter.digest, size), meter.digest))
+    found: list[Packed] = []
+    hasher = Hasher(write)
+    try:
+        for number, described in enumerate(image.layers, start=1):
+            note(f"layer {number} of {len(image.layers)}: {described.comment}")
+            name = f"{described.name}/layer.tar"
+            if name in files:  # a base image may hold one layer twice
+                name = f"{described.name}-{number}/layer.tar"
+            size, send = measured(described.layer)
+            write(encode_header(Entry(name.encode(), mode=0o444, size=size, mtime=mtime)))
+            hasher.start()
+            send(hasher.write)
+            hasher.finish()
+            if hasher.size != size:
+                raise OciError(f"a layer changed while it was written ({described.comment})")
+            write(padding(size))
+            found.append(Packed(Descriptor(LAYER_MEDIA["none"], hasher.digest, size), hasher.digest))
+            files.append(name)
+    finally:
+        hasher.close()
+    if learned is not None:
+        learned += found
+    diff_ids = [packed.diff_id for packed in found]
     config = image.config_json(diff_ids)
     identity = hashlib.sha256(config).hexdigest()
     tar.add_bytes(f"{identity}.json", config, mtime)

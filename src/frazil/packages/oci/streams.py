@@ -62,6 +62,56 @@ class Meter:
         return "sha256:" + self._hash.hexdigest()
 
 
+class Hasher:
+    """A `Meter` for much data: gathers it to large blocks, which a thread of its own hashes while the next are read.
+    `finish` before anything is asked; at any end `close`."""
+
+    def __init__(self, write: Write) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._write = write
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: deque[Future[None]] = deque()
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def start(self) -> None:
+        """Begins to count and hash anew; what came before is written."""
+        self.finish()
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._held += len(data)
+        if self._held >= PIECE:
+            self._flush()
+
+    def _flush(self) -> None:
+        block = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts, self._held = [], 0
+        self.size += len(block)
+        self._pending.append(self._pool.submit(self._hash.update, block))
+        self._write(block)
+        while len(self._pending) > 4:
+            self._pending.popleft().result()
+
+    def finish(self) -> None:
+        if self._parts:
+            self._flush()
+        while self._pending:
+            self._pending.popleft().result()
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    @property
+    def digest(self) -> str:
+        return "sha256:" + self._hash.hexdigest()
+
+
 class Compressor(Protocol):
     def write(self, data: bytes) -> object: ...
     def finish(self) -> None: ...

@@ -7,8 +7,10 @@ read it.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .errors import OciError
 
@@ -23,6 +25,7 @@ KINDS = {
     "dir": b"5",
     "fifo": b"6",
 }
+_HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 _LARGEST = {8: 0o7777777, 12: 0o77777777777}
 
 Write = Callable[[bytes], object]
@@ -68,6 +71,7 @@ def _ascii(text: bytes) -> bool:
     return text.isascii()
 
 
+@lru_cache(4096)
 def _octal(value: int, width: int) -> bytes:
     return b"%0*o\0" % (width - 1, value)
 
@@ -84,26 +88,25 @@ def _block(
     name: bytes, prefix: bytes, entry: Entry, typeflag: bytes, size: int, target: bytes, numbers: tuple[int, int, int]
 ) -> bytes:
     uid, gid, mtime = numbers
-    head = b"".join(
-        (
-            name.ljust(100, b"\0"),
-            _octal(entry.mode & 0o7777, 8),
-            _octal(uid, 8),
-            _octal(gid, 8),
-            _octal(size, 12),
-            _octal(mtime, 12),
-            b"        ",
-            typeflag,
-            target.ljust(100, b"\0"),
-            b"ustar\x0000",
-            entry.uname[:31].ljust(32, b"\0"),
-            entry.gname[:31].ljust(32, b"\0"),
-            _octal(entry.major, 8),
-            _octal(entry.minor, 8),
-            prefix.ljust(155, b"\0"),
-        )
-    ).ljust(BLOCK, b"\0")
-    return head[:148] + b"%06o\0 " % sum(head) + head[156:]
+    fields = (
+        name,
+        _octal(entry.mode & 0o7777, 8),
+        _octal(uid, 8),
+        _octal(gid, 8),
+        b"%011o\0" % size,
+        _octal(mtime, 12),
+        b"        ",
+        typeflag,
+        target,
+        b"ustar\x0000",
+        entry.uname[:31],
+        entry.gname[:31],
+        _octal(entry.major, 8),
+        _octal(entry.minor, 8),
+        prefix,
+    )
+    head = _HEADER.pack(*fields)
+    return head[:148] + b"%06o\0 " % sum(b"".join(fields)) + head[156:]  # padding adds nothing to the sum
 
 
 def encode_header(entry: Entry) -> bytes:
@@ -140,6 +143,15 @@ def encode_header(entry: Entry) -> bytes:
     plain = Entry(b"PaxHeaders", mode=0o644)
     extension = _block(b"PaxHeaders", b"", plain, b"x", len(body), b"", (0, 0, 0))
     return extension + body + padding(len(body)) + header
+
+
+def header_size(entry: Entry) -> int:
+    """How long `encode_header` is, for most without making it."""
+    short = len(entry.name) < 100 and len(entry.target) <= 100 and not entry.xattrs
+    plain = short and entry.name.isascii() and entry.target.isascii() and entry.size <= _LARGEST[12]
+    if plain and max(entry.uid, entry.gid) <= _LARGEST[8] and 0 <= entry.mtime <= _LARGEST[12]:
+        return BLOCK
+    return len(encode_header(entry))
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
 
 from .errors import OciError
-from .tar import BLOCK, END, Entry, TarWriter, Write, encode_header
+from .tar import BLOCK, END, Entry, Write, encode_header, header_size, padding
 
 CHUNK = 1 << 20
+MOST_KEPT = 20_000
+"""Entries of one layer that are held in memory, some ten megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +32,6 @@ class Owner:
     uname: str = "root"
     gname: str = "root"
     mtime: int = 1
-
-
-def read_file(path: bytes, size: int) -> Iterator[bytes]:
-    with open(path, "rb", buffering=0) as file:
-        left = size + 1  # one more than expected: whoever asked notices that the file grew
-        while left > 0 and (chunk := file.read(min(CHUNK, left))):
-            left -= len(chunk)
-            yield chunk
 
 
 def walk(path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
@@ -75,7 +72,7 @@ class StoreLayer:
     owner: Owner = Owner()
     real: tuple[tuple[str, str], ...] = ()
 
-    def entries(self) -> Iterator[tuple[Entry, bytes]]:
+    def entries(self) -> Generator[tuple[Entry, bytes], None, None]:
         owner, places = self.owner, dict(self.real)
         common = {
             "uid": owner.uid,
@@ -186,16 +183,110 @@ def _xattrs(path: bytes) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in wanted)
 
 
-def write_entries(entries: Iterator[tuple[Entry, bytes]], write: Write) -> None:
-    tar = TarWriter(write)
+def write_entries(entries: Iterable[tuple[Entry, bytes]], write: Write) -> None:
+    """Files are read by a thread of its own, a few blocks ahead, while headers are made and blocks written."""
+    for batch, contents in _read_ahead(_batches(entries)):
+        for piece, data in zip(batch, contents, strict=True):
+            if not piece.offset:
+                write(encode_header(piece.entry))
+            if data:
+                write(data)
+                if piece.offset + piece.size == piece.entry.size:
+                    write(padding(piece.entry.size))
+    write(END)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A stretch of a file; an entry without contents is one of no bytes."""
+
+    entry: Entry
+    file: bytes
+    offset: int
+    size: int
+
+
+def _pieces(entries: Iterable[tuple[Entry, bytes]]) -> Iterator[_Piece]:
     for entry, file in entries:
-        tar.add(entry, read_file(file, entry.size) if entry.size else ())
-    tar.finish()
+        for offset in range(0, max(entry.size, 1), CHUNK):
+            yield _Piece(entry, file, offset, min(CHUNK, entry.size - offset))
 
 
-def entries_size(entries: Iterator[tuple[Entry, bytes]]) -> int:
+def _batches(entries: Iterable[tuple[Entry, bytes]]) -> Iterator[list[_Piece]]:
+    """About a block of contents each."""
+    batch: list[_Piece] = []
+    held = 0
+    for piece in _pieces(entries):
+        batch.append(piece)
+        held += piece.size
+        if held >= CHUNK or len(batch) >= 500:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
+def _read_ahead(batches: Iterator[list[_Piece]]) -> Iterator[tuple[list[_Piece], list[bytes]]]:
+    first = next(batches, None)
+    second = next(batches, None)
+    if first is None:
+        return
+    if second is None:
+        yield first, _read_batch(first)
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(1)
+    waiting: deque[tuple[list[_Piece], Future[list[bytes]]]] = deque()
+    try:
+        for batch in chain((first, second), batches):
+            waiting.append((batch, pool.submit(_read_batch, batch)))
+            if len(waiting) > 3:
+                batch, result = waiting.popleft()
+                yield batch, result.result()
+        while waiting:
+            batch, result = waiting.popleft()
+            yield batch, result.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_batch(batch: list[_Piece]) -> list[bytes]:
+    return [_read_piece(piece) if piece.size else b"" for piece in batch]
+
+
+def _read_piece(piece: _Piece) -> bytes:
+    """Raises OciError where the file is not as large as it was."""
+    place = os.open(piece.file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.pread(place, piece.size, piece.offset)
+        while 0 < len(data) < piece.size and (
+            more := os.pread(place, piece.size - len(data), piece.offset + len(data))
+        ):
+            data += more
+        if len(data) != piece.size or os.fstat(place).st_size != piece.entry.size:
+            name = piece.entry.name.decode(errors="replace")
+            raise OciError(f"'{name}' changed while it was read: its size was {piece.entry.size} bytes")
+        return data
+    finally:
+        os.close(place)
+
+
+def entries_size(entries: Iterable[tuple[Entry, bytes]]) -> int:
     """How many bytes `write_entries` makes, without reading a file."""
     total = len(END)
     for entry, _ in entries:
-        total += len(encode_header(entry)) + -(-entry.size // BLOCK) * BLOCK
+        total += header_size(entry) + -(-entry.size // BLOCK) * BLOCK
     return total
+
+
+def measured(layer: Any) -> tuple[int, Callable[[Write], object]]:
+    """A layer's size, and what writes it. The files of a layer of ordinary size are listed once for both."""
+    if not isinstance(layer, StoreLayer):
+        return layer.size(), layer.write
+    entries = layer.entries()
+    first = list(islice(entries, MOST_KEPT))
+    if len(first) < MOST_KEPT:
+        return entries_size(first), lambda write: write_entries(first, write)
+    entries.close()
+    return layer.size(), layer.write
