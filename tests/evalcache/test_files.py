@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import World
+from .conftest import Result, World
 
 DRV = 'derivation { name = "x"; system = "x"; builder = "/b"; '
 
@@ -255,3 +256,33 @@ def test_a_session_that_began_before_keeps_nothing(world: World) -> None:
     assert first.remembered.recorder.refusal is None
     assert second.remembered.recorder.refusal is not None
     context.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nix-instantiate", "-"),
+        ("nix-instantiate", "--eval", "--strict", "-"),
+        ("nix-build", "--dry-run", "-"),
+        ("frazil", "--extra-experimental-features", "nix-command", "eval", "--file", "-", "drvPath"),
+    ],
+    ids=" ".join,
+)
+def test_expressions_on_standard_input(world: World, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    text = f"{DRV} t = import ./a.nix; }}"
+
+    def run(text: str, *more: str) -> Result:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        return world.run(*words, *more)
+
+    world.write("a.nix", '"a"')
+    first = run(text)
+    assert first.status == 0 and first.evaluated, first.err
+    assert run(text) == first._replace(evaluated=False)
+    assert run(text + " ").evaluated, "another text"
+    world.write("a.nix", '"b"')
+    changed = run(text)
+    assert changed.evaluated and (changed.out, changed.err) != (first.out, first.err)
+    fresh = run(text, "--no-eval-cache")
+    assert (fresh.out, fresh.err) == (changed.out, changed.err)
+    assert run("{").status == 1

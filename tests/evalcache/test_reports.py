@@ -177,6 +177,8 @@ def test_an_edit_concerns_the_attributes_that_read_the_file(
     assert said(changed) == said(fresh)
     again = world.run(*words_of(command))
     assert said(again) == said(fresh) and not again.evaluated
+    world.write("two.nix", '"again-o"')
+    assert "two' again: the file './two.nix' has other contents" in world.run(*words_of(command), "-v").err
     world.write("one.nix", '"one-changed-o"')  # the whole rests on what was not evaluated, too
     assert said(world.run(*words_of(command))) == said(world.run(*words_of(command), "--no-eval-cache"))
     world.write("one.nix", "broken (")

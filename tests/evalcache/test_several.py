@@ -256,6 +256,18 @@ def test_where_a_copy_is_counts_for_who_looks(world: World) -> None:
         world.write("pack/more", "")
 
 
+def facts_of_the_list(world: World) -> str:
+    """What the answer rests on that says how long the list is."""
+    from frazil.evalcache.database import Database, default_path, split_ids
+
+    database = Database(default_path(str(world.folder.parent / "home/.cache/frazil")))
+    rows = [row for row in database.every() if b'"length"' in row.answer]
+    groups = [database.group(name) for row in rows for name in split_ids(row.groups)]
+    database.close()
+    assert groups
+    return b"\n".join([group for group in groups if group is not None]).decode()
+
+
 def test_what_the_first_of_many_have_in_common(world: World) -> None:
     """Its facts count for all, marked or not; those of the rest are still told apart."""
     world.write(

@@ -162,8 +162,21 @@ def _later(evaluator: Any, text: bytes) -> Any:
     return evaluator.lazy(lambda: evaluator.evaluate(parsed))
 
 
+_read_ahead: list[bytes] = []
+
+
+def peek_input(context: Context) -> bytes:
+    """Standard input, which is then read once more."""
+    data = read_input("-")
+    _read_ahead.append(data)
+    context.at_close(_read_ahead.clear)
+    return data
+
+
 def read_input(path: str) -> bytes:
     """A file, or standard input for `-`."""
+    if path == "-" and _read_ahead:
+        return _read_ahead.pop()
     if path == "-":
         data = sys.stdin.buffer.read(LARGEST_INPUT + 1)
     else:
@@ -274,7 +287,7 @@ def is_quicker_evaluated(expression: str) -> bool:
 
 def can_be_remembered(context: Context, arguments: Arguments, file: str | None, expression: str | None) -> bool:
     """Whether it is worth looking for an answer of an earlier run."""
-    if wants_evaluation(context, arguments) or file == "-":
+    if wants_evaluation(context, arguments):
         return False
     given_code = arguments.has("arg") or arguments.has("arg-from-file")
     return expression is None or given_code or not is_quicker_evaluated(expression)

@@ -60,10 +60,10 @@ def open_memory(
 ) -> Remembered | None:
     """Of one file or expression; the rest is always evaluated."""
     names = arguments.positional
-    if any(arguments.flag(name) for name in ("parse", "find-file")) or len(names) > 1 or "-" in names:
+    if any(arguments.flag(name) for name in ("parse", "find-file")) or len(names) > 1:
         return None
     file = expression = None
-    if not arguments.flag("expr"):
+    if not arguments.flag("expr") or names == ["-"]:
         file = names[0] if names else default_file
     elif names:
         expression = names[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from frazil.cli.base_directory import base_directory
-from frazil.cli.evaluation import can_be_remembered
+from frazil.cli.evaluation import can_be_remembered, peek_input
 from frazil.cli.evaluation_caches import open_lender
 
 TYPE_CHECKING = False
@@ -170,7 +170,6 @@ class Remembered:
         if self._weighed in SAMPLES:
             from frazil.lang.values import note_always
 
-            self.recorder.count_always(self._common_marks)
             note_always(self._common_marks)
 
     @property
@@ -292,7 +291,7 @@ def open_remembered(
         store_dir=context.store_config.store_dir,
     )
     named = None
-    if file is not None and not file.startswith(("<", "flake:", "channel:")) and "://" not in file:
+    if file is not None and file != "-" and not file.startswith(("<", "flake:", "channel:")) and "://" not in file:
         named = os.path.normpath(os.path.join(folder, os.fsencode(file)))
         if os.path.isdir(named):
             named += b"/default.nix"
@@ -304,6 +303,8 @@ def open_remembered(
     subject: dict[str, Any] = {"settings": settings_subject(settings), "readOnly": read_only, "arguments": given}
     if named is not None:
         subject["file"] = below(named, root)
+    elif file == "-":
+        subject["input"] = peek_input(context).decode("latin-1")
     elif file is not None:
         subject["file"] = ["named", file]
     if expression is not None:

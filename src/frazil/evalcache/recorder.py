@@ -68,7 +68,6 @@ class Recorder:
         """Rows that are no facts: something else that marks stand for."""
         self._other_rows = 0
         self._other_bits: dict[tuple[str, Any], int] = {}
-        self._always = 0
         self._base: Known | None = None
         self._base_objects: list[str] = []
 
@@ -173,10 +172,6 @@ class Recorder:
         self._base_objects = list(self.objects)
         self._note = note
 
-    def count_always(self, marks: int) -> None:
-        """Every answer rests on these, too."""
-        self._always |= marks
-
     def _mark(self, kind: str, what: Any) -> None:
         """Something other than a fact."""
         if self._note is not None:
@@ -194,7 +189,6 @@ class Recorder:
     def _known_by(self, marks: int) -> Known:
         base = self._base
         assert base is not None
-        marks |= self._always
         found = Known(base.facts | marks & ~self._other_rows, list(base.messages), base.bound, base.refusal)
         said, objects = [], list(self._base_objects)
         for number in numbers_of(marks & self._other_rows):

@@ -38,6 +38,14 @@ def open_memory(trees: Trees, locked: LockedFlake) -> FlakeMemory | None:
     return FlakeMemory(trees, locked, recorder)
 
 
+def place_of(detail: Mapping[str, Any]) -> str:
+    """The attribute that a question is about, for people."""
+    path = detail.get("path")
+    if path is None:
+        return str((detail.get("paths") or [""])[0])
+    return path if isinstance(path, str) else ".".join(path)
+
+
 class FlakeMemory:
     """The questions of one command about one flake."""
 
@@ -125,8 +133,7 @@ class FlakeMemory:
             effects = self.trees.effects
             settings = {"settings": settings_subject(effects.settings), "readOnly": effects.read_only}
             self._common = Subject({**self.subject(), **settings}, self.program)
-        paths = detail.get("paths") or [""]
-        return Question(self._common, detail, self.root, f"{detail['kind']} {flake.resolved}#{paths[0]}")
+        return Question(self._common, detail, self.root, f"{detail['kind']} {flake.resolved}#{place_of(detail)}")
 
     def ask(self, detail: Mapping[str, Any], is_good: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
         from frazil.activity import Verbosity
@@ -142,9 +149,17 @@ class FlakeMemory:
     def ask_part(
         self, detail: Mapping[str, Any], is_good: Callable[[Mapping[str, Any]], bool]
     ) -> Mapping[str, Any] | None:
-        """An answer that becomes part of another, which rests on what it rests on."""
+        """An answer that becomes part of another, which rests on what it rests on. Verbose, it is said why there is
+        none any longer."""
+        from frazil.activity import Verbosity
+        from frazil.evalcache.cache import Miss
+
         found = self.cache.ask(self.question(detail), is_good, self.recorder.adopt)
-        return found if isinstance(found, dict) else None
+        if not isinstance(found, Miss):
+            return found
+        for reason in found.reasons[:1]:
+            self.trees.session.reporter.log(Verbosity.TALKATIVE, f"evaluating '{place_of(detail)}' again: {reason}")
+        return None
 
     def keep(
         self,

@@ -602,8 +602,8 @@ def set_marking(on):
 
 
 def note_always(bits):
-    """From here on somebody counts these bits for everything. What rests on nothing else needs no marks, and is as
-    quick to get at as without them."""
+    """From here on `take_marks` gives these bits each time. What rests on nothing else needs no marks, and is as quick
+    to get at as without them."""
     global NOTED_ALWAYS
     NOTED_ALWAYS |= bits
     rest: object = ~NOTED_ALWAYS
@@ -667,11 +667,11 @@ def note_marks(marks):
 
 
 def take_marks():
-    """The bits that were noted since the last call, outside of thunks."""
+    """The bits that were noted since the last call, outside of thunks, and those that are noted always."""
     global MARKS
     found: Marks = MARKS
     MARKS = None
-    return 0 if found is None else found.bits
+    return NOTED_ALWAYS if found is None else found.bits | NOTED_ALWAYS
 
 
 def swap_marks(marks):
