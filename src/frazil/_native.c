@@ -208,10 +208,26 @@ static int add_quoted(Bytes *out, PyObject *text) {
     return 0;
 }
 
+/* Whether a text is in a list of others, all of Latin-1 characters. */
+static int is_listed(PyObject *text, PyObject *list) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+        PyObject *other = PyList_GET_ITEM(list, i);
+        const void *data, *others;
+        size_t size, length;
+        if (other == text)
+            return 1;
+        if (piece(text, &data, &size) || piece(other, &others, &length))
+            return -1;
+        if (size == length && !memcmp(data, others, size))
+            return 1;
+    }
+    return 0;
+}
+
 static int add_variables(Bytes *out, PyObject *environment, PyObject *names, PyObject *blank, PyObject *places) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names); i++) {
         PyObject *name = PyList_GET_ITEM(names, i);
-        int is_blank = PySequence_Contains(blank, name);
+        int is_blank = is_listed(name, blank);
         if (is_blank < 0 || bytes_add(out, ",(", i ? 2 : 0) || (!i && bytes_add(out, "(", 1)) || add_quoted(out, name) ||
             bytes_add(out, ",", 1))
             return -1;

@@ -7,6 +7,7 @@ first (import from derivation). Source of truth: the manual's "Built-ins", Nix's
 import cython
 from cython.cimports.frazil.lang.concatenation import place_to_read
 from cython.cimports.frazil.lang.runtime import (
+    canonical_path,
     coerce_to_path,
     coerce_to_string,
     force,
@@ -56,8 +57,10 @@ def realised(state: State, text: str, context: set) -> str:
 @cython.cfunc
 def realise_path(state: State, value: object) -> str:
     """The path a value stands for, ready to be read."""
+    place = force(place_to_read(state, value))
+    if type(place) is PathValue and not (state.settings.pure or state.settings.restricted):
+        return canonical_path(cython.cast(PathValue, place).text)
     context: set = set()
-    place = place_to_read(state, value)
     path = coerce_to_path(state, place, context, "while realising the context of a path")
     try:
         path = realised(state, path, context)
@@ -124,10 +127,11 @@ def builtin_read_dir(state: State, arguments: list):
     effects = state.effects
     path = realise_path(state, arguments[0])
     sets = getattr(effects, "directory_sets", None)
-    if sets is not None and path in sets:
+    known: object = None if sets is None else cython.cast(dict, sets).get(path)
+    if known is not None:
         if is_marking():
             note_marks(sets.marks.get(path))
-        return sets[path]
+        return known
     outer = swap_marks(None) if is_marking() else None
     own = None
     try:

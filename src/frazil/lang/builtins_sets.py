@@ -128,13 +128,18 @@ def pair_name(state: State, attrs: Attrs, name: object) -> str:
 def builtin_list_to_attrs(state: State, arguments: list):
     items: list = force_list(arguments[0], "while evaluating the argument passed to builtins.listToAttrs")
     found: dict = {}
+    attrs: Attrs
     for item in items:
-        attrs: Attrs = force_attrs(item, "while evaluating an element of the list passed to builtins.listToAttrs")
+        attrs = force_attrs(item, "while evaluating an element of the list passed to builtins.listToAttrs")
         name = attrs.lookup("name")
         if name is MISSING:
             needed(attrs, "name", "in a {name=...; value=...;} pair")
         if type(name) is not str:
             name = pair_name(state, attrs, name)
+        if len(items) == 1:
+            value = needed(attrs, "value", "in a {name=...; value=...;} pair")
+            where: cython.Py_ssize_t = attrs.position("value")
+            return compact({name: value}, {name: where} if where != 0 else None)
         found.setdefault(name, attrs)
         spend(1)
     if len(found) == 0:
