@@ -56,6 +56,7 @@ class FakeRegistry(ThreadingHTTPServer):
         self.token: str | None = None
         self.password: str | None = None
         self.unavailable = 0
+        self.refused: set[str] = set()  # blobs that it does not take
 
     @property
     def host(self) -> str:
@@ -136,6 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "PUT":
             content = server.uploads[identifier]
             digest = query["digest"][0]
+            if digest in server.refused:
+                self._answer(403, b'{"errors": [{"code": "DENIED", "message": "quota exceeded"}]}')
+                return
             if "sha256:" + hashlib.sha256(content).hexdigest() != digest:
                 self._answer(400, b'{"errors": [{"code": "DIGEST_INVALID", "message": "digest did not match"}]}')
                 return

@@ -1,0 +1,98 @@
+"""What goes wrong on the way: one message, nothing half-done, and the next try goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run, run  # noqa: F401
+from tests.image.conftest import FakeRegistry
+from tests.image.test_commands import add, failure
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Stands in for a full disk: writing more fails in the same place, with another number."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("target", ["docker-archive:greet.tar", "oci:greet"])
+def test_a_full_disk(run: Run, tmp_path: Path, target: str) -> None:  # noqa: F811
+    path = add(run, tmp_path / "greet-1.0", os.urandom(300_000).hex())
+    before = set(os.listdir(tmp_path))
+    with files_of_at_most(200_000):
+        error = failure(run("frazil", "image", "build", path, "--to", target))
+    assert "too large" in error and error.count("error:") == 1
+    new = set(os.listdir(tmp_path)) - before
+    assert new <= {"greet"} and not (tmp_path / "greet/index.json").exists()
+    done = run("frazil", "image", "build", path, "--to", target)
+    assert done.status == 0, done.err
+    shown = json.loads(run("frazil", "image", "inspect", "--json", target.partition(":")[2]).out)
+    assert len(shown["layers"]) == 2
+
+
+def test_a_push_that_is_refused_half_way_goes_on(
+    run: Run,  # noqa: F811
+    tmp_path: Path,
+    fake: FakeRegistry,
+) -> None:
+    path = add(run, tmp_path / "greet-1.0")
+    name = f"{fake.host}/team/greet:1"
+    built = run("frazil", "image", "build", path, "--to", "oci:local")
+    manifest = json.loads((tmp_path / "local/blobs/sha256" / built.out.strip()[7:]).read_text())
+    fake.refused = {manifest["layers"][1]["digest"]}
+    error = failure(run("frazil", "image", "push", path, name))
+    assert "403" in error and "quota exceeded" in error and error.count("error:") == 1
+    assert not fake.manifests
+    fake.refused = set()
+    again = run("frazil", "image", "push", path, name)
+    assert again.status == 0 and "1 layers sent" in again.err and "1 there before" in again.err, again.err
+    assert ("team/greet", "1") in fake.manifests
+
+
+def test_an_image_with_more_layers_than_allowed(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    paths = [add(run, tmp_path / f"greet-{number}") for number in range(4)]
+    extra = [word for path in paths[1:] for word in ("--with", path)]
+    done = run("frazil", "image", "build", paths[0], *extra, "--max-layers", "3", "--to", "oci:few")
+    assert done.status == 0, done.err
+    assert len(json.loads(run("frazil", "image", "inspect", "--json", "few").out)["layers"]) == 3
+
+
+def test_a_described_image_that_cannot_be_made(run: Run, tmp_path: Path, fake: FakeRegistry) -> None:  # noqa: F811
+    name = f"{fake.host}/team/greet:1"
+    path = add(run, tmp_path / "greet-1.0")
+    digest = "sha256:" + "1" * 64
+    layer = {
+        "digest": digest,
+        "diff_ids": digest,
+        "size": 10240,
+        "mediatype": "application/vnd.oci.image.layer.v1.tar",
+        "paths": [{"path": path}],
+        "history": {},
+    }
+    value = {"version": 1, "arch": "amd64", "created": "1970-01-01T00:00:01Z", "image-config": {}, "layers": [layer]}
+
+    def pushed(**change: object) -> str:
+        (tmp_path / "image.json").write_text(json.dumps({**value, **change}))
+        return failure(run("frazil", "image", "push", "image.json", name))
+
+    assert "where the image says" in pushed()
+    missing = "/nix/store/" + "0" * 32 + "-missing"
+    assert "which the store has not" in pushed(layers=[{**layer, "paths": [{"path": missing}]}])
+    assert "what is no store path" in pushed(layers=[{**layer, "paths": [{"path": "/etc"}]}])
+    assert "what is no store path" in pushed(layers=[{**layer, "paths": [], "layer-path": "/etc/shadow"}])
+    assert "does not describe an image" in pushed(version=9)
+    assert not fake.manifests and not fake.blobs
