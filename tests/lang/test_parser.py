@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from frazil.errors import FrazilError
 from frazil.lang.effects import FileSystemEffects
-from frazil.lang.errors import EvalBaseError, ParseError, StackOverflow
+from frazil.lang.errors import EvalBaseError, ParseError, StackOverflow, UndefinedVariable
 from frazil.lang.evaluator import Evaluator, run_with_deep_stack
 from frazil.lang.lalr import automaton
 from frazil.lang.positions import PositionTable
@@ -284,3 +284,22 @@ def test_or_as_a_name_warns_where_its_meaning_will_change() -> None:
     text = "let or = 1; f = x: x; in [ (x: x) or ] == f f or && f (f or) == { a = 2; }.a or f or && f or == 1"
     Evaluator(Listening(), EvalSettings()).parse_string(text.encode(), "/")
     assert [w.splitlines()[2].strip() for w in warnings] == ["((x: x) or)", "(f or)", "(f or)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("{ b = one; a = two; }", "one"),
+        ("let z = one; a = two; in a", "one"),
+        ("rec { q = { z = one; }; a = two; }", "one"),
+        ("{ inherit zz aa; }", "zz"),
+        # Names that Nix knows before it reads anything come first.
+        ("{ b = one; name = two; }", "two"),
+        ("{ b = one; map = two; }", "two"),
+        ("{ c = 1; b = x: one; a = [ two ]; }", "one"),
+        ("let inherit (one) a; b = two; in a", "one"),
+    ],
+)
+def test_the_first_of_several_undefined_variables(text: str, name: str) -> None:
+    with pytest.raises(UndefinedVariable, match=f"'{name}'"):
+        Evaluator(FileSystemEffects()).eval_string(text, "/")

@@ -179,7 +179,11 @@ class ConcatStrings(Expr):
         finally:
             if stage != 2:
                 add_trace(self.state, (self.left if stage == 0 else self.right).pos, "in an operand of '+'")
-        return self.add(env, first, second)
+        if type(first) is int or type(first) is float:
+            return self.add_numbers(first, second)
+        if type(first) is str and type(second) is str:
+            return cython.cast(str, first) + cython.cast(str, second)
+        return self.concatenate(env, first, second)
 
     def add(self, env, first, second):
         """`second` is MISSING where it is not evaluated yet."""

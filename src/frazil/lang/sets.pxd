@@ -30,6 +30,7 @@ cdef class AttrsExpr(Expr):
     cdef Py_ssize_t overrides
     cdef object prepare(self)
     cdef object bind_definitions(self, Scope outer, Scope inner)
+    cdef object first_undefined(self, object error, Py_ssize_t index, tuple scopes)
     cdef Env inherit_env(self, Env env)
     cdef object fill(self, Env env, Env inner, object slots)
     cdef Attrs make(self, Env env)

@@ -33,7 +33,7 @@ from cython.cimports.frazil.lang.values import (
     stack_overflow,
 )
 
-from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
+from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch, UndefinedVariable
 
 PLAIN = cython.declare(cython.int, 0)
 INHERITED = cython.declare(cython.int, 1)
@@ -125,17 +125,37 @@ class AttrsExpr(Expr):
             source = new_scope(inner, {}, None, 0)
             self.inherit_from = [cython.cast(Expr, e).bind(inner) for e in self.inherit_from]
         exprs = self.exprs
-        i: cython.Py_ssize_t
-        for i in range(len(exprs)):
-            definition: AttrDef = exprs[i]
-            if definition.kind == PLAIN:
-                definition.expr = definition.expr.bind(inner)
-            elif definition.kind == INHERITED:
-                definition.expr = definition.expr.bind(outer_scope)
-            else:
-                definition.expr = definition.expr.bind(source)
-            exprs[i] = definition.expr
+        i: cython.Py_ssize_t = 0
+        try:
+            for i in range(len(exprs)):
+                definition: AttrDef = exprs[i]
+                if definition.kind == PLAIN:
+                    definition.expr = definition.expr.bind(inner)
+                elif definition.kind == INHERITED:
+                    definition.expr = definition.expr.bind(outer_scope)
+                else:
+                    definition.expr = definition.expr.bind(source)
+                exprs[i] = definition.expr
+        except UndefinedVariable as error:
+            raise self.first_undefined(error, i, (inner, outer_scope, source)) from None
         self.defs = None
+
+    def first_undefined(self, error, index, scopes):
+        """Of several undefined variables Nix names the one whose attribute's name was read first. `scopes`: by kind."""
+        from frazil.lang.deep_force import in_creation_order
+
+        names = self.shape.names
+        for name in in_creation_order(self.state, list(names)):
+            place = self.shape.index[name]
+            if place == index:
+                break
+            if place > index:
+                definition: AttrDef = self.exprs[place]
+                try:
+                    definition.expr = definition.expr.bind(scopes[definition.kind])
+                except UndefinedVariable as other:
+                    return other
+        return error
 
     def definitions(self):
         """What the parser had: a dict from name to definition."""
