@@ -60,12 +60,16 @@ pkgs.runCommand "portable-test-machine"
     SOURCE_DATE_EPOCH = 1;
   }
   ''
-    unpack() { ar p "$1" data.tar.xz | tar --extract --xz --no-same-owner --no-same-permissions -C "$2"; }
-    mkdir root
+    unpack() { ar p "$1" data.tar.xz | tar --extract --xz --no-same-owner --no-same-permissions --keep-directory-symlink -C "$2"; }
+    # Some suites still have these folders apart from /usr.
+    for place in root kernel; do
+      mkdir -p $place/usr/{bin,sbin,lib,lib64}
+      for name in bin sbin lib lib64; do ln -s usr/$name $place/$name; done
+    done
     for deb in $packages; do unpack "$deb" root; done
     source ${./setup.sh}
 
-    mkdir kernel first $out
+    mkdir first $out
     unpack $kernel kernel
     cp kernel/boot/vmlinuz-* $out/kernel
     source ${./first.sh}

@@ -1,6 +1,5 @@
 # The first file system: busybox, the modules that the root needs (with those that they need), and the first program.
 version=$(basename kernel/usr/lib/modules/*)
-ln -s usr/lib kernel/lib
 depmod -b kernel "$version"
 mkdir -p first/{bin,modules,dev,proc,sys,new,lower,upper}
 cp root/usr/bin/busybox first/bin/busybox
