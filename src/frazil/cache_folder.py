@@ -17,6 +17,14 @@ def cache_folder(environment: Mapping[str, str]) -> str:
     return os.path.join(base, "frazil")
 
 
+def make_optional_folder(folder: str) -> None:
+    """For what one can do without. Raises OSError; never makes a home: one that is absent, as a builder's, stays so."""
+    home = os.path.expanduser("~").rstrip("/")
+    if home and folder.startswith(home + "/") and not os.path.isdir(home):
+        raise FileNotFoundError(2, os.strerror(2), home)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+
+
 def file_identity(path: str) -> tuple[int, int] | None:
     """Device and inode: whoever finds a cache damaged deletes the file it had opened, not one begun in its place."""
     try:

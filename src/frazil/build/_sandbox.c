@@ -106,6 +106,8 @@ struct spec {
     int clone_flags, input, output, new_root, new_session, loopback, no_new_privileges, no_cores, propagate, die;
     int close_others, scope_sockets, wait_for_maps;
     int ruleset; /* of Landlock, or -1 */
+    int later;   /* a socket that takes what `_attach.c` needs, or -1 */
+    const char *shared; /* below which things may be attached */
     int status, sync; /* pipes: failures out, "the maps are written" in */
     int parents[2];   /* the parent's ends of both */
 };
@@ -328,6 +330,26 @@ static void apply(const struct spec *spec, const struct operation *operation) {
     }
 }
 
+/* Objects may be attached to the finished sandbox from outside (`_attach.c`): for that a mount namespace is kept that still
+ * sees the host, and what is mounted there below `shared` appears in the builder's as well. The builder gets a copy of
+ * it, so this process leaves no way to the host behind. */
+static void keep_door(const struct spec *spec) {
+    static const char *const names[] = {"/proc/self/ns/user", "/proc/self/ns/mnt"};
+    int descriptors[2];
+    if (mount(NULL, spec->shared, NULL, MS_SHARED, NULL) < 0) fail(spec, "sharing mounts below", spec->shared);
+    for (int i = 0; i < 2; i++)
+        if ((descriptors[i] = open(names[i], O_RDONLY | O_CLOEXEC)) < 0) fail(spec, "opening", names[i]);
+    char byte = 0, buffer[CMSG_SPACE(sizeof descriptors)] __attribute__((aligned(8)));
+    struct iovec vector = {&byte, 1};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = buffer, .msg_controllen = sizeof buffer};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET, header->cmsg_type = SCM_RIGHTS, header->cmsg_len = CMSG_LEN(sizeof descriptors);
+    memcpy(CMSG_DATA(header), descriptors, sizeof descriptors);
+    if (sendmsg(spec->later, &message, MSG_NOSIGNAL) < 0) fail(spec, "handing over namespaces", NULL);
+    for (int i = 0; i < 2; i++) close(descriptors[i]);
+    if (unshare(CLONE_NEWNS) < 0) fail(spec, "creating a second mount namespace", NULL);
+}
+
 /* The new root is a tmpfs with the host's file system below OLD_ROOT while the operations run. */
 static void enter_root(const struct spec *spec) {
     if (mount("none", "/", NULL, MS_REC | (spec->propagate ? MS_SLAVE : MS_PRIVATE), NULL) < 0)
@@ -344,8 +366,10 @@ static void enter_root(const struct spec *spec) {
     mode_t mask = umask(0);
     for (Py_ssize_t i = 0; i < spec->operation_count; i++) apply(spec, &spec->operations[i]);
     umask(mask);
+    if (spec->later >= 0) keep_door(spec);
     if (umount2(OLD_ROOT, MNT_DETACH) < 0) fail(spec, "unmounting the old root directory", NULL);
-    if (rmdir(OLD_ROOT) < 0) fail(spec, "removing the place of the old root directory", NULL);
+    /* Removing it would undo the mount in the kept namespace, too: an empty folder stays. */
+    if (spec->later < 0 && rmdir(OLD_ROOT) < 0) fail(spec, "removing the place of the old root directory", NULL);
     if (!spec->propagate && chmod("/", 0555) < 0) fail(spec, "setting the mode of", "/");
 }
 
@@ -657,7 +681,7 @@ static pid_t start(struct spec *spec, const char *uids, const char *gids, int de
 static char *spec_names[] = {"program",  "argv",      "environment", "directory",   "operations", "namespaces", "uid_map",
                              "gid_map",  "deny_setgroups", "uid",    "gid",         "input",      "output",     "hostname",
                              "filter",   "personality", "loopback",  "new_session", "confined",   "propagate",  "die",
-                             "scope_sockets", "no_new_privileges", "ruleset", NULL};
+                             "scope_sockets", "no_new_privileges", "ruleset", "later",  "shared",      NULL};
 
 struct parsed {
     struct spec spec;
@@ -673,13 +697,18 @@ static int parse(PyObject *args, PyObject *keywords, struct parsed *p) {
     int confined;
     memset(p, 0, sizeof *p);
     struct spec *s = &p->spec;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "yOOyOizzplliizz#kpppppppi", spec_names, &s->program, &argv,
+    s->later = -1;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "yOOyOizzplliizz#kpppppppi|iz", spec_names, &s->program, &argv,
                                      &environment, &s->directory, &operations, &s->clone_flags, &p->uids, &p->gids,
                                      &p->deny, &s->uid, &s->gid, &s->input, &s->output, &s->hostname, &filter,
                                      &filter_length, &s->personality, &s->loopback, &s->new_session, &confined,
                                      &s->propagate, &s->die, &s->scope_sockets, &s->no_new_privileges,
-                                     &s->ruleset))
+                                     &s->ruleset, &s->later, &s->shared))
         return -1;
+    if (s->later >= 0 && !s->shared) {
+        PyErr_SetString(PyExc_ValueError, "a place is needed below which things are attached");
+        return -1;
+    }
     s->filter = (const struct sock_filter *)filter;
     s->filter_length = filter_length / sizeof(struct sock_filter);
     s->no_cores = s->close_others = confined;

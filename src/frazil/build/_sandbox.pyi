@@ -54,6 +54,8 @@ def spawn(
     scope_sockets: bool,
     no_new_privileges: bool,
     ruleset: int,
+    later: int = -1,
+    shared: str | None = None,
 ) -> int: ...
 def execute(
     program: bytes,

@@ -19,6 +19,7 @@ from frazil.build.hook import DECLINE
 from frazil.build.local_build import BuilderFailed, LocalBuild
 from frazil.build.log import MAXIMUM_LINE, BuildLog, LogFile
 from frazil.build.options import DerivationOptions, derivation_options
+from frazil.build.recursive import offered_features
 from frazil.build.result import Status
 from frazil.digest import encode_base32
 from frazil.store.derivation import Derivation
@@ -157,9 +158,7 @@ class BuildGoal:
             reasons += (
                 f"\nReason: platform mismatch\nRequired system: '{drv.platform}'\nCurrent system: '{settings.system}'"
             )
-        available = settings.system_features | (
-            {"ca-derivations"} if settings.has_feature("ca-derivations") else frozenset()
-        )
+        available = settings.system_features | offered_features(settings.experimental_features)
         if self.options.required_features - available:
             required = ", ".join(sorted(self.options.required_features))
             reasons += (

@@ -215,7 +215,7 @@ class Hooks:
 
     def _new(self) -> Hook:
         verbosity = int(getattr(self.reporter, "verbosity", Verbosity.INFO))
-        settings = dict(_pairs(self.settings))
+        settings = dict(setting_pairs(self.settings))
         settings["store"] = self.store_address
         return Hook(self.command, verbosity, settings)
 
@@ -259,7 +259,7 @@ class Hooks:
             self.idle = None
 
 
-def _pairs(settings: BuildSettings) -> list[tuple[str, str]]:
+def setting_pairs(settings: BuildSettings) -> list[tuple[str, str]]:
     """All settings, as `nix.conf` would have them."""
     if settings.configuration is None:
         return []

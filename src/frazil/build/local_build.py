@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from frazil.activity import Reporter, Verbosity
@@ -20,9 +20,10 @@ from frazil.build.environment import BuilderEnvironment, builder_environment
 from frazil.build.errors import BuildError, Failure, SandboxUnavailable
 from frazil.build.external import DIRECTORY_INSIDE, ExternalBuilder, build_document, external_builder
 from frazil.build.options import DerivationOptions
-from frazil.build.outputs import Registration
+from frazil.build.outputs import Registration, register_submitted
+from frazil.build.recursive import SOCKET_NAME, Gains, RecursiveDaemon, wanted_feature
 from frazil.build.settings import BuildSettings
-from frazil.store.derivation import Derivation
+from frazil.store.derivation import SUBMITTING, Derivation
 from frazil.store.metadata import delete_tree
 from frazil.store.path import StorePath, output_path_name, placeholder
 
@@ -68,6 +69,8 @@ class LocalBuild:
     chroot: str = ""
     external: ExternalBuilder | None = None
     """Who builds it in our place."""
+    recursive: RecursiveDaemon | None = None
+    """Whom the builder may ask for more."""
 
     # ----------------------------------------------------------------------------------------------------- starting
 
@@ -145,6 +148,7 @@ class LocalBuild:
             raise BuildError(
                 f'home directory "{_HOME}" exists; please remove it to assure purity of builds without sandboxing'
             )
+        environment = self._start_recursive(environment)
         self.terminal, output = _open_terminal()
         try:
             if self.external is not None:
@@ -153,11 +157,33 @@ class LocalBuild:
                 self.pid = self._start_builtin(output, rewrites) if self._builtin else self._spawn(environment, output)
         finally:
             os.close(output)
+            if self.recursive is not None:
+                self.recursive.started()
         if not self.isolated or self._builtin:
             try:
                 self.exit_descriptor = os.pidfd_open(self.pid)
             except OSError:
                 pass  # an old kernel: then the end of the terminal decides alone
+
+    def _start_recursive(self, environment: BuilderEnvironment) -> BuilderEnvironment:
+        """The environment with what it takes to reach the build's own daemon, where there is one."""
+        feature = wanted_feature(self.drv, self.options, self.settings)
+        if feature is None:
+            return environment
+        if self.external is not None:
+            raise BuildError(f"'{feature}' is not supported yet by external derivation builders")
+        assert self.directory is not None
+        self.recursive = RecursiveDaemon(
+            self.store,
+            self.settings,
+            feature=feature,
+            inputs=self.input_closure,
+            directory=self.directory.path,
+            owner=self._owner,
+            scratch=f"{self.chroot}/store" if self.isolated and not self._builtin else None,
+        )
+        address = os.fsencode(f"unix://{self._directory_inside}/{SOCKET_NAME}")
+        return replace(environment, variables={**environment.variables, b"NIX_REMOTE": address})
 
     def _check_groups(self) -> None:
         wanted = self.settings.require_drop_supplementary_groups
@@ -318,6 +344,7 @@ class LocalBuild:
             certificates=self.settings.ssl_cert_file,
             kvm="kvm" in self.settings.system_features,
             shared_memory_size=self.settings.sandbox_dev_shm_size,
+            later=self.recursive.door if self.recursive is not None and self.recursive.feature != SUBMITTING else -1,
         )
 
     def _start_builtin(self, output: int, rewrites: Mapping[str, str]) -> int:
@@ -409,21 +436,25 @@ class LocalBuild:
                 note = "\nnote: build failure may have been caused by lack of free disk space" if full else ""
                 failure = Failure.TRANSIENT_FAILURE if transient else Failure.PERMANENT_FAILURE
                 raise BuilderFailed(status, failure, note)
-            outputs = self._registration().run()
+            gains = self.recursive.finish() if self.recursive is not None else Gains()
+            if self.recursive is not None and self.recursive.feature == SUBMITTING:
+                outputs = register_submitted(self.store, self.drv_path, self.drv, self.options, gains.submitted)
+            else:
+                outputs = self._registration(gains).run()
         except BaseException:
             self._clean_up(failed=True)
             raise
         self._clean_up(failed=False)
         return outputs
 
-    def _registration(self) -> Registration:
+    def _registration(self, gains: Gains) -> Registration:
         return Registration(
             store=self.store,
             drv_path=self.drv_path,
             drv=self.drv,
             options=self.options,
             mode=self.mode,
-            input_closure=self.input_closure,
+            input_closure=self.input_closure | gains.added,
             scratch=self.scratch,
             known=self.known,
             real_of=self._real_scratch,
@@ -467,6 +498,9 @@ class LocalBuild:
             if descriptor >= 0:
                 os.close(descriptor)
         self.terminal = self.exit_descriptor = -1
+        if self.recursive is not None:
+            recursive, self.recursive = self.recursive, None
+            recursive.close()
         if not self.isolated:
             finals = {path for path, _ in self.known.values()}
             for path in self.scratch.values():

@@ -155,10 +155,15 @@ def _host_key(text: str, line: str) -> str:
 
 def own_build_hook() -> list[str]:
     """The program that Nix calls `nix __build-remote`."""
+    return own_program("__build-remote")
+
+
+def own_program(command: str) -> list[str]:
+    """This program again, as a process of its own."""
     import sys
 
     import frazil
 
     folder = os.path.dirname(os.path.dirname(os.path.abspath(frazil.__file__)))
     code = f"import sys; sys.path.insert(0, {folder!r}); from frazil.cli import main; sys.exit(main())"
-    return [sys.executable, "-P", "-c", code, "__build-remote"]
+    return [sys.executable, "-P", "-c", code, command]

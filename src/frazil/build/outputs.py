@@ -19,7 +19,7 @@ from frazil.build.errors import DerivationFailed, Failure
 from frazil.build.options import DerivationOptions
 from frazil.digest import Hash
 from frazil.store.content_address import ContentAddress
-from frazil.store.derivation import Derivation, Fixed, Floating, Impure, InputAddressed
+from frazil.store.derivation import Derivation, DerivationOutput, Fixed, Floating, Impure, InputAddressed
 from frazil.store.errors import StoreError
 from frazil.store.locks import PathLocks
 from frazil.store.metadata import canonicalise, delete_tree, sync_tree
@@ -399,6 +399,45 @@ class Registration:
             self.on_different(place, kept)
             message += f' from "{kept}"'
         raise DerivationFailed(Failure.NOT_DETERMINISTIC, message)
+
+
+def register_submitted(
+    store: LocalStore,
+    drv_path: StorePath,
+    drv: Derivation,
+    options: DerivationOptions,
+    submitted: Mapping[str, StorePath],
+) -> dict[str, StorePath]:
+    """Outputs that the builder handed in through its daemon (`builder-rpc-v0`): valid already, but to be checked.
+
+    Raises DerivationFailed.
+    """
+    for name in sorted(drv.outputs):
+        if name not in submitted:
+            raise rejected(f"builder for '{store.show(drv_path)}' failed to submit output path for '{name}'")
+    infos = {name: store.query_info(submitted[name]) for name in drv.outputs}
+    for name, output in drv.outputs.items():
+        _check_address(store, drv_path, name, output, infos[name])
+    check_outputs(store, drv_path, drv, options, infos)
+    return {name: info.path for name, info in infos.items()}
+
+
+def _check_address(store: LocalStore, drv_path: StorePath, name: str, output: DerivationOutput, info: PathInfo) -> None:
+    """Whether a submitted object is addressed as the output promises."""
+    match output:
+        case Fixed(address):
+            method, algorithm = address.method, address.hash.algorithm
+        case Floating(method, algorithm) | Impure(method, algorithm):
+            pass
+        case _:
+            raise rejected(f"output '{name}' of '{store.show(drv_path)}' is not content-addressed")
+    found = info.content_address
+    if found is None or found.method != method or found.hash.algorithm != algorithm:
+        shown = "none" if found is None else f"{found.method}:{found.hash.algorithm}"
+        raise rejected(
+            f"'{store.show(info.path)}', submitted as output '{name}' of '{store.show(drv_path)}', has another content "
+            f"address than it should: {shown} instead of {method}:{algorithm}"
+        )
 
 
 def _rename(source: str, destination: str) -> None:

@@ -65,6 +65,8 @@ class Sandbox:
     certificates: str | None = None
     kvm: bool = False
     shared_memory_size: str = "50%"
+    later: int = -1
+    """A socket that takes what is needed to show more store objects while the builder runs (`recursive`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,8 @@ def start(process: Process, sandbox: Sandbox | None) -> int:
             scope_sockets=True,
             no_new_privileges=not process.allow_new_privileges,
             ruleset=process.ruleset,
+            later=sandbox.later if sandbox is not None else -1,
+            shared=sandbox.store_directory if sandbox is not None else None,
         )
     except native.SetupError as error:
         raise sandbox_error(error) from error

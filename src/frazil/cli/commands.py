@@ -59,6 +59,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "store ls": ("store_commands", "list what a store path holds", UTILITY),
     "store cat": ("store_commands", "print a file in the store", UTILITY),
     "store add": ("store_commands", "add a file or folder to the store", UTILITY),
+    "store submit-output": ("store_commands", "hand in an output of the build that runs this", UTILITY),
     "store add-file": ("store_commands", "add a file to the store, hashed flat", UTILITY),
     "store add-path": ("store_commands", "add a path to the store", UTILITY),
     "store prefetch-file": ("prefetching", "download a file into the store", UTILITY),

@@ -184,7 +184,7 @@ def _listen(context: Context, forced: bool | None, path: str | None) -> int:
     access = Access(
         settings.words("trusted-users"), settings.words("allowed-users"), settings.text("build-users-group"), forced
     )
-    _load_what_clients_need()
+    load_what_clients_need()
     servers = activated() or [bind(os.path.abspath(path or socket_path(context)))]
     os.chdir("/")
 
@@ -201,7 +201,7 @@ def _log(context: Context, text: str) -> None:
     sys.stderr.flush()
 
 
-def _load_what_clients_need() -> None:
+def load_what_clients_need() -> None:
     """Before there are any, so that each process finds it loaded."""
     import frazil.build.scheduler
     import frazil.build.worker

@@ -188,6 +188,10 @@ def run_command(context: Context, words: list[str]) -> int:
         from frazil.cli.build_remote import run_hook
 
         return run_hook(context, rest[1:])
+    if rest[0] == "__recursive":
+        from frazil.cli.recursive_daemon import run_recursive
+
+        return run_recursive(context, rest[1:])
     found, rest = _find_command(context, leading, rest)
     if leading.flag("help") or isinstance(found, list):
         return _help(context, found if isinstance(found, list) else found[0].split(), explicit=leading.flag("help"))

@@ -168,11 +168,45 @@ def _add(context: Context, arguments: Arguments, mode: str) -> None:
     source = os.path.abspath(arguments.positional[0])
     name = arguments.value("name") or os.path.basename(source)
     algorithm = algorithm_of(arguments, "sha256") or "sha256"
-    if arguments.flag("dry-run"):
+    if arguments.flag("scan"):
+        if arguments.flag("dry-run"):
+            raise UsageError("Cannot dry-run while scanning")
+        path = _add_scanning(context, name, source, mode, algorithm)
+    elif arguments.flag("dry-run"):
         path, _ = context.store.compute_path(name, source, method=mode, algorithm=algorithm)
     else:
         path = context.store.add_path(name, source, method=mode, algorithm=algorithm)
     context.print(context.store.show(path))
+
+
+def _add_scanning(context: Context, name: str, source: str, mode: str, algorithm: str) -> StorePath:
+    from frazil.protocol.remote import RemoteStore
+    from frazil.store import nar
+    from frazil.store.adding import Addition
+
+    store = context.store
+    if not isinstance(store, RemoteStore):
+        store.unsupported("Submit outputs for a currently running derivation")
+    addition = Addition(name, mode, algorithm)
+
+    def send(write: nar.Write) -> None:
+        (nar.copy_flat if addition.is_flat else nar.dump_path)(source, write)
+
+    return store.add_scanning(addition, send)
+
+
+def submit_output(context: Context, arguments: Arguments) -> None:
+    """`store submit-output PATH OUTPUT`: for builders with the feature `builder-rpc-v0`."""
+    from frazil.cli.context import require_feature
+    from frazil.protocol.remote import RemoteStore
+    from frazil.store.derived_path import DerivedPath
+
+    require_feature(context, "dynamic-derivations")
+    store = context.store
+    if not isinstance(store, RemoteStore):
+        store.unsupported("Submit outputs for a currently running derivation")
+    text, output = arguments.positional
+    store.submit_output(DerivedPath.parse(text, store.directory), output)
 
 
 # -- looking after -------------------------------------------------------------------------------------------------
@@ -321,6 +355,7 @@ ADDING = (
     Option("--dry-run", "Only print the store path."),
     Option("--mode", "How contents are hashed: nar, flat, text or git.", "mode"),
     Option("--hash-algo --algo", "The hash algorithm.", "hash-algo", key="algo"),
+    Option("--scan", "Find references in the contents; only in builders with the feature `recursive-nix`."),
 )
 SKIP = (
     Option("--check-contents", "Check the whole store: its database against its files, and every path's contents."),
@@ -356,6 +391,14 @@ COMMANDS = {
         at_least=1,
         at_most=1,
         examples=[("Add a folder", "frazil store add ./source --name source")],
+    ),
+    "store submit-output": Command(
+        submit_output,
+        "hand in a store object as an output of the build that runs this",
+        positional="path output",
+        at_least=2,
+        at_most=2,
+        examples=[("In a builder", 'frazil store submit-output "$(frazil store add --scan ./result)" out')],
     ),
     "store add-file": Command(
         add_file,

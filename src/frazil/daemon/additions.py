@@ -6,7 +6,7 @@ libstore's daemon.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,12 @@ _FLAT_LIMIT = 32 << 20
 
 
 class Additions(Conversation):
+    def admit(self, references: Iterable[StorePath]) -> None:
+        """Called before something is added. Raises FrazilError where the client may not refer to one of them."""
+
+    def added(self, path: StorePath) -> None:
+        """Called when something has been added."""
+
     def add_to_store(self) -> None:
         if self.dialect.version < (1, 25):
             self._add_old()
@@ -49,7 +55,9 @@ class Additions(Conversation):
         with self.work():
             with self.framed() as source:
                 method, algorithm = parse_method(address)
+                self.admit(references)
                 path = self._add_dump(Addition(name, method, algorithm, references, repair), source.read)
+            self.added(path)
             info = self.store.query_info(path)
         self.writer.text(self.store.show(info.path))
         write_info(self.writer, self.dialect, info)
@@ -100,6 +108,7 @@ class Additions(Conversation):
             method, algorithm = "nar", "sha256"
         with self._spooled_archive() as read, self.work():
             path = self.store.add_from_nar(name, read, method, algorithm)
+            self.added(path)
         self.writer.text(self.store.show(path))
 
     @contextmanager
@@ -118,7 +127,9 @@ class Additions(Conversation):
         references = self._paths()
         with self.work():
             check_name(name)
+            self.admit(references)
             path = self.store.add_text(name, contents, references)
+            self.added(path)
         self.writer.text(self.store.show(path))
 
     def add_multiple_to_store(self) -> None:
@@ -129,7 +140,7 @@ class Additions(Conversation):
             for _ in range(stream.number()):
                 info = _foreign(read_added_info(stream, self.store.directory))
                 archive = BoundedArchive(source.read, info.nar_size)
-                self.store.add_nar(info, archive.read, repair=repair, check_signatures=check)
+                self._add_nar(info, archive.read, repair, check)
                 archive.finish()
 
     def add_to_store_nar(self) -> None:
@@ -139,14 +150,19 @@ class Additions(Conversation):
             info = _foreign(info)
         if self.dialect.version >= (1, 23):
             with self.work(), self.framed() as source:
-                self.store.add_nar(info, source.read, repair=repair, check_signatures=check)
+                self._add_nar(info, source.read, repair, check)
         elif self.dialect.version >= (1, 21):
             with self.work():
                 pulled = _Pulled(self.reader, self.writer)
-                self.store.add_nar(info, pulled.read, repair=repair, check_signatures=check)
+                self._add_nar(info, pulled.read, repair, check)
         else:
             with self._spooled_archive() as read, self.work():
-                self.store.add_nar(info, read, repair=repair, check_signatures=check)
+                self._add_nar(info, read, repair, check)
+
+    def _add_nar(self, info: PathInfo, read: nar.Read, repair: bool, check: bool) -> None:
+        self.admit(info.references - {info.path})
+        self.store.add_nar(info, read, repair=repair, check_signatures=check)
+        self.added(info.path)
 
     def _nar_request(self) -> tuple[PathInfo, bool, bool]:
         info = read_added_info(self.reader, self.store.directory)

@@ -16,7 +16,7 @@ from frazil.errors import FrazilError
 from frazil.protocol.errors import Disconnected, ProtocolError
 from frazil.protocol.values import Dialect, read_path, read_paths, write_paths
 from frazil.protocol.wire import FramedReader, Input, Output, Reader, Writer
-from frazil.protocol.worker import ServerInfo, greet_client
+from frazil.protocol.worker import SERVER_FEATURES, ServerInfo, greet_client
 
 if TYPE_CHECKING:
     from frazil.store.local import LocalStore
@@ -27,6 +27,7 @@ class Conversation:
     """`operations`: what each number of a request calls for."""
 
     operations: Mapping[int, Callable[[Any], None]] = {}
+    features = SERVER_FEATURES
 
     def __init__(self, incoming: Input, outgoing: Output, host: Host, *, trusted: bool) -> None:
         self.incoming = incoming
@@ -45,7 +46,7 @@ class Conversation:
         try:
             trusts = self.trusted and self.store_trusts_us()
             info = ServerInfo(self.host.nix_version, trusts)
-            self.dialect = greet_client(self.reader, self.writer, self.store.directory, info)
+            self.dialect = greet_client(self.reader, self.writer, self.store.directory, info, features=self.features)
             self.tunnel.version = self.dialect.version
             self.tunnel.start_work()
             self.tunnel.stop_work()

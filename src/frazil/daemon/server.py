@@ -360,26 +360,29 @@ class Server(Additions):
         self.writer.numbers(max(0, results.bytes_freed), 0)
 
     def set_options(self) -> None:
+        options = self._read_options()
+        with self.work():
+            self.tunnel.verbosity = options.verbosity
+            self.host.apply(options, trusted=self.trusted, warn=self.store.warn)
+
+    def _read_options(self) -> ClientOptions:
         numbers = [self.reader.integer() for _ in range(12)]
         overrides: dict[str, str] = {}
         for _ in range(self.reader.bounded(1 << 14, "number of settings")):
             name = self.reader.text(MAXIMUM_NAME)
             overrides.setdefault(name, self.reader.text())
-        with self.work():
-            options = ClientOptions(
-                keep_failed=bool(numbers[0]),
-                keep_going=bool(numbers[1]),
-                fallback=bool(numbers[2]),
-                verbosity=min(numbers[3], 7),
-                max_jobs=numbers[4],
-                max_silent_time=numbers[5],
-                verbose_build=numbers[7] == 0,
-                cores=numbers[10],
-                substitute=bool(numbers[11]),
-                overrides=overrides,
-            )
-            self.tunnel.verbosity = options.verbosity
-            self.host.apply(options, trusted=self.trusted, warn=self.store.warn)
+        return ClientOptions(
+            keep_failed=bool(numbers[0]),
+            keep_going=bool(numbers[1]),
+            fallback=bool(numbers[2]),
+            verbosity=min(numbers[3], 7),
+            max_jobs=numbers[4],
+            max_silent_time=numbers[5],
+            verbose_build=numbers[7] == 0,
+            cores=numbers[10],
+            substitute=bool(numbers[11]),
+            overrides=overrides,
+        )
 
     def optimise_store(self) -> None:
         with self.work():

@@ -12,7 +12,7 @@ import time
 import zlib
 
 from frazil.cache_folder import cache_folder as cache_folder
-from frazil.cache_folder import file_identity
+from frazil.cache_folder import file_identity, make_optional_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ class Database:
         from frazil.plain_sqlite import sqlite3
 
         try:
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+            make_optional_folder(os.path.dirname(self.path))
         except OSError as error:
             raise sqlite3.OperationalError(str(error)) from error
         connection = sqlite3.connect(self.path, timeout=2, isolation_level=None, check_same_thread=False)

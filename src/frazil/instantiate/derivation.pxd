@@ -13,6 +13,7 @@ cdef class _Reading:
     cdef bint ignore_nulls
     cdef bint content_addressed
     cdef bint impure
+    cdef bint submitting
     cdef object hash
     cdef object algorithm
     cdef object method
@@ -28,6 +29,7 @@ cdef object _read_plain(_Reading reading, str key, object value, Attrs attrs)
 cdef object _read_structured(_Reading reading, str key, object value, Attrs attrs)
 cdef object _set_hash_attribute(_Reading reading, str key, str text)
 cdef str _method(_Reading reading, str text)
+cdef object _find_submitting(_Reading reading, list features)
 cdef object _set_output_names(_Reading reading, list names)
 cdef object _warn_attribute(_Reading reading, Attrs attrs, str key, str message)
 @cython.locals(inputs=dict, element=str, end=Py_ssize_t)

@@ -24,7 +24,7 @@ from frazil.errors import FrazilError
 from frazil.instantiate.context import parse_built
 from frazil.lang.errors import CALL_SITE, EvalBaseError, EvalError, as_eval_error, byte_string, warning_text
 from frazil.store.content_address import ContentAddress
-from frazil.store.derivation import Fixed, Floating, Impure
+from frazil.store.derivation import SUBMITTING, Fixed, Floating, Impure
 from frazil.store.errors import BadStorePathName
 from frazil.store.path import check_name, output_path_name, placeholder
 
@@ -47,6 +47,7 @@ _SPECIAL = frozenset(
         "outputHashAlgo",
         "outputHashMode",
         "outputs",
+        "requiredSystemFeatures",
         "system",
     )
 )
@@ -83,6 +84,8 @@ class _Reading:
         self.algorithm: str | None = None
         self.method: str | None = None
         self.outputs = ["out"]
+        self.submitting = False
+        """Whether the builder hands in its outputs, so that no variables name them."""
 
 
 def derivation_strict(evaluator: Any, arguments: list[Any]) -> Any:
@@ -231,6 +234,8 @@ def _read_plain(reading: _Reading, key: str, value: Any, attrs: Attrs) -> None:
         draft.platform = text
     elif key == "outputs":
         _set_output_names(reading, text.split())
+    elif key == "requiredSystemFeatures":
+        _find_submitting(reading, text.split())
     elif key.startswith("outputHash"):
         _set_hash_attribute(reading, key, text)
 
@@ -249,6 +254,10 @@ def _read_structured(reading: _Reading, key: str, value: Any, attrs: Attrs) -> N
         reading.draft.platform = force_string_no_context(value, "")
     elif key == "outputs":
         _set_output_names(reading, [force_string_no_context(element, "") for element in force_list(value, "")])
+    elif key == "requiredSystemFeatures":
+        if "dynamic-derivations" in reading.evaluator.settings.experimental_features:
+            names = [force_string(element, reading.context, "") for element in force_list(value, "")]
+            _find_submitting(reading, names)
     elif key in ("outputHash", "outputHashAlgo", "outputHashMode"):
         _set_hash_attribute(reading, key, force_string_no_context(value, ""))
     elif key in _CHECKS:
@@ -286,6 +295,11 @@ def _method(reading: _Reading, text: str) -> str:
     if text == "git":
         require_feature(reading.evaluator, "git-hashing")
     return text
+
+
+def _find_submitting(reading: _Reading, features: list[str]) -> None:
+    if SUBMITTING in features and "dynamic-derivations" in reading.evaluator.settings.experimental_features:
+        reading.submitting = True
 
 
 def _set_output_names(reading: _Reading, names: list[str]) -> None:
@@ -405,7 +419,8 @@ def _set_outputs(reading: _Reading, effects: StoreEffects, instantiator: Instant
             raise EvalError("derivation cannot be both content-addressed and impure", pos=CALL_SITE)
         kind = Impure if reading.impure else Floating
         for name in reading.outputs:
-            draft.environment[name] = placeholder(name)
+            if not reading.submitting:
+                draft.environment[name] = placeholder(name)
             draft.outputs[name] = kind(reading.method or "nar", reading.algorithm or "sha256")
     else:
         draft.outputs = dict.fromkeys(reading.outputs)
@@ -423,7 +438,9 @@ def _set_fixed_output(reading: _Reading, effects: StoreEffects, instantiator: In
         known = instantiator.fixed_path(address, output_path_name(draft.name, "out")), Fixed(address)
         if reading.hash:  # each use of an empty one is warned of
             instantiator.fixed_outputs[key] = known
-    draft.environment["out"], draft.outputs["out"] = known
+    text, draft.outputs["out"] = known
+    if not reading.submitting:
+        draft.environment["out"] = text
 
 
 def parse_hash_allow_empty(text: str, algorithm: str | None, effects: StoreEffects) -> Hash:

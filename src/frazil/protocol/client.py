@@ -37,11 +37,13 @@ from frazil.protocol.values import (
 )
 from frazil.protocol.wire import FramedWriter, Input, Output, Reader, Writer
 from frazil.protocol.worker import (
+    ADD_SCANNING,
     BUILD_MODES,
     CLIENT_FEATURES,
     DELETE_REFERRERS,
     LATEST,
     NO_SET_OPTIONS,
+    SUBMIT_OUTPUT,
     Op,
     Stderr,
     greet_server,
@@ -273,6 +275,9 @@ class WorkerClient:
         return self.ask(Op.IS_VALID_PATH, self._path(path)).boolean()
 
     def query_valid(self, paths: Iterable[StorePath], *, substitute: bool = False) -> frozenset[StorePath]:
+        if self.has(SUBMIT_OUTPUT):  # the daemon of a build, which answers no other question
+            return frozenset([path for path in paths if self.is_valid(path)])
+
         def write(writer: Writer) -> None:
             write_paths(writer, self.directory, paths)
             if self.version >= (1, 27):
@@ -373,6 +378,35 @@ class WorkerClient:
         path = read_path(reader, self.directory)
         read_info(reader, self.dialect, path)
         return path
+
+    def add_scanning(self, addition: Addition, send: nar.Send) -> PathInfo:
+        """As `add`, but the server finds the references. Raises StoreError where it cannot."""
+        if not self.has(ADD_SCANNING):
+            raise StoreError(
+                "the daemon does not support AddToStoreScanning, perhaps this is not in a recursive-nix builder?"
+            )
+
+        def write(writer: Writer) -> None:
+            writer.text(addition.name)
+            writer.text(show_method(addition.method, addition.algorithm))
+
+        reader = self.send_framed(Op.ADD_TO_STORE_SCANNING, write, lambda framed: send(framed.write))
+        path = read_path(reader, self.directory)
+        return read_info(reader, self.dialect, path)
+
+    def submit_output(self, path: DerivedPath, output: str) -> None:
+        """Hands in an output of the build that this connection belongs to. Raises StoreError."""
+        if not self.has(SUBMIT_OUTPUT):
+            raise StoreError(
+                "the daemon does not support SubmitOutput, perhaps this is not in a derivation with the "
+                "`builder-rpc-v0` feature?"
+            )
+
+        def write(writer: Writer) -> None:
+            write_derived_path(writer, self.dialect, path)
+            writer.text(output)
+
+        self._done(Op.SUBMIT_OUTPUT, write)
 
     def _add_old(self, addition: Addition, send: nar.Send) -> StorePath:
         method, algorithm = addition.method, addition.algorithm

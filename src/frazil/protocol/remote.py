@@ -187,6 +187,14 @@ class RemoteStore(PooledStore[WorkerClient]):
         self._known_valid.add(path)
         return path
 
+    def add_scanning(self, addition: Addition, send: nar.Send) -> StorePath:
+        with self._client() as channel:
+            return channel.client.add_scanning(addition, send).path
+
+    def submit_output(self, path: DerivedPath, output: str) -> None:
+        with self._client() as channel:
+            channel.client.submit_output(path, output)
+
     def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
         with self._client() as channel:
             channel.client.add_signatures(path, signatures)

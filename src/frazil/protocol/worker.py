@@ -25,7 +25,11 @@ NO_SET_OPTIONS = "disable-set-options"
 ADD_SCANNING = "add-to-store-scanning"
 SUBMIT_OUTPUT = "submit-output"
 SERVER_FEATURES = frozenset({REALISATION_WITH_PATH, DELETE_REFERRERS})
-CLIENT_FEATURES = SERVER_FEATURES | {NO_SET_OPTIONS}
+CLIENT_FEATURES = SERVER_FEATURES | {NO_SET_OPTIONS, ADD_SCANNING, SUBMIT_OUTPUT}
+RECURSIVE_FEATURES = SERVER_FEATURES | {NO_SET_OPTIONS, ADD_SCANNING}
+"""What a builder's own daemon can do."""
+SUBMITTING_FEATURES = frozenset({REALISATION_WITH_PATH, NO_SET_OPTIONS, ADD_SCANNING, SUBMIT_OUTPUT})
+"""The same for a builder that hands in its outputs (`builder-rpc-v0`): visible to builders, so fixed for ever."""
 MAXIMUM_FEATURES = 1 << 10
 
 
@@ -82,6 +86,8 @@ class Op(IntEnum):
     ADD_BUILD_LOG = 45
     BUILD_PATHS_WITH_RESULTS = 46
     ADD_PERM_ROOT = 47
+    SUBMIT_OUTPUT = 1000
+    ADD_TO_STORE_SCANNING = 1001
 
 
 BUILD_MODES = ("normal", "repair", "check")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from frazil.cache_folder import file_identity
+from frazil.cache_folder import file_identity, make_optional_folder
 from frazil.digest import DigestError, Hash
 from frazil.record import Record
 from frazil.store.config import LookupSettings
@@ -97,7 +97,7 @@ class InfoCache:
             import sqlite3
 
             try:
-                os.makedirs(self._folder, exist_ok=True)
+                make_optional_folder(self._folder)
                 path = f"{self._folder}/{_FILE_NAME}"
                 connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
                 self._file = file_identity(path)
