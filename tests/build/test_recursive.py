@@ -25,7 +25,6 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(frazil.__file__)))
 FEATURES = frozenset({"recursive-nix", "ca-derivations", "dynamic-derivations"})
 PRELUDE = f"""
 import os, sys, time, socket
-from dataclasses import replace
 sys.path.insert(0, {SOURCE!r})
 from frazil.activity import Reporter
 from frazil.errors import FrazilError
@@ -169,7 +168,7 @@ os.symlink(DIR.show(inner), out)
 def test_floating_outputs_and_what_they_are_known_by(lab: Recursion) -> None:
     result = lab.run("""
 drv, path = derive("inner", "echo floats > $out", outputs={"out": Floating("nar", "sha256")})
-drv = replace(drv, environment={"name": "inner", "out": placeholder("out")})
+drv = drv.with_(environment={"name": "inner", "out": placeholder("out")})
 path = add("inner.drv", drv.unparse(DIR).decode())
 client.build_paths([DerivedPath(path, ALL_OUTPUTS)], "normal")
 inner = client.query_realisation(path, "out").path

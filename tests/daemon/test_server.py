@@ -17,6 +17,7 @@ from tests.store.conftest import RecordingReporter
 from frazil.activity import Reporter
 from frazil.build.settings import BuildSettings
 from frazil.daemon.host import ClientOptions, MissingPaths
+from frazil.daemon.restricted import RESTRICTED
 from frazil.daemon.server import OPERATIONS, Server
 from frazil.digest import Hash
 from frazil.protocol.client import WorkerClient
@@ -31,6 +32,7 @@ from frazil.store.local import LocalStore
 from frazil.store.metadata import delete_tree
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
+from frazil.store.receiving import BATCH
 
 DIRECTORY = StoreDirectory("/nix/store")
 
@@ -155,6 +157,38 @@ def test_many_paths_in_one_request(root: Path) -> None:
     )
     assert sent == [1, 2, 3]
     assert client.query_all_valid() == {info.path for info, _ in infos}
+    served.close()
+
+
+def test_many_paths_become_valid_in_few_transactions(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    register = LocalStore.register
+
+    def counted(self: LocalStore, infos: Sequence[PathInfo], *, computed: bool = False) -> None:
+        batches.append(len(infos))
+        register(self, infos, computed=computed)
+
+    monkeypatch.setattr(LocalStore, "register", counted)
+    served = Served(root)
+    client = served.client()
+    infos = [info_of(b"%d" % number, f"n{number}") for number in range(BATCH + 5)]
+    infos.append(infos[0])
+    client.add_many([(info, lambda write, data=data: write(data)) for info, data in infos], check_signatures=False)
+    assert batches == [BATCH, 5]
+    assert client.query_all_valid() == {info.path for info, _ in infos}
+    assert not [name for name in os.listdir(root / "nix/store") if name.endswith(".lock")]
+    served.close()
+
+
+def test_what_came_whole_before_an_error_stays(root: Path) -> None:
+    served = Served(root)
+    client = served.client()
+    good, archive = info_of(b"good", "good")
+    bad = PathInfo(StorePath("0" * 32, "bad"), Hash.of("sha256", b"other"), len(archive))
+    sent = [(good, archive), (bad, archive)]
+    with pytest.raises(RemoteError, match="hash mismatch"):
+        client.add_many([(info, lambda write, data=data: write(data)) for info, data in sent], check_signatures=False)
+    assert client.query_all_valid() == {good.path}
     served.close()
 
 
@@ -310,7 +344,9 @@ def test_a_client_that_leaves_in_the_middle_of_an_archive(root: Path) -> None:
 
 
 def test_every_operation_is_served() -> None:
-    assert set(OPERATIONS) == {int(op) for op in Op}
+    builders = {Op.SUBMIT_OUTPUT, Op.ADD_TO_STORE_SCANNING}  # for the daemon of a build alone
+    assert set(OPERATIONS) == {int(op) for op in Op} - builders
+    assert builders <= set(RESTRICTED) and set(RESTRICTED) <= {int(op) for op in Op}
 
 
 # -- servers that lie ----------------------------------------------------------------------------------------------

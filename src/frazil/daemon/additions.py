@@ -25,6 +25,7 @@ from frazil.store import nar
 from frazil.store.adding import Addition
 from frazil.store.path import check_name
 from frazil.store.path_info import PathInfo
+from frazil.store.receiving import BATCH
 
 if TYPE_CHECKING:
     from frazil.store.path import StorePath
@@ -38,6 +39,8 @@ _FLAT_LIMIT = 32 << 20
 
 
 class Additions(Conversation):
+    batch_size = BATCH
+
     def admit(self, references: Iterable[StorePath]) -> None:
         """Called before something is added. Raises FrazilError where the client may not refer to one of them."""
 
@@ -135,12 +138,18 @@ class Additions(Conversation):
     def add_multiple_to_store(self) -> None:
         repair, unchecked = self.reader.boolean(), self.reader.boolean()
         check = not (unchecked and self.trusted)
-        with self.work(), self.framed() as source:
+        with (
+            self.work(),
+            self.framed() as source,
+            self.store.batch(repair=repair, check_signatures=check) as batch,
+        ):
             stream = Reader(source)
             for _ in range(stream.number()):
                 info = _foreign(read_added_info(stream, self.store.directory))
                 archive = BoundedArchive(source.read, info.nar_size)
-                self._add_nar(info, archive.read, repair, check)
+                self.admit(info.references - {info.path})
+                batch.add(info, archive.read, size=self.batch_size)
+                self.added(info.path)
                 archive.finish()
 
     def add_to_store_nar(self) -> None:

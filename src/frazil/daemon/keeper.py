@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -195,6 +196,9 @@ class Keeper:
             status = 0
         except (KeyboardInterrupt, FrazilError):
             pass  # an end from outside; a conversation that broke off
+        except BaseException as error:
+            sys.stderr.write(f"unexpected error of a build's own daemon: {type(error).__name__}: {error}\n")
+            sys.stderr.flush()
         finally:
             os._exit(status)
 

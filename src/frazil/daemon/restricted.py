@@ -8,7 +8,6 @@ libstore's restricted store and daemon; the manual's experimental features `recu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frazil.daemon.host import Host
@@ -46,6 +45,9 @@ _PIECE = 1 << 18
 
 class RestrictedServer(Server):
     """`keeper`: who knows what may be seen, for all clients of the build."""
+
+    batch_size = 1
+    """What has been added may be referred to by the next."""
 
     def __init__(
         self, incoming: Input, outgoing: Output, host: Host, keeper: KeeperClient, *, submitting: bool
@@ -110,7 +112,7 @@ class RestrictedServer(Server):
             info = self.store.query_info_or_none(path) if self._is_allowed(path) else None
         self.writer.boolean(info is not None)
         if info is not None:  # without what differs from machine to machine
-            pure = replace(info, deriver=None, registration_time=0, ultimate=False, signatures=frozenset())
+            pure = info.with_(deriver=None, registration_time=0, ultimate=False, signatures=frozenset())
             write_info(self.writer, self.dialect, pure)
 
     def _nothing_known(self) -> None:
@@ -190,14 +192,14 @@ class RestrictedServer(Server):
         with self.work():
             with self.framed() as source:
                 method, algorithm = parse_method(address)
-                path = self._add_scanned(Addition(name, method, algorithm), source.read)
+                path = self._add_scanned(name, method, algorithm, source.read)
             self.added(path)
             info = self.store.query_info(path)
-            pure = replace(info, deriver=None, registration_time=0, ultimate=False, signatures=frozenset())
+            pure = info.with_(deriver=None, registration_time=0, ultimate=False, signatures=frozenset())
         self.writer.text(self.store.show(path))
         write_info(self.writer, self.dialect, pure)
 
-    def _add_scanned(self, addition: Addition, read: Callable[[int], bytes]) -> StorePath:
+    def _add_scanned(self, name: str, method: str, algorithm: str, read: Callable[[int], bytes]) -> StorePath:
         """References are what the contents mention of all that may be seen."""
         import os
 
@@ -205,7 +207,8 @@ class RestrictedServer(Server):
         from frazil.store.path import check_name
         from frazil.store.references import scan_path
 
-        check_name(addition.name)
+        check_name(name)
+        addition = Addition(name, method, algorithm)
         addition.check()
         temporary = self.store.working_path("scanned")
         try:
@@ -216,7 +219,7 @@ class RestrictedServer(Server):
             else:
                 nar.restore(read, temporary)
             references, _, _ = scan_path(temporary, self.keeper.all())
-            return self.store.take_tree(addition._replace(references=frozenset(references)), temporary)
+            return self.store.take_tree(Addition(name, method, algorithm, frozenset(references)), temporary)
         finally:
             if os.path.lexists(temporary):
                 delete_tree(temporary)

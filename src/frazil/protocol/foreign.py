@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from frazil.store.config import StoreConfig, StoreSettings
     from frazil.store.database import Database
     from frazil.store.derivation import Derivation
+    from frazil.store.receiving import Batch
 
 _PIECE = 1 << 18
 
@@ -148,6 +149,11 @@ class ForeignStore(LocalStore):
         raise NotImplementedError
 
     add_from = Store.add_from
+
+    def batch(self, *, repair: bool = False, check_signatures: bool = False) -> Batch:
+        from frazil.store.receiving import OneByOne
+
+        return OneByOne(self, repair=repair, check_signatures=check_signatures)
 
     def add_nar(self, info: PathInfo, read: nar.Read, *, repair: bool = False, check_signatures: bool = False) -> None:
         self.add_archive(info, forwarded(info, read), repair=repair, check_signatures=check_signatures)

@@ -473,7 +473,7 @@ def add_nar(
         require_signature(store, info)
     store.add_temporary_root(info.path)
     if store.is_valid(info.path) and not repair:
-        _skip_archive(read)
+        skip_archive(read)
         return
     lock = None if locked else store.path_locks([info.path])
     if lock is not None:
@@ -483,7 +483,7 @@ def add_nar(
             unpack_promised(store, info, read)
             store.register([info])
         else:
-            _skip_archive(read)
+            skip_archive(read)
         if lock is not None:
             lock.delete_files = True
     finally:
@@ -509,7 +509,8 @@ def require_signature(store: LocalStore, info: PathInfo) -> None:
         )
 
 
-def _skip_archive(read: nar.Read) -> None:
+def skip_archive(read: nar.Read) -> None:
+    """Reads to its end what nobody needs."""
     nar.parse(nar.Source(read), nar.Check())
 
 

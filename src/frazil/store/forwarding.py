@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from frazil.store.path import StorePath
     from frazil.store.path_info import PathInfo
     from frazil.store.realisation import Realisation
+    from frazil.store.receiving import Batch
 
 
 class ForwardingStore(LocalStore):
@@ -85,6 +86,11 @@ class ForwardingStore(LocalStore):
         order = [path for path in self.topological(pending) if not self._target.is_valid(path)]
         self._target.add_from(self, [self.computed[path].info for path in order], Terms(check_signatures=False))
         self._handed_on.update(pending)
+
+    def batch(self, *, repair: bool = False, check_signatures: bool = False) -> Batch:
+        from frazil.store.receiving import OneByOne
+
+        return OneByOne(self, repair=repair, check_signatures=check_signatures)
 
     def add_nar(self, info: PathInfo, read: nar.Read, *, repair: bool = False, check_signatures: bool = False) -> None:
         self.flush()

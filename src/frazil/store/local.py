@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from frazil.store import garbage, optimise
     from frazil.store.ahead import Ahead
     from frazil.store.automatic import AutomaticCollection
+    from frazil.store.receiving import Batch
     from frazil.store.tree import Tree
 
 IN_MEMORY = 8 << 20
@@ -186,6 +187,12 @@ class LocalStore(RecordedStore):
         Raises HashMismatch, BadArchive, StoreError.
         """
         adding.add_nar(self, info, read, repair=repair, check_signatures=check_signatures)
+
+    def batch(self, *, repair: bool = False, check_signatures: bool = False) -> Batch:
+        """As `add_nar` for many archives of one stream, registered together."""
+        from frazil.store.receiving import Batch
+
+        return Batch(self, repair=repair, check_signatures=check_signatures)
 
     def dump_nar(self, path: StorePath, write: nar.Write) -> None:
         """Raises InvalidPath."""

@@ -18,6 +18,8 @@ from frazil.store.locks import PathLocks
 from frazil.store.pool import Pool
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from frazil.store.interface import Archives, Terms
     from frazil.store.local import LocalStore
     from frazil.store.nar import Read
@@ -42,6 +44,75 @@ def receive(store: LocalStore, source: Archives, infos: Iterable[PathInfo], term
     store.require_writable()
     store.add_temporary_roots([info.path for info in wanted])
     _Receiver(store, source, wanted, terms).run()
+
+
+class Batch:
+    """Archives out of one stream, each after what it refers to; up to `size` become valid in one transaction.
+
+    A context manager: what came whole before an error stays. No lock is waited for while others are held.
+    """
+
+    def __init__(self, store: LocalStore, *, repair: bool = False, check_signatures: bool = False) -> None:
+        self.store, self.repair, self.check_signatures = store, repair, check_signatures
+        self._whole: list[tuple[PathInfo, PathLocks]] = []
+
+    def add(self, info: PathInfo, read: Read, *, size: int = BATCH) -> None:
+        """Raises StoreError, HashMismatch, BadArchive."""
+        store = self.store
+        if self.check_signatures:
+            adding.require_signature(store, info)
+        store.add_temporary_root(info.path)
+        if store.is_valid(info.path) and not self.repair:
+            adding.skip_archive(read)
+            return
+        lock = store.path_locks([info.path], wait=False)
+        if not lock.acquire():
+            self.flush()
+            lock = store.path_locks([info.path])
+            lock.acquire()
+        if store.is_registered(info.path) and not self.repair:
+            lock.delete_files = True
+            lock.release()
+            adding.skip_archive(read)
+            return
+        try:
+            adding.unpack_promised(store, info, read)
+        except BaseException:
+            lock.release()
+            raise
+        self._whole.append((info, lock))
+        if len(self._whole) >= size:
+            self.flush()
+
+    def flush(self) -> None:
+        whole, self._whole = self._whole, []
+        try:
+            if whole:
+                self.store.register([info for info, _ in whole])
+            for _, lock in whole:
+                lock.delete_files = True
+        finally:
+            for _, lock in whole:
+                lock.release()
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.flush()
+        except StoreError:
+            if error is None:
+                raise  # else the first error is the one to tell
+
+
+class OneByOne(Batch):
+    """For stores that others look after."""
+
+    def add(self, info: PathInfo, read: Read, *, size: int = BATCH) -> None:
+        self.store.add_nar(info, read, repair=self.repair, check_signatures=self.check_signatures)
 
 
 class _Receiver:
