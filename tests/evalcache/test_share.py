@@ -147,8 +147,47 @@ def needs_nonsense(shared: Path) -> None:
     entry.write_text(json.dumps(record))
 
 
+def deep(shared: Path) -> None:
+    (entry,) = (shared / "entries").glob("*.json")
+    entry.write_text('{"body": ' + "[" * 200_000 + "]" * 200_000 + ', "signatures": []}')
+
+
+def no_objects(shared: Path) -> None:
+    for path in (shared / "objects").iterdir():
+        path.unlink()
+
+
+def object_in_a_circle(shared: Path) -> None:
+    (inner,) = (shared / "objects").glob("*-inner.drv")
+    (outer,) = (shared / "objects").glob("*-a.drv")
+    _, _, data = inner.read_bytes().partition(b"\n")
+    inner.write_bytes(json.dumps({"method": "text", "references": [outer.name]}).encode() + b"\n" + data)
+
+
+def bomb(shared: Path) -> None:
+    import zlib
+
+    (target,) = (shared / "objects").glob("*-inner.drv")
+    head, _, _ = target.read_bytes().partition(b"\n")
+    machine = zlib.compressobj(9)
+    data = b"".join(machine.compress(bytes(1 << 20)) for _ in range(300)) + machine.flush()
+    target.write_bytes(head + b"\n" + data)
+
+
+def of_a_state(shared: Path) -> None:
+    """As the notes on how a local flake was locked are bound."""
+    (entry,) = (shared / "entries").glob("*.json")
+    record = json.loads(entry.read_text())
+    record["body"]["bound"] = "0" * 64
+    entry.write_text(json.dumps(record))
+
+
 @pytest.mark.parametrize(
-    "damage", [damage_object, damage_source, damage_facts, other_facts, escape, nonsense, needs_nonsense]
+    "damage",
+    [
+        *(damage_object, damage_source, damage_facts, other_facts, escape, nonsense, needs_nonsense, deep),
+        *(no_objects, object_in_a_circle, bomb, of_a_state),
+    ],
 )
 def test_what_is_damaged_is_refused(
     world: World, elsewhere: Callable[[], Path], damage: Callable[[Path], None]
@@ -265,3 +304,46 @@ def served() -> Iterator[Callable[[Path], str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize("messages", [[[]], [["1", "text"]], [[99, "text"]], {"1": 2}, 7, [[1]]])
+def test_messages_of_another_shape(world: World, elsewhere: Callable[[], Path], messages: object) -> None:
+    shared = prepare(world)
+    path = world.run("nix-instantiate", ".", "-A", "a").out
+    world.run("frazil", "eval-cache", "export", str(shared))
+    (entry,) = (shared / "entries").glob("*.json")
+    record = json.loads(entry.read_text())
+    record["body"]["answer"]["messages"] = messages
+    entry.write_text(json.dumps(record))
+    elsewhere()
+    world.run("frazil", "eval-cache", "import", str(shared), "--no-check-sigs")
+    found = world.run("nix-instantiate", ".", "-A", "a")
+    assert found.evaluated and (found.out, found.status) == (path, 0)
+
+
+def test_answers_to_other_questions_are_not_taken(world: World, elsewhere: Callable[[], Path]) -> None:
+    """A place may list any answer under a question."""
+    shared = prepare(world)
+    world.write("b.nix", '"b"')
+    world.run("nix-instantiate", ".", "-A", "a")
+    fresh = world.run("nix-instantiate", "-E", "(import ./. { }).a.name or (toString (import ./b.nix))", "--eval")
+    world.run("frazil", "eval-cache", "export", str(shared))
+    names = [path.read_text() for path in sorted((shared / "questions").iterdir())]
+    for path in (shared / "questions").iterdir():
+        path.write_text("".join(names))
+    elsewhere()
+    places = ("--option", "frazil-evaluation-caches", str(shared), "--option", "require-sigs", "false")
+    found = world.run("nix-instantiate", ".", "-A", "a", *places)
+    assert found.out == world.run("nix-instantiate", ".", "-A", "a", "--no-eval-cache").out
+    assert fresh.status in (0, 1) and "Traceback" not in found.err
+
+
+def test_notes_about_this_checkout_are_not_exported(world: World) -> None:
+    from .test_flakes import dry_run, new_flake
+
+    new_flake(world.folder, versioned=False)
+    assert dry_run(world, "plain")[0] == 0
+    shared = world.folder.parent / "shared"
+    exported = world.run("frazil", "eval-cache", "export", str(shared))
+    assert exported.out.startswith("1 answers exported, ")
+    assert not [path for path in (shared / "entries").iterdir() if '"reference"' in path.read_text()]

@@ -245,4 +245,12 @@ def _read_answer(row: Row) -> Mapping[str, Any] | None:
         answer = plain_json.loads(row.answer)
     except (ValueError, RecursionError):
         return None
-    return answer if isinstance(answer, dict) else None
+    return answer if isinstance(answer, dict) and _are_messages(answer.get("messages", [])) else None
+
+
+def _are_messages(rows: object) -> bool:
+    """Levels and texts: others' answers may hold anything."""
+    return isinstance(rows, list) and all(
+        isinstance(row, list) and len(row) == 2 and type(row[0]) is int and 0 <= row[0] <= 7 and isinstance(row[1], str)
+        for row in rows
+    )

@@ -72,8 +72,13 @@ def export(database: Database, store: LocalStore, folder: str, keys: Iterable[Se
     return written, left_out
 
 
+def may_hold_elsewhere(bound: str) -> bool:
+    """What a flake's tree is, as JSON, may be the same elsewhere; a folder, and the state of its files, are not."""
+    return not bound or bound.startswith("{")
+
+
 def _export_row(database: Database, store: LocalStore, folder: str, row: Row, keys: list[SecretKey]) -> None:
-    if row.bound.startswith("/"):
+    if not may_hold_elsewhere(row.bound):
         raise Unshareable("it depends on where the tree is")
     names = []
     for identifier in split_ids(row.groups):
@@ -304,8 +309,10 @@ class _Reader:
         if body["format"] != FORMAT or body["storeDir"] != self.store.directory.path:
             raise Unshareable("it is of another format, or for another store directory")
         question, answer, bound = bytes.fromhex(body["question"]), body["answer"], body["bound"]
-        if not isinstance(answer, dict) or not isinstance(bound, str) or bound.startswith("/") or len(question) != 32:
+        if not isinstance(answer, dict) or not isinstance(bound, str) or len(question) != 32:
             raise Unshareable("it is damaged")
+        if not may_hold_elsewhere(bound):
+            raise Unshareable("it depends on where a tree is")
         groups = self._groups(body["facts"])
         data = _canonical(answer)
         entry = Entry(question, IMPORTED, bound, data, b"".join(groups), str(body["description"])[:500])
@@ -328,20 +335,23 @@ class _Reader:
 
     def _add(self, path: StorePath) -> None:
         """A store object and all that it refers to; each is where its contents say."""
-        pending: list[tuple[StorePath, bool]] = [(path, False)]
+        pending: list[tuple[StorePath, tuple[dict[str, Any], bytes] | None]] = [(path, None)]
+        waiting: set[str] = set()
         while pending:
-            current, ready = pending.pop()
+            current, known = pending.pop()
             if current.base in self._present or self.store.is_valid(current):
                 self._present.add(current.base)
                 continue
-            header, data = self._object(current)
+            header, data = known or self._object(current)
             references = [type(current).from_base(base) for base in header["references"]]
-            if not ready:
-                pending.append((current, True))
-                pending += [(other, False) for other in references if other != current]
-                continue
-            if any(not self.store.is_valid(other) for other in references):
+            missing = [other for other in references if other != current and not self.store.is_valid(other)]
+            if missing and current.base in waiting:
                 raise Unshareable(f"'{current.base}' refers to itself in a circle")
+            if missing:
+                waiting.add(current.base)
+                pending.append((current, (header, data)))
+                pending += [(other, None) for other in missing]
+                continue
             if self._make(current, header["method"], data, references) != current:
                 raise Unshareable(f"'{current.base}' is not what its name says")
             self._present.add(current.base)
