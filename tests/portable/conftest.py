@@ -24,6 +24,13 @@ BUDGET = 1200.0
 """Seconds for the machine, from its start on, and for all that is done with it. It takes about a tenth where nothing
 else runs: the processor is emulated."""
 LARGEST_CACHE = 3000
+DYING_WITH_US = """
+exec 3<&0 </dev/null
+(cat <&3; kill -9 $$) >/dev/null 2>&1 &
+exec 3<&-
+exec "$@"
+"""
+"""A machine whose tests were killed must not run on: the pipe to it is closed then."""
 SSH_OPTIONS = (
     "-oStrictHostKeyChecking=no",
     "-oUserKnownHostsFile=/dev/null",
@@ -147,13 +154,17 @@ class Boot:
         pairs = zip(self.ports, (22, 8080), strict=True)
         forward = ",".join(f"hostfwd=tcp:127.0.0.1:{ours}-:{theirs}" for ours, theirs in pairs)
         words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "net.ifnames=0", f"machine.key={self.public}"]
-        return self.world.start(
-            *("frazil", "env", "shell", self.qemu, "-c", "qemu-system-x86_64", "-nodefaults", "-no-user-config"),
+        command = [
+            *(str(self.world.programs / "frazil"), "env", "shell", self.qemu, "-c", "sh", "-c", DYING_WITH_US, "sh"),
+            *("qemu-system-x86_64", "-nodefaults", "-no-user-config"),
             *("-display", "none", "-machine", "pc", "-cpu", "max", "-smp", "2", "-m", "512", "-accel", accelerator),
             *("-kernel", f"{self.built}/kernel", "-initrd", f"{self.built}/first", "-append", " ".join(words)),
             *("-drive", f"file={self.built}/root,format=raw,if=virtio,readonly=on", "-no-reboot"),
             *("-nic", f"user,model=virtio-net-pci,{forward}", "-serial", f"file:{self.folder}/serial.log"),
-        )
+        ]
+        pipe = subprocess.PIPE
+        environment = self.world.environment
+        return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     def start_best(self) -> tuple[subprocess.Popen[str], bool]:
         """With KVM where it works: its device can be there and the machine hang all the same. What came of trying is
