@@ -8,6 +8,7 @@ modules run; with it atheris follows the coverage of the uncompiled ones. What f
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import resource
 import signal
@@ -19,6 +20,7 @@ from pathlib import Path
 from random import Random
 
 MEMORY = 3 << 30
+COLLECTED_AFTER = 500
 SLOW = 3.0
 """Processor seconds for an input of at most `mutation.MAXIMUM` bytes."""
 
@@ -112,7 +114,15 @@ def work_guided(target: str, options: argparse.Namespace) -> int:
     words = options.folder / f"{target}-words"
     words.write_text("".join('"' + "".join(f"\\x{b:02x}" for b in word) + '"\n' for word in described.words))
 
+    count = 0
+
     def one(data: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count % COLLECTED_AFTER == 0:
+            # Evaluation freezes what it made, which a process of millions of evaluations would keep.
+            gc.unfreeze()
+            gc.collect()
         try:
             described.run(data)
         except Exception as error:
