@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 
 from guestbook.book import Book
 from guestbook.server import make_server
@@ -14,6 +15,8 @@ def main() -> None:
     options = parser.parse_args()
     server = make_server(Book(options.database), options.port)
     print(f"guestbook on http://127.0.0.1:{server.server_address[1]}", flush=True)
+    # The first program of a container ends by no signal that it does not handle.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
