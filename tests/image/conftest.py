@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shutil
+import signal
+import subprocess
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -175,3 +181,40 @@ def fake() -> Iterator[FakeRegistry]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[str]:
+    """Docker's daemon, without a network and with a storage of its own."""
+    for name in ("docker", "dockerd", "containerd", "runc"):
+        if shutil.which(name) is None:
+            pytest.skip(f"the program '{name}' is not there")
+    if os.getuid() != 0:
+        pytest.skip("Docker's daemon is tried as root, with a storage of its own")
+    folder = tempfile.mkdtemp(prefix="dockerd-")  # sockets take short names alone
+    command = ["dockerd", f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
+    command += [f"--host=unix://{folder}/socket", "--storage-driver=vfs", "--bridge=none", "--iptables=false"]
+    command += ["--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--exec-opt=native.cgroupdriver=cgroupfs"]
+    client = f"docker --host unix://{folder}/socket"
+    with open(f"{folder}/log", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        for _ in range(600):
+            if (
+                process.poll() is not None
+                or not subprocess.run([*client.split(), "info"], capture_output=True).returncode
+            ):
+                break
+            time.sleep(0.1)
+        if subprocess.run([*client.split(), "info"], capture_output=True).returncode:
+            with open(f"{folder}/log", errors="replace") as text:
+                pytest.skip(f"Docker's daemon does not start here: {text.read()[-300:]}")
+        yield client
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(folder, ignore_errors=True)

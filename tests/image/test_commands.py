@@ -217,19 +217,3 @@ def test_an_engine_that_cannot_fetch_gets_the_archive(run: Run, tmp_path: Path) 
     assert done.status == 0, done.err
     assert "all 2 layers sent" in done.err
     assert json.loads(run("frazil", "image", "inspect", "--json", "loaded.tar").out)["name"].startswith("greet:")
-
-
-def test_who_ends_the_command_ends_the_container(run: Run, tmp_path: Path) -> None:  # noqa: F811
-    """The signal is the engine's to hand on."""
-    path = add(run, tmp_path / "greet-1.0")
-    program = tmp_path / "docker"
-    program.write_text(
-        "#!/bin/sh\n"
-        'case "$1" in\n'
-        f"run) trap 'echo ended >{tmp_path}/ended; exit 7' TERM; kill -TERM $PPID; while :; do sleep 0.05; done;;\n"
-        "esac\n"
-    )
-    program.chmod(0o755)
-    done = run("frazil", "image", "run", "--engine", str(program), path)
-    assert done.status == 7, done.err
-    assert (tmp_path / "ended").exists()

@@ -255,7 +255,7 @@ def _key(arguments: Arguments) -> str:
 
 def run(context: Context, arguments: Arguments) -> int:
     from frazil.image.engines import find_engine, has_image
-    from frazil.image.engines import run as run_in
+    from frazil.image.running import run as run_in
 
     text, *rest = arguments.positional or ["."]
     engine = find_engine(arguments.value("engine"))
@@ -264,7 +264,7 @@ def run(context: Context, arguments: Arguments) -> int:
     if not has_image(engine, identity):
         identity = _give(context, arguments, one, engine, one.full_name)
     context.close()
-    return run_in(engine, identity, [str(option) for option in arguments.all("engine-option")], rest)
+    return run_in(engine, identity, [str(option) for option in arguments.all("engine-option")], rest, context.note)
 
 
 def _identity(context: Context, arguments: Arguments, one: Subject) -> str:

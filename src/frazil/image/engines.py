@@ -1,7 +1,7 @@
-"""Podman and Docker: images go in, programs of images are run.
+"""Podman and Docker: images go in.
 
-In: an engine's command line, an image. Out: what the engine calls it; or the exit status of what ran. An engine fetches
-an image that is offered on loopback, and so only what it lacks; one that cannot is given an archive on standard input.
+In: an engine's command line, an image. Out: what the engine calls it. An engine fetches an image that is offered on
+loopback, and so only what it lacks; one that cannot is given an archive on standard input.
 """
 
 from __future__ import annotations
@@ -9,14 +9,11 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from frazil.activity import is_main_thread
 from frazil.image.errors import ImageError, translated
 from frazil.image.prepared import Offer
 from frazil.packages.oci.image import Image, Packed, describe, write_docker_archive
@@ -146,46 +143,3 @@ def tag(engine: Sequence[str], identity: str, name: str) -> None:
     done = subprocess.run([*engine, "tag", identity.partition(":")[2], name], capture_output=True, text=True)
     if done.returncode:
         raise ImageError(f"'{' '.join(engine)} tag' failed: {done.stderr.strip()}")
-
-
-def run(engine: Sequence[str], identity: str, options: Sequence[str], arguments: Sequence[str]) -> int:
-    """The program's exit status; the container is gone afterwards."""
-    command = [*engine, "run", "--rm"]
-    if os.isatty(0) and os.isatty(1):
-        command.append("-it")
-    else:
-        command.append("-i")
-    with _passed_on() as started:
-        process = subprocess.Popen([*command, *options, identity.partition(":")[2], *arguments])
-        started(process)
-        return process.wait()
-
-
-@contextmanager
-def _passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
-    """Signals that would end us go to the engine, which hands them to the program: else a container would outlive who
-    started it. Those that come too early wait for the engine. An interrupt from the terminal reaches it by itself."""
-    if not is_main_thread():
-        yield lambda _: None
-        return
-    running: list[subprocess.Popen[bytes]] = []
-    early: list[int] = []
-
-    def pass_on(number: int, _: object) -> None:
-        if running:
-            running[0].send_signal(number)
-        else:
-            early.append(number)
-
-    def started(process: subprocess.Popen[bytes]) -> None:
-        running.append(process)
-        for number in early:
-            process.send_signal(number)
-
-    handlers = {signal.SIGTERM: pass_on, signal.SIGHUP: pass_on, signal.SIGINT: lambda *_: None}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield started
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
