@@ -30,13 +30,28 @@ def test_every_listed_command_exists() -> None:
         ), name
 
 
-def test_every_command_has_a_help_page(run: Run) -> None:
+def test_every_command_has_a_help_page(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in table():
         status, out, _ = run("frazil", *name.split(), "--help")
         assert status == 0 and name in out
+    for group in {name.split()[0] for name in table() if " " in name}:
+        status, out, _ = run("frazil", group, "--help")
+        assert status == 0 and group in out
+    (tmp_path / "man").write_text("#!/bin/sh\n")
+    (tmp_path / "man").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
     for program in PROGRAMS:
         status, out, _ = run(program, "--help")
         assert status == 0 and program in out
+
+
+def test_help_where_there_is_no_man(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    status, out, err = run("nix-env", "--help")
+    assert (
+        status == 1 and "--upgrade" in out and "The 'man' command was not found, but it is needed for 'nix-env'" in err
+    )
+    assert run("nix", "build", "--help").status == 0
 
 
 def test_versions(run: Run) -> None:

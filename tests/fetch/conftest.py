@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from frazil.activity import SilentReporter, Verbosity
+from frazil.activity import SilentReporter, Started, Verbosity
 from frazil.fetch.inputs import FetchContext, FetchedTree, FetchSettings, InputAttributes, fetch_tree, url_to_attributes
 from frazil.store.config import StoreConfig
 from frazil.store.local import LocalStore
@@ -21,9 +21,13 @@ from frazil.store.local import LocalStore
 class Remembering(SilentReporter):
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.activities: list[str] = []
 
     def log(self, level: Verbosity, text: str) -> None:
         self.lines.append(text)
+
+    def start(self, activity: Started) -> None:
+        self.activities.append(activity.text)
 
 
 @dataclass

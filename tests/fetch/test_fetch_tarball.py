@@ -129,4 +129,10 @@ def test_two_at_once_download_once(fetcher: Fetcher, server: Server) -> None:
     with ThreadPoolExecutor(2) as pool:
         trees = list(pool.map(fetcher.fetch, [f"http://{server.address}/t.tar.gz"] * 2))
     assert trees[0].store_path == trees[1].store_path and server.count("/t.tar.gz") == 1
-    assert any("waiting for another process" in line for line in fetcher.reporter.lines)
+    assert any("waiting for another Nix process" in line for line in fetcher.reporter.lines)
+
+
+def test_local_files_are_announced_too(fetcher: Fetcher, tmp_path: Path) -> None:
+    (tmp_path / "t.tar").write_bytes(tarball())
+    fetcher.fetch(f"tarball+file://{tmp_path}/t.tar")
+    assert f"downloading 'file://{tmp_path}/t.tar'" in fetcher.reporter.activities

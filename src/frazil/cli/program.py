@@ -329,6 +329,22 @@ def _help(context: Context, words: list[str], *, explicit: bool) -> int:
     return 0
 
 
+def _program_help(context: Context, command: Command) -> int:
+    """Of a program other than `nix`. C++ Nix shows a manual page here, and says what it says without `man`."""
+    import shutil
+
+    from frazil.cli.help import show_program_help
+
+    name = context.program
+    context.print(show_program_help(name, command), end="")
+    if shutil.which("man") is None:
+        raise UsageError(
+            f"The 'man' command was not found, but it is needed for '{name}' and some other 'nix-*' commands' "
+            "help text. Perhaps you could install the 'man' command?"
+        )
+    return 0
+
+
 def _missing_subcommand(program: str, group: str) -> str:
     from frazil.cli.commands import rows
 
@@ -373,10 +389,7 @@ def run_program(context: Context, words: list[str]) -> int:
     groups = [command.options, LEGACY_GLOBAL, GLOBAL]
     arguments, _ = _parser(context, groups, keep_unknown=command.keep_unknown).parse(words)
     if arguments.flag("help"):
-        from frazil.cli.help import show_program_help
-
-        context.print(show_program_help(context.program, command), end="")
-        return 0
+        return _program_help(context, command)
     if arguments.flag("version"):
         keys = [key for key, _ in arguments.order]
         if "verbose" not in keys[: keys.index("version")]:

@@ -83,14 +83,14 @@ def download(
     """
     parsed = parse_url(url)
     limit = settings.maximum_download if maximum is None else maximum
-    if parsed.scheme == "file":
-        return _copy_local(url, url_path_to_path(parsed.path), destination, limit, etag)
-    if parsed.scheme not in ("http", "https"):
+    if parsed.scheme not in ("http", "https", "file"):
         raise DownloadError(f"unable to download '{url}': unsupported scheme '{parsed.scheme}'")
-    if settings.offline:
+    if settings.offline and parsed.scheme != "file":
         raise DownloadError(f"unable to download '{url}': --offline forbids it")
     text = f"downloading '{_without_password(url)}'"
     with Activity(reporter, ActivityType.FILE_TRANSFER, text, fields=(url,), level=Verbosity.TALKATIVE) as activity:
+        if parsed.scheme == "file":
+            return _copy_local(url, url_path_to_path(parsed.path), destination, limit, etag)
         transfer = _Transfer(url, destination, settings, dict(headers or {}), etag, limit, activity, reporter, proxy)
         return transfer.run()
 

@@ -216,7 +216,7 @@ def _fetch(scheme: InputScheme, attributes: InputAttributes, context: FetchConte
         return scheme.fetch(attributes, context)
     from frazil.fetch.locks import input_lock
 
-    with input_lock(attributes, context):
+    with input_lock(attributes, context, _show(scheme, attributes)):
         return scheme.fetch(attributes, context)
 
 

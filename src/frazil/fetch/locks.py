@@ -35,7 +35,7 @@ def locked(path: str, context: FetchContext, what: str = "", *, delete: bool = F
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 shown = what or f"into '{path}'"
-                context.reporter.log(Verbosity.NOTICE, f"waiting for another process to finish fetching {shown}...")
+                context.reporter.log(Verbosity.NOTICE, f"waiting for another Nix process to finish fetching {shown}...")
                 fcntl.flock(file, fcntl.LOCK_EX)
             if not _is_current(file.fileno(), name):
                 continue  # whoever held it has deleted it, and a third process may hold another by now
@@ -56,13 +56,15 @@ def _is_current(descriptor: int, path: str) -> bool:
 
 
 @contextlib.contextmanager
-def input_lock(attributes: InputAttributes, context: FetchContext) -> Iterator[None]:
-    """So that two processes do not download the same; each would be right without. No cache folder, no lock."""
+def input_lock(attributes: InputAttributes, context: FetchContext, shown: str) -> Iterator[None]:
+    """So that two processes do not download the same; each would be right without. No cache folder, no lock.
+
+    `shown`: the input as people read it.
+    """
     import hashlib
 
-    shown = show_attributes(attributes)
     folder = os.path.join(shared_cache_directory(context.settings), "fetcher-locks")
-    name = hashlib.sha256(shown.encode("utf-8", "surrogateescape")).hexdigest()
+    name = hashlib.sha256(show_attributes(attributes).encode("utf-8", "surrogateescape")).hexdigest()
     try:
         os.makedirs(folder, exist_ok=True)
         usable = os.access(folder, os.W_OK)

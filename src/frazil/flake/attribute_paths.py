@@ -19,6 +19,8 @@ def default_attribute_paths(system: str, command: str = "build") -> tuple[str, .
         return (f"devShells.{system}.default", f"devShell.{system}", *package)
     if command == "bundle":
         return (f"apps.{system}.default", f"defaultApp.{system}", *package)
+    if command == "bundler":
+        return (f"bundlers.{system}.default", f"defaultBundler.{system}")
     if command == "formatter":
         return (f"formatter.{system}",)
     return package
@@ -31,6 +33,8 @@ def attribute_path_prefixes(system: str, command: str = "build") -> tuple[str, .
         return (f"apps.{system}.", *package)
     if command == "develop":
         return (f"devShells.{system}.", *package)
+    if command == "bundler":
+        return (f"bundlers.{system}.",)
     return () if command == "formatter" else package
 
 
