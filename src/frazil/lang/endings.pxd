@@ -16,9 +16,11 @@ cdef extern from *:
         return i;
     }
     static void frazil_end_now(PyObject *node) { frazil_endings[frazil_kind_place(Py_TYPE(node))].end(node); }
+    /* What waits is linked by its first word, where its references were counted: all builds with another first word, or
+       that count otherwise, are left alone below. */
     static void frazil_end_node(PyObject *node) {
         if (frazil_nodes_within >= FRAZIL_NODES_WITHIN) {
-            Py_SET_REFCNT(node, (Py_ssize_t) (size_t) frazil_nodes_waiting);
+            *(size_t *) node = (size_t) frazil_nodes_waiting;
             frazil_nodes_waiting = node;
             return;
         }
@@ -26,8 +28,8 @@ cdef extern from *:
         frazil_end_now(node);
         while (frazil_nodes_within == 1 && frazil_nodes_waiting != NULL) {
             node = frazil_nodes_waiting;
-            frazil_nodes_waiting = (PyObject *) (size_t) Py_REFCNT(node);
-            Py_SET_REFCNT(node, 0);
+            frazil_nodes_waiting = (PyObject *) *(size_t *) node;
+            *(size_t *) node = 0;
             frazil_end_now(node);
         }
         frazil_nodes_within--;

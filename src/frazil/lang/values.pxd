@@ -302,6 +302,9 @@ cdef extern from *:
     #define FRAZIL_WORDS(type) (sizeof(type) / sizeof(void *))
     #define FRAZIL_SLOTS_WORDS(count) (offsetof(frazil_slots, items) / sizeof(void *) + (size_t) (count))
     #define FRAZIL_ATTRS_WORDS(count) (offsetof(frazil_attrs, items) / sizeof(void *) + (size_t) (count))
+    /* Where objects count their references, and hold a link when nobody has any. Python's own ways of setting it look
+       at what is there first: a link may look like the count of what lives for ever. */
+    static inline size_t *frazil_first_word(void *object) { return (size_t *) object; }
     static inline PyObject *frazil_begin(frazil_pool *pool, PyTypeObject *type, size_t words) {
         PyObject *object;
     #if defined(Py_GIL_DISABLED) || defined(Py_TRACE_REFS) || defined(Py_REF_DEBUG)
@@ -314,13 +317,13 @@ cdef extern from *:
             object = (PyObject *) PyObject_Malloc(size);
             if (object == NULL) return PyErr_NoMemory();
         }
-        else if ((object = (PyObject *) pool->unused[words]) != NULL) pool->unused[words] = *(void **) object;
+        else if ((object = (PyObject *) pool->unused[words]) != NULL) pool->unused[words] = (void *) *frazil_first_word(object);
         else if (__builtin_expect((size_t) (pool->end - pool->next) >= size, 1)) {
             object = (PyObject *) pool->next;
             pool->next += size;
         }
         else if ((object = (PyObject *) pool->more(words)) == NULL) return PyErr_NoMemory();
-        Py_SET_REFCNT(object, 1);
+        *frazil_first_word(object) = 1;
         Py_SET_TYPE(object, type);
         if (__builtin_expect(type->tp_flags & Py_TPFLAGS_HEAPTYPE, 0)) Py_INCREF((PyObject *) type);
     #endif
@@ -575,7 +578,7 @@ cdef extern from *:
         PyTypeObject *type = Py_TYPE(object);
         if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_DECREF((PyObject *) type);
         if (words > FRAZIL_POOL_WORDS) { PyObject_Free(object); return; }
-        *(void **) object = frazil_own_pool->unused[words];
+        *frazil_first_word(object) = (size_t) frazil_own_pool->unused[words];
         frazil_own_pool->unused[words] = object;
     #endif
     }
@@ -607,7 +610,7 @@ cdef extern from *:
     static void frazil_finish(PyObject *object) { frazil_finish_inline(object); }
     static void frazil_dealloc(PyObject *object) {
         if (__builtin_expect(frazil_nesting >= FRAZIL_NESTING, 0)) {
-            Py_SET_REFCNT(object, (Py_ssize_t) (size_t) frazil_waiting);
+            *frazil_first_word(object) = (size_t) frazil_waiting;
             frazil_waiting = object;
             return;
         }
@@ -615,8 +618,8 @@ cdef extern from *:
         frazil_finish_inline(object);
         while (__builtin_expect(frazil_nesting == 1 && frazil_waiting != NULL, 0)) {
             object = frazil_waiting;
-            frazil_waiting = (PyObject *) (size_t) Py_REFCNT(object);
-            Py_SET_REFCNT(object, 0);
+            frazil_waiting = (PyObject *) *frazil_first_word(object);
+            *frazil_first_word(object) = 0;
             frazil_finish(object);
         }
         frazil_nesting--;
