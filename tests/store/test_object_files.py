@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
@@ -23,97 +20,15 @@ from frazil.store.opening import open_store
 
 from .conftest import RecordingReporter
 from .conftest import open_store as open_local
+from .s3_server import Bucket, serving_bucket
 
 pytest.importorskip("obstore", reason="obstore is not installed")
 
 
-class Bucket(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    objects: dict[str, tuple[bytes, dict[str, str]]]
-    parts: dict[str, dict[int, bytes]]
-    signed: list[bool]
-    status = 0
-
-    def log_message(self, format: str, *values: object) -> None:
-        pass
-
-    def handle_one_request(self) -> None:
-        super().handle_one_request()
-
-    def _answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def _asked(self) -> tuple[str, dict[str, list[str]], bytes]:
-        parts = urlsplit(self.path)
-        self.signed.append("Authorization" in self.headers)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        key = unquote(parts.path).removeprefix("/bucket").lstrip("/")
-        return key, parse_qs(parts.query, keep_blank_values=True), body
-
-    def do_GET(self) -> None:
-        key, query, _ = self._asked()
-        if type(self).status:
-            self._answer(type(self).status)
-        elif "list-type" in query:
-            prefix = query.get("prefix", [""])[0]
-            found = "".join(
-                f"<Contents><Key>{name}</Key><Size>{len(data)}</Size><ETag>1</ETag>"
-                "<LastModified>2024-01-01T00:00:00.000Z</LastModified></Contents>"
-                for name, (data, _) in sorted(self.objects.items())
-                if name.startswith(prefix)
-            )
-            self._answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>".encode())
-        elif key not in self.objects:
-            self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
-        else:
-            data, headers = self.objects[key]
-            times = {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT", "ETag": '"1"'}
-            self._answer(200, data, {**headers, **times})
-
-    do_HEAD = do_GET
-
-    def do_PUT(self) -> None:
-        key, query, body = self._asked()
-        if "partNumber" in query:
-            self.parts[query["uploadId"][0]][int(query["partNumber"][0])] = body
-        else:
-            kept = ("Content-Type", "Content-Encoding")
-            self.objects[key] = body, {name: self.headers[name] for name in kept if self.headers.get(name)}
-        self._answer(200, headers={"ETag": '"1"'})
-
-    def do_POST(self) -> None:
-        key, query, _ = self._asked()
-        if "uploads" in query:
-            self.parts["up"] = {}
-            result = "<InitiateMultipartUploadResult><UploadId>up</UploadId></InitiateMultipartUploadResult>"
-        else:
-            parts = self.parts.pop(query["uploadId"][0])
-            self.objects[key] = b"".join(parts[number] for number in sorted(parts)), {}
-            result = "<CompleteMultipartUploadResult><ETag>1</ETag></CompleteMultipartUploadResult>"
-        self._answer(200, result.encode())
-
-
 @pytest.fixture
 def bucket() -> Iterator[tuple[type[Bucket], str]]:
-    class Own(Bucket):
-        objects: dict[str, tuple[bytes, dict[str, str]]] = {}
-        parts: dict[str, dict[int, bytes]] = {}
-        signed: list[bool] = []
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield Own, f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving_bucket() as made:
+        yield made
 
 
 def opened(tmp_path: Path, url: str, query: str = "", place: str = "bucket", **environment: str) -> Store:
@@ -184,11 +99,15 @@ def test_keys(tmp_path: Path, bucket: tuple[type[Bucket], str]) -> None:
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / "credentials").write_text("[work]\naws_access_key_id = A\naws_secret_access_key = B%C\n")
     for query, environment in (
-        ("", {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B", "AWS_SESSION_TOKEN": "C"}),
-        ("&profile=work", {}),
+        ("", {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B%C", "AWS_SESSION_TOKEN": "C"}),
+        ("&profile=work&region=eu-central-1", {}),
     ):
         kind.signed.clear()
-        cache = opened(tmp_path, url, query, **environment)
-        assert isinstance(cache, BinaryCache)
-        assert cache.files.get("x", 10) is None and kind.signed == [True]
+        kind.objects["x y/ü"] = b"here", {}
+        for secret, found in (("B%C", b"here"), ("B", None)):
+            kind.keys = {"A": secret}
+            cache = opened(tmp_path, url, query, **environment)
+            assert isinstance(cache, BinaryCache)
+            assert cache.files.get("x y/ü", 10) == found
+        assert kind.signed == [True, True]
     assert re.fullmatch(r"s3://bucket", cache.uri)

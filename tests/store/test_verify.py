@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
+
+import pytest
 
 from frazil.store.errors import StoreError
 from frazil.store.local import LocalStore
 from frazil.store.path import StorePath
 
-from .conftest import RecordingReporter
+from .conftest import RecordingReporter, open_store
 
 
 def errors(store: LocalStore) -> list[str]:
@@ -96,3 +99,19 @@ def test_repairing(store: LocalStore) -> None:
     assert not store.verify(check_contents=True, repair=True, repair_path=cannot)
     assert store.verify(check_contents=True, repair=True, repair_path=again)
     assert store.verify(check_contents=True)
+
+
+@pytest.mark.parametrize("evil", [b"evil", b"longer"])
+def test_what_is_repaired_is_not_linked_to_damaged_contents(root: Path, tree: Path, evil: bytes) -> None:
+    with open_store(root, auto_optimise_store=True) as store:
+        path = store.add_path("tree", str(tree))
+        pieces: list[bytes] = []
+        store.dump_nar(path, pieces.append)
+        real = Path(store.real_path(path), "a.txt")
+        assert real.stat().st_nlink == 2 and real.read_bytes() == b"text"
+        real.chmod(0o644)
+        real.write_bytes(evil)
+        real.chmod(0o444)
+        store.add_nar(store.query_info(path), io.BytesIO(b"".join(pieces)).read, repair=True)
+        assert real.read_bytes() == b"text"
+        assert store.verify(check_contents=True)

@@ -183,15 +183,16 @@ class Substitution:
 
     # --------------------------------------------------------------------------------------------------- fetching
 
-    def fetch(self, offer: Offer, activity: Activity) -> Job:
-        return Job(self._fetching.submit(self._fetch, offer, activity))
+    def fetch(self, offer: Offer, activity: Activity, *, repair: bool) -> Job:
+        return Job(self._fetching.submit(self._fetch, offer, activity, repair))
 
-    def _fetch(self, offer: Offer, activity: Activity) -> None:
+    def _fetch(self, offer: Offer, activity: Activity, repair: bool) -> None:
         self._check_stopped()
         if os.environ.get("_NIX_TEST_CONCURRENT_SUBSTITUTION"):
             time.sleep(1)
         with offer.store.open_nar(offer.path) as read:
-            adding.unpack_promised(self.store, offer.info, self._watched(read, offer, activity), whole=True)
+            watched = self._watched(read, offer, activity)
+            adding.unpack_promised(self.store, offer.info, watched, whole=True, repair=repair)
         self._check_stopped()
 
     def _watched(self, read: Read, offer: Offer, activity: Activity) -> Read:
@@ -294,7 +295,7 @@ class PathSubstitution:
                 return Done(Status.ALREADY_VALID)
             shared.running += 1
             shared.progress()
-            self.job = shared.fetch(offer, activity)
+            self.job = shared.fetch(offer, activity, repair=self.repair)
             try:
                 yield from self._references(offer, references)
                 yield self.job

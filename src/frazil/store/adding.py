@@ -355,18 +355,18 @@ def _unpack_and_register(store: LocalStore, info: PathInfo, read: nar.Read, repa
         if repair or not store.is_registered(info.path):
             delete_tree(real)
             nar.restore_from(nar.BufferedSource(read), real, canonical=True)
-            _finish(store, info, real)
+            _finish(store, info, real, repair)
             store.flush()
         lock.delete_files = True
 
 
-def _finish(store: LocalStore, info: PathInfo, real: str, *, computed: bool = True) -> None:
-    """`computed`: the path was computed here from what lies at `real`."""
-    _settle(store, real)
-    store.register([info], computed=computed)
+def _finish(store: LocalStore, info: PathInfo, real: str, repair: bool) -> None:
+    """The path was computed here from what lies at `real`."""
+    _settle(store, real, repair)
+    store.register([info], computed=True)
 
 
-def _settle(store: LocalStore, real: str) -> None:
+def _settle(store: LocalStore, real: str, repair: bool) -> None:
     """What is done with files in their place before they are registered."""
     store.collect_if_needed()
     if store.has_default_acl:
@@ -374,7 +374,7 @@ def _settle(store: LocalStore, real: str) -> None:
     if store.settings.auto_optimise_store:
         from frazil.store.optimise import optimise_path
 
-        optimise_path(store, real)
+        optimise_path(store, real, repair=repair)
     if store.settings.fsync_store_paths:
         sync_tree(real)
 
@@ -399,7 +399,7 @@ def _move_and_register(store: LocalStore, info: PathInfo, temporary: str, repair
         if repair or not store.is_registered(info.path):
             delete_tree(real)
             move_into_place(temporary, real)
-            _finish(store, info, real)
+            _finish(store, info, real, repair)
             store.flush()
         lock.delete_files = True
 
@@ -480,7 +480,7 @@ def add_nar(
         lock.acquire()
     try:
         if repair or not store.is_registered(info.path):
-            unpack_promised(store, info, read)
+            unpack_promised(store, info, read, repair=repair)
             store.register([info])
         else:
             skip_archive(read)
@@ -514,7 +514,9 @@ def skip_archive(read: nar.Read) -> None:
     nar.parse(nar.Source(read), nar.Check())
 
 
-def unpack_promised(store: LocalStore, info: PathInfo, read: nar.Read, *, whole: bool = False) -> None:
+def unpack_promised(
+    store: LocalStore, info: PathInfo, read: nar.Read, *, whole: bool = False, repair: bool = False
+) -> None:
     """Unpacks an archive in its place, where it is what `info` promises; the caller holds the lock and registers it.
 
     `whole`: the stream holds nothing but this archive. Raises HashMismatch, BadArchive; then nothing is left.
@@ -527,7 +529,7 @@ def unpack_promised(store: LocalStore, info: PathInfo, read: nar.Read, *, whole:
         counted.check()
         if info.content_address is not None:
             _check_content_address(store, info, info.content_address, real)
-        _settle(store, real)
+        _settle(store, real, repair)
     except BaseException:
         delete_tree(real)
         raise

@@ -76,7 +76,7 @@ class Batch:
             adding.skip_archive(read)
             return
         try:
-            adding.unpack_promised(store, info, read)
+            adding.unpack_promised(store, info, read, repair=self.repair)
         except BaseException:
             lock.release()
             raise
@@ -197,7 +197,7 @@ class _Receiver:
                     self.places.release()
                     return None
                 with self.source.open_nar(info.path) as read:
-                    adding.unpack_promised(self.store, info, self._watched(read), whole=True)
+                    adding.unpack_promised(self.store, info, self._watched(read), whole=True, repair=self.terms.repair)
                 self._check_stopped()
             except BaseException:
                 lock.release()
