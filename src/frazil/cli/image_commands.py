@@ -88,7 +88,7 @@ def _archive(context: Context, one: Subject, destination: Destination) -> None:
         handle, temporary = tempfile.mkstemp(dir=folder)
         try:
             with open(handle, "wb", buffering=1 << 20) as file:
-                identity = write_docker_archive(one.image(), file.write, [name])
+                identity = write_docker_archive(one.image(), file.write, [name], file=file)
             os.chmod(temporary, 0o644)
             os.replace(temporary, destination.path)
         except BaseException:

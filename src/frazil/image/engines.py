@@ -127,7 +127,7 @@ def load(engine: Sequence[str], image: Image, name: str, learned: list[Packed] |
 def _write(image: Image, output: IO[bytes], name: str, learned: list[Packed] | None) -> str:
     """Empty where the engine stopped reading: what it says is more to the point."""
     try:
-        return write_docker_archive(image, output.write, [name], learned=learned)
+        return write_docker_archive(image, output.write, [name], learned=learned, file=output)
     except BrokenPipeError:
         return ""
 

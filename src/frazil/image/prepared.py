@@ -114,7 +114,7 @@ class Preparer:
             for key, described in zip(made.keys, made.image.layers, strict=True):
                 known = self.memory.get(key, "none")
                 if known is None:
-                    known = pack_layer(described.layer, "none", lambda _: None)
+                    known = pack_layer(described.layer, "none", None)
                     self.memory.keep(key, "none", known)
                 found.append(known)
         return found

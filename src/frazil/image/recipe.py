@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from frazil.image.errors import ImageError, translated
+from frazil.image.layers import ObjectLayer
 from frazil.packages.oci.image import Described, Image
 from frazil.packages.oci.plan import plan_layers, restrict
 from frazil.packages.oci.tar import Entry, Write
-from frazil.packages.oci.tree import Owner, StoreLayer, entries_size
+from frazil.packages.oci.tree import Owner, entries_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def make_image(store: LocalStore, roots: Sequence[StorePath], recipe: Recipe) ->
     described, keys = [], []
     for paths in planned:
         key = layer_key(paths, [by_path[path] for path in paths], owner)
-        layer = StoreLayer(paths, owner, tuple((path, real[path]) for path in paths))
+        layer = ObjectLayer(paths, owner, tuple((path, real[path]) for path in paths))
         described.append(Described(layer, f"store paths: {' '.join(paths)}", key))
         keys.append(key)
     own = hashlib.sha256(repr(root.items).encode()).hexdigest()
@@ -159,7 +160,7 @@ def described_image(store: LocalStore, file: str) -> Made:
             raise ImageError(f"the image '{file}' wants what is no store path: {path}") from error
 
     with translated():
-        found = open_described(file, real)
+        found = open_described(file, real, ObjectLayer)
     paths = {store.directory.parse(path) for layer in found.paths for path in layer}
     infos = tuple(info for info in store.find_infos(sorted(paths)) if info is not None)
     if len(infos) < len(paths):

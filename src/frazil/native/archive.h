@@ -5,16 +5,10 @@
 #ifndef FRAZIL_ARCHIVE_H
 #define FRAZIL_ARCHIVE_H
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "folders.h"
 #include "sha256.h"
 
 enum {
@@ -24,11 +18,6 @@ enum {
 };
 
 typedef enum { FAILED_SYSTEM = 1, FAILED_DEPTH, FAILED_TYPE, FAILED_CHANGED, FAILED_SHORTER, FAILED_MEMORY } Failure;
-
-typedef struct {
-    uint8_t *data;
-    size_t size, capacity;
-} Bytes;
 
 typedef struct {
     Bytes out;
@@ -41,30 +30,6 @@ typedef struct {
     Failure failure;
     int error;      /* errno of FAILED_SYSTEM */
 } Archiving;
-
-static int bytes_reserve(Bytes *bytes, size_t more) {
-    if (bytes->capacity - bytes->size >= more)
-        return 0;
-    size_t wanted = bytes->size + more, doubled = bytes->capacity * 2;
-    if (wanted < more)
-        return -1;
-    if (wanted < doubled)
-        wanted = doubled;
-    uint8_t *data = realloc(bytes->data, wanted);
-    if (data == NULL)
-        return -1;
-    bytes->data = data;
-    bytes->capacity = wanted;
-    return 0;
-}
-
-static int bytes_add(Bytes *bytes, const void *data, size_t size) {
-    if (bytes_reserve(bytes, size))
-        return -1;
-    memcpy(bytes->data + bytes->size, data, size);
-    bytes->size += size;
-    return 0;
-}
 
 /* Strings of the format: their length in 8 bytes, lowest first, themselves, zeros up to a multiple of 8. */
 #define NAR_1 "\1\0\0\0\0\0\0\0"
@@ -182,74 +147,6 @@ static int put_link(Archiving *a, int folder, const char *name) {
     if (put(a, NAR_SYMLINK, SIZE_OF(NAR_SYMLINK)) || put_string(a, target, (size_t)size))
         return -1;
     return put(a, NAR_CLOSE, SIZE_OF(NAR_CLOSE));
-}
-
-typedef struct {
-    size_t at; /* where the name begins among all names */
-    mode_t kind;
-} Found;
-
-typedef struct {
-    Bytes names;
-    Found *found;
-    size_t count, capacity;
-} Listing;
-
-static mode_t kind_of(int folder, const struct dirent *entry) {
-    struct stat status;
-    switch (entry->d_type) {
-    case DT_REG:
-        return S_IFREG;
-    case DT_DIR:
-        return S_IFDIR;
-    case DT_LNK:
-        return S_IFLNK;
-    case DT_UNKNOWN:
-        return fstatat(folder, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) ? 0 : status.st_mode & S_IFMT;
-    default:
-        return S_IFIFO;
-    }
-}
-
-static int list(Listing *listing, DIR *stream) {
-    for (;;) {
-        errno = 0;
-        struct dirent *entry = readdir(stream);
-        if (entry == NULL)
-            return errno ? -1 : 0;
-        const char *name = entry->d_name;
-        if (name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0)))
-            continue;
-        if (listing->count == listing->capacity) {
-            size_t wanted = listing->capacity ? 2 * listing->capacity : 32;
-            Found *found = realloc(listing->found, wanted * sizeof *found);
-            if (found == NULL)
-                return -1;
-            listing->found = found;
-            listing->capacity = wanted;
-        }
-        listing->found[listing->count].at = listing->names.size;
-        listing->found[listing->count++].kind = kind_of(dirfd(stream), entry);
-        if (bytes_add(&listing->names, name, strlen(name) + 1))
-            return -1;
-    }
-}
-
-static int by_name(const void *one, const void *other, void *names) {
-    return strcmp((char *)names + ((const Found *)one)->at, (char *)names + ((const Found *)other)->at);
-}
-
-static void forget(Listing *listing) {
-    free(listing->names.data);
-    free(listing->found);
-}
-
-static DIR *open_folder(int folder, const char *name) {
-    int descriptor = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    DIR *stream = descriptor < 0 ? NULL : fdopendir(descriptor);
-    if (descriptor >= 0 && stream == NULL)
-        close(descriptor);
-    return stream;
 }
 
 static int put_node(Archiving *a, int folder, const char *name, mode_t kind, int depth);

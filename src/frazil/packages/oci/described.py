@@ -22,6 +22,7 @@ from .read import LARGEST_IMAGE, parse_json
 from .streams import LAYER_MEDIA, Decompressed, Meter
 from .tar import Write
 from .times import resolve_time
+from .tree import Direct, StoreLayer
 
 LARGEST = 64 << 20
 VERSION = 1
@@ -259,14 +260,36 @@ class CheckedLayer:
     def write(self, write: Write) -> None:
         meter = Meter(write)
         self.layer.write(meter.write)
-        if meter.digest != self.diff_id:
+        self.compare(meter.digest)
+
+    def compare(self, digest: str) -> None:
+        if digest != self.diff_id:
             raise BadImage(
-                f"a layer is {meter.digest}, where the image says {self.diff_id}",
+                f"a layer is {digest}, where the image says {self.diff_id}",
                 "what it is made of is not reproducible: buildLayer { reproducible = false; … } keeps its bytes",
             )
 
+    def direct(self) -> Direct | None:
+        quick = self.layer.direct()
+        return None if quick is None else _CheckedDirect(quick, self)
+
     def size(self) -> int:
         return self.announced
+
+
+@dataclass(frozen=True, slots=True)
+class _CheckedDirect:
+    quick: Direct
+    layer: CheckedLayer
+
+    @property
+    def size(self) -> int:
+        return self.quick.size
+
+    def write(self, target: int | Write | None, /) -> str:
+        digest = self.quick.write(target)
+        self.layer.compare("sha256:" + digest)
+        return digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +318,11 @@ def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and len(value) == 71 and value.startswith("sha256:") and value[7:].isalnum()
 
 
-def open_described(path: str, real: Callable[[str], str] = lambda path: path) -> DescribedImage:
-    """`real`: where a store path, or a file in one, lies on this disk. Raises OciError."""
+def open_described(
+    path: str, real: Callable[[str], str] = lambda path: path, plain_layer: type[StoreLayer] = StoreLayer
+) -> DescribedImage:
+    """`real`: where a store path, or a file in one, lies on this disk. `plain_layer`: see PlacedLayer. Raises
+    OciError."""
     value = _read_image(path)
     parts, packed, inside, history = [], [], [], []
     for item in value["layers"]:
@@ -311,7 +337,7 @@ def open_described(path: str, real: Callable[[str], str] = lambda path: path) ->
             layer = FileLayer(real(item["layer-path"]), digest, size, diff_id)
         else:
             places = tuple((one.path, real(one.path)) for one in placed)
-            layer = CheckedLayer(PlacedLayer(placed, real=places), diff_id, size)
+            layer = CheckedLayer(PlacedLayer(placed, real=places, plain_layer=plain_layer), diff_id, size)
         said = item.get("history")
         parts.append(Part(layer, "", diff_id.partition(":")[2]))
         packed.append(Packed(Descriptor(MEDIA[media], digest, size), diff_id))

@@ -15,7 +15,7 @@ from typing import Any
 from .errors import OciError
 from .root import same_file
 from .tar import Entry, Write
-from .tree import Owner, StoreLayer, entries_size, write_entries
+from .tree import Direct, Owner, StoreLayer, direct, entries_size, write_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +108,28 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class PlacedLayer:
-    """`real`: where paths lie on this disk, where that is elsewhere."""
+    """`real`: where paths lie on this disk, where that is elsewhere. `plain_layer`: how a layer without roots and
+    permissions is made."""
 
     paths: tuple[Placed, ...]
     owner: Owner = field(default_factory=Owner)
     real: tuple[tuple[str, str], ...] = ()
+    plain_layer: type[StoreLayer] = StoreLayer
 
-    def _plain(self) -> StoreLayer:
-        names = [placed.path for placed in self.paths if not placed.at_root]
-        return StoreLayer(tuple(sorted(names)), self.owner, self.real)
+    def _plain(self) -> StoreLayer | None:
+        """The same without what is placed."""
+        if any(placed.at_root or placed.permissions for placed in self.paths):
+            return None
+        return self.plain_layer(tuple(sorted(placed.path for placed in self.paths)), self.owner, self.real)
+
+    def direct(self) -> Direct | None:
+        plain = self._plain()
+        return None if plain is None else direct(plain)
 
     def entries(self) -> Iterator[tuple[Entry, bytes]]:
-        if not any(placed.at_root or placed.permissions for placed in self.paths):
-            yield from self._plain().entries()
+        plain = self._plain()
+        if plain is not None:
+            yield from plain.entries()
             return
         found: dict[bytes, tuple[Entry, bytes, bool]] = {}
         self._gather(found)
