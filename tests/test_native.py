@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frazil import _native
-from frazil.digest import compress, encode_base32
+from frazil.digest import BASE32_ALPHABET, base32_length, compress, decode_base32, encode_base32
 from frazil.store import nar
 from frazil.store.aterm import quote, quoted_names
 from frazil.store.errors import StoreError
@@ -56,6 +56,16 @@ def test_pieces_are_byte_strings(pieces: list[str | bytes]) -> None:
     assert _native.sha256(*pieces) == digest
     assert _native.sha256_hex(*pieces) == digest.hex()
     assert _native.hash_part(*pieces) == encode_base32(compress(digest, 20))
+
+
+@given(st.binary(max_size=70))
+def test_base32(data: bytes) -> None:
+    number, text = int.from_bytes(data, "little"), _native.base32(data)
+    digits = [BASE32_ALPHABET.index(character) for character in text]
+    assert sum(digit << 5 * place for place, digit in enumerate(reversed(digits))) == number
+    assert len(text) == base32_length(len(data)) and decode_base32(text) == data
+    with pytest.raises(TypeError):
+        _native.base32(bytearray(data))  # type: ignore[arg-type]
 
 
 def test_other_pieces_are_errors() -> None:

@@ -76,25 +76,40 @@ static PyObject *native_sha256_hex(PyObject *module, PyObject *const *arguments,
     return digest_of(arguments, count, digest) ? NULL : hex(digest);
 }
 
-/* The hash part of a store path: a SHA-256 folded to 160 bits, in Nix's base 32. */
+/* Nix's base 32: the bytes as a number, lowest first, written from its highest digit on. */
+static PyObject *base32(const uint8_t *data, Py_ssize_t size) {
+    static const char digits[] = "0123456789abcdfghijklmnpqrsvwxyz";
+    Py_ssize_t length = size ? (size * 8 - 1) / 5 + 1 : 0;
+    PyObject *text = PyUnicode_New(length, 127);
+    if (text != NULL) {
+        Py_UCS1 *at = PyUnicode_1BYTE_DATA(text);
+        for (Py_ssize_t n = 0; n < length; n++) {
+            Py_ssize_t bit = 5 * n, byte = bit / 8;
+            unsigned two = data[byte] | (byte + 1 < size ? (unsigned)data[byte + 1] << 8 : 0);
+            at[length - 1 - n] = (Py_UCS1)digits[two >> bit % 8 & 31];
+        }
+    }
+    return text;
+}
+
+static PyObject *native_base32(PyObject *module, PyObject *data) {
+    (void)module;
+    if (!PyBytes_Check(data)) {
+        PyErr_SetString(PyExc_TypeError, "bytes needed");
+        return NULL;
+    }
+    return base32((const uint8_t *)PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data));
+}
+
+/* The hash part of a store path: a SHA-256 folded to 160 bits, in base 32. */
 static PyObject *native_hash_part(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    static const char digits[] = "0123456789abcdfghijklmnpqrsvwxyz";
-    uint8_t digest[SHA256_DIGEST], folded[21] = {0};
+    uint8_t digest[SHA256_DIGEST], folded[20] = {0};
     if (digest_of(arguments, count, digest))
         return NULL;
     for (int i = 0; i < SHA256_DIGEST; i++)
         folded[i % 20] ^= digest[i];
-    PyObject *text = PyUnicode_New(32, 127);
-    if (text != NULL) {
-        Py_UCS1 *at = PyUnicode_1BYTE_DATA(text);
-        for (int n = 0; n < 32; n++) {
-            int bit = 5 * n;
-            unsigned two = folded[bit / 8] | (unsigned)folded[bit / 8 + 1] << 8;
-            at[31 - n] = (Py_UCS1)digits[two >> bit % 8 & 31];
-        }
-    }
-    return text;
+    return base32(folded, sizeof folded);
 }
 
 /* -- names of store paths ------------------------------------------------------------------------------------------ */
@@ -641,6 +656,8 @@ static PyObject *native_archive(PyObject *module, PyObject *arguments) {
     return (PyObject *)made;
 }
 
+#include "native/unpacker.h"
+
 /* -- the writer --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -844,6 +861,7 @@ static PyMethodDef methods[] = {
     {"sha256", (PyCFunction)(void (*)(void))native_sha256, METH_FASTCALL, NULL},
     {"sha256_hex", (PyCFunction)(void (*)(void))native_sha256_hex, METH_FASTCALL, NULL},
     {"hash_part", (PyCFunction)(void (*)(void))native_hash_part, METH_FASTCALL, NULL},
+    {"base32", native_base32, METH_O, NULL},
     {"join", (PyCFunction)(void (*)(void))native_join, METH_FASTCALL, NULL},
     {"variables", native_variables, METH_VARARGS, NULL},
     {"wanted", native_wanted, METH_O, NULL},
@@ -867,14 +885,16 @@ PyMODINIT_FUNC PyInit__native(void) {
     symlink_ = PyUnicode_InternFromString("symlink");
     unknown = PyUnicode_InternFromString("unknown");
     unfit = PyErr_NewException("frazil._native.Unfit", PyExc_ValueError, NULL);
+    unsound = PyErr_NewException("frazil._native.Unsound", PyExc_ValueError, NULL);
     PyObject *module = PyModule_Create(&definition);
-    if (module == NULL || regular == NULL || directory == NULL || symlink_ == NULL || unknown == NULL || unfit == NULL)
+    if (module == NULL || regular == NULL || directory == NULL || symlink_ == NULL || unknown == NULL || unfit == NULL ||
+        unsound == NULL)
         return NULL;
-    PyTypeObject *types[] = {&hash_type, &archive_type, &writer_type};
+    PyTypeObject *types[] = {&hash_type, &archive_type, &unpacker_type, &writer_type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyModule_AddType(module, types[i]))
             return NULL;
-    if (PyModule_AddObjectRef(module, "Unfit", unfit))
+    if (PyModule_AddObjectRef(module, "Unfit", unfit) || PyModule_AddObjectRef(module, "Unsound", unsound))
         return NULL;
     return module;
 }

@@ -3,6 +3,9 @@
 class Unfit(ValueError):
     """What an archive cannot hold: a reason ("depth", "type", "changed", "shorter") and a path."""
 
+class Unsound(ValueError):
+    """What is wrong with an archive that is unpacked: ("archive", message), or ("longer", "") than was allowed."""
+
 class Sha256:
     """As `hashlib.sha256`."""
 
@@ -18,6 +21,22 @@ class Archive:
     """SHA-256."""
     size: int
     contents: bytes | None
+
+class Unpacker:
+    """An archive, from anywhere, that comes in pieces: into files as the store keeps them, and hashed."""
+
+    doing: tuple[str, bytes]
+    """What failed with an OSError, and what to say after the path."""
+    def __init__(self, folder: bytes, name: bytes, limit: int, /) -> None:
+        """To `name`, which must not exist, in `folder`. `limit`: of bytes in all. Raises OSError."""
+
+    def feed(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Raises Unsound, OSError; what was made before that stays, and no more is taken."""
+
+    def finish(self) -> tuple[bytes, int]:
+        """SHA-256 and size of the whole archive. Raises Unsound where it is not whole."""
+
+    def close(self) -> None: ...
 
 class Writer:
     """A thread that writes store objects into a folder, under their numbers.
@@ -50,6 +69,9 @@ def sha256(*pieces: bytes | str) -> bytes: ...
 def sha256_hex(*pieces: bytes | str) -> str: ...
 def hash_part(*pieces: bytes | str) -> str:
     """The hash part of the store path that these pieces describe: SHA-256, folded to 160 bits, in base 32."""
+
+def base32(data: bytes, /) -> str:
+    """In Nix's base 32."""
 
 def join(*pieces: bytes | str) -> bytes: ...
 def variables(environment: dict[str, str], names: list[str], blank: list[str], /) -> tuple[bytes, list[int]]:

@@ -45,9 +45,9 @@ def base32_length(size: int) -> int:
 
 def encode_base32(data: bytes) -> str:
     """Nix's base 32: the bytes as a little-endian number, most significant digit first."""
-    number = int.from_bytes(data, "little")
-    length = base32_length(len(data))
-    return "".join([BASE32_ALPHABET[(number >> (5 * i)) & 31] for i in range(length - 1, -1, -1)])
+    from frazil._native import base32
+
+    return base32(data)
 
 
 def decode_base32(text: str) -> bytes:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frazil.errors import UsageError
-from frazil.store.compression import CHUNK, SUPPORTED, Compressor, check_known, compress, decompressed
+from frazil.store.compression import CHUNK, SUPPORTED, Compressor, check_known, compress, decompressed, unpack_small
 from frazil.store.errors import FormatError, StoreError
 
 METHODS = sorted(SUPPORTED - {"none"})
@@ -88,3 +88,15 @@ def test_methods_and_levels() -> None:
         compress(b"", "xz", level=99)
     with pytest.raises(StoreError, match="'lzop' is not supported"):
         list(decompressed(io.BytesIO(b"").read, "lzop"))
+
+
+def test_small_texts_at_once() -> None:
+    text = b"some text " * 500
+    packed = compress(text, "zstd")
+    assert unpack_small(packed, "zstd", len(text)) == text
+    for wrong in (packed[:-1], packed + b"x", b"", packed + packed):
+        assert unpack_small(wrong, "zstd", len(text)) is None
+    assert unpack_small(packed, "zstd", len(text) - 1) is None
+    assert unpack_small(packed, "zstd", len(text) + 1) is None
+    assert unpack_small(compress(text, "xz"), "xz", len(text)) is None
+    assert unpack_small(compress(bytes(1 << 24), "zstd"), "zstd", 1000) is None

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frazil.digest import Hash
 from frazil.store import nar
 from frazil.store.errors import BadArchive, StoreError
 
@@ -173,17 +174,95 @@ BAD = {
 def test_hostile_archives(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(BadArchive):
         check(data)
-    with pytest.raises(BadArchive):
+    with pytest.raises(BadArchive) as read_by_us:
         nar.restore(io.BytesIO(data).read, str(tmp_path / "x"))
+    with pytest.raises(BadArchive) as read_natively:
+        nar.unpack(io.BytesIO(data).read, str(tmp_path / "y"))
+    assert read_natively.value.message == read_by_us.value.message
 
 
-def test_nesting_is_bounded() -> None:
+def in_steps(data: bytes, step: int) -> nar.Read:
+    stream = io.BytesIO(data)
+    return lambda size: stream.read(min(size, step))
+
+
+@given(trees, st.integers(1, 600))
+def test_unpacking_natively_is_the_same(tmp_path_factory: pytest.TempPathFactory, node: bytes, step: int) -> None:
+    destination = tmp_path_factory.mktemp("nar") / "x"
+    data = archive(node)
+    digest, size = nar.unpack(in_steps(data, step), str(destination))
+    assert (digest, size) == (Hash.of("sha256", data), len(data))
+    assert dump(destination) == data
+    for place in (destination, *destination.rglob("*")):
+        status = place.lstat()
+        assert status.st_mtime == 1
+        if not stat.S_ISLNK(status.st_mode):
+            assert stat.S_IMODE(status.st_mode) in ((0o444, 0o555) if stat.S_ISREG(status.st_mode) else (0o555,))
+
+
+@given(trees, st.data())
+def test_damage_is_the_same_error_natively(
+    tmp_path_factory: pytest.TempPathFactory, node: bytes, data: st.DataObject
+) -> None:
+    damaged = bytearray(archive(node))
+    start = data.draw(st.integers(0, len(damaged)))
+    damaged[start : start + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    folder = tmp_path_factory.mktemp("nar")
+    messages: list[str | None] = []
+    for unpack in (nar.restore, nar.unpack):
+        try:
+            unpack(in_steps(bytes(damaged), data.draw(st.integers(1, 40))), f"{folder}/x")
+            messages.append(None)
+        except StoreError as error:
+            messages.append(error.message)
+        subprocess.run(["rm", "-rf", f"{folder}/x"], check=True)
+    if messages[1] != "bad archive: something follows its end":  # of which the other takes no notice
+        assert messages[0] == messages[1]
+
+
+def test_unpacking_natively_stops_at_what_was_promised(tmp_path: Path) -> None:
+    data = archive(regular(b"abc"))
+    with pytest.raises(nar.TooLong):
+        nar.unpack(io.BytesIO(data).read, str(tmp_path / "a"), promised=len(data) - 1)
+    with pytest.raises(nar.TooLong):
+        nar.unpack(io.BytesIO(data).read, str(tmp_path / "b"), promised=len(data) - 1, whole=False)
+    with pytest.raises(BadArchive, match="something follows"):
+        nar.unpack(io.BytesIO(data + b"x").read, str(tmp_path / "c"))
+    stream = io.BytesIO(data + b"rest")
+    assert nar.unpack(stream.read, str(tmp_path / "d"), promised=len(data), whole=False)[1] == len(data)
+    assert stream.read() == b"rest"
+
+
+def test_unpacking_natively_says_where_it_failed(tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "x").symlink_to(tmp_path / "victim")
+    for node, doing in (
+        (directory((b"f", regular(b""))), "creating directory"),
+        (regular(b""), "creating file"),
+        (symlink(b"to"), "creating symlink from"),
+    ):
+        with pytest.raises(StoreError, match=f'{doing} "{tmp_path}/x".*: File exists'):
+            nar.unpack(io.BytesIO(archive(node)).read, str(tmp_path / "x"))
+    assert not list((tmp_path / "victim").iterdir())
+    with pytest.raises(StoreError, match="opening parent directory"):
+        nar.unpack(io.BytesIO(archive(regular(b""))).read, str(tmp_path / "none" / "x"))
+    wrong = archive(directory((b"d", directory((b"ab", regular(b"")), (b"a", regular(b""))))))
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(BadArchive, match="not sorted"):
+        nar.unpack(io.BytesIO(wrong).read, str(tmp_path / "y"))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_nesting_is_bounded(tmp_path: Path) -> None:
     node = regular(b"")
     for _ in range(nar.MAXIMUM_DEPTH - 1):
         node = directory((b"d", node))
     check(archive(node))
+    nar.unpack(io.BytesIO(archive(node)).read, str(tmp_path / "x"))
     with pytest.raises(BadArchive, match="nesting"):
         check(archive(directory((b"d", node))))
+    with pytest.raises(BadArchive, match="nesting"):
+        nar.unpack(io.BytesIO(archive(directory((b"d", node)))).read, str(tmp_path / "y"))
 
 
 def test_deep_trees_are_refused_as_well(tmp_path: Path) -> None:

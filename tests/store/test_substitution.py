@@ -22,6 +22,8 @@ from frazil.build.scheduler import realise
 from frazil.build.settings import BuildSettings
 from frazil.build.substituters import Substituters
 from frazil.build.substitution import substitute_paths
+from frazil.build.worker import Worker
+from frazil.digest import Hash
 from frazil.store.config import LookupSettings, StoreConfig, StoreSettings, TransferSettings
 from frazil.store.copying import copy_paths
 from frazil.store.derived_path import DerivedPath
@@ -108,6 +110,36 @@ def test_what_is_missing(origin: tuple[Server, list[StorePath]], target: LocalSt
     substituters.close()
     assert query_missing(target, [DerivedPath(paths[5])]).unknown == [paths[5]]
     assert target.query_all_valid() == set()
+
+
+def test_the_database_is_asked_for_many_at_once(
+    origin: tuple[Server, list[StorePath]], target: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, paths = origin
+    single: list[StorePath] = []
+    ask = target.database.is_valid
+    monkeypatch.setattr(target.database, "is_valid", lambda path: single.append(path) or ask(path))
+    fetch(target, paths, settings(server.url))
+    assert target.query_all_valid() == set(paths) and len(single) <= 1
+
+
+def test_what_comes_meanwhile_is_found(
+    origin: tuple[Server, list[StorePath]], target: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process adds a path that nobody else has, after the database was asked for many."""
+    server, paths = origin
+    other = target.directory.make_text_path("mine", Hash.of("sha256", b"mine").digest)
+    look = Worker.look_for
+
+    def look_and_add(worker: Worker, wanted: list[StorePath]) -> None:
+        look(worker, wanted)
+        if not target.is_registered(other):
+            with local(Path(target.config.root or "")) as second:
+                assert second.add_text("mine", b"mine", ()) == other
+
+    monkeypatch.setattr(Worker, "look_for", look_and_add)
+    fetch(target, [paths[0], other], settings(server.url))
+    assert target.query_all_valid() == {paths[0], other}
 
 
 def test_unsigned_paths_are_refused(tmp_path: Path, origin: tuple[Server, list[StorePath]]) -> None:

@@ -121,6 +121,29 @@ def test_going_on_after_a_cut(server: Server, transfers: Transfers, ranges: bool
     assert (server.count("GET") == 3) and (answered[1] is not None) == ranges
 
 
+def test_a_small_file_that_is_cut(server: Server, transfers: Transfers) -> None:
+    def trouble(handler: Handler) -> bool:
+        if server.count() < 3:
+            handler.answer(200, b"hello", cut=2)
+            return True
+        return False
+
+    server.trouble = trouble
+    assert read_all(transfers, server.url + "/a") == b"hello"
+    assert server.count("GET") == 3
+
+
+def test_addresses_of_all_kinds(server: Server, transfers: Transfers) -> None:
+    for end in ("/a", "/a?x=1", "/a#part", "//a"):
+        assert transfers.fetch(server.url + end, 100) == b"hello"
+    server.trouble = lambda handler: handler.answer(200, handler.path.encode()) is None
+    assert transfers.fetch(server.url, 100) == b"/"
+    assert transfers.fetch(server.url + "?x=1", 100) == b"/?x=1"
+    assert transfers.fetch(server.url + "/a b\x7f", 100) == b"/a%20b%7F"
+    with pytest.raises(StoreError, match="no address"):
+        transfers.fetch("http://127.0.0.1:port/a", 100)
+
+
 def test_a_file_that_changes_meanwhile(server: Server, transfers: Transfers) -> None:
     def trouble(handler: Handler) -> bool:
         handler.answer(200, BIG, {"ETag": f'"{server.count()}"', "Accept-Ranges": "bytes"}, cut=1000)

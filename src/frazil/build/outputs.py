@@ -257,7 +257,7 @@ class Registration:
         producer.start()
         try:
             with open(read_end, "rb", buffering=0) as file:
-                nar.restore_from(nar.BufferedSource(file.read), temporary, canonical=True)
+                nar.unpack(file.read, temporary)
         except StoreError:
             producer.join()
             if failures and not isinstance(failures[0], BrokenPipeError):

@@ -162,7 +162,7 @@ class Substituters:
         if there is None:
             return None
         info = store.query_info_or_none(there)
-        return None if info is None else Offer(store, there, info.with_(path=path, ultimate=False))
+        return None if info is None else Offer(store, there, _as_here(info, path))
 
     def find(self, local: LocalStore, paths: Mapping[StorePath, ContentAddress | None]) -> dict[StorePath, Offer]:
         """The first offer for each of many paths, all asked for at once. Raises StoreError, unless `fallback`."""
@@ -185,7 +185,7 @@ class Substituters:
                 continue
             for (path, place), info in zip(there.items(), infos):
                 if info is not None:
-                    found[path] = Offer(store, place, info.with_(path=path, ultimate=False))
+                    found[path] = Offer(store, place, _as_here(info, path))
         return found
 
     def valid_among(self, local: LocalStore, paths: Iterable[StorePath]) -> set[StorePath]:
@@ -204,3 +204,7 @@ class Substituters:
             found |= there
             remaining -= there
         return found
+
+
+def _as_here(info: PathInfo, path: StorePath) -> PathInfo:
+    return info if info.path == path and not info.ultimate else info.with_(path=path, ultimate=False)

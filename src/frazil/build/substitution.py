@@ -286,6 +286,7 @@ class PathSubstitution:
         shared = self.shared
         others = sorted(offer.info.references - {self.path})
         self.store.add_temporary_roots(others)
+        self.worker.look_for(others)
         references = [self.worker.path_goal(path) for path in others]
         if shared.locked >= EARLY:
             yield from self._references(offer, references)
@@ -345,7 +346,9 @@ class PathSubstitution:
         while not lock.acquire():
             self.shared.flush()
             yield A_WHILE
-        if not self.repair and self.store.is_registered(self.path):
+        # It was not valid a moment ago: if another process made it meanwhile it lies there.
+        real = f"{self.store.config.real_store_dir}/{self.path.base}"
+        if not self.repair and os.path.lexists(real) and self.store.is_registered(self.path):
             lock.delete_files = True
             lock.release()
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,8 @@ class Worker:
         """Who has other machines build."""
         self._reported: set[DerivationFailed] = set()
         self._goals: dict[object, Goal] = {}
+        self._absent: set[StorePath] = set()
+        """Paths that were not valid when the database was asked for many."""
         self._all = Activity(reporter, ActivityType.REALISE, "", level=Verbosity.ERROR)
         self.builds = Activity(reporter, ActivityType.BUILDS, "", level=Verbosity.ERROR)
 
@@ -132,9 +134,16 @@ class Worker:
     def run(self, targets: Sequence[DerivedPath]) -> list[Goal]:
         """The goal of each target. They start in the order of their names, as in Nix."""
         self.store.add_temporary_roots([target.base for target in targets])
+        self.look_for([target.base for target in targets if target.outputs is None])
         made = {target: self.target_goal(target) for target in sorted(targets, key=_by_name)}
         self.loop.run(list(dict.fromkeys(made.values())))
         return [made[target] for target in targets]
+
+    def look_for(self, paths: Iterable[StorePath]) -> None:
+        """Asks the database for many paths at once, before their goals do so one by one. They have temporary roots."""
+        wanted = {path for path in paths if ("path", path) not in self._goals and path not in self._absent}
+        if len(wanted) > 1:
+            self._absent |= wanted - self.store.valid_among(wanted)
 
     def warn(self, text: str) -> None:
         self.reporter.log(Verbosity.WARN, text)
@@ -201,6 +210,13 @@ class Worker:
         from frazil.build.result import Status
 
         self.store.add_temporary_root(path)
+        if path in self._absent:
+            try:
+                return (yield from self._substitute(path, address))
+            except DerivationFailed:
+                if self.store.is_registered(path):  # another process made it meanwhile
+                    return Done(Status.ALREADY_VALID)
+                raise
         if self.store.is_registered(path):
             if self.mode == "repair" and not self.contents_good(path):
                 return (yield from self._repair_path(path))

@@ -212,8 +212,10 @@ def _standard_input() -> str:
 
 
 def check_validity(context: Context, arguments: Arguments) -> None:
-    for path in store_paths(context, arguments):
-        if context.store.is_valid(path):
+    paths = store_paths(context, arguments)
+    valid = context.store.valid_among(paths)
+    for path in paths:
+        if path in valid or context.store.is_valid(path):
             continue
         shown = context.store.show(path)
         if not arguments.flag("print-invalid"):

@@ -55,8 +55,10 @@ def _realise(context: Context, path: StorePath) -> None:
 
 
 def _print_sorted(context: Context, paths: Iterable[StorePath]) -> None:
-    for path in context.store.topological(paths):
-        context.print(context.store.show(path))
+    show = context.store.show
+    lines = [show(path) for path in context.store.topological(paths)]
+    if lines:
+        context.print("\n".join(lines))
 
 
 def outputs(context: Context, arguments: Arguments) -> None:
@@ -73,10 +75,7 @@ def requisites(context: Context, arguments: Arguments) -> None:
 
 
 def references(context: Context, arguments: Arguments) -> None:
-    found: set[StorePath] = set()
-    for path in _with_outputs(context, arguments):
-        found |= context.store.query_info(path).references
-    _print_sorted(context, found)
+    _print_sorted(context, context.store.references_among(_with_outputs(context, arguments)))
 
 
 def referrers(context: Context, arguments: Arguments) -> None:
@@ -91,8 +90,8 @@ def referrers_closure(context: Context, arguments: Arguments) -> None:
 
 
 def deriver(context: Context, arguments: Arguments) -> None:
-    for path in paths_of(context, arguments):
-        known = context.store.query_info(path).deriver
+    for info in context.store.query_infos(paths_of(context, arguments)):
+        known = info.deriver
         context.print(context.store.show(known) if known else "unknown-deriver")
 
 
@@ -120,13 +119,13 @@ def binding(context: Context, arguments: Arguments) -> None:
 
 
 def content_hash(context: Context, arguments: Arguments) -> None:
-    for path in _with_outputs(context, arguments):
-        context.print(str(context.store.query_info(path).nar_hash))
+    for info in context.store.query_infos(_with_outputs(context, arguments)):
+        context.print(str(info.nar_hash))
 
 
 def size(context: Context, arguments: Arguments) -> None:
-    for path in _with_outputs(context, arguments):
-        context.print(str(context.store.query_info(path).nar_size))
+    for info in context.store.query_infos(_with_outputs(context, arguments)):
+        context.print(str(info.nar_size))
 
 
 def tree(context: Context, arguments: Arguments) -> None:

@@ -57,7 +57,8 @@ def path_info(context: Context, arguments: Arguments) -> None:
         return
     width = max(map(len, shown), default=0)
     sizes = ClosureSizes(store, paths) if closure else None
-    for info, text in zip(store.query_infos(paths), shown):
+    infos = store.query_infos(paths) if sizes is None else (sizes.infos[path] for path in paths)
+    for info, text in zip(infos, shown):
         line = text.ljust(width)
         if size:
             line += _size(arguments, info.nar_size)
@@ -126,17 +127,28 @@ class ClosureSizes:
     """How large each of some paths is with all that it needs; the store is asked once for all of them."""
 
     def __init__(self, store: Store, paths: Iterable[StorePath]) -> None:
-        self._infos = {info.path: info for info in store.query_infos(sorted(store.closure(paths)))}
+        infos: dict[StorePath, PathInfo] = {}
+        self.infos = infos
+        level = set(paths)
+        while level:
+            new = {info.path: info for info in store.query_infos(sorted(level))}
+            infos |= new
+            level = {path for info in new.values() for path in info.references if path not in infos}
+        self._numbers = {path: number for number, path in enumerate(infos)}
+        self._sizes = [info.nar_size for info in infos.values()]
+        self._references = [[self._numbers[other] for other in info.references] for info in infos.values()]
 
     def of(self, path: StorePath) -> int:
-        found, pending, total = {path}, [path], 0
+        start = self._numbers[path]
+        found, pending = {start}, [start]
+        references = self._references
         while pending:
-            info = self._infos[pending.pop()]
-            total += info.nar_size
-            new = info.references - found
-            found |= new
-            pending += new
-        return total
+            for other in references[pending.pop()]:
+                if other not in found:
+                    found.add(other)
+                    pending.append(other)
+        sizes = self._sizes
+        return sum([sizes[number] for number in found])
 
 
 def _size(arguments: Arguments, size: int) -> str:

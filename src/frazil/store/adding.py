@@ -354,7 +354,7 @@ def _unpack_and_register(store: LocalStore, info: PathInfo, read: nar.Read, repa
     with store.path_locks([info.path]) as lock:
         if repair or not store.is_registered(info.path):
             delete_tree(real)
-            nar.restore_from(nar.BufferedSource(read), real, canonical=True)
+            nar.unpack(read, real)
             _finish(store, info, real, repair)
             store.flush()
         lock.delete_files = True
@@ -445,7 +445,7 @@ def copy_tree(
     producer.start()
     try:
         with open(read_end, "rb", buffering=0) as file:
-            nar.restore_from(nar.BufferedSource(file.read), destination, canonical=True)
+            nar.unpack(file.read, destination)
     except StoreError:
         producer.join()
         if failure and not isinstance(failure[0], BrokenPipeError):
@@ -523,10 +523,12 @@ def unpack_promised(
     """
     real = f"{store.config.real_store_dir}/{info.path.base}"
     delete_tree(real)
-    counted = _Counted(read, info, store.show(info.path), whole)
     try:
-        nar.restore_from(counted.source, real, canonical=True)
-        counted.check()
+        try:
+            digest, size = nar.unpack(read, real, promised=info.nar_size, whole=whole)
+        except nar.TooLong as error:
+            raise _other_size(store, info, "more") from error
+        _check_promise(store, info, digest, size)
         if info.content_address is not None:
             _check_content_address(store, info, info.content_address, real)
         _settle(store, real, repair)
@@ -535,40 +537,20 @@ def unpack_promised(
         raise
 
 
-class _Counted:
-    """Hashes what is taken of a stream, and ends it where it is longer than was promised."""
+def _check_promise(store: LocalStore, info: PathInfo, digest: Hash, size: int) -> None:
+    if digest != info.nar_hash:
+        raise HashMismatch(
+            f"hash mismatch importing path '{store.show(info.path)}';\n  specified: {info.nar_hash.sri}\n"
+            f"  got:       {digest.sri}"
+        )
+    if size != info.nar_size:
+        raise _other_size(store, info, str(size))
 
-    def __init__(self, read: nar.Read, info: PathInfo, shown: str, whole: bool) -> None:
-        self._counter = nar.CountingHash("sha256")
-        self._read, self._info, self._shown, self._whole = read, info, shown, whole
-        self.source = nar.BufferedSource(self._read_counted) if whole else nar.TeeSource(nar.Source(read), self._write)
 
-    def _read_counted(self, size: int) -> bytes:
-        data = self._read(size)
-        self._write(data)
-        return data
-
-    def _write(self, data: bytes) -> None:
-        self._counter.write(data)
-        if self._counter.size > self._info.nar_size:
-            raise HashMismatch(
-                f"size mismatch importing path '{self._shown}';\n  specified: {self._info.nar_size}\n  got:       more"
-            )
-
-    def check(self) -> None:
-        if self._whole:
-            self._read_counted(1)  # counts what follows the archive, which is too much
-        digest, size = self._counter.result()
-        if digest != self._info.nar_hash:
-            raise HashMismatch(
-                f"hash mismatch importing path '{self._shown}';\n  specified: {self._info.nar_hash.sri}\n"
-                f"  got:       {digest.sri}"
-            )
-        if size != self._info.nar_size:
-            raise HashMismatch(
-                f"size mismatch importing path '{self._shown}';\n  specified: {self._info.nar_size}\n"
-                f"  got:       {size}"
-            )
+def _other_size(store: LocalStore, info: PathInfo, got: str) -> HashMismatch:
+    return HashMismatch(
+        f"size mismatch importing path '{store.show(info.path)}';\n  specified: {info.nar_size}\n  got:       {got}"
+    )
 
 
 def _check_content_address(store: LocalStore, info: PathInfo, address: ContentAddress, real: str) -> None:

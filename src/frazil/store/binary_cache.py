@@ -7,6 +7,7 @@ cache is whole. Source of truth: the manual's `protocols/binary-cache` and `stor
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,6 +46,9 @@ MAXIMUM_LOG = 1 << 30
 REALISATIONS = "build-trace-v2"
 DEFAULT_PRIORITY = 50
 _CHUNK = 1 << 18
+_SMALL = 1 << 16
+_SMALL_UNPACKED = 1 << 20
+"""Bytes of archives that are unpacked at once."""
 _UPLOADS = 8
 
 
@@ -332,11 +336,19 @@ class BinaryCache(Store):
 
     @contextmanager
     def open_nar(self, path: StorePath) -> Iterator[nar.Read]:
-        from frazil.store.compression import decompressed
-        from frazil.store.streams import read_chunks
+        from frazil.store.compression import decompressed, unpack_small
+        from frazil.store.streams import after, read_chunks, read_up_to
 
         found = self._required(path)
         with self.files.stream(found.url) as read:
+            if 0 < found.file_size <= _SMALL and found.info.nar_size <= _SMALL_UNPACKED:
+                data = read_up_to(read, found.file_size + 1)
+                whole = len(data) == found.file_size
+                small = unpack_small(data, found.compression, found.info.nar_size) if whole else None
+                if small is not None:
+                    yield io.BytesIO(small).read
+                    return
+                read = after(data, read)
             yield read_chunks(decompressed(read, found.compression, f"'{found.url}' of '{self.uri}'"))
 
     def dump_nar(self, path: StorePath, write: nar.Write) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Told = Callable[[int, int], object]
 _CHUNK = 1 << 18
+_SIMPLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.=+?-]*(/[A-Za-z0-9_-][A-Za-z0-9_.=+?-]*)*").fullmatch
+"""Names that are simply what follows the address of a cache."""
 _DISABLED_SECONDS = 60
 
 
@@ -184,6 +187,7 @@ class HttpFiles:
     ) -> None:
         """`encodings`: endings or beginnings of names → how such files are compressed on the way up."""
         self._base = base.rstrip("/") + "/"
+        self._is_plain = "?" not in base and "#" not in base
         self._transfers = transfers
         self._reporter = reporter
         self._encodings = encodings
@@ -204,6 +208,8 @@ class HttpFiles:
         pass
 
     def _url(self, name: str) -> str:
+        if self._is_plain and _SIMPLE(name):
+            return self._base + name
         return urljoin(self._base, name)
 
     @contextmanager

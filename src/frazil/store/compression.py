@@ -7,6 +7,7 @@ of truth: the manual's binary cache settings `compression`, `compression-level`,
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from frazil.store.nar import Read, Write
 
 CHUNK = 1 << 18
+_thread = threading.local()
+"""An unpacker for each thread: making one takes longer than unpacking a small text."""
 _BROTLI_PIECE = 1 << 14
 _XZ_BLOCK = 24 << 20
 """Bytes of input that one thread packs, where several pack one stream."""
@@ -171,17 +174,38 @@ def _lz4(read: Read) -> Iterator[bytes]:
     return _members(read, Member, (RuntimeError, ValueError, EOFError))
 
 
+class _Raw:
+    """What the library calls a source: something with `read`."""
+
+    __slots__ = ("read",)
+
+    def __init__(self, read: Read) -> None:
+        self.read = read
+
+
+def unpack_small(data: bytes, method: str, size: int) -> bytes | None:
+    """A whole compressed text at once, where that is quicker than as a stream and it comes to `size` bytes; else None:
+    then the stream tells why."""
+    if method != "zstd":
+        return None
+    import zstandard
+
+    unpacker = getattr(_thread, "zstd", None)
+    if unpacker is None:
+        unpacker = _thread.zstd = zstandard.ZstdDecompressor()
+    try:
+        found: bytes = unpacker.decompress(data, max_output_size=size, allow_extra_data=False)
+    except zstandard.ZstdError:
+        return None
+    return found if len(found) == size else None
+
+
 def _zstd(read: Read) -> Iterator[bytes]:
     import zstandard
 
     checker = _ZstdFrames()
-    watched = checker.watch(read)
-
-    class Raw:
-        read = staticmethod(watched)
-
     unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 31)
-    reader = unpacker.stream_reader(Raw(), read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
+    reader = unpacker.stream_reader(_Raw(checker.watch(read)), read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
     try:
         while data := reader.read(CHUNK):
             yield data

@@ -442,7 +442,7 @@ class Database:
     def _make_info(self, path: StorePath, columns: Sequence[Any], references: frozenset[StorePath]) -> PathInfo:
         _, digest, registered, deriver, size, ultimate, signatures, address = columns
         try:
-            if any(isinstance(column, bytes) for column in columns):
+            if bytes in map(type, columns):
                 raise ValueError("it holds what is no text")
             return PathInfo(
                 path,

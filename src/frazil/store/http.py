@@ -261,6 +261,9 @@ class Client:
         self._context: ssl.SSLContext | None = None
         self._netrc: Any = None
         self._proxies: dict[str, str] | None = None
+        self._servers: dict[str, tuple[Address, str]] = {}
+        """Beginnings of URLs → where that is, and the authorization there."""
+        self._agent = ""
 
     def close(self) -> None:
         with self._mutex:
@@ -281,9 +284,8 @@ class Client:
     ) -> Response:
         """One exchange, without redirections and second tries. `body` gives pieces until an empty one; `length` of
         them all. Raises OSError, BadResponse."""
-        parts = urlsplit(url)
-        address = self._address(parts.scheme, parts.hostname or "", parts.port)
-        head = self._head(method, parts, address, dict(headers or {}), length)
+        address, authorization, target = self._place(url)
+        head = self._head(method, target, address, authorization, dict(headers or {}), length)
         if self._places is not None:
             self._places.acquire()
         try:
@@ -333,10 +335,34 @@ class Client:
             idle = self._idle.get(address)
             return idle.pop() if idle else None
 
-    def _head(self, method: str, parts: Any, address: Address, headers: dict[str, str], length: int | None) -> bytes:
-        target = parts.path or "/"
-        if parts.query:
-            target += "?" + parts.query
+    def _place(self, url: str) -> tuple[Address, str, str]:
+        """Where a request goes, with which authorization, and what it asks for."""
+        url = url.partition("#")[0]
+        start = url.find("/", url.find("://") + 3)
+        server, target = (url, "/") if start < 0 else (url[:start], url[start:])
+        found = self._servers.get(server)
+        if found is None:
+            parts = urlsplit(url)
+            try:
+                address = self._address(parts.scheme, parts.hostname or "", parts.port)
+            except ValueError as error:
+                raise BadResponse(f"'{url}' is no address: {error}") from error
+            found = address, self._authorization(parts, address.host)
+            if "?" in server:  # no path, but a query
+                path = f"/?{parts.query}"
+                return *found, path
+            self._servers[server] = found
+        return *found, target
+
+    def _head(
+        self,
+        method: str,
+        target: str,
+        address: Address,
+        authorization: str,
+        headers: dict[str, str],
+        length: int | None,
+    ) -> bytes:
         host = f"[{address.host}]" if ":" in address.host else address.host
         if address.port != _PORTS[address.scheme]:
             host += f":{address.port}"
@@ -344,10 +370,8 @@ class Client:
             target = f"http://{host}{target}"
             if address.proxy_authorization:
                 headers["Proxy-Authorization"] = address.proxy_authorization
-        if "Authorization" not in headers:
-            authorization = self._authorization(parts, address.host)
-            if authorization:
-                headers["Authorization"] = authorization
+        if authorization and "Authorization" not in headers:
+            headers["Authorization"] = authorization
         lines = [f"{method} {_safe(target)} HTTP/1.1", f"Host: {host}", f"User-Agent: {self._user_agent()}"]
         if length is not None:
             lines.append(f"Content-Length: {length}")
@@ -355,9 +379,11 @@ class Client:
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
     def _user_agent(self) -> str:
-        from frazil import __version__
+        if not self._agent:
+            from frazil import __version__
 
-        return f"frazil/{__version__} {self.settings.user_agent_suffix}".strip()
+            self._agent = f"frazil/{__version__} {self.settings.user_agent_suffix}".strip()
+        return self._agent
 
     # ------------------------------------------------------------------------------------------- servers and secrets
 
@@ -427,6 +453,8 @@ _PORTS = {"http": 80, "https": 443}
 
 def _safe(text: str, keep: str = "") -> str:
     """No control characters or blanks in a request line, whatever a cache's files say."""
+    if text.isascii() and text.isprintable() and (keep or " " not in text):
+        return text
     return "".join(c if (c > " " and c != "\x7f") or c in keep else f"%{ord(c):02X}" for c in text if c not in "\r\n")
 
 

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from frazil.cache_folder import file_identity, make_optional_folder
@@ -168,8 +169,8 @@ class InfoCache:
             try:
                 connection.execute("begin immediate")
                 try:
-                    for statement, values in pending:
-                        connection.execute(statement, values)
+                    for statement, group in groupby(pending, lambda noted: noted[0]):
+                        connection.executemany(statement, [values for _, values in group])
                     connection.execute("commit")
                 finally:
                     if connection.in_transaction:

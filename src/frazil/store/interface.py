@@ -154,7 +154,7 @@ class Store:
         raise BadStorePath(f"path '{path}' is not in the Nix store")
 
     def follow_links_to_store_path(self, text: str) -> StorePath:
-        return self.directory.split(self.follow_links(text))[0]
+        return self.directory.parse_plain(text) or self.directory.split(self.follow_links(text))[0]
 
     # ---------------------------------------------------------------------------------------------------- queries
 

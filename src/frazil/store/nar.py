@@ -11,7 +11,7 @@ import stat
 import time
 
 from frazil import digest
-from frazil._native import Archive, Unfit, archive, sha256
+from frazil._native import Archive, Unfit, Unpacker, Unsound, archive, sha256
 from frazil.digest import Hash
 from frazil.record import Record
 from frazil.store.errors import BadArchive, StoreError, from_os_error
@@ -690,6 +690,44 @@ def restore(
 ) -> None:
     """As `restore_from`, for a stream that holds more than the archive: reads not a byte further."""
     restore_from(Source(read), destination, canonical=canonical, sync=sync, case_hack=case_hack)
+
+
+def unpack(read: Read, destination: str, *, promised: int | None = None, whole: bool = True) -> tuple[Hash, int]:
+    """Unpacks as the store keeps files, and tells hash (SHA-256) and size; other threads go on meanwhile.
+
+    As `restore_from(…, canonical=True)`. `promised`: so many bytes at most, else TooLong. `whole`: the stream holds
+    nothing but this archive; else just what was promised is taken of it.
+    """
+    parent, name = os.path.split(os.fsencode(destination).rstrip(b"/"))
+    try:
+        unpacker = Unpacker(parent or b".", name, _UNLIMITED if promised is None else promised)
+    except OSError as error:
+        raise from_os_error(error, f"opening parent directory of '{destination}'") from error
+    left = _CHUNK if whole or promised is None else promised
+    try:
+        while left and (data := read(min(left, _CHUNK))):
+            if not whole:
+                left -= len(data)
+            unpacker.feed(data)
+        digest, size = unpacker.finish()
+    except Unsound as error:
+        reason, message = error.args
+        raise (TooLong if reason == "longer" or not left else BadArchive)(message) from error
+    except OSError as error:
+        doing, after = unpacker.doing
+        if not doing:
+            raise  # it is the stream that failed
+        raise from_os_error(error, f'{doing} "{os.fsdecode(error.filename)}"{os.fsdecode(after)}') from error
+    finally:
+        unpacker.close()
+    return Hash("sha256", digest), size
+
+
+class TooLong(StoreError):
+    """An archive of more bytes than were promised."""
+
+
+_UNLIMITED = (1 << 63) - 1
 
 
 # --------------------------------------------------------------------------------------------------------- listing

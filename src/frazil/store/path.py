@@ -213,6 +213,13 @@ class StoreDirectory:
                 raise BadStorePath(f"path '{text}' is not in the Nix store")
         return StorePath.from_base(base)
 
+    def parse_plain(self, text: str) -> StorePath | None:
+        """None for what is not simply a store path in its one spelling. Raises BadStorePath."""
+        base = text[len(self._prefix) :]
+        if not text.startswith(self._prefix) or "/" in base or len(base) <= HASH_LENGTH:
+            return None
+        return StorePath.from_base(base)
+
     def parse_canonical(self, text: str) -> StorePath:
         """As `parse`, for texts that may have one spelling only (inside derivations)."""
         if not text.startswith(self._prefix):

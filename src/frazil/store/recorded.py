@@ -243,7 +243,9 @@ class RecordedStore(Store):
 
     def query_all_valid(self) -> set[StorePath]:
         self.flush()
-        return self.database.all_valid() if self.has_database else set()
+        found = self.database.all_valid() if self.has_database else set()
+        self._known_valid |= found
+        return found
 
     def query_info_or_none(self, path: StorePath) -> PathInfo | None:
         deferred = self._deferred.get(path)
@@ -291,6 +293,15 @@ class RecordedStore(Store):
         found = self.database.references(path) if self.has_database else None
         if found is None:
             raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
+        return found
+
+    def references_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
+        """What any of these paths refers to. Raises InvalidPath."""
+        wanted = list(paths)
+        known = self._references_of(wanted)
+        found: set[StorePath] = set()
+        for path in wanted:
+            found |= known[path] if path in known else self.query_info(path).references
         return found
 
     def query_referrers(self, path: StorePath) -> set[StorePath]:

@@ -97,6 +97,8 @@ def read_chunks(chunks: Iterator[bytes]) -> Read:
             data = next(chunks, None)
             if data is None:
                 return b""
+            if 0 < len(data) <= size:
+                return data
             held = memoryview(data)
         if size >= len(held):
             data, held = bytes(held), memoryview(b"")
@@ -116,3 +118,28 @@ def read_all(read: Read, maximum: int, what: str) -> bytes:
         if total > maximum:
             raise BadArchive(f"{what} is larger than {maximum} bytes")
     return b"".join(pieces)
+
+
+def read_up_to(read: Read, size: int) -> bytes:
+    """So many bytes, or fewer where the stream ends before."""
+    data = read(size)
+    while 0 < len(data) < size:
+        more = read(size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def after(data: bytes, read: Read) -> Read:
+    """A `read` function that gives `data` first."""
+    held = data
+
+    def both(size: int) -> bytes:
+        nonlocal held
+        if not held:
+            return read(size)
+        some, held = held[:size], held[size:]
+        return some
+
+    return both

@@ -35,6 +35,7 @@ _FATAL = frozenset((501, 505, 511))
 _RATE_LIMITED = frozenset((429, 503))
 _MAXIMUM_PAUSE = 3600.0
 _CHUNK = 1 << 18
+_SMALL = 1 << 16
 
 
 class _Transient(Exception):
@@ -45,6 +46,8 @@ class _Transient(Exception):
 
 def shown(url: str) -> str:
     """Without a password."""
+    if "@" not in url:
+        return url
     parts = urlsplit(url)
     if parts.password is None:
         return url
@@ -248,6 +251,8 @@ class _Download:
         self._resumable = False
         self._skip = 0
         self._tries = 0
+        self._small = b""
+        """What was received and not taken yet."""
         self.encoding = ""
         rate = transfers.settings.download_speed * 1024
         self._throttle = _Throttle(rate) if rate else None
@@ -273,10 +278,22 @@ class _Download:
         response = self._transfers._ask("GET", self._url, headers)
         try:
             self._begin(response)
+            if not self._received and 0 < self._expected <= _SMALL:
+                self._take_small(response)
         except BaseException:
             response.close()
             raise
         self._response = response
+
+    def _take_small(self, response: Response) -> None:
+        """At once, so that its connection is free while it is unpacked."""
+        pieces, left = [], self._expected
+        while left and (data := response.read(left)):
+            pieces.append(data)
+            left -= len(data)
+        self._small = b"".join(pieces)
+        if not left:
+            response.close()
 
     def _begin(self, response: Response) -> None:
         if response.status == 206 and self._received:
@@ -300,7 +317,8 @@ class _Download:
     def read(self, size: int) -> bytes:
         while True:
             try:
-                data = self._read(size)
+                data = self._small[:size] if self._small else self._read(size)
+                self._small = self._small[len(data) :]
             except (OSError, BadResponse) as error:
                 self.close()
                 try:
