@@ -58,6 +58,9 @@ class FakeRegistry(ThreadingHTTPServer):
         self.uploads: dict[str, bytes] = {}
         self.log: list[str] = []
         self.cut = 0
+        self.at_patch: Callable[[], None] | None = None  # called when half of a piece has come
+        self.received = 0
+        self.forgetful = False  # takes pieces and keeps nothing
         self.lie = False
         self.token: str | None = None
         self.password: str | None = None
@@ -95,7 +98,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(2)
             return
-        body = self.rfile.read(length)
+        body = self.rfile.read(length // 2) if self.command == "PATCH" else b""
+        if body and server.at_patch is not None:
+            server.at_patch()
+        body += self.rfile.read(length - len(body))
+        server.received += len(body)
         if parts.path == "/token":
             self._token()
             return
@@ -139,7 +146,13 @@ class _Handler(BaseHTTPRequestHandler):
             identifier = str(len(server.uploads))
             server.uploads[identifier] = b""
         elif self.command in ("PATCH", "PUT"):
-            server.uploads[identifier] += body
+            if identifier not in server.uploads:
+                self._answer(404)
+                return
+            server.uploads[identifier] += b"" if server.forgetful else body
+        elif identifier not in server.uploads:
+            self._answer(404)
+            return
         if self.command == "PUT":
             content = server.uploads[identifier]
             digest = query["digest"][0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,26 @@ def test_digests_without_bytes(store: LocalStore, make: Make, tmp_path: Path) ->
     with Preparer(LayerMemory(str(tmp_path / "memory"))) as preparer:
         found = preparer.diff_ids(made)
         assert found == preparer.diff_ids(made) == [layer.diff_id for layer in preparer.of_recipe(made).layers]
+
+
+def test_threads_share_one_folder(tmp_path: Path) -> None:
+    """Else the folder of one of them would go while its file is sent."""
+    with Preparer(LayerMemory(None), near=str(tmp_path)) as preparer:
+        start = threading.Barrier(8)
+        found: list[str] = []
+
+        def make() -> None:
+            start.wait()
+            with preparer.file() as file:
+                found.append(os.path.dirname(file.name))
+
+        threads = [threading.Thread(target=make) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 8 and len(set(found)) == 1
+    assert not os.listdir(tmp_path)
 
 
 def test_what_is_remembered_wrongly_is_noticed(store: LocalStore, make: Make, tmp_path: Path) -> None:

@@ -154,10 +154,15 @@ def push(context: Context, arguments: Arguments) -> None:
 
 def _registry(context: Context, arguments: Arguments, name: ImageName, *, pushing: bool) -> Registry:
     from frazil.cli.room_settings import transfer_settings
+    from frazil.fetch.settings import cache_directory
     from frazil.image.registry import Registry
 
     return Registry(
-        name, push=pushing, plain_http=arguments.flag("plain-http"), settings=transfer_settings(context.settings)
+        name,
+        push=pushing,
+        plain_http=arguments.flag("plain-http"),
+        settings=transfer_settings(context.settings),
+        uploads=os.path.join(cache_directory(context.fetch_settings), "image-uploads"),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO
@@ -69,7 +70,7 @@ class Offer:
 
 
 class Preparer:
-    """Makes layers in a folder of its own, which goes when it is closed."""
+    """Makes layers in a folder of its own, which goes when it is closed. For several threads."""
 
     def __init__(
         self, memory: LayerMemory, compression: str = "gz", threads: int = 0, *, near: str | None = None
@@ -80,6 +81,7 @@ class Preparer:
         self.compression = compression
         self.threads = threads or min(8, os.cpu_count() or 1)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._mutex = threading.Lock()
 
     def __enter__(self) -> Preparer:
         return self
@@ -90,8 +92,9 @@ class Preparer:
 
     def file(self) -> IO[bytes]:
         """A new file; its `name` is its path."""
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=self.near)
+        with self._mutex:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=self.near)
         return tempfile.NamedTemporaryFile(dir=self._folder.name, delete=False)
 
     def _pack(self, made: Made, number: int) -> tuple[Packed, str]:

@@ -19,7 +19,8 @@ PARALLEL = 4
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """`sent`: blobs that the registry lacked; `bytes_sent`: theirs; `mounted`: taken over from other repositories."""
+    """`sent`: blobs that the registry lacked; `bytes_sent`: what travelled of them; `mounted`: taken over from other
+    repositories."""
 
     digest: str
     sent: int
@@ -76,23 +77,23 @@ def push(
     for image in images:
         for layer in image.layers:
             blobs.setdefault(layer.descriptor.digest, image)
-    sizes = {layer.descriptor.digest: layer.descriptor.size for image in images for layer in image.layers}
     with ThreadPoolExecutor(PARALLEL) as pool:
         jobs = [pool.submit(_blob, registry, digest, image, whereabouts, note) for digest, image in blobs.items()]
         try:
             outcomes = dict(zip(blobs, [job.result() for job in jobs], strict=True))
         except BaseException:
+            registry.stop()
             pool.shutdown(cancel_futures=True)
             raise
     for image in images:
         registry.send_small(image.config.digest, image.contents[image.config.digest])
     digest = _manifests(registry, images)
     whereabouts.keep(registry.name.host, [*blobs], registry.name.path)
-    sent = [digest for digest, outcome in outcomes.items() if outcome == "sent"]
+    sent = [outcome for outcome in outcomes.values() if isinstance(outcome, int)]
     return Pushed(
         digest,
         len(sent),
-        sum(sizes[digest] for digest in sent),
+        sum(sent),
         sum(outcome == "mounted" for outcome in outcomes.values()),
         sum(outcome == "present" for outcome in outcomes.values()),
     )
@@ -100,7 +101,8 @@ def push(
 
 def _blob(
     registry: Registry, digest: str, image: Prepared, whereabouts: Whereabouts, note: Callable[[str], object]
-) -> str:
+) -> str | int:
+    """`present`, `mounted`, or how many bytes were sent."""
     if registry.has_blob(digest):
         return "present"
     place = None
@@ -110,8 +112,7 @@ def _blob(
         if place == "":
             return "mounted"
     note(f"sending {digest}")
-    registry.send_blob(digest, image.blob_file(digest), place)
-    return "sent"
+    return registry.send_blob(digest, image.blob_file(digest), place)
 
 
 def _manifests(registry: Registry, images: Sequence[Prepared]) -> str:

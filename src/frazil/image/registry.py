@@ -15,20 +15,22 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from frazil.image.auth import Credentials, find_credentials
 from frazil.image.errors import RegistryError
 from frazil.image.reference import ImageName
+from frazil.image.uploads import Upload
 from frazil.packages.oci.image import INDEX_MEDIA, MANIFEST_MEDIA
 from frazil.packages.oci.read import LARGEST_JSON
 from frazil.store.config import TransferSettings
 from frazil.store.errors import StoreError
 from frazil.store.http import Client, Response
 
-CHUNK = 16 << 20
-"""Larger blobs are sent in pieces, so that one that is cut off goes on where it was."""
+CHUNK = 8 << 20
+"""Larger blobs are sent in pieces, so that one that is cut off goes on where it was. Some registries want 5 MiB at
+least."""
 ATTEMPTS = 5
 MANIFESTS = (
     MANIFEST_MEDIA,
@@ -58,8 +60,12 @@ class Registry:
         settings: TransferSettings | None = None,
         environment: Mapping[str, str] | None = None,
         pause: Callable[[float], object] = time.sleep,
+        uploads: str | None = None,
     ) -> None:
+        """`uploads`: the folder that remembers uploads that were begun."""
         self.name = name
+        self._uploads = uploads
+        self._stopped = False
         scheme = "http" if plain_http or _is_loopback(name.host) else "https"
         self.base = f"{scheme}://{name.host}/v2/"
         self._client = Client(settings or TransferSettings())
@@ -233,44 +239,97 @@ class Registry:
                 raise self._refused(response, "take a blob")
             return self._location(response)
 
-    def send_blob(self, digest: str, path: str, place: str | None = None) -> None:
-        """The file's bytes. What the registry already took of it is not sent again after a cut."""
+    def stop(self) -> None:
+        """Ends uploads after the piece that each of them is sending, so that they can be taken up later."""
+        self._stopped = True
+
+    def send_blob(self, digest: str, path: str, place: str | None = None) -> int:
+        """The file's bytes; how many of them travelled. What the registry already took of it, from this process or one
+        before, is not sent again. `place`: where an upload was begun."""
         size = os.stat(path).st_size
-        location = place or self._begin()
-        offset, failures = 0, 0
-        while size > CHUNK and offset < size:
-            count = min(CHUNK, size - offset)
+        folder = self._uploads if size > CHUNK else None
+        with Upload(folder, f"{self.base}{self.name.path}", digest) as upload:
+            sending = _Sending(path, size, upload)
+            taken_up = self._take_up(sending)
+            if not taken_up:
+                self._start(sending, place or self._begin())
+            try:
+                self._send_pieces(sending)
+                self._finish(sending, digest)
+            except RegistryError as error:
+                if not taken_up or self._stopped or error.status == 0:
+                    raise
+                self._start(sending, self._begin())  # what was there was not what we thought
+                self._send_pieces(sending)
+                self._finish(sending, digest)
+            upload.forget()
+        return sending.sent
+
+    def _take_up(self, sending: _Sending) -> bool:
+        """Whether an earlier upload goes on."""
+        place = sending.upload.place()
+        if place is None:
+            return False
+        with self._send("GET", place) as response:
+            offset = _accepted(response, 0)
+            if response.status != 204 or not 0 < offset <= sending.size:
+                return False
+            if response.headers.get("location"):
+                place = self._location(response)
+        sending.place, sending.offset = place, offset
+        return True
+
+    def _start(self, sending: _Sending, place: str) -> None:
+        sending.place, sending.offset = place, 0
+        sending.upload.keep(place)
+
+    def _send_pieces(self, sending: _Sending) -> None:
+        failures = 0
+        while sending.size > CHUNK and sending.offset < sending.size:
+            if self._stopped:
+                raise RegistryError("the upload was interrupted")
+            offset, count = sending.offset, min(CHUNK, sending.size - sending.offset)
             headers = {
                 "Content-Type": "application/octet-stream",
                 "Content-Range": f"{offset}-{offset + count - 1}",
             }
+            body = _stretch(sending.path, offset, count)
             try:
-                with self._send(
-                    "PATCH", location, headers, _stretch(path, offset, count), count, attempts=1
-                ) as response:
+                with self._send("PATCH", sending.place, headers, body, count, attempts=1) as response:
                     if response.status != 202:
                         raise self._refused(response, "take a part of a blob")
-                    location = self._location(response)
-                    offset = _accepted(response, offset + count)
+                    sending.place = self._location(response)
+                    sending.offset = min(_accepted(response, offset + count), sending.size)
+                sending.sent += count
+                sending.upload.keep(sending.place)
+                if sending.offset <= offset:
+                    raise RegistryError(f"the registry '{self.name.host}' takes nothing of what it is sent")
             except RegistryError as error:
                 failures += 1
                 if failures >= ATTEMPTS or error.status in (400, 401, 403):
                     raise
                 self._pause(0.2 * 2**failures)
-                location, offset = self._where(location)
-        left = size - offset
-        url = f"{location}{'&' if '?' in location else '?'}digest={quote(digest, safe=':')}"
+                self._find(sending)
+
+    def _finish(self, sending: _Sending, digest: str) -> None:
+        left = sending.size - sending.offset
+        url = f"{sending.place}{'&' if '?' in sending.place else '?'}digest={quote(digest, safe=':')}"
         headers = {"Content-Type": "application/octet-stream"}
-        with self._send("PUT", url, headers, _stretch(path, offset, left), left) as response:
+        body = _stretch(sending.path, sending.offset, left)
+        with self._send("PUT", url, headers, body, left) as response:
             if response.status != 201:
                 raise self._refused(response, f"take the blob {digest}")
+        sending.sent += left
 
-    def _where(self, location: str) -> tuple[str, int]:
+    def _find(self, sending: _Sending) -> None:
         """How far an upload came; a lost one begins again."""
-        with self._send("GET", location) as response:
+        with self._send("GET", sending.place) as response:
             if response.status == 204:
-                return self._location(response), _accepted(response, 0)
-        return self._begin(), 0
+                if response.headers.get("location"):
+                    sending.place = self._location(response)
+                sending.offset = min(_accepted(response, 0), sending.size)
+                return
+        self._start(sending, self._begin())
 
     def fetch_blob(self, digest: str, size: int, path: str) -> None:
         """Into the file, which may hold a beginning of it. Raises RegistryError where the bytes are others."""
@@ -361,6 +420,18 @@ class Registry:
         return media, content
 
 
+@dataclass(slots=True)
+class _Sending:
+    """A blob on its way. `sent`: bytes that travelled."""
+
+    path: str
+    size: int
+    upload: Upload
+    place: str = ""
+    offset: int = 0
+    sent: int = 0
+
+
 def _accepted(response: Response, otherwise: int) -> int:
     """How many bytes an upload has, of `Range: 0-LAST`."""
     match = re.fullmatch(r"(?:bytes=)?0-(\d{1,15})", response.headers.get("range", ""))
@@ -389,17 +460,20 @@ def _once(content: bytes) -> Body:
 
 
 def _stretch(path: str, offset: int, count: int) -> Body:
-    """Bytes of a file, from the beginning each time the request is tried."""
+    """Bytes of a file, from the beginning each time the request is tried. The file is open only while it is read, since
+    nobody says when a request was given up."""
 
     def start() -> Callable[[], bytes]:
-        state: dict[str, Any] = {"file": open(path, "rb"), "left": count}  # noqa: SIM115
-        state["file"].seek(offset)
+        place = offset
 
         def piece() -> bytes:
-            data: bytes = state["file"].read(min(1 << 18, state["left"])) if state["left"] else b""
-            state["left"] -= len(data)
-            if not data:
-                state["file"].close()
+            nonlocal place
+            wanted = min(1 << 18, offset + count - place)
+            if not wanted:
+                return b""
+            with open(path, "rb", buffering=0) as file:
+                data = os.pread(file.fileno(), wanted, place)
+            place += len(data)
             return data
 
         return piece
