@@ -18,7 +18,7 @@ DRV = 'derivation { name = "x"; system = "x"; builder = "/b"; '
 
 
 def database_of(world: World) -> Path:
-    return world.folder.parent / "home/.cache/frazil/evaluations-v2.sqlite"
+    return world.folder.parent / "home/.cache/frazil/evaluations-v3.sqlite"
 
 
 def test_only_what_reads_a_file_is_evaluated_again(world: World) -> None:
@@ -155,7 +155,7 @@ def test_a_damaged_database(world: World, damage: bytes) -> None:
     world.write("default.nix", f"{DRV} }}")
     first = world.run("nix-instantiate")
     for suffix in ("-wal", "-shm"):
-        database_of(world).with_name("evaluations-v2.sqlite" + suffix).unlink(missing_ok=True)
+        database_of(world).with_name("evaluations-v3.sqlite" + suffix).unlink(missing_ok=True)
     database_of(world).write_bytes(damage)
     again = world.run("nix-instantiate")
     assert again.evaluated and again.out == first.out and again.err == first.err
@@ -286,3 +286,51 @@ def test_expressions_on_standard_input(world: World, monkeypatch: pytest.MonkeyP
     fresh = run(text, "--no-eval-cache")
     assert (fresh.out, fresh.err) == (changed.out, changed.err)
     assert run("{").status == 1
+
+
+def test_why_miss_of_a_shell(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is remembered of a file, whichever command wanted it; `--all` needs no name."""
+    monkeypatch.setenv("NIX_BUILD_SHELL", "/bin/sh")
+    world.write("shell.nix", f"{DRV} t = import ./a.nix; }}")
+    world.write("a.nix", '"a"')
+    from frazil.cli import legacy_shell
+
+    monkeypatch.setattr(legacy_shell, "_build_inputs", lambda *_: None)
+    monkeypatch.setattr("frazil.cli.run_commands.exec_program", lambda *_: 0)
+    assert world.run("nix-shell", "--run", "true").status == 0
+    assert world.run("nix-shell", "-E", f"{DRV} t = import ./a.nix; }}", "--run", "true").status == 0
+    for words in (("-f", "shell.nix"), ("--all",)):
+        known = world.run("frazil", "eval-cache", "why-miss", *words)
+        assert known.status == 0 and "shell" in known.out and "remembered" in known.out, known
+    assert known.out.count("remembered") == 2
+    world.write("a.nix", '"b"')
+    for words in (("-f", "shell.nix"), ("--all",)):
+        changed = world.run("frazil", "eval-cache", "why-miss", *words)
+        assert changed.status == 1 and "the file './a.nix' has other contents" in changed.out
+
+
+def test_answers_of_other_versions_are_collected(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write("default.nix", "{ a = 1; b = 2; }")
+    with monkeypatch.context() as patch:
+        patch.setattr("frazil.evalcache.program.code_stamp", lambda: "other")
+        patch.setattr("frazil.evalcache.program.code_digest", lambda: "other")
+        world.run("nix-instantiate", "--eval", "-A", "a")
+    world.run("nix-instantiate", "--eval", "-A", "b")
+    asked = world.run("frazil", "eval-cache", "why-miss", "--all")
+    assert "another version of the program" in asked.out and "remembered" in asked.out
+    folder = world.folder.parent / "shared"
+    assert world.run("frazil", "eval-cache", "export", str(folder)).out == (
+        "1 answers exported, 0 hold on this machine only, 1 are of other versions of the program\n"
+    )
+    cache = database_of(world).parent
+    kept = database_of(world)
+    (cache / "evaluations-v1.sqlite").write_text("an older schema's")
+    (cache / "evaluations-v2.sqlite-wal").write_text("an older schema's")
+    assert world.run("frazil", "eval-cache", "gc").out == "1 answers forgotten\n"
+    assert [path.name for path in cache.glob("evaluations-v*") if "-wal" not in path.name] == [kept.name]
+    assert not world.run("nix-instantiate", "--eval", "-A", "b").evaluated
+    with monkeypatch.context() as patch:
+        patch.setattr("frazil.evalcache.program.code_stamp", lambda: "other")
+        patch.setattr("frazil.evalcache.program.code_digest", lambda: "other")
+        taken = world.run("frazil", "eval-cache", "import", "--no-check-sigs", str(folder))
+        assert "0 answers imported, 1 refused" in taken.out and "another version" in taken.err

@@ -31,7 +31,7 @@ for number in range(100000):
     name = group_id(facts)
     question = bytes([number % 256]) * 32
     answer = b'{"n":%d}' % number
-    database.put({name: Group(facts, ["x"])}, [Entry(question, "/r", "", answer, name, "d")])
+    database.put({name: Group(facts, ["x"])}, [Entry(question, "/r", "", answer, name, "d", "p", b"", "")])
     if number == 20:
         print("ready", flush=True)
 """
@@ -92,7 +92,7 @@ def test_a_killed_writer_leaves_whole_rows(tmp_path: Path) -> None:
 
 def put(database: Database, number: int, facts: bytes = b"k r ./a") -> None:
     name = group_id(facts)
-    entry = Entry(bytes([number]) * 32, "/r", "", b"{}", name, "d")
+    entry = Entry(bytes([number]) * 32, "/r", "", b"{}", name, "d", "p", b"", "")
     database.put({name: Group(facts, [])}, [entry])
 
 
@@ -156,7 +156,7 @@ database = Database(sys.argv[1])
 for number in range(60):
     facts = b"k r ./" + str(number).encode() * 2000
     name = group_id(facts)
-    entry = Entry(bytes([number]) * 32, "/r", "", b'{"n": "%s"}' % (b"x" * 3000), name, "d")
+    entry = Entry(bytes([number]) * 32, "/r", "", b'{"n": "%s"}' % (b"x" * 3000), name, "d", "p", b"", "")
     database.put({name: Group(facts, ["x"])}, [entry])
     database.find(bytes([number]) * 32, "/r")
 database.collect()

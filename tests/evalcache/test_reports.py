@@ -145,13 +145,16 @@ def settle(world: World) -> None:
     assert os.listdir(world.folder)
 
 
-@pytest.mark.parametrize("command", [words for words in COMMANDS if "--all-systems" not in words], ids=" ".join)
+@pytest.mark.parametrize("count", [0, 2])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_an_edit_concerns_the_attributes_that_read_the_file(
-    world: World, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    world: World, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], count: int
 ) -> None:
-    """What is not said again from memory, but attribute by attribute."""
+    """What is not said again from memory, but attribute by attribute, also where several processes evaluate."""
+    monkeypatch.setattr(workers, "worker_count", lambda groups: count if groups > 1 else 0)
     outputs = """
       packages.x86_64-linux = builtins.mapAttrs (name: _: drv (import (./. + "/${name}.nix"))) { one = 1; two = 2; };
+      packages.aarch64-linux = builtins.mapAttrs (name: _: drv (import (./. + "/${name}.nix"))) { one = 1; two = 2; };
       legacyPackages = self.packages; hydraJobs = self.packages.x86_64-linux;
     """
     new_flake(world.folder)
@@ -165,13 +168,19 @@ def test_an_edit_concerns_the_attributes_that_read_the_file(
     settle(world)
     from frazil.instantiate.effects import StoreEffects
 
-    seen: set[str] = set()
+    log = world.folder.parent / "read"
     read = StoreEffects.read_file
+
+    def note(self: StoreEffects, path: str) -> bytes:
+        with open(log, "a") as file:
+            file.write(os.path.basename(path) + "\n")
+        data: bytes = read(self, path)
+        return data
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            StoreEffects, "read_file", lambda self, path: (seen.add(os.path.basename(path)), read(self, path))[1]
-        )
+        patch.setattr(StoreEffects, "read_file", note)
         changed = world.run(*words_of(command))
+    seen = set(log.read_text().split())
     assert changed.evaluated and "two.nix" in seen and "one.nix" not in seen
     fresh = world.run(*words_of(command), "--no-eval-cache")
     assert said(changed) == said(fresh)
@@ -183,3 +192,36 @@ def test_an_edit_concerns_the_attributes_that_read_the_file(
     assert said(world.run(*words_of(command))) == said(world.run(*words_of(command), "--no-eval-cache"))
     world.write("one.nix", "broken (")
     assert said(world.run(*words_of(command))) == said(world.run(*words_of(command), "--no-eval-cache"))
+
+
+WHY = ("frazil", "eval-cache", "why-miss")
+
+
+@pytest.mark.parametrize("command", [words for words in COMMANDS if "search" not in words], ids=" ".join)
+def test_why_a_report_is_made_again(world: World, command: tuple[str, ...]) -> None:
+    new_flake(world.folder)
+    assert "nothing was remembered" in world.run(*WHY, ".", *FEATURES).out
+    assert world.run(*words_of(command)).status == 0
+    name = f"`{command[0]} {command[1]}`"
+    known = world.run(*WHY, ".", *FEATURES)
+    assert known.status == 0 and f"{name}" in known.out and "remembered" in known.out, known
+    world.write("b.nix", '{ text = "changed"; }')
+    changed = world.run(*WHY, ".", *FEATURES)
+    assert changed.status == 1 and f"{name}" in changed.out and "the file './b.nix' has other contents" in changed.out
+    if "check" in command:
+        assert f"{name} --no-build" in changed.out
+    world.write("flake.nix", FLAKE.replace("one", "uno"))
+    git(world.folder, "commit", "-qam", "clean")
+    assert "`self` had other attributes" in world.run(*WHY, ".", *FEATURES).out
+
+
+def test_why_a_search_or_a_part_is_evaluated_again(world: World) -> None:
+    new_flake(world.folder)
+    assert world.run(*words_of(("search", ".#legacyPackages", "o"))).status == 0
+    assert world.run(*words_of(("flake", "show"))).status == 0
+    assert "`search` 'o' of 'legacyPackages': remembered" in world.run(*WHY, ".#legacyPackages", *FEATURES).out
+    world.write("a.nix", '{ text = "changed"; }')
+    assert "./a.nix" in world.run(*WHY, ".#legacyPackages", *FEATURES).out
+    asked = world.run(*WHY, ".#packages.x86_64-linux.a", *FEATURES)
+    assert "`flake show` of 'packages.x86_64-linux.a': has to be evaluated" in asked.out and "./a.nix" in asked.out
+    assert "packages.x86_64-linux.file" not in world.run(*WHY, ".", *FEATURES).out

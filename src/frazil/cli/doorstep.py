@@ -173,7 +173,8 @@ class Doorstep:
             "messages": memory.said,
         }
         data = plain_json.dumps(answer).encode("ascii")
-        entry = Entry(question.digest, question.root, self.state, data, b"", question.description)
+        asked = question.description, self.program, b"", ""
+        entry = Entry(question.digest, question.root, self.state, data, b"", *asked)
         self.database.put({}, [entry])
 
     # -- answers ---------------------------------------------------------------------------------------------------

@@ -11,13 +11,6 @@ from frazil.cli.evaluation import with_deep_stack
 from frazil.cli.options import APPEND, Arguments, Command, Option
 from frazil.errors import UsageError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from frazil.cli.remembered import Remembered
-    from frazil.evalcache.cache import EvaluationCache, Miss, Question
-
 
 def show_statistics(context: Context, arguments: Arguments) -> None:
     from frazil.cli.remembered import open_database
@@ -45,7 +38,12 @@ def collect(context: Context, arguments: Arguments) -> None:
         if not days.isascii() or not days.isdigit() or len(days) > 6:
             raise UsageError(f"'--unused-for' takes a number of days, not '{days}'")
         older_than = int(time.time()) - int(days) * 24 * 3600
-    count = database.collect(0 if arguments.flag("all") else limit, older_than)
+    from frazil.evalcache.database import drop_older_files
+    from frazil.evalcache.program import identity
+
+    program = identity(database.program, database.put_program)
+    count = database.collect(0 if arguments.flag("all") else limit, older_than, program)
+    drop_older_files(database.path)
     context.print(f"{count} answers forgotten")
 
 
@@ -57,7 +55,7 @@ def _size(text: str | None) -> int | None:
     return parse_integer("max-size", text)
 
 
-# -- why-miss ----------------------------------------------------------------------------------------------------
+# -- why-miss, sharing -------------------------------------------------------------------------------------------------
 
 
 def why_miss(context: Context, arguments: Arguments) -> int:
@@ -65,78 +63,10 @@ def why_miss(context: Context, arguments: Arguments) -> int:
     if not context.settings.boolean("eval-cache"):
         context.print("nothing is remembered: the setting 'eval-cache' is off")
         return 1
-    status: int = with_deep_stack(lambda: _why_miss(context, arguments))
+    from frazil.cli.why_miss import explain_misses
+
+    status: int = with_deep_stack(lambda: explain_misses(context, arguments))
     return status
-
-
-def _why_miss(context: Context, arguments: Arguments) -> int:
-    from frazil.evalcache.cache import Miss
-
-    missed = known = 0
-    for what, cache, question in _questions(context, arguments):
-        found = cache.ask(question)
-        if not isinstance(found, Miss):
-            known += 1
-            context.print(f"{what}: remembered")
-        elif found.reasons:
-            missed += 1
-            _print_reasons(context, what, found)
-    if not known and not missed:
-        context.print("nothing was remembered of it: it was not evaluated yet, or with other settings or arguments,")
-        context.print("or it asked for something that is never remembered, such as the current time")
-    return 0 if known and not missed else 1
-
-
-def _print_reasons(context: Context, what: str, miss: Miss) -> None:
-    context.print(f"{what}: has to be evaluated")
-    for reason in dict.fromkeys(miss.reasons):
-        context.print(f"  {reason}")
-
-
-def _questions(context: Context, arguments: Arguments) -> Iterator[tuple[str, EvaluationCache, Question]]:
-    """All that a command may have remembered of the installables."""
-    from frazil.cli.eval_command import output_detail
-    from frazil.cli.installables import Opened
-    from frazil.flake.outputs import FlakeInstallable
-
-    opened = Opened(context, arguments)
-    remembered = opened.remembered
-    for text in opened.texts():
-        if remembered is not None:
-            attributes = "" if text == "." else text
-            for kind, attribute in (("derivations", attributes), ("targets", text)):
-                question = remembered.question({"kind": kind, "attribute": attribute})
-                yield f"{kind} of '{text}'", remembered.cache, question
-            detail = output_detail(opened)
-            if detail is not None and len(opened.texts()) == 1:
-                yield f"value of '{text}'", remembered.cache, remembered.question(detail)
-            yield from _places(remembered, attributes)
-            continue
-        for command, kinds in (("build", ("target",)), ("run", ("program",)), ("develop", ("develop", "target"))):
-            (installable,) = Opened(context, arguments, command=command).parse([text])
-            memory = installable.memory() if isinstance(installable, FlakeInstallable) else None
-            if memory is None or not isinstance(installable, FlakeInstallable):
-                continue
-            paths = installable.attribute_paths()
-            for kind in kinds:
-                yield f"{kind} of '{paths[0]}'", memory.cache, memory.question({"kind": kind, "paths": paths})
-            detail = output_detail(opened) if command == "build" and len(opened.texts()) == 1 else None
-            if detail is not None:
-                question = memory.question({**detail, "attribute": None, "paths": paths})
-                yield f"value of '{paths[0]}'", memory.cache, question
-
-
-def _places(remembered: Remembered, attribute: str) -> Iterator[tuple[str, EvaluationCache, Question]]:
-    """The derivations of a list or set."""
-    tree = remembered.tree(attribute)
-    tree.ask(quietly=True)
-    if tree.nodes or tree.stale:
-        for place in [*tree.nodes, *tree.stale]:
-            shown = ".".join([*([attribute] if attribute else []), *place]) or "all of it"
-            yield f"what '{shown}' holds", remembered.cache, remembered.question(tree.detail(place))
-
-
-# -- sharing -----------------------------------------------------------------------------------------------------
 
 
 def export_answers(context: Context, arguments: Arguments) -> None:
@@ -146,13 +76,19 @@ def export_answers(context: Context, arguments: Arguments) -> None:
 
     names = arguments.all("key-file") or list(context.settings.words("secret-key-files"))
     keys = [read_secret_key(name) for name in names]
+    from frazil.evalcache.program import identity
+
     database = open_database(context)
-    written, left_out = export(database, context.store, os.path.abspath(folder_of(arguments.positional[0])), keys)
-    context.print(f"{written} answers exported, {left_out} hold on this machine only")
+    folder = os.path.abspath(folder_of(arguments.positional[0]))
+    program = identity(database.program, database.put_program)
+    written, left_out, old = export(database, context.store, folder, program, keys)
+    others = f", {old} are of other versions of the program" if old else ""
+    context.print(f"{written} answers exported, {left_out} hold on this machine only{others}")
 
 
 def import_answers(context: Context, arguments: Arguments) -> int:
     from frazil.cli.remembered import open_database
+    from frazil.evalcache.program import identity
     from frazil.evalcache.share import folder_of, import_
     from frazil.store.signatures import PublicKey
 
@@ -161,7 +97,8 @@ def import_answers(context: Context, arguments: Arguments) -> int:
         trusted = [PublicKey.parse(text) for text in context.settings.words("trusted-public-keys")]
     database = open_database(context)
     folder = os.path.abspath(folder_of(arguments.positional[0]))
-    taken, refused = import_(database, context.store, folder, trusted, context.warn)
+    program = identity(database.program, database.put_program)
+    taken, refused = import_(database, context.store, folder, program, trusted, context.warn)
     database.collect_if_large()
     context.print(f"{taken} answers imported, {refused} refused")
     return 1 if refused and not taken else 0
@@ -190,9 +127,13 @@ COMMANDS = {
         why_miss,
         "say what changed since something was evaluated",
         INSTALLABLES,
+        (Option("--all", "Ask about all that is remembered of what lies in this folder's tree."),),
         positional="installables…",
         at_most=None,
-        examples=[("Why is the package evaluated again?", "frazil eval-cache why-miss .#hello")],
+        examples=[
+            ("Why is the package evaluated again?", "frazil eval-cache why-miss .#hello"),
+            ("Why is anything, here, `nix-shell -p …` for instance?", "frazil eval-cache why-miss --all"),
+        ],
     ),
     "eval-cache export": Command(
         export_answers,

@@ -43,7 +43,13 @@ def _make(context: Context, database: Database) -> Lender | None:
     if settings.boolean("require-sigs"):
         keys = [PublicKey.parse(text) for text in settings.words("trusted-public-keys")]
     readers = {place: _reader(context, place) for place in places}
-    return Lender(database, lambda: context.store, readers, keys, context.warn)
+
+    def program() -> str:
+        from frazil.evalcache.program import identity
+
+        return identity(database.program, database.put_program)
+
+    return Lender(database, lambda: context.store, program, readers, keys, context.warn)
 
 
 def _reader(context: Context, place: str) -> Callable[[str, int], bytes]:

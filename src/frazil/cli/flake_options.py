@@ -175,7 +175,10 @@ def worker_entrance(context: Context, trees: Trees) -> Callable[[], Callable[[],
             return LocalStore(context.store_config, store_settings(context.settings), reporter)
 
         trees.session.enter_fork(open_store, reporter)
-        return lambda: reporter.heard
+        recorder = trees.effects.recorder
+        before = 0 if recorder is None else len(recorder.messages)
+        # What is not said at this verbosity belongs to what is remembered all the same.
+        return lambda: reporter.heard or (recorder is not None and len(recorder.messages) > before)
 
     return enter
 

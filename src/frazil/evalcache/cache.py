@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from frazil.evalcache.database import Database, Entry, Group, Row, group_id, split_ids
+from frazil.evalcache.database import About, Database, Entry, Group, Row, group_id, split_ids
 from frazil.evalcache.facts import Fact, decode
 from frazil.evalcache.verify import explain
 
@@ -31,7 +31,13 @@ class Subject:
         from frazil import plain_json
         from frazil.evalcache.hashing import sha256
 
+        self.mapping, self.program = subject, program
         self.digest = sha256(_encoded(plain_json.dumps([program, subject]))).digest()
+
+    def about(self) -> About:
+        from frazil.evalcache.subject import about, parts
+
+        return About(about(self.mapping), parts(self.mapping))
 
 
 class Question:
@@ -43,6 +49,7 @@ class Question:
 
         self.root = os.fsdecode(root)
         self.description = description
+        self.subject, self.detail = subject, detail
         self.digest = sha256(subject.digest + _encoded(plain_json.dumps(detail))).digest()
 
 
@@ -83,6 +90,7 @@ class EvaluationCache:
         self.lender: Callable[[], Lender | None] = lambda: None
         """Who may know what is not known here."""
         self._new: list[tuple[Entry, Known]] = []
+        self._subjects: dict[bytes, Subject] = {}
         self._recorder: Recorder | None = None
 
     @property
@@ -107,7 +115,7 @@ class EvaluationCache:
         on (as `Recorder.adopt`)."""
         reasons = []
         for row in self.database.find(question.digest, question.root):
-            reason = self._why_not(row, question)
+            reason = self.why_not(row, question.root)
             if reason is None:
                 answer = _read_answer(row)
                 if answer is not None and (is_good is None or is_good(answer)):
@@ -136,8 +144,10 @@ class EvaluationCache:
         lender = self.lender()
         for offer in () if lender is None else lender.offers(question.digest):
             assert lender is not None
-            row = Row(0, *offer.entry[:3], 0, 0, *offer.entry[3:])
-            if self._why_not(row, question, offer.facts) is None and lender.accept(offer):
+            new = offer.entry
+            asked = new.description, new.program, new.subject, new.detail
+            row = Row(0, new.question, new.root, new.bound, 0, 0, new.answer, new.groups, *asked)
+            if self.why_not(row, question.root, offer.facts) is None and lender.accept(offer):
                 answer = _read_answer(row)
                 if answer is not None and (is_good is None or is_good(answer)):
                     if adopt is not None:
@@ -145,8 +155,9 @@ class EvaluationCache:
                     return answer
         return None
 
-    def _why_not(self, row: Row, question: Question, offered: Mapping[bytes, bytes] | None = None) -> str | None:
-        """`offered`: the facts of an answer that is not in the database."""
+    def why_not(self, row: Row, root: str, offered: Mapping[bytes, bytes] | None = None) -> str | None:
+        """Why what an answer rests on does not hold; None where it does. `offered`: the facts of an answer that is not
+        in the database."""
         if row.bound and row.bound != self.identity:
             return "it depends on where the tree is, or on all of it, and that is different now"
         covered = bool(row.bound) and self._covers_contents
@@ -156,7 +167,7 @@ class EvaluationCache:
                 facts = self.database.group(name) if offered is None else offered.get(name)
                 if facts is None:
                     return "part of what is known about it was lost"
-                self._verdicts[key] = self._look(name, facts, question.root, covered)
+                self._verdicts[key] = self._look(name, facts, root, covered)
             verdict = self._verdicts[key]
             if verdict is not None:
                 return verdict if isinstance(verdict, str) else explain(verdict)
@@ -213,7 +224,10 @@ class EvaluationCache:
         if len(data) > MAX_ANSWER:
             return False
         self._recorder = recorder
-        self._new.append((Entry(question.digest, question.root, bound, data, b"", question.description), known))
+        subject = question.subject
+        self._subjects[subject.digest] = subject
+        asked = question.description, subject.program, subject.digest, plain_json.dumps(question.detail)
+        self._new.append((Entry(question.digest, question.root, bound, data, b"", *asked), known))
         return True
 
     def flush(self) -> None:
@@ -234,7 +248,9 @@ class EvaluationCache:
             entry._replace(groups=b"".join([names[index] for index in indices]))
             for (entry, _), indices in zip(kept, made_of, strict=True)
         ]
-        self.database.put(groups, entries)
+        about = {digest: subject.about() for digest, subject in self._subjects.items()}
+        self._subjects.clear()
+        self.database.put(groups, entries, about)
         self.database.collect_if_large()
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
         answer: bytes
         groups: bytes
         description: str
+        program: str
+        subject: bytes
+        detail: str
 
     class Group(NamedTuple):
         """Facts that the same answers rest on."""
@@ -38,20 +41,34 @@ if TYPE_CHECKING:
         stamps: Sequence[str]
 
     class Entry(NamedTuple):
+        """`program`: which computed it. `subject`, `detail`: what was asked (`Subject.digest`, JSON), for people."""
+
         question: bytes
         root: str
         bound: str
         answer: bytes
         groups: bytes
         description: str
+        program: str
+        subject: bytes
+        detail: str
+
+    class About(NamedTuple):
+        """What a subject is about, and digests of its parts, to say later what is different: see `subject.py`."""
+
+        about: str
+        parts: str
 else:
     from frazil.record import named_tuple
 
-    Row = named_tuple("Row", "number question root bound recorded used answer groups description")
+    Row = named_tuple(
+        "Row", "number question root bound recorded used answer groups description program subject detail"
+    )
     Group = named_tuple("Group", "facts stamps")
-    Entry = named_tuple("Entry", "question root bound answer groups description")
+    Entry = named_tuple("Entry", "question root bound answer groups description program subject detail")
+    About = named_tuple("About", "about parts")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ID_SIZE = 32
 DEFAULT_LIMIT = 512 << 20
 _SCHEMA = """
@@ -61,21 +78,37 @@ CREATE TABLE IF NOT EXISTS Stamps (facts BLOB NOT NULL, root TEXT NOT NULL, stam
 CREATE TABLE IF NOT EXISTS Entries (
   number INTEGER PRIMARY KEY, question BLOB NOT NULL, root TEXT NOT NULL, bound TEXT NOT NULL,
   recorded INTEGER NOT NULL, used INTEGER NOT NULL, answer BLOB NOT NULL, facts BLOB NOT NULL,
-  checksum BLOB NOT NULL, description TEXT NOT NULL);
+  checksum BLOB NOT NULL, description TEXT NOT NULL, program TEXT NOT NULL, subject BLOB NOT NULL,
+  detail TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS ByQuestion ON Entries (question, recorded);
+CREATE TABLE IF NOT EXISTS Subjects (id BLOB PRIMARY KEY, about TEXT NOT NULL, parts TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS Programs (stamp TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
 _PUT_STAMPS = "INSERT OR REPLACE INTO Stamps VALUES (?, ?, ?)"
-_COLUMNS = "number, question, root, bound, recorded, used, answer, facts, description, checksum"
+_COLUMNS = (
+    "number, question, root, bound, recorded, used, answer, facts, description, program, subject, detail, checksum"
+)
 KEPT_ALTERNATIVES = 8
 """Answers to one question that are kept for one root: of branches one goes back and forth between, say."""
 _MAX_BLOB = 256 << 20
 _USED_GRAIN = 3600
 _SMALL = 2048
+_COMPANIONS = ("-journal", "-wal", "-shm")
 
 
 def default_path(cache_directory: str) -> str:
     return os.path.join(cache_directory, f"evaluations-v{SCHEMA_VERSION}.sqlite")
+
+
+def drop_older_files(path: str) -> None:
+    """Databases of earlier schemas, beside the one of this."""
+    folder = os.path.dirname(path)
+    for version in range(1, SCHEMA_VERSION):
+        for suffix in ("", *_COMPANIONS, ".damaged"):
+            try:
+                os.unlink(os.path.join(folder, f"evaluations-v{version}.sqlite{suffix}"))
+            except OSError:
+                pass  # there is none, or it cannot be deleted: it does no harm
 
 
 def group_id(facts: bytes) -> bytes:
@@ -88,11 +121,13 @@ def split_ids(groups: bytes) -> list[bytes]:
     return [groups[start : start + ID_SIZE] for start in range(0, len(groups), ID_SIZE)]
 
 
-def _checksum(question: bytes, root: str, bound: str, answer: bytes, groups: bytes) -> bytes:
+def _checksum(
+    question: bytes, root: str, bound: str, answer: bytes, groups: bytes, program: str, subject: bytes
+) -> bytes:
     from frazil.evalcache.hashing import sha256
 
     state = sha256(question)
-    for part in (_encoded(root), _encoded(bound), answer, groups):
+    for part in (_encoded(root), _encoded(bound), answer, groups, _encoded(program), subject):
         state.update(len(part).to_bytes(8, "little") + part)
     return state.digest()[:16]
 
@@ -153,13 +188,25 @@ class Database:
 
     def _row(self, values: Sequence[Any]) -> Row | None:
         """None for a row that is not whole."""
-        number, question, root, bound, recorded, used, answer, groups, description, checksum = values
-        shape = isinstance(answer, bytes) and isinstance(groups, bytes) and isinstance(question, bytes)
-        if not shape or not isinstance(root, str) or not isinstance(bound, str):
+        number, question, root, bound, recorded, used, answer, groups, said, program, subject, detail, checksum = values
+        if not all(isinstance(part, bytes) for part in (answer, groups, question, subject)):
             return None
-        if checksum != _checksum(question, root, bound, answer, groups):
+        if not all(isinstance(part, str) for part in (root, bound, program)):
             return None
-        return Row(number, question, root, bound, int(recorded), int(used), answer, groups, str(description))
+        if checksum != _checksum(question, root, bound, answer, groups, program, subject):
+            return None
+        times = int(recorded), int(used)
+        return Row(number, question, root, bound, *times, answer, groups, str(said), program, subject, str(detail))
+
+    def related(self, root: str) -> list[tuple[Row, About]]:
+        """All that is remembered for a root, or came from elsewhere (nobody knows what that is about), newest first."""
+        rows = self._run(
+            f"SELECT {_COLUMNS}, about, parts FROM Entries LEFT JOIN Subjects ON id = subject "
+            "WHERE root IN (?, '') AND detail != '' ORDER BY recorded DESC, number DESC",
+            (root,),
+        )
+        found = [(self._row(row[:-2]), About(str(row[-2] or ""), str(row[-1] or ""))) for row in rows]
+        return [(row, about) for row, about in found if row is not None]
 
     def group(self, name: bytes) -> bytes | None:
         """Its facts; None where they are missing or damaged."""
@@ -191,8 +238,10 @@ class Database:
     def put_stamps(self, group: bytes, root: str, stamps: Sequence[str]) -> None:
         self._run(_PUT_STAMPS, (group, root, pack("\n".join(stamps).encode("ascii"))))
 
-    def put(self, groups: Mapping[bytes, Group], entries: Sequence[Entry]) -> None:
-        """All of it or nothing. `groups`: by their ids."""
+    def put(
+        self, groups: Mapping[bytes, Group], entries: Sequence[Entry], subjects: Mapping[bytes, About] | None = None
+    ) -> None:
+        """All of it or nothing. `groups` and `subjects`: by their ids."""
         self._run("BEGIN IMMEDIATE")
         now = int(time.time())
         new = [(name, pack(group.facts)) for name, group in groups.items() if not self._has_group(name)]
@@ -200,6 +249,8 @@ class Database:
         stamps = [(name, pack("\n".join(group.stamps).encode("ascii"))) for name, group in groups.items()]
         for root in {entry.root for entry in entries}:
             self._run_all(_PUT_STAMPS, [(name, root, data) for name, data in stamps])
+        about = [(name, *row) for name, row in (subjects or {}).items()]
+        self._run_all("INSERT OR IGNORE INTO Subjects VALUES (?, ?, ?)", about)
         self._put_entries(entries, now)
         self._run("COMMIT")
 
@@ -212,10 +263,12 @@ class Database:
             [(entry.question, entry.root, entry.groups, entry.bound) for entry in entries],
         )
         rows = []
-        for question, root, bound, answer, groups, description in entries:
-            checksum = _checksum(question, root, bound, answer, groups)
-            rows.append((question, root, bound, now, now, answer, groups, description, checksum))
-        self._run_all(f"INSERT INTO Entries ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        for question, root, bound, answer, groups, description, program, subject, detail in entries:
+            checksum = _checksum(question, root, bound, answer, groups, program, subject)
+            asked = program, subject, detail
+            rows.append((question, root, bound, now, now, answer, groups, description, *asked, checksum))
+        marks = ", ".join("?" * 12)
+        self._run_all(f"INSERT INTO Entries ({_COLUMNS}) VALUES (NULL, {marks})", rows)
         places = {(entry.question, entry.root) for entry in entries}
         self._run_all(
             "DELETE FROM Entries WHERE question = ? AND root = ? AND number NOT IN (SELECT number FROM Entries "
@@ -259,9 +312,13 @@ class Database:
         )
         return int(rows[0][0]) if rows else 0
 
-    def collect(self, limit: int | None = None, older_than: int | None = None) -> int:
-        """Deletes answers unused since a time, then the least recently used until the rest fits. -> how many."""
+    def collect(self, limit: int | None = None, older_than: int | None = None, program: str | None = None) -> int:
+        """Deletes answers of all programs but one, those unused since a time, then the least recently used until the
+        rest fits. -> how many."""
         before = self.statistics()["entries"]
+        if program is not None:
+            self._run("DELETE FROM Entries WHERE program != ?", (program,))
+            self._run("DELETE FROM Programs WHERE digest != ?", (program,))
         if older_than is not None:
             self._run("DELETE FROM Entries WHERE used < ?", (older_than,))
         self._drop_orphans()
@@ -291,6 +348,7 @@ class Database:
             if name not in used:
                 self._run("DELETE FROM Facts WHERE id = ?", (name,))
         self._run("DELETE FROM Stamps WHERE facts NOT IN (SELECT id FROM Facts)")
+        self._run("DELETE FROM Subjects WHERE id NOT IN (SELECT subject FROM Entries)")
 
     # -- the file --------------------------------------------------------------------------------------------------
 
@@ -335,7 +393,7 @@ class Database:
             return
         try:
             os.replace(self.path, self.path + ".damaged")
-            for suffix in ("-journal", "-wal", "-shm"):
+            for suffix in _COMPANIONS:
                 if os.path.exists(self.path + suffix):
                     os.unlink(self.path + suffix)
         except FileNotFoundError:

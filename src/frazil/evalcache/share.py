@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from frazil.store.path import StorePath
     from frazil.store.signatures import PublicKey, SecretKey
 
-FORMAT = 2
+FORMAT = 3
 MAX_ENTRY = 64 << 20
 MAX_OBJECT = 256 << 20
 MAX_ENTRIES = 1_000_000
 MAX_LIST = 1 << 16
+MAX_DETAIL = 1 << 20
 MOST_ANSWERS = 32
 """To one question, of one folder."""
 IMPORTED = ""
@@ -54,14 +55,20 @@ _REFUSALS = (Unshareable, OSError, ValueError, KeyError, TypeError, AttributeErr
 # -- writing -------------------------------------------------------------------------------------------------------
 
 
-def export(database: Database, store: LocalStore, folder: str, keys: Iterable[SecretKey] = ()) -> tuple[int, int]:
-    """Adds all answers that may hold elsewhere to a folder. -> (written or there already, left out)"""
-    written = left_out = 0
+def export(
+    database: Database, store: LocalStore, folder: str, program: str, keys: Iterable[SecretKey] = ()
+) -> tuple[int, int, int]:
+    """Adds all answers that may hold elsewhere to a folder. `program`: whose answers; nobody asks for those of others
+    again. -> (written or there already, left out, of other programs)"""
+    written = left_out = old = 0
     signing = list(keys)
     try:
         for name in ("entries", "facts", "objects", "questions"):
             os.makedirs(os.path.join(folder, name), exist_ok=True)
         for row in database.every():
+            if row.program != program:
+                old += 1
+                continue
             try:
                 _export_row(database, store, folder, row, signing)
                 written += 1
@@ -69,7 +76,7 @@ def export(database: Database, store: LocalStore, folder: str, keys: Iterable[Se
                 left_out += 1
     except OSError as error:
         raise ShareError(f"writing to '{folder}': {error.strerror}") from error
-    return written, left_out
+    return written, left_out, old
 
 
 def may_hold_elsewhere(bound: str) -> bool:
@@ -97,6 +104,8 @@ def _export_row(database: Database, store: LocalStore, folder: str, row: Row, ke
         "answer": answer,
         "facts": names,
         "description": row.description,
+        "detail": row.detail,
+        "program": row.program,
         "storeDir": store.directory.path,
     }
     text = _canonical(body)
@@ -207,13 +216,15 @@ def import_(
     database: Database,
     store: LocalStore,
     folder: str,
+    program: str,
     trusted: Iterable[PublicKey] | None,
     complain: Callable[[str], None],
 ) -> tuple[int, int]:
-    """Takes over the answers of a folder. -> (taken, refused). `trusted`: None for no signature needed."""
+    """Takes over the answers of a folder. -> (taken, refused). `program`: who is to ask for them. `trusted`: None for
+    no signature needed."""
     taken = refused = 0
     keys = None if trusted is None else list(trusted)
-    reader = _Reader(database, store, lambda name, limit: read_bounded(os.path.join(folder, name), limit))
+    reader = _Reader(database, store, program, lambda name, limit: read_bounded(os.path.join(folder, name), limit))
     try:
         names = sorted(os.listdir(os.path.join(folder, "entries")))[:MAX_ENTRIES]
     except OSError as error:
@@ -246,18 +257,19 @@ class Lender:
         self,
         database: Database,
         store: Callable[[], LocalStore],
+        program: Callable[[], str],
         places: Mapping[str, Callable[[str, int], bytes]],
         keys: list[PublicKey] | None,
         complain: Callable[[str], None],
     ) -> None:
         self.database, self.places, self.keys, self.complain = database, dict(places), keys, complain
-        self._store = store
+        self._store, self._program = store, program
 
     def offers(self, question: bytes) -> Iterator[Offer]:
         """Answers to a question. What is wrong with one is said, and the next is tried."""
         for place, fetch in list(self.places.items()):
             names = self._names(place, fetch, question)
-            reader = _Reader(self.database, self._store(), fetch) if names else None
+            reader = _Reader(self.database, self._store(), self._program(), fetch) if names else None
             for name in names:
                 assert reader is not None
                 try:
@@ -292,8 +304,8 @@ class Lender:
 class _Reader:
     """`fetch(name, limit)`: the bytes of a file of the folder; raises OSError, or whatever a FrazilError says."""
 
-    def __init__(self, database: Database, store: LocalStore, fetch: Callable[[str, int], bytes]) -> None:
-        self.database, self.store, self.fetch = database, store, fetch
+    def __init__(self, database: Database, store: LocalStore, program: str, fetch: Callable[[str, int], bytes]) -> None:
+        self.database, self.store, self.program, self.fetch = database, store, program, fetch
         self._present: set[str] = set()
 
     def take(self, name: str, keys: list[PublicKey] | None) -> None:
@@ -308,6 +320,8 @@ class _Reader:
             _check_signatures(text, record["signatures"], keys)
         if body["format"] != FORMAT or body["storeDir"] != self.store.directory.path:
             raise Unshareable("it is of another format, or for another store directory")
+        if body["program"] != self.program:
+            raise Unshareable("another version of the program computed it")
         question, answer, bound = bytes.fromhex(body["question"]), body["answer"], body["bound"]
         if not isinstance(answer, dict) or not isinstance(bound, str) or len(question) != 32:
             raise Unshareable("it is damaged")
@@ -315,7 +329,8 @@ class _Reader:
             raise Unshareable("it depends on where a tree is")
         groups = self._groups(body["facts"])
         data = _canonical(answer)
-        entry = Entry(question, IMPORTED, bound, data, b"".join(groups), str(body["description"])[:500])
+        said, detail = str(body["description"])[:500], str(body["detail"])[:MAX_DETAIL]
+        entry = Entry(question, IMPORTED, bound, data, b"".join(groups), said, self.program, b"", detail)
 
         def accept() -> None:
             for path in needed(self.store, answer):

@@ -127,7 +127,12 @@ class Checker:
         outputs = force_attrs(flake.lookup("outputs"), "while evaluating the outputs of a flake")
         parts = self.parts(outputs) if self.options.enter_worker is not None and self.options.all_systems else {}
         groups = {key: key[1] for key in parts}
-        with Workers(groups, lambda key: self.work(parts[key]), self.warn, self.options.recorder) as self.workers:
+        finish = None
+        if remembered is not None:
+            remembered.before_fork()
+            finish = remembered.flush
+        workers = Workers(groups, lambda key: self.work(parts[key]), self.warn, self.options.recorder, finish)
+        with workers as self.workers:
             return self.check_outputs(outputs)
 
     def check_outputs(self, outputs: Attrs) -> CheckResult:
@@ -166,7 +171,11 @@ class Checker:
         if self.heard is None:
             assert self.options.enter_worker is not None
             self.heard = self.options.enter_worker()
-        self.remembered = None
+            if self.remembered is not None:
+                self.remembered.enter_worker()
+        again: list[str] = []
+        if self.remembered is not None:
+            self.remembered.again = again.append
         said: list[tuple[str, str]] = []
         self.step, self.say = (lambda text: said.append(("step", text))), (lambda text: said.append(("say", text)))
         self.warn = self.show_error = redo
@@ -175,7 +184,7 @@ class Checker:
         if self.heard():
             raise _Redo
         derivations = [[self.directory.show(path), names] for path, names in self.result.derivations.items()]
-        return {"said": said, "derivations": derivations}
+        return {"said": said, "derivations": derivations, "again": again}
 
     def take(self, name: str, system: str, item: Value, position: int) -> None:
         """A part, from a worker where one has it."""
@@ -183,6 +192,8 @@ class Checker:
         if found is None:
             self.check_part(name, system, item, position)
             return
+        if self.remembered is not None:
+            self.remembered.say_again(found["again"])
         for kind, text in found["said"]:
             (self.step if kind == "step" else self.say)(text)
         for path, names in found["derivations"]:

@@ -147,19 +147,23 @@ class FlakeMemory:
         return found
 
     def ask_part(
-        self, detail: Mapping[str, Any], is_good: Callable[[Mapping[str, Any]], bool]
+        self, detail: Mapping[str, Any], is_good: Callable[[Mapping[str, Any]], bool], again: Callable[[str], None]
     ) -> Mapping[str, Any] | None:
-        """An answer that becomes part of another, which rests on what it rests on. Verbose, it is said why there is
-        none any longer."""
-        from frazil.activity import Verbosity
+        """An answer that becomes part of another, which rests on what it rests on. `again` is told why there is none
+        any longer."""
         from frazil.evalcache.cache import Miss
 
         found = self.cache.ask(self.question(detail), is_good, self.recorder.adopt)
         if not isinstance(found, Miss):
             return found
         for reason in found.reasons[:1]:
-            self.trees.session.reporter.log(Verbosity.TALKATIVE, f"evaluating '{place_of(detail)}' again: {reason}")
+            again(f"evaluating '{place_of(detail)}' again: {reason}")
         return None
+
+    def say_again(self, text: str) -> None:
+        from frazil.activity import Verbosity
+
+        self.trees.session.reporter.log(Verbosity.TALKATIVE, text)
 
     def keep(
         self,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from frazil.lang.values import take_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from frazil.flake.memory import FlakeMemory
@@ -30,6 +30,8 @@ class Parts:
         self.memory, self.common = memory, dict(common)
         self._trunk = 0
         """What was read outside of parts, on the way to them: all of them rest on it."""
+        self.again: Callable[[str], None] = memory.say_again
+        """Is told which part is evaluated again, and why."""
 
     def __enter__(self) -> Parts:
         self.memory.trees.effects.mark_reads()
@@ -42,7 +44,24 @@ class Parts:
 
     def known(self, detail: Mapping[str, Any], is_good: Callable[[Answer], bool]) -> Answer | None:
         """From an earlier run. What it rests on counts for this run's report."""
-        return self.memory.ask_part({**self.common, **detail}, is_good)
+        return self.memory.ask_part({**self.common, **detail}, is_good, self.again)
+
+    def say_again(self, texts: Iterable[str]) -> None:
+        """What a worker would have said."""
+        for text in texts:
+            self.again(text)
+
+    def before_fork(self) -> None:
+        """Connections must not be shared with workers."""
+        self.memory.cache.database.close()
+
+    def enter_worker(self) -> None:
+        """In a worker: what is found here is written here, by `flush`. Others' answers are not looked for: whoever
+        fetches them is the parent's."""
+        self.memory.cache.lender = lambda: None
+
+    def flush(self) -> None:
+        self.memory.flush()
 
     def evaluate(self, detail: Mapping[str, Any], compute: Callable[[], Answer | None]) -> Answer | None:
         """`compute` gives None for what is not to be remembered."""

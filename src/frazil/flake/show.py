@@ -83,7 +83,12 @@ class Shower:
         self.remembered = remembered
         parts = self.parts(root) if self.options.enter_worker is not None and self.options.all_systems else {}
         groups = {key: key[1] for key in parts}
-        with Workers(groups, lambda key: self.work(parts[key]), self.warn, self.options.recorder) as self.workers:
+        finish = None
+        if remembered is not None:
+            remembered.before_fork()
+            finish = remembered.flush
+        workers = Workers(groups, lambda key: self.work(parts[key]), self.warn, self.options.recorder, finish)
+        with workers as self.workers:
             return self.visit(root, f"{self.bold}{title}{self.normal}", "")
 
     # -- in several processes ---------------------------------------------------------------------
@@ -105,14 +110,18 @@ class Shower:
         if self.heard is None:
             assert self.options.enter_worker is not None
             self.heard = self.options.enter_worker()
-        self.remembered = None
+            if self.remembered is not None:
+                self.remembered.enter_worker()
         lines: list[str] = []
         noisy: list[str] = []
+        again: list[str] = []
         self.print_line, self.warn = lines.append, noisy.append
+        if self.remembered is not None:
+            self.remembered.again = again.append
         value = self.visit_kind(*part)
         if noisy or self.heard():
             raise FrazilError("a part that says more than its lines")
-        return {"lines": lines, "value": value}
+        return {"lines": lines, "value": value, "again": again}
 
     # -- output -----------------------------------------------------------------------------------
 
@@ -138,6 +147,8 @@ class Shower:
     def visit(self, cursor: Cursor, head: str, prefix: str) -> Json:
         found = self.workers.result(cursor.path) if self.workers is not None else None
         if found is not None:
+            if self.remembered is not None:
+                self.remembered.say_again(found["again"])
             for line in found["lines"]:
                 self.print_line(line)
             value: Json = found["value"]

@@ -105,9 +105,11 @@ class Workers:
         evaluate: Evaluate,
         warn: Callable[[str], None],
         recorder: ReadRecorder | None = None,
+        finish: Callable[[], None] | None = None,
     ) -> None:
-        """`groups`: the group of each key; `evaluate` is called in another process."""
+        """`groups`: the group of each key; `evaluate` is called in another process, and `finish` after the last."""
         self._recorder = recorder
+        self._finish = finish
         self._warn = warn
         self._workers: list[_Worker] = []
         self._of_key: dict[Key, _Worker] = {}
@@ -131,7 +133,7 @@ class Workers:
             os.close(out)
             return
         if worker.process == 0:
-            _be_worker(parent, out, keys, evaluate, self._recorder)
+            _be_worker(parent, out, keys, evaluate, self._recorder, self._finish)
         os.close(out)
         self._workers.append(worker)
         self._of_key.update(dict.fromkeys(keys, worker))
@@ -160,7 +162,14 @@ class Workers:
             worker.stop(kill=True)
 
 
-def _be_worker(parent: int, out: int, keys: list[Key], evaluate: Evaluate, recorder: ReadRecorder | None) -> None:
+def _be_worker(
+    parent: int,
+    out: int,
+    keys: list[Key],
+    evaluate: Evaluate,
+    recorder: ReadRecorder | None,
+    finish: Callable[[], None] | None,
+) -> None:
     """Never returns, and leaves nothing behind: no clean-up of the parent's is run a second time."""
     status = 1
     try:
@@ -169,6 +178,8 @@ def _be_worker(parent: int, out: int, keys: list[Key], evaluate: Evaluate, recor
             recorder.news()
         for key in keys:
             result = _try(evaluate, key)
+            if finish is not None and key == keys[-1]:
+                finish()  # who has the last result ends this process
             reads = None if recorder is None else recorder.news()
             view = memoryview(json.dumps([key, result, reads]).encode() + b"\n")
             while view:

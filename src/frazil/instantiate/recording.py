@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class ReadRecorder(Protocol):
+        messages: list[tuple[int, str]]
+
         def attach(self, is_virtual: Callable[[str], bool]) -> None: ...
         def contents(self, path: str, real: bytes, data: bytes, status: os.stat_result | None) -> None: ...
         def listing(
