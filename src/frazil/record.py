@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
     T = TypeVar("T")
@@ -19,6 +19,8 @@ else:
 
 
 REQUIRED = object()
+EMPTY: Any = {}
+"""A default for fields that are mappings; nobody changes it."""
 
 
 @dataclass_transform(frozen_default=True)
@@ -105,6 +107,10 @@ def named_tuple(name: str, fields: str) -> Any:
     def __getnewargs__(self: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(self)
 
+    def _make(cls: type[tuple[Any, ...]], values: Iterable[object]) -> Any:
+        return tuple.__new__(cls, values)
+
     methods = (__new__, _replace, __repr__, __getnewargs__)
     getters = {field: _tuplegetter(place, field) for place, field in enumerate(names)}
-    return type(name, (tuple,), {"__slots__": (), **getters, **{method.__name__: method for method in methods}})
+    made = {method.__name__: method for method in methods}
+    return type(name, (tuple,), {"__slots__": (), **getters, **made, "_make": classmethod(_make), "_fields": names})

@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class Fetcher:
 
     def with_settings(self, **changes: object) -> Fetcher:
         """The same store and cache, other settings; the cache is read anew."""
-        settings = replace(self.context.settings, **changes)  # type: ignore[arg-type]
+        settings = self.context.settings.with_(**changes)
         ttl = 0 if settings.refresh else settings.tarball_ttl
         cache = self.context.cache.with_ttl(ttl, offline=settings.offline)
         return Fetcher(self.folder, FetchContext(self.context.store, settings, self.reporter, cache), self.reporter)

@@ -135,13 +135,10 @@ class Session:
         """
 
         def run() -> Any:
-            from dataclasses import replace
-
             from frazil.cli.flake_options import input_path, lock_flags, parse_reference
             from frazil.flake.call import flake_of_reference
 
-            flags = replace(
-                lock_flags(self._context, self._arguments(), self._trees),
+            flags = lock_flags(self._context, self._arguments(), self._trees).with_(
                 write_lock_file=write_lock_file and not overrides,
                 input_overrides={
                     input_path(name, "an override"): parse_reference(

@@ -302,7 +302,6 @@ class _Line:
         with_deep_stack(self._outputs_of_flake)
 
     def _outputs_of_flake(self) -> None:
-        from dataclasses import replace
 
         from frazil.cli.flake_options import parse_reference
         from frazil.flake.cursor import parse_attribute_path
@@ -313,7 +312,7 @@ class _Line:
         fragment = fragment.removeprefix(".")
         opened = self._opened()
         reference = parse_reference(self.context, opened.trees, os.path.expanduser(flake) or ".")
-        locked = opened.trees.lock(reference, replace(opened.flags, write_lock_file=False))
+        locked = opened.trees.lock(reference, opened.flags.with_(write_lock_file=False))
         root = opened.trees.outputs(locked)
         system, command = opened.session.settings.system, " ".join(self.command_words[-1:])
         for prefix in [*(() if root_mark else attribute_path_prefixes(system, command)), ""]:

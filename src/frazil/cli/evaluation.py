@@ -78,6 +78,7 @@ def make_session(
     )
     holder.append(session)
     context.keep(session)
+    context.at_close(session.close_connections)
     if context.shows_evaluation and not settings.debugger:
         _watch_if_long(context, session)
     if settings.observed:

@@ -25,7 +25,6 @@ def new(context: Context, arguments: Arguments) -> None:
 
 
 def _make(context: Context, arguments: Arguments, folder: str) -> None:
-    from dataclasses import replace
 
     from frazil.flake.outputs import FlakeInstallable
     from frazil.flake.reference import DEFAULT_OUTPUTS, parse_with_fragment
@@ -33,7 +32,7 @@ def _make(context: Context, arguments: Arguments, folder: str) -> None:
     trees = open_trees(context, arguments)
     text = arguments.value("template", "templates") or "templates"
     reference, name = parse_with_fragment(text, os.getcwd(), notice=trees.notice, warn=trees.warn)
-    flags = replace(lock_flags(context, arguments, trees, apply_config=False), write_lock_file=False)
+    flags = lock_flags(context, arguments, trees, apply_config=False).with_(write_lock_file=False)
     installable = FlakeInstallable(trees, reference, name, DEFAULT_OUTPUTS, TEMPLATE_PATHS, TEMPLATE_PREFIXES, flags)
     with_deep_stack(lambda: _copy(context, installable, folder))
 

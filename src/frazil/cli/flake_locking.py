@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK
 from frazil.cli.context import Context
 from frazil.cli.evaluation import with_deep_stack
@@ -21,7 +19,7 @@ def lock(context: Context, arguments: Arguments) -> None:
     trees = open_trees(context, arguments)
     reference = parse_reference(context, trees, (arguments.positional or ["."])[0])
     flags = lock_flags(context, arguments, trees)
-    with_deep_stack(lambda: trees.lock(reference, replace(flags, write_lock_file=True, fail_on_unlocked=True)))
+    with_deep_stack(lambda: trees.lock(reference, flags.with_(write_lock_file=True, fail_on_unlocked=True)))
 
 
 def update(context: Context, arguments: Arguments) -> None:
@@ -31,7 +29,7 @@ def update(context: Context, arguments: Arguments) -> None:
     reference = parse_reference(context, trees, arguments.value("flake", ".") or ".")
     flags = lock_flags(context, arguments, trees)
     every = flags.input_updates | updates
-    changed = replace(flags, recreate_lock_file=not every, write_lock_file=True, input_updates=every)
+    changed = flags.with_(recreate_lock_file=not every, write_lock_file=True, input_updates=every)
     with_deep_stack(lambda: trees.lock(reference, changed))
 
 

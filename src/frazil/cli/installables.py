@@ -179,9 +179,8 @@ class Opened:
 
     def flags_without_overrides(self) -> LockFlags:
         """For flakes other than the one asked for."""
-        from dataclasses import replace
 
-        return replace(self.flags, input_overrides={}, input_updates=frozenset(), apply_config=None)
+        return self.flags.with_(input_overrides={}, input_updates=frozenset(), apply_config=None)
 
     @property
     def source(self) -> Source:

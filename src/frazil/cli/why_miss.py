@@ -264,6 +264,7 @@ def _ask_about_flake(
             question = memory.question({**detail, "attribute": None, "paths": paths})
             findings.ask(f"value of '{paths[0]}'", memory.cache, question)
         cache, root = memory.cache, os.fsdecode(memory.root)
+        context.at_close(cache.database.close)
     if cache is not None:
         if not text.partition("#")[2].partition("^")[0]:
             names.add("")

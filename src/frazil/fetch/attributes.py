@@ -6,12 +6,11 @@ Source of truth: Nix's `fetchTree` and lock file format. Values are text, intege
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
 from frazil.digest import DigestError, Hash
 from frazil.fetch.errors import BadAttributes
 
-InputAttributes: TypeAlias = dict[str, str | int | bool]
+InputAttributes = dict[str, str | int | bool]
 
 _REVISION_DIGITS = frozenset("0123456789abcdefABCDEF")
 NULL_REVISION = "0" * 40

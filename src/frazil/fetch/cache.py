@@ -7,16 +7,16 @@ an error. Whether a store path still exists is for the caller to check.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from frazil.cache_folder import file_identity
 from frazil.fetch.settings import FetchSettings, shared_cache_directory
+from frazil.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from typing import Any
 
 _SCHEMA = """
 create table if not exists Entries (
@@ -30,18 +30,25 @@ _MAXIMUM_SIZE = 64 << 20
 _FILE_NAME = "fetcher-cache-frazil-v1.sqlite"
 
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
+class CacheEntry(Record):
     value: dict[str, Any]
     timestamp: int
     expired: bool
 
 
+def _blake2b(data: bytes, *, digest_size: int) -> Any:
+    try:
+        from _blake2 import blake2b  # what `hashlib` itself uses, and it loads OpenSSL besides
+    except ImportError:
+        from hashlib import blake2b
+    return blake2b(data, digest_size=digest_size)
+
+
 def _checksum(domain: str, key: bytes, value: str, timestamp: int) -> bytes:
-    state = hashlib.blake2b(f"{domain}\0{timestamp}\0".encode(), digest_size=12)
+    state = _blake2b(f"{domain}\0{timestamp}\0".encode(), digest_size=12)
     state.update(key)
     state.update(value.encode("utf-8", "surrogateescape"))
-    return state.digest()
+    return bytes(state.digest())
 
 
 class FetchCache:
@@ -85,12 +92,13 @@ class FetchCache:
         return self._entry(value, timestamp)
 
     def _entry(self, value: str, timestamp: int) -> CacheEntry | None:
-        import json
         import time
 
+        from frazil import plain_json
+
         try:
-            decoded = json.loads(value)
-        except ValueError:
+            decoded = plain_json.loads(value)
+        except (ValueError, RecursionError):
             return None
         if not isinstance(decoded, dict):
             return None
@@ -104,10 +112,11 @@ class FetchCache:
         return entry.value if entry else None
 
     def put(self, domain: str, key: Any, value: dict[str, Any]) -> None:
-        import json
         import time
 
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+        from frazil import plain_json
+
+        text = plain_json.dumps(value)
         if len(text) > _MAXIMUM_VALUE:
             return
         raw_key, now = _encode_key(key), int(time.time())
@@ -122,7 +131,7 @@ class FetchCache:
 
     def _run(self, statement: str, *arguments: object) -> list[Any]:
         """The rows; on damage the database is begun anew, once. An unusable cache is an empty one."""
-        import sqlite3
+        from frazil.plain_sqlite import sqlite3
 
         for attempt in (1, 2):
             if self._failed:
@@ -145,7 +154,7 @@ class FetchCache:
         return []
 
     def _connect(self) -> sqlite3.Connection:
-        import sqlite3
+        from frazil.plain_sqlite import sqlite3
 
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
@@ -192,6 +201,9 @@ def _bound(connection: sqlite3.Connection) -> None:
 
 def _encode_key(key: Any) -> bytes:
     """A digest of the key's JSON: keys may hold long lists or text that is no UTF-8."""
-    import json
+    from frazil import plain_json
+    from frazil.digest import new
 
-    return hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode()).digest()
+    state = new("sha256")
+    state.update(plain_json.dumps(key).encode())
+    return bytes(state.digest())

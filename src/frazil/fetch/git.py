@@ -7,7 +7,6 @@ of the flake reference chapter. Remote repositories are kept as bare clones in t
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from frazil.fetch import attributes as attr
 from frazil.fetch.attributes import NULL_REVISION, InputAttributes
@@ -19,8 +18,10 @@ from frazil.fetch.git_worktree import WorkTree, find_changes, is_staged, read_wo
 from frazil.fetch.scheme import FetchContext, FetchedTree
 from frazil.fetch.tree import add_tree, find_cached_tree, find_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
 _SCHEME = GitScheme()
 

@@ -6,12 +6,12 @@ In: the bytes of `.git/config` or `.gitmodules`. Out: values by `section.subsect
 from __future__ import annotations
 
 import os
-import re
 
 from frazil.fetch.errors import GitError
 
-_SECTION = re.compile(r'\s*\[\s*([A-Za-z0-9.-]+)\s*(?:"((?:[^"\\]|\\.)*)"\s*)?\]')
-_NAME = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*(=)?")
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_OF_NAME = _LETTERS | frozenset("0123456789-")
+_OF_SECTION = _OF_NAME | {"."}
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _MAXIMUM_SIZE = 4 << 20
 
@@ -23,24 +23,53 @@ def parse_config(data: bytes, origin: str) -> list[tuple[str, str]]:
     prefix = ""
     lines = iter(text.split("\n"))
     for line in lines:
-        section = _SECTION.match(line)
-        if section:
-            name, inner = section.groups()
-            prefix = name.lower() if inner is None else name.lower() + "." + re.sub(r"\\(.)", r"\1", inner)
-            line = line[section.end() :]
-        if not line.strip() or line.lstrip()[0] in "#;":
+        section = _read_section(line)
+        if section is not None:
+            prefix, line = section
+        line = line.lstrip()
+        if not line or line[0] in "#;":
             continue
-        variable = _NAME.match(line)
-        if not variable or not prefix:
+        name, rest = _take(line, _OF_NAME)
+        if name[:1] not in _LETTERS or not name or not prefix:
             raise GitError(f"bad configuration line in '{origin}': {line.strip()}")
         value = "true"
-        if variable.group(2):
-            rest = line[variable.end() :]
+        rest = rest.lstrip()
+        if rest.startswith("="):
+            rest = rest[1:]
             while _continues(rest):
                 rest = rest[:-1] + next(lines, "")
             value = _parse_value(rest)
-        result.append((f"{prefix}.{variable.group(1).lower()}", value))
+        result.append((f"{prefix}.{name.lower()}", value))
     return result
+
+
+def _take(text: str, allowed: frozenset[str]) -> tuple[str, str]:
+    """What a text begins with, of these characters, and the rest."""
+    end = 0
+    while end < len(text) and text[end] in allowed:
+        end += 1
+    return text[:end], text[end:]
+
+
+def _read_section(line: str) -> tuple[str, str] | None:
+    """`[name]` or `[name "subsection"]` as a prefix of variables, and what follows; None for another line."""
+    line = line.lstrip()
+    if not line.startswith("["):
+        return None
+    name, rest = _take(line[1:].lstrip(), _OF_SECTION)
+    rest = rest.lstrip()
+    prefix = name.lower()
+    if rest.startswith('"'):
+        inner, position = "", 1
+        while position < len(rest) and rest[position] != '"':
+            position += rest[position] == "\\"
+            inner += rest[position : position + 1]
+            position += 1
+        if position >= len(rest):
+            return None
+        prefix += "." + inner
+        rest = rest[position + 1 :].lstrip()
+    return (prefix, rest[1:]) if name and rest.startswith("]") else None
 
 
 def _continues(text: str) -> bool:

@@ -6,26 +6,44 @@ An index in parts (split, sparse) is refused with `UnsupportedIndex`: ask the gi
 
 from __future__ import annotations
 
-import hashlib
 import struct
-from typing import NamedTuple
 
 from frazil.fetch.errors import GitError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    class _Entry(NamedTuple):
+        path: bytes
+        mode: int
+        oid: bytes
+        flags: int
+        stamp: tuple[int, ...]
+
+    class Index(NamedTuple):
+        """`trees`: object names of directories whose part of the index is unchanged since they were written, by path
+        (`b""` is the root). `checksum`: names this content of the index."""
+
+        entries: list[IndexEntry]
+        trees: dict[bytes, bytes]
+        checksum: bytes
+else:
+    from frazil.record import named_tuple
+
+    _Entry = named_tuple("_Entry", "path mode oid flags stamp")
+    Index = named_tuple("Index", "entries trees checksum")
 
 
 class UnsupportedIndex(GitError):
     """A well-formed index of a kind that is not read here."""
 
 
-class IndexEntry(NamedTuple):
+class IndexEntry(_Entry):
     """`path`: bytes relative to the work tree. `stamp`: ctime, ctime ns, mtime, mtime ns, device, inode, mode, uid,
     gid, size as 32-bit numbers. `flags`: 16 bits as stored, then 16 extended ones above them."""
 
-    path: bytes
-    mode: int
-    oid: bytes
-    flags: int
-    stamp: tuple[int, ...]
+    __slots__ = ()
 
     @property
     def stage(self) -> int:
@@ -49,13 +67,23 @@ _MODES = frozenset({0o100644, 0o100755, MODE_LINK, MODE_GITLINK})
 _MAXIMUM_ENTRIES = 20_000_000
 
 
-class Index(NamedTuple):
-    """`trees`: object names of directories whose part of the index is unchanged since they were written, by path
-    (`b""` is the root). `checksum`: names this content of the index."""
+_SMALL = 1 << 20
 
-    entries: list[IndexEntry]
-    trees: dict[bytes, bytes]
-    checksum: bytes
+
+def hash_bytes(algorithm: str, data: bytes | memoryview) -> bytes:
+    """SHA-1 of little without OpenSSL, which takes longer to load."""
+    if algorithm == "sha1" and len(data) < _SMALL:
+        try:
+            from _sha1 import sha1  # type: ignore[import-not-found]  # what `hashlib` itself would use
+        except ImportError:
+            pass
+        else:
+            return bytes(sha1(data, usedforsecurity=False).digest())
+    from frazil.digest import new
+
+    state = new(algorithm)
+    state.update(data)
+    return bytes(state.digest())
 
 
 def parse_index(data: bytes, oid_size: int = 20) -> Index:
@@ -69,10 +97,10 @@ def parse_index(data: bytes, oid_size: int = 20) -> Index:
     checksum = data[body_end:]
     if any(checksum):
         algorithm = "sha1" if oid_size == 20 else "sha256"
-        if hashlib.new(algorithm, memoryview(data)[:body_end], usedforsecurity=False).digest() != checksum:
+        if hash_bytes(algorithm, memoryview(data)[:body_end]) != checksum:
             raise GitError("the git index has a wrong checksum", hint="it is damaged; `git status` may tell more")
     else:  # index.skipHash
-        checksum = hashlib.sha256(data).digest()
+        checksum = hash_bytes("sha256", data)
     if count > min(_MAXIMUM_ENTRIES, body_end // (42 + oid_size)):
         raise GitError("the git index is shorter than it says")
     try:
@@ -246,8 +274,8 @@ def _write_subtree(
         parts.append(b"40000 %s\0%s" % (inner[depth:-1], oid))
         position = last
     body = b"".join(parts)
-    return hashlib.new(algorithm, b"tree %d\0" % len(body) + body, usedforsecurity=False).digest()
+    return hash_bytes(algorithm, b"tree %d\0" % len(body) + body)
 
 
 def hash_blob(data: bytes, algorithm: str) -> bytes:
-    return hashlib.new(algorithm, b"blob %d\0" % len(data) + data, usedforsecurity=False).digest()
+    return hash_bytes(algorithm, b"blob %d\0" % len(data) + data)

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import os
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from frazil.fetch.attributes import is_revision
 from frazil.fetch.errors import GitError
 from frazil.fetch.git_config import is_true, read_config, safe_directories
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+
     import pygit2
+
+    class Commit(NamedTuple):
+        """`time`: the committer's, in seconds."""
+
+        tree: str
+        time: int
+else:
+    from frazil.record import named_tuple
+
+    Commit = named_tuple("Commit", "tree time")
 
 _MAXIMUM_LINKS = 5
 _MAXIMUM_COMMIT = 64 << 20
-
-
-class Commit(NamedTuple):
-    """`time`: the committer's, in seconds."""
-
-    tree: str
-    time: int
 
 
 class Repository:

@@ -75,14 +75,15 @@ class WorkTree:
         return stat_all(self.directory, self.index.entries)
 
     def _digest(self) -> str:
-        import hashlib
+        from frazil.digest import new
 
-        state = hashlib.sha256(self._data[-self.repository.oid_size :])
+        state = new("sha256")
+        state.update(self._data[-self.repository.oid_size :])
         if not any(self._data[-self.repository.oid_size :]):
             state.update(self._data)
         state.update(f"{self.revision} {self.reference} {self.index_time} {len(self._data)}\0".encode())
         state.update(self.stamps.tobytes())
-        return state.hexdigest()
+        return str(state.hexdigest())
 
     def entries(self) -> Iterator[tuple[IndexEntry, Sequence[int]]]:
         """Each entry of the index with its file's stamp."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
 
 from frazil.errors import FrazilError
 from frazil.fetch import attributes as attr
@@ -27,9 +25,16 @@ from frazil.fetch.scheme import FetchContext
 from frazil.fetch.settings import FetchSettings, cache_directory, config_directory
 from frazil.fetch.tree import write_atomically
 from frazil.fetch.url import parse_url
+from frazil.record import EMPTY, Record
 
-Kind = Literal["flag", "user", "system", "global", "custom", "built-in"]
-Use = Literal["all", "limited", "overrides", "no"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    Kind = Literal["flag", "user", "system", "global", "custom", "built-in"]
+    Use = Literal["all", "limited", "overrides", "no"]
+
+USES: tuple[Use, ...] = ("all", "limited", "overrides", "no")
 """`limited`: only flags, the global and the built-in one, as for the inputs of a flake that is being locked;
 `overrides`: only the setting `input-overrides`, until it leads to a name."""
 
@@ -37,13 +42,12 @@ _MAXIMUM_STEPS = 100
 _MAXIMUM_FILE = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Record):
     """`extra`: attributes of the target that are not the input's (`dir`). `exact`: nothing but `source` itself."""
 
     source: InputAttributes
     target: InputAttributes
-    extra: InputAttributes = field(default_factory=dict)
+    extra: InputAttributes = EMPTY
     exact: bool = False
 
     @classmethod
@@ -218,9 +222,12 @@ def resolve(
     attributes: InputAttributes, context: FetchContext, use: str = "all", flags: Registry | None = None
 ) -> tuple[InputAttributes, str]:
     """As `lookup`, with the target's `dir` (empty where the registry says nothing)."""
-    if use not in get_args(Use):
+    for known in USES:
+        if use == known:
+            break
+    else:
         raise FetchError(f"'{use}' is no way to use registries")
-    found, extra = lookup(attributes, context, cast("Use", use), flags)
+    found, extra = lookup(attributes, context, known, flags)
     return found, attr.optional_text(extra, "dir") or ""
 
 

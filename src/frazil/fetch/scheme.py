@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
 
 from frazil.fetch import attributes as attr
 from frazil.fetch.attributes import InputAttributes
 from frazil.fetch.errors import BadURL, FetchError
 from frazil.fetch.settings import FetchSettings
+from frazil.record import EMPTY, Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from frazil.activity import Reporter
     from frazil.fetch.cache import FetchCache
     from frazil.fetch.url import ParsedURL
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
     from frazil.store.path import StorePath
 
 
-@dataclass(frozen=True, slots=True)
-class FetchContext:
+class FetchContext(Record):
     """What a fetch works with. Use `FetchContext.create` to have the cache opened."""
 
     store: LocalStore
@@ -40,8 +41,7 @@ class FetchContext:
         self.reporter.log(Verbosity.WARN, f"warning: {message}")
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedTree:
+class FetchedTree(Record):
     """A tree in the store.
 
     `attributes`: those of the locked input, with `narHash`. `lazy`: attributes that cost something to compute
@@ -53,7 +53,7 @@ class FetchedTree:
     store_path: StorePath
     real_path: str
     attributes: InputAttributes
-    lazy: Mapping[str, Callable[[], int]] = field(default_factory=dict)
+    lazy: Mapping[str, Callable[[], int]] = EMPTY
     source_directory: str | None = None
     explain: Callable[[str], str | None] | None = None
 
@@ -65,7 +65,7 @@ class FetchedTree:
         return self.explain(path) if self.explain else None
 
     def with_attributes(self, attributes: InputAttributes) -> FetchedTree:
-        return replace(self, attributes=attributes)
+        return self.with_(attributes=attributes)
 
 
 class InputScheme:

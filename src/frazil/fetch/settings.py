@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from frazil.record import EMPTY, Record
 
 DEFAULT_REGISTRY = "https://channels.nixos.org/flake-registry.json"
 
 
-@dataclass(frozen=True, slots=True)
-class FetchSettings:
+class FetchSettings(Record):
     """Frozen; the comment after each field is the name of the setting."""
 
-    access_tokens: Mapping[str, str] = field(default_factory=dict)  # access-tokens
+    access_tokens: Mapping[str, str] = EMPTY  # access-tokens
     allow_dirty: bool = True  # allow-dirty
     warn_dirty: bool = True  # warn-dirty
     allow_dirty_locks: bool = False  # allow-dirty-locks
@@ -29,7 +29,7 @@ class FetchSettings:
     ssl_cert_file: str | None = None  # ssl-cert-file
     debian_mirrors: tuple[str, ...] = ()  # debian-mirrors
     debian_keyring: str | None = None  # debian-keyring
-    input_overrides: Mapping[str, str] = field(default_factory=dict)  # input-overrides
+    input_overrides: Mapping[str, str] = EMPTY  # input-overrides
     maximum_unpacked: int = 16 << 30  # largest tree that an archive may unpack to, bytes
     maximum_download: int = 32 << 30  # largest transfer, bytes
     cache_directory: str | None = None  # default: $XDG_CACHE_HOME/frazil

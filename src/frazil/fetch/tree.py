@@ -10,7 +10,6 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from frazil.activity import Activity, ActivityType, Verbosity
 from frazil.digest import Hash
@@ -21,6 +20,7 @@ from frazil.fetch.scheme import FetchContext, FetchedTree
 from frazil.fetch.settings import cache_directory
 from frazil.store.errors import BadStorePath
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from frazil.store.path import StorePath
 
@@ -169,9 +169,9 @@ def _readable(path: str, context: FetchContext) -> str:
 def stamp_directory(path: str, keep: Callable[[str, str], bool] | None = None) -> tuple[str, int, bool]:
     """A digest of the stamps of everything (that `keep` wants) at and below a path, the newest modification time in
     seconds, and whether something changed too recently for the digest to be relied on later."""
-    import hashlib
+    from frazil.digest import new
 
-    state = hashlib.sha256()
+    state = new("sha256")
     newest = modified = 0
     for relative, status in _walk(path, keep):
         state.update(os.fsencode(relative))

@@ -7,9 +7,9 @@ SCP-like addresses. Percent-decoded parts hold undecodable bytes as surrogates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from frazil.fetch.errors import BadURL
+from frazil.record import EMPTY, Record
 
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # Sets, not regular expressions: compiling those took longer than all the parsing that a run ever does.
@@ -90,8 +90,7 @@ def encode_query(query: Mapping[str, str]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(Record):
     host: str = ""
     user: str | None = None
     password: str | None = None
@@ -131,14 +130,13 @@ class Authority:
         return text if self.port is None else f"{text}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedURL:
+class ParsedURL(Record):
     """`path`: the decoded segments between slashes; an absolute path starts with an empty one."""
 
     scheme: str
     authority: Authority | None = None
     path: tuple[str, ...] = ()
-    query: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = EMPTY
     fragment: str = ""
 
     def __str__(self) -> str:
@@ -168,14 +166,14 @@ class ParsedURL:
         return tail if mark else head
 
     def with_scheme(self, scheme: str) -> ParsedURL:
-        return replace(self, scheme=scheme)
+        return self.with_(scheme=scheme)
 
     def with_query(self, query: Mapping[str, str]) -> ParsedURL:
-        return replace(self, query=dict(query))
+        return self.with_(query=dict(query))
 
     def without(self, *names: str) -> ParsedURL:
         """Leaves out query parameters."""
-        return replace(self, query={n: v for n, v in self.query.items() if n not in names})
+        return self.with_(query={n: v for n, v in self.query.items() if n not in names})
 
 
 def parse_url(text: str, *, lenient: bool = False) -> ParsedURL:

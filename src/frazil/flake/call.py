@@ -8,7 +8,6 @@ In: `LockedFlake`. Out: the value that `builtins.getFlake` gives: the outputs wi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from frazil.flake.errors import FlakeError
 from frazil.flake.flake_file import folder_in
@@ -17,10 +16,13 @@ from frazil.flake.locking import LockedFlake
 from frazil.flake.reference import Attribute, FlakeReference
 from frazil.flake.source_info import source_info, watched
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from frazil.flake.tree import Trees
 
-Value = Any
+    Value = Any
 
 
 def call_flake(trees: Trees, locked: LockedFlake) -> Value:

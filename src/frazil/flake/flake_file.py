@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
 
 from frazil.errors import FrazilError, TraceFrame
 from frazil.flake.errors import BadFlake
 from frazil.flake.lock import InputPath, parse_input_path
 from frazil.flake.reference import Attribute, FlakeReference
 from frazil.position import Position
+from frazil.record import EMPTY, Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from frazil.flake.tree import Trees
 
 ConfigValue = str | int | bool | tuple[str, ...]
@@ -51,21 +53,19 @@ def read_text(path: str) -> bytes | None:
         raise BadFlake(f"cannot read file '{path}': {error.strerror}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class FlakeInput:
+class FlakeInput(Record):
     """One entry of `inputs`: a reference, or another input it follows, and overrides of its own inputs."""
 
     reference: FlakeReference | None = None
     is_flake: bool = True
     follows: InputPath | None = None
-    overrides: Mapping[str, FlakeInput] = field(default_factory=dict)
+    overrides: Mapping[str, FlakeInput] = EMPTY
 
     def with_flakeness(self, is_flake: bool) -> FlakeInput:
-        return replace(self, is_flake=is_flake)
+        return self.with_(is_flake=is_flake)
 
 
-@dataclass(frozen=True, slots=True)
-class Flake:
+class Flake(Record):
     """`folder`: the logical path of the folder of `flake.nix`, inside the store."""
 
     original: FlakeReference
@@ -73,9 +73,9 @@ class Flake:
     locked: FlakeReference
     folder: str
     description: str | None = None
-    inputs: Mapping[str, FlakeInput] = field(default_factory=dict)
-    self_attributes: Mapping[str, Attribute] = field(default_factory=dict)
-    config: Mapping[str, ConfigValue] = field(default_factory=dict)
+    inputs: Mapping[str, FlakeInput] = EMPTY
+    self_attributes: Mapping[str, Attribute] = EMPTY
+    config: Mapping[str, ConfigValue] = EMPTY
     force_dirty: bool = False
 
 
@@ -140,13 +140,12 @@ class _Reader:
         table = dict(info.items())
         flake = Flake(original, resolved, locked, self.folder)
         if "description" in table:
-            flake = replace(
-                flake, description=self.text(self.expect("a string", table["description"], info, "description"))
-            )
+            text = self.text(self.expect("a string", table["description"], info, "description"))
+            flake = flake.with_(description=text)
         inputs: dict[str, FlakeInput] = {}
         if "inputs" in table:
             inputs, self_attributes = self.inputs(table["inputs"], info, "inputs", allow_self=True)
-            flake = replace(flake, self_attributes=self_attributes)
+            flake = flake.with_(self_attributes=self_attributes)
         if "outputs" not in table:
             raise BadFlake(f"flake '{resolved}' lacks attribute 'outputs'")
         for name in self.formals(self.expect("a function", table["outputs"], info, "outputs")):
@@ -158,7 +157,7 @@ class _Reader:
                 raise BadFlake(
                     f"flake '{resolved}' has an unsupported attribute '{self.text(name)}', at {self.place(info, name)}"
                 )
-        return replace(flake, inputs=inputs, config=config)
+        return flake.with_(inputs=inputs, config=config)
 
     def formals(self, function: Any) -> list[str]:
         from frazil.flake.literal import formal_names

@@ -6,10 +6,7 @@ evaluated to is remembered (`cache`). Source: the manual page of `nix` ("Install
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from frazil.errors import FrazilError
 from frazil.flake.attribute_paths import attribute_paths
@@ -18,19 +15,22 @@ from frazil.flake.errors import FlakeError, OutputNotFound
 from frazil.flake.reference import FlakeReference, OutputsSpecification
 from frazil.flake.selection import select
 from frazil.lang.values import take_marks
+from frazil.record import Record
 from frazil.store.derived_path import DerivedPath, OutputsSpec
 from frazil.store.path import StorePath
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from frazil.flake.locking import LockedFlake, LockFlags
     from frazil.flake.memory import FlakeMemory
     from frazil.flake.tree import Trees
 
-Value = Any
+    Value = Any
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Record):
     """One thing to build or fetch. The rest is what a profile remembers of where it came from."""
 
     path: DerivedPath
@@ -41,8 +41,7 @@ class Target:
     outputs: OutputsSpecification | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class App:
+class App(Record):
     """A program (a path in the store, perhaps with placeholders) and what must be built first."""
 
     program: str
@@ -206,6 +205,8 @@ def main_program(cursor: Cursor) -> str:
 
 def name_without_version(name: str) -> str:
     """`hello-2.12` is `hello`: a version starts after a dash that no letter follows."""
+    import re
+
     found = re.search(r"-[^A-Za-z]", name)
     return name[: found.start()] if found else name
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from frazil.lang.runtime import force
 from frazil.lang.sets import is_literal
 from frazil.lang.values import Lambda, Thunk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def is_thunk(value: Any) -> bool:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
         folder: str
         shallow: bool
 else:
-    from collections import namedtuple
+    from frazil.record import named_tuple
 
-    Place = namedtuple("Place", "kind root folder shallow")
+    Place = named_tuple("Place", "kind root folder shallow")
 
 _OID_SIZE = 20
 _NUMBERS = 7

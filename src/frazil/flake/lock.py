@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from frazil.errors import UsageError
 from frazil.flake.errors import LockFileError
 from frazil.flake.reference import Attribute, FlakeReference, is_flake_id
 from frazil.position import Position
+from frazil.record import Record
 
 InputPath = tuple[str, ...]
 """Names of inputs from the root flake: ("nixops", "nixpkgs")."""
@@ -38,26 +38,37 @@ def print_input_path(path: InputPath) -> str:
     return "/".join(path)
 
 
-@dataclass(slots=True, eq=False)
 class Node:
     """The root of a graph, or (`LockedNode`) an input. An edge is a node or, for `follows`, a path from the root."""
 
-    inputs: dict[str, LockedNode | InputPath] = field(default_factory=dict)
+    __slots__ = ("inputs",)
+
+    def __init__(self, inputs: dict[str, LockedNode | InputPath] | None = None) -> None:
+        self.inputs: dict[str, LockedNode | InputPath] = {} if inputs is None else inputs
 
     def sorted_inputs(self) -> list[tuple[str, LockedNode | InputPath]]:
         return sorted(self.inputs.items(), key=lambda item: item[0])
 
 
-@dataclass(slots=True, eq=False)
 class LockedNode(Node):
     """`parent` is set for an input with a relative path: whose folder the path starts from. `is_new`: such an input
     was locked just now; differences list it as updated, as Nix does."""
 
-    locked: FlakeReference = field(kw_only=True)
-    original: FlakeReference = field(kw_only=True)
-    is_flake: bool = field(default=True, kw_only=True)
-    parent: InputPath | None = field(default=None, kw_only=True)
-    is_new: bool = field(default=False, kw_only=True)
+    __slots__ = ("is_flake", "is_new", "locked", "original", "parent")
+
+    def __init__(
+        self,
+        inputs: dict[str, LockedNode | InputPath] | None = None,
+        *,
+        locked: FlakeReference,
+        original: FlakeReference,
+        is_flake: bool = True,
+        parent: InputPath | None = None,
+        is_new: bool = False,
+    ) -> None:
+        super().__init__(inputs)
+        self.locked, self.original = locked, original
+        self.is_flake, self.parent, self.is_new = is_flake, parent, is_new
 
 
 Edge = LockedNode | InputPath
@@ -344,8 +355,7 @@ class _Reader:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Record):
     """One line of a difference: `kind` is added, removed or updated."""
 
     kind: str

@@ -7,8 +7,6 @@ pages `nix flake lock`, `nix flake update` and the "Common flake-related options
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from frazil.errors import FrazilError
 from frazil.flake.errors import FlakeError, LockFileError
@@ -25,7 +23,9 @@ from frazil.flake.lock import (
     print_input_path,
 )
 from frazil.flake.reference import FlakeReference
+from frazil.record import EMPTY, Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from frazil.fetch.registry import Use
     from frazil.flake.tree import Trees
@@ -34,8 +34,7 @@ MAX_INPUTS = 100_000
 """Nodes one locking may compute: a lock file that shares nodes can describe exponentially many paths."""
 
 
-@dataclass(frozen=True, slots=True)
-class LockFlags:
+class LockFlags(Record):
     """Names and meanings of the command line's options.
 
     `apply_config` gets a flake's `nixConfig`. `default_overrides`: by name, what replaces inputs so called wherever
@@ -55,23 +54,22 @@ class LockFlags:
     commit_summary: str = ""
     reference_lock_file: str | None = None
     output_lock_file: str | None = None
-    input_overrides: Mapping[InputPath, FlakeReference] = field(default_factory=dict)
+    input_overrides: Mapping[InputPath, FlakeReference] = EMPTY
     input_updates: frozenset[InputPath] = frozenset()
     apply_config: Callable[[Flake], None] | None = None
-    default_overrides: Mapping[str, FlakeReference] = field(default_factory=dict)
+    default_overrides: Mapping[str, FlakeReference] = EMPTY
 
 
-@dataclass(slots=True)
 class LockedFlake:
     """`node_paths`: the folders (logical paths) of nodes that were read while locking, by `id(node)`."""
 
-    flake: Flake
-    lock_file: LockFile
-    node_paths: dict[int, str]
+    __slots__ = ("flake", "lock_file", "node_paths")
+
+    def __init__(self, flake: Flake, lock_file: LockFile, node_paths: dict[int, str]) -> None:
+        self.flake, self.lock_file, self.node_paths = flake, lock_file, node_paths
 
 
-@dataclass(frozen=True, slots=True)
-class _Override:
+class _Override(Record):
     """`folder`: what a relative path starts from; `parent`: the input whose `flake.nix` says so (None: a flag)."""
 
     input: FlakeInput
@@ -79,8 +77,7 @@ class _Override:
     parent: InputPath | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(Record):
     """The inputs of one node. `trusted`: they come from the lock file and its `follows` need no second look."""
 
     inputs: Mapping[str, FlakeInput]
@@ -334,7 +331,7 @@ def lock(trees: Trees, reference: FlakeReference, flake: Flake, flags: LockFlags
         new = locker.run(old)
         if locker.used_defaults:
             # The user's own substitution: nothing that others should find in the lock file.
-            flake = replace(flake, force_dirty=flake.force_dirty or new != old)
+            flake = flake.with_(force_dirty=flake.force_dirty or new != old)
         elif new != old or flags.output_lock_file:
             flake = _write(trees, reference, flake, old, new, flags)
         return LockedFlake(flake, new, locker.node_paths)
@@ -360,10 +357,10 @@ def _write(
     changes = print_differences(differences(old, new), trees.color)
     if not flags.write_lock_file:
         trees.warn(f"not writing modified lock file of flake '{reference}':\n{changes.rstrip()}")
-        return replace(flake, force_dirty=True)
+        return flake.with_(force_dirty=True)
     if flake.locked.attributes.get("type") == "frazilpkgs" and not flags.output_lock_file:
         # The embedded set by itself has no folder of the user's to keep a lock file in: its index is the newest.
-        return replace(flake, force_dirty=True)
+        return flake.with_(force_dirty=True)
     folder = trees.source_directory(reference)
     if folder is None and not flags.output_lock_file:
         raise LockFileError(

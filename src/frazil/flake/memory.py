@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from frazil.evalcache.cache import Question, Subject
     from frazil.evalcache.recorder import Recorder
     from frazil.evalcache.verify import Verifier

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from frazil.errors import UsageError
 from frazil.flake.attribute_paths import attribute_path_prefixes, default_attribute_paths
@@ -24,15 +22,20 @@ from frazil.flake.installable import (
 )
 from frazil.flake.reference import OutputsSpecification, parse_with_fragment, split_outputs
 from frazil.flake.selection import select
+from frazil.record import Record
 from frazil.store.derived_path import DerivedPath
 from frazil.store.errors import BadStorePath
 from frazil.store.path import StorePath
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from frazil.flake.locking import LockFlags
     from frazil.flake.tree import Trees
 
-Value = Any
+    Value = Any
+
 
 __all__ = [
     "App",
@@ -52,8 +55,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Record):
     """How arguments are read. `root` gives the value of `--file` or `--expr`, where one is used."""
 
     trees: Trees

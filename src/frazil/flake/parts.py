@@ -9,13 +9,13 @@ so that it is said as often as without the cache.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from frazil.lang.values import take_marks
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
+    from typing import Any
 
     from frazil.flake.memory import FlakeMemory
 

@@ -7,9 +7,7 @@ Source: the manual page of `nix flake` ("Flake references", "Path-like syntax") 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 from frazil.fetch.errors import BadURL
 from frazil.fetch.url import (
@@ -22,6 +20,7 @@ from frazil.fetch.url import (
     url_path_to_path,
 )
 from frazil.flake.errors import BadFlakeReference, FlakeNotFound
+from frazil.record import Record
 
 Attribute = str | int | bool
 Notice = Callable[[str], None]
@@ -30,30 +29,31 @@ FLAKE_ID = r"[a-zA-Z][a-zA-Z0-9_-]*"
 _REVISION = r"[0-9a-fA-F]{40}"
 _REF = r"[a-zA-Z0-9@][a-zA-Z0-9_./@+-]*"
 _FRAGMENT = r"(?:[a-zA-Z0-9._~!$&'\"()*+,;=:@/? ^-]|%[0-9a-fA-F]{2})*"
-_ID_REFERENCE = re.compile(rf"({FLAKE_ID}(?:/(?:{_REVISION}|{_REF}(?:/{_REVISION})?))?)(?:#({_FRAGMENT}))?\Z")
-_FLAKE_ID = re.compile(rf"{FLAKE_ID}\Z")
-_OUTPUT_NAME = re.compile(r"[0-9a-zA-Z+\-._?=]{1,211}\Z")
+_ID_REFERENCE = rf"({FLAKE_ID}(?:/(?:{_REVISION}|{_REF}(?:/{_REVISION})?))?)(?:#({_FRAGMENT}))?\Z"
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_OUTPUT_NAME = _LETTERS | frozenset("0123456789+-._?=")
+_MAX_OUTPUT_NAME = 211
 _MAX_LENGTH = 65536
 
 
 def is_flake_id(text: str) -> bool:
-    return _FLAKE_ID.match(text) is not None
+    return text[:1] in _LETTERS and _LETTERS.union("0123456789_-").issuperset(text) if text else False
 
 
 def _ignore(_: str) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class FlakeReference:
+class FlakeReference(Record):
     """An input and the folder of the flake within it. `attributes` hold no `dir`; treat them as immutable."""
 
     attributes: Mapping[str, Attribute]
     subdirectory: str = ""
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.attributes.get("type"), str):
+    def __init__(self, attributes: Mapping[str, Attribute], subdirectory: str = "") -> None:
+        if not isinstance(attributes.get("type"), str):
             raise BadFlakeReference("'type' attribute to specify input scheme is required but not provided")
+        super().__init__(attributes, subdirectory)
 
     @property
     def type(self) -> str:
@@ -167,17 +167,19 @@ def parse_with_fragment(
     """
     if len(text) > _MAX_LENGTH:
         raise BadFlakeReference(f"flake reference '{text[:60]}…' is too long ({len(text)} characters)")
-    if match := _ID_REFERENCE.match(text):
-        url = ParsedURL("flake", None, tuple(match[1].split("/")), {}, percent_decode(match[2] or ""))
-        return _from_url(url, is_flake)
+    if text[:1] in _LETTERS and text:
+        import re
+
+        if match := re.match(_ID_REFERENCE, text):
+            url = ParsedURL("flake", None, tuple(match[1].split("/")), {}, percent_decode(match[2] or ""))
+            return _from_url(url, is_flake)
     _warn_dubious_query(text, warn)
     by_url = _parse_url(text, base_directory, is_flake)
     if by_url is not None:
         return by_url
-    found = _PATH_REFERENCE.match(text)
-    if not found:
-        raise BadFlakeReference(f"invalid flakeref '{text}'")
-    path, query, fragment = found[1], decode_query(found[2] or "", lenient=True), percent_decode(found[3] or "")
+    place, _, after = text.partition("#")
+    path, _, asked = place.partition("?")
+    query, fragment = decode_query(asked, lenient=True), percent_decode(after)
     if base_directory is None:
         if not preserve_relative_paths and not path.startswith("/"):
             raise BadFlakeReference(f"flake reference '{text}' is not an absolute path")
@@ -200,13 +202,10 @@ def _warn_dubious_query(text: str, warn: Notice) -> None:
             warn(f"dubious URI query '{part}' is missing equal sign '=', ignoring")
 
 
-_PATH_REFERENCE = re.compile(r"([^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.S)
-
-
 def _from_url(url: ParsedURL, is_flake: bool) -> tuple[FlakeReference, str]:
     from frazil.fetch.inputs import url_to_attributes
 
-    bare = replace(url.without("dir"), fragment="")
+    bare = url.without("dir").with_(fragment="")
     attributes = url_to_attributes(bare, require_tree=is_flake)
     return FlakeReference(attributes, url.query.get("dir", "")), url.fragment
 
@@ -218,7 +217,7 @@ def _parse_url(text: str, base_directory: str | None, is_flake: bool) -> tuple[F
         if base_directory is not None and url.scheme in ("path", "git+file"):
             path = url_path_to_path(url.path)
             if not path.startswith("/"):
-                url = replace(url, path=path_to_url_path(os.path.normpath(os.path.join(base_directory, path))))
+                url = url.with_(path=path_to_url_path(os.path.normpath(os.path.join(base_directory, path))))
         return _from_url(url, is_flake)
     except BadURL:
         return None
@@ -277,8 +276,7 @@ def _git_repository(path: str, query: dict[str, str], text: str) -> tuple[tuple[
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class OutputsSpecification:
+class OutputsSpecification(Record):
     """What follows `^`: `names` None stands for `*`; `default` for nothing written."""
 
     names: frozenset[str] | None = frozenset()
@@ -302,7 +300,7 @@ def split_outputs(text: str) -> tuple[str, OutputsSpecification]:
     if outputs == "*":
         return prefix, ALL_OUTPUTS
     names = outputs.split(",")
-    if not all(_OUTPUT_NAME.match(name) for name in names):
+    if not all(1 <= len(name) <= _MAX_OUTPUT_NAME and _OUTPUT_NAME.issuperset(name) for name in names):
         raise BadFlakeReference(
             f"invalid extended outputs specifier '{text}'", hint="write '^out', '^out,dev' or '^*' after the attribute"
         )
@@ -313,6 +311,8 @@ def name_from_url(url: ParsedURL) -> str | None:
     """A short name for a URL, as a profile shows it: the last word of its `dir`, fragment, repository or path."""
     if "dir" in url.query:
         return url.query["dir"]
+    import re
+
     last = re.fullmatch(r"((?:[a-zA-Z0-9_-]+\.)*)([a-zA-Z0-9_-]+)(\^.*)?", url.fragment)
     if last and last[1] != "defaultPackage." and last[2] != "default":
         return last[2]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from frazil.flake.errors import BadFlake, FlakeError, FlakeNotFound
 from frazil.flake.reference import Attribute, FlakeReference
+from frazil.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from frazil.fetch.inputs import FetchContext, FetchedTree
     from frazil.fetch.registry import Registry, Use
     from frazil.flake.cursor import Cursor
@@ -44,8 +46,7 @@ class LazyAttributes(Mapping[str, Attribute]):
         return name in self.known or name in self.lazy
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Record):
     """`path`: the logical store path; `resolved`: after registries; `locked`: what to fetch to get the same again."""
 
     path: str
@@ -369,6 +370,6 @@ def _text(path: str) -> str:
 
 
 def _key(reference: FlakeReference, registries: str) -> str:
-    import json
+    from frazil import plain_json
 
-    return json.dumps([registries, reference.subdirectory, sorted(reference.attributes.items())])
+    return plain_json.dumps([registries, reference.subdirectory, sorted(reference.attributes.items())])

@@ -145,7 +145,10 @@ class Workers:
             return None
         while key in worker.waiting and worker.pipe >= 0:
             running = {each.pipe: each for each in self._workers if each.pipe >= 0}
-            for pipe in select.select(list(running), [], [], 0.5)[0]:
+            waiting = select.poll()  # unlike select, for descriptors of any number
+            for pipe in running:
+                waiting.register(pipe, select.POLLIN)
+            for pipe, _ in waiting.poll(500):
                 running[pipe].read()
         if worker.died is not None and worker.waiting:
             self._warn(f"a process that evaluates {worker.died}; its part is evaluated once more")

@@ -89,9 +89,13 @@ class Session:
         self.effects.settings = self.evaluator.settings = settings
         self.evaluator.max_call_depth = settings.max_call_depth
         self.evaluator.show_trace = settings.show_trace
+        self.close_connections()
+        self._fetch_context = None
+
+    def close_connections(self) -> None:
+        """They are opened again when something needs them."""
         if self._fetch_context is not None:
             self._fetch_context.cache.close()
-            self._fetch_context = None
 
     def enter_fork(self, open_store: Callable[[], LocalStore], reporter: Reporter) -> None:
         """In a forked process: what was computed stays, connections and locks are the parent's and are not touched."""

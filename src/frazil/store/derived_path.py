@@ -6,16 +6,15 @@ Source of truth: the manual's `nix` installables and C++ Nix's derived paths.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from frazil.record import Record
 from frazil.store.errors import BadStorePath
 from frazil.store.path import StoreDirectory, StorePath, check_name
 
 MAXIMUM_DEPTH = 64
 
 
-@dataclass(frozen=True, slots=True)
-class OutputsSpec:
+class OutputsSpec(Record):
     """Names of outputs; None means all (`*`)."""
 
     names: frozenset[str] | None
@@ -48,8 +47,7 @@ class OutputsSpec:
 ALL_OUTPUTS = OutputsSpec(None)
 
 
-@dataclass(frozen=True, slots=True)
-class DerivedPath:
+class DerivedPath(Record):
     """`base` as it is, or, with `outputs`, those outputs of the derivation `base` (through `through`: outputs of
     derivations that are derivations in turn)."""
 
