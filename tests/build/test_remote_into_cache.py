@@ -44,5 +44,6 @@ def test_built_elsewhere_for_a_cache(tmp_path: Path) -> None:
     hash_part = os.path.basename(done.stdout.strip())[:32]
     assert (tmp_path / f"cache/{hash_part}.narinfo").exists()
     assert not (tmp_path / "result").is_symlink()
+    assert (tmp_path / "state/current-load/main-lock").exists()
     again = nix_build("-j0")
     assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr

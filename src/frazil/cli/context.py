@@ -296,7 +296,7 @@ class Context:
             from frazil.store.config import StoreConfig
 
             if self.store_is_cache:
-                self._store_config = StoreConfig.computing(self.any_store.directory.path)
+                self._store_config = StoreConfig.computing(self.any_store.directory.path, self.settings.environment)
             else:
                 self._store_config = StoreConfig.from_uri(self.store_address, self.settings.environment)
             for name in self._store_config.unknown_parameters:

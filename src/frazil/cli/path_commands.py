@@ -182,6 +182,7 @@ def log_of(context: Context, path: StorePath) -> bytes | None:
     """In the store, else in the substituters; who of them cannot be asked is named and passed over. A derivation with
     floating inputs was built under another path."""
     from frazil.build.resolution import resolved_path
+    from frazil.store.errors import UnsupportedOperation
 
     store = context.any_store
     candidates = [path]
@@ -192,7 +193,10 @@ def log_of(context: Context, path: StorePath) -> bytes | None:
         resolved = resolved_path(store, path)
         candidates += [resolved] if resolved is not None else []
     for candidate in candidates:
-        found = store.build_log(candidate)
+        try:
+            found = store.build_log(candidate)
+        except UnsupportedOperation:
+            break  # others may have it
         if found is not None:
             return found
     for other in context.substituters.stores:

@@ -74,4 +74,8 @@ def input_lock(attributes: InputAttributes, context: FetchContext, shown: str) -
         yield
         return
     with locked(os.path.join(folder, name), context, f"input '{shown}'", delete=True):
+        if os.environ.get("_NIX_TEST_CONCURRENT_FETCHES") == "1":  # as in C++ Nix: its tests want two to meet here
+            import time
+
+            time.sleep(1)
         yield

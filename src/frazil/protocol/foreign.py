@@ -8,13 +8,14 @@ not on this machine, those that are read (`real_path`) are fetched first, into a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from frazil.store import adding, nar
 from frazil.store.adding import Addition
 from frazil.store.content_address import check_algorithm, check_method
+from frazil.store.errors import BadArchive
 from frazil.store.interface import Store
 from frazil.store.local import LocalStore
 from frazil.store.path import StorePath
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from frazil.store.config import StoreConfig, StoreSettings
     from frazil.store.database import Database
     from frazil.store.derivation import Derivation
+    from frazil.store.garbage import Options, Results
+    from frazil.store.optimise import Statistics
     from frazil.store.receiving import Batch
 
 _PIECE = 1 << 18
@@ -236,14 +239,55 @@ class ForeignStore(LocalStore):
     def flush(self) -> None:
         pass
 
-    def _not_ours(self, operation: str) -> NoReturn:
-        self.unsupported(operation)
+    add_signatures = Store.add_signatures
+    realisation = Store.realisation
+    add_realisation = Store.add_realisation
+    add_build_log = Store.add_build_log
+
+    def exact_log(self, derivation: StorePath) -> bytes | None:
+        self.unsupported("getBuildLogExact")
 
     def register(self, infos: Sequence[PathInfo], *, computed: bool = False) -> None:
-        self._not_ours("registerValidPaths")
+        self.unsupported("registerValidPaths")
+
+    def register_realisation(
+        self, derivation: StorePath, output: str, path: StorePath, signatures: frozenset[str] = frozenset()
+    ) -> None:
+        self.unsupported("registerDrvOutput")
 
     def invalidate(self, path: StorePath) -> None:
-        self._not_ours("invalidatePath")
+        self.unsupported("invalidatePath")
+
+    def add_indirect_root(self, link: str) -> None:
+        self.unsupported("addIndirectRoot")
+
+    def find_roots(self, *, censor: bool = False) -> dict[StorePath, set[str]]:
+        self.unsupported("findRoots")
+
+    def collect_garbage(self, options: Options) -> Results:
+        self.unsupported("collectGarbage")
+
+    def delete(
+        self,
+        paths: Iterable[StorePath],
+        *,
+        ignore_liveness: bool = False,
+        skip_alive: bool = False,
+        also_referrers: bool = False,
+    ) -> Results:
+        self.unsupported("collectGarbage")
+
+    def verify(
+        self,
+        *,
+        check_contents: bool = False,
+        repair: bool = False,
+        repair_path: Callable[[StorePath], None] | None = None,
+    ) -> bool:
+        self.unsupported("verifyStore")
+
+    def optimise(self) -> Statistics | None:
+        self.unsupported("optimiseStore")
 
     def collect_if_needed(self, *, wait: bool = True) -> None:
         pass
@@ -261,11 +305,15 @@ class ForeignStore(LocalStore):
 
 
 def forwarded(info: PathInfo, read: nar.Read) -> nar.Send:
-    """Writes what `read` gives of an archive, as long as that is to be."""
+    """Writes what `read` gives of an archive, as long as that is to be. Raises BadArchive where it is shorter: the
+    other end would wait for the rest."""
 
     def send(write: nar.Write) -> None:
         left = info.nar_size
-        while left and (data := read(min(left, _PIECE))):
+        while left:
+            data = read(min(left, _PIECE))
+            if not data:
+                raise BadArchive(f"unexpected end of the Nix archive of '{info.path.base}'")
             left -= len(data)
             write(data)
 

@@ -5,7 +5,8 @@ Source of truth: the manual's `store/types/ssh-store`; libstore's legacy SSH sto
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from frazil.protocol.errors import ProtocolError
@@ -14,6 +15,7 @@ from frazil.protocol.serve import BuildOptions
 from frazil.protocol.serve_client import ServeClient
 from frazil.protocol.values import Outcome
 from frazil.store import nar
+from frazil.store.errors import InvalidPath, StoreError
 from frazil.store.path import StorePath
 from frazil.store.path_info import PathInfo
 
@@ -41,12 +43,24 @@ class LegacySshStore(PooledStore[ServeClient]):
         return self._ask_closure(paths, include_outputs=True)
 
     def _ask_closure(self, paths: Iterable[StorePath], *, include_outputs: bool) -> set[StorePath]:
-        with self.pool.connection() as channel:
-            return set(channel.client.query_closure(paths, include_outputs=include_outputs))
+        wanted = list(paths)
+        with self._naming_the_absent(wanted), self.pool.connection() as channel:
+            return set(channel.client.query_closure(wanted, include_outputs=include_outputs))
 
     def dump_nar(self, path: StorePath, write: nar.Write) -> None:
-        with self.pool.connection() as channel:
+        with self._naming_the_absent([path]), self.pool.connection() as channel:
             channel.client.dump(path, write)
+
+    @contextmanager
+    def _naming_the_absent(self, paths: list[StorePath]) -> Iterator[None]:
+        """The server has no words for an invalid path: it hangs up."""
+        try:
+            yield
+        except (ProtocolError, StoreError) as error:
+            for path, info in zip(paths, self.find_infos(paths)):
+                if info is None:
+                    raise InvalidPath(f"path '{self.show(path)}' is not valid") from error
+            raise
 
     def add_archive(
         self, info: PathInfo, send: nar.Send, *, repair: bool = False, check_signatures: bool = False

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from frazil.protocol.client import WorkerClient
-from frazil.protocol.errors import ProtocolError
+from frazil.protocol.errors import ProtocolError, RemoteError
 from frazil.protocol.foreign import forwarded
 from frazil.protocol.pooled import Channel, PooledStore
 from frazil.protocol.values import BUILT, SUBSTITUTED, Outcome
@@ -21,8 +21,9 @@ from frazil.protocol.values import Realisation as Found
 from frazil.protocol.wire import Input, Output
 from frazil.store import nar
 from frazil.store.adding import Addition
-from frazil.store.errors import StoreError
+from frazil.store.errors import InvalidPath, StoreError
 from frazil.store.interface import COPIED, Archives, Terms
+from frazil.store.local import LocalStore
 from frazil.store.path import StorePath
 from frazil.store.path_info import PathInfo
 
@@ -148,8 +149,13 @@ class RemoteStore(PooledStore[WorkerClient]):
             self.query_info(path)
             nar.dump_path(self.real_path(path), write)
             return
-        with self._client() as channel:
-            channel.client.nar_from_path(path, write)
+        try:
+            with self._client() as channel:
+                channel.client.nar_from_path(path, write)
+        except RemoteError as error:
+            if not self.is_registered(path):
+                raise InvalidPath(f"path '{self.show(path)}' is not valid") from error
+            raise
 
     def add_archive(
         self, info: PathInfo, send: nar.Send, *, repair: bool = False, check_signatures: bool = False
@@ -200,7 +206,10 @@ class RemoteStore(PooledStore[WorkerClient]):
             channel.client.add_signatures(path, signatures)
 
     def exact_log(self, derivation: StorePath) -> bytes | None:
-        return super().exact_log(derivation) if self.is_here else None
+        """Of the daemon on this machine; the protocol has no request for it."""
+        if not self.is_here:
+            self.unsupported("getBuildLogExact")
+        return LocalStore.exact_log(self, derivation)
 
     def add_build_log(self, derivation: StorePath, log: bytes) -> None:
         with self._client() as channel:

@@ -401,7 +401,7 @@ class BinaryCache(Store):
         with packed(read, self.cache) as archive:
             if archive.nar_hash != info.nar_hash or archive.nar_size != info.nar_size:
                 raise HashMismatch(
-                    f"hash mismatch copying path '{self.show(info.path)}';\n  specified: {info.nar_hash.sri}\n"
+                    f"hash mismatch importing path '{self.show(info.path)}';\n  specified: {info.nar_hash.sri}\n"
                     f"  got:       {archive.nar_hash.sri}"
                 )
             if self.cache.write_listing:
@@ -455,6 +455,8 @@ class BinaryCache(Store):
         found = self._required(path)
         info = found.info.with_(signatures=found.info.signatures | frozenset(signatures))
         self._write_narinfo(replace(found, info=info))
+        if self._lookups is not None:
+            self._lookups.flush()  # others shall not go by what was known before
 
     # ------------------------------------------------------------------------------------------------------- logs
 

@@ -154,9 +154,11 @@ class StoreConfig(Record):
         return self.store_dir == self.real_store_dir
 
     @classmethod
-    def computing(cls, store_dir: str) -> StoreConfig:
-        """Of a store that only computes paths; its directories are nowhere."""
-        return cls(store_dir, store_dir, uri="dummy://", read_only=True, is_dummy=True)
+    def computing(cls, store_dir: str, environment: Mapping[str, str] | None = None) -> StoreConfig:
+        """Of a store that only computes paths; its objects are nowhere. What else is kept on this machine is where the
+        environment says."""
+        state = cls.from_uri("auto", environment).state_dir
+        return cls(store_dir, store_dir, state, uri="dummy://", read_only=True, is_dummy=True)
 
     @classmethod
     def from_uri(cls, uri: str = "auto", environment: Mapping[str, str] | None = None) -> StoreConfig:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from frazil.store.receiving import Batch
 
 
+_PIECE = 1 << 18
+
+
 class ForwardingStore(LocalStore):
     keeps_files = False
 
@@ -105,6 +108,11 @@ class ForwardingStore(LocalStore):
         from frazil.store.realisation import Realisation
 
         self._target.add_realisation(Realisation(derivation, output, path, signatures))
+
+    def dump_nar(self, path: StorePath, write: nar.Write) -> None:
+        with self.open_nar(path) as read:
+            while data := read(_PIECE):
+                write(data)
 
     def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]:
         computed = self.computed.get(path)

@@ -198,7 +198,11 @@ class LocalStore(RecordedStore):
         """Raises InvalidPath."""
         if not self.is_valid(path):
             raise InvalidPath(f"path '{self.directory.show(path)}' is not valid")
-        nar.dump_path(self.real_path(path), write)
+        computed = self.computed.get(path) if self.computed else None
+        if computed is not None and computed.contents is not None:
+            nar.dump_file(computed.contents, write, executable=computed.executable)
+        else:
+            nar.dump_path(self.real_path(path), write)
 
     def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]:
         """Small archives through memory, large ones in a thread of their own."""
@@ -214,6 +218,9 @@ class LocalStore(RecordedStore):
         from frazil.store.tree import FolderTree
 
         self.query_info(path)
+        computed = self.computed.get(path) if self.computed else None
+        if computed is not None and computed.contents is not None:
+            return super().tree(path)
         return FolderTree(self.real_path(path))
 
     def add_locked(self, info: PathInfo, read: nar.Read) -> None:

@@ -161,6 +161,10 @@ class LocalOverlayStore(LocalStore):
             self._take_over(path)
         super().register(infos, computed=computed)
 
+    def add_signatures(self, path: StorePath, signatures: Iterable[str]) -> None:
+        self._take_over(path)
+        super().add_signatures(path, signatures)
+
     def register_realisation(
         self, derivation: StorePath, output: str, path: StorePath, signatures: frozenset[str] = frozenset()
     ) -> None:

@@ -243,6 +243,8 @@ class RecordedStore(Store):
 
     def query_all_valid(self) -> set[StorePath]:
         self.flush()
+        if self.config.is_dummy:
+            return set(self.computed)
         found = self.database.all_valid() if self.has_database else set()
         self._known_valid |= found
         return found
