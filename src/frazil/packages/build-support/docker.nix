@@ -9,7 +9,14 @@ let
     name = "oci";
     filter = path: _: baseNameOf path != "__pycache__";
   };
-  oci = "${pkgs.python3}/bin/python3 -IB ${program}";
+  python = "${pkgs.python3}/bin/python3";
+  # Python compiles what it imports at every start, unless that was done before: a third of a second.
+  compiled =
+    pkgs.runCommandLocal "oci-compiled" { } ''
+      mkdir "$out"
+      ${python} -IB -X pycache_prefix="$out" ${program}/compile.py
+    '';
+  oci = "${python} -IB -X pycache_prefix=${compiled} ${program}";
   fakeroot = pkgs.debianPackages.package "libfakeroot";
   faked = "${pkgs.debianPackages.package "fakeroot"}/bin/faked-sysv";
 

@@ -19,7 +19,37 @@ let
       }
       // attrs
     ) text;
-  describe = what: ''${oci} describe-${what} "$NIX_ATTRS_JSON_FILE" "$out"'';
+  # What is built at every change has no shell that prepares itself first.
+  describe =
+    name: what:
+    {
+      passthru ? { },
+      meta ? { },
+      ...
+    }@attrs:
+    builtins.derivation (
+      removeAttrs attrs [
+        "passthru"
+        "meta"
+      ]
+      // {
+        inherit name;
+        inherit (pkgs.stdenv.buildPlatform) system;
+        __structuredAttrs = true;
+        preferLocalBuild = true;
+        allowSubstitutes = false;
+        storeDir = builtins.storeDir;
+        builder = pkgs.stdenv.shell;
+        args = [
+          "-c"
+          ''exec ${oci} describe-${what} "$NIX_ATTRS_JSON_FILE" ${builtins.placeholder "out"}''
+        ];
+      }
+    )
+    // passthru
+    // {
+      inherit meta;
+    };
 
   # `contents` is the old name of `copyToRoot`.
   rootsOf =
@@ -50,7 +80,7 @@ let
     let
       earlier = withNested layers;
     in
-    command name {
+    describe name "layers" {
       ignore = map (path: builtins.unsafeDiscardStringContext (toString path)) ignore;
       layers = paths earlier;
       copyToRoot = paths roots;
@@ -67,7 +97,7 @@ let
         contents = deps ++ roots;
         rootPaths = roots;
       };
-    } (describe "layers");
+    };
 
   buildLayer =
     {
@@ -170,28 +200,26 @@ let
           lib.head (lib.splitString "-" (baseNameOf (builtins.unsafeDiscardStringContext image.outPath)));
       reference = "${imageName}:${imageTag}";
       image =
-        command "image-${baseName}.json"
-          {
-            inherit
-              arch
-              configFile
-              created
-              imageName
-              meta
-              ;
-            imageTag = tag;
-            fromImage = if fromImage == null || fromImage == "" then null else "${fromImage}";
-            layers = paths (earlier ++ [ own ]);
-            passthru = {
-              inherit fromImage imageName imageTag;
-              imageRefUnsafe = builtins.unsafeDiscardStringContext reference;
-              copyToDockerDaemon = copying "copy-to-docker-daemon" "docker-daemon:${reference}";
-              copyToRegistry = copying "copy-to-registry" "docker://${reference}";
-              copyToPodman = copying "copy-to-podman" "containers-storage:${reference}";
-              copyTo = copying "copy-to" null;
-            };
-          }
-          (describe "image");
+        describe "image-${baseName}.json" "image" {
+          inherit
+            arch
+            configFile
+            created
+            imageName
+            meta
+            ;
+          imageTag = tag;
+          fromImage = if fromImage == null || fromImage == "" then null else "${fromImage}";
+          layers = paths (earlier ++ [ own ]);
+          passthru = {
+            inherit fromImage imageName imageTag;
+            imageRefUnsafe = builtins.unsafeDiscardStringContext reference;
+            copyToDockerDaemon = copying "copy-to-docker-daemon" "docker-daemon:${reference}";
+            copyToRegistry = copying "copy-to-registry" "docker://${reference}";
+            copyToPodman = copying "copy-to-podman" "containers-storage:${reference}";
+            copyTo = copying "copy-to" null;
+          };
+        };
       copying =
         name: destination:
         pkgs.writeShellScriptBin name ''
@@ -221,7 +249,7 @@ let
       tlsVerify ? true,
       name ? fixName "docker-image-${imageName}",
     }:
-    command "nix2container-${fixName imageName}.json" {
+    describe "nix2container-${fixName imageName}.json" "folder" {
       folder = "${pkgs.runCommand name
         (
           fetching
@@ -240,7 +268,7 @@ let
             ${lib.escapeShellArg "docker://${imageName}@${imageDigest}"} "dir:$out" >&2
         ''
       }";
-    } (describe "folder");
+    };
 
   pullImageFromManifest =
     {
@@ -277,7 +305,7 @@ let
           '';
       digests = lib.unique (map (layer: layer.digest) manifest.layers ++ [ manifest.config.digest ]);
     in
-    command "nix2container-${fixName imageName}.json" {
+    describe "nix2container-${fixName imageName}.json" "folder" {
       manifest = writeText "manifest.json" (builtins.readFile imageManifest);
       blobs = lib.genAttrs' digests (digest: lib.nameValuePair (blobName digest) "${blob digest}");
       # Prints the manifest of the image for this platform, to be kept beside the flake.
@@ -296,7 +324,7 @@ let
           printf '%s' "$raw"
         '';
       };
-    } (describe "folder");
+    };
 
   skopeo-nix2container = pkgs.writeShellScriptBin "skopeo" ''exec ${oci} skopeo ${skopeo} "$@"'';
   nix2container-bin = pkgs.writeShellScriptBin "nix2container" ''exec ${oci} "$@"'';
