@@ -120,13 +120,13 @@ def _load(context: Context, arguments: Arguments, one: Subject, destination: Des
 
 def _give(context: Context, arguments: Arguments, one: Subject, engine: list[str], name: str) -> str:
     """Layers that the engine has are not sent. The first time nothing is known of the layers, and all go as an archive,
-    for which they are read once."""
-    from frazil.image.engines import fetch
+    for which they are read once; but not to Docker, which knows only layers again that it fetched."""
+    from frazil.image.engines import fetch, knows_layers_of_archives
     from frazil.image.engines import load as load_into
     from frazil.packages.oci.image import Packed
 
     with _preparer(context, arguments) as preparer:
-        if one.made is None or not preparer.is_new(one.made):
+        if one.made is None or not preparer.is_new(one.made) or not knows_layers_of_archives(engine):
             found = fetch(engine, one.offer(preparer), name)
             if found is not None:
                 sent = f"{found.sent} of {found.layers} layers sent ({decimal_size(found.bytes_sent)})"

@@ -67,6 +67,10 @@ class Loaded:
     bytes_sent: int
 
 
+def knows_layers_of_archives(engine: Sequence[str]) -> bool:
+    return not os.path.basename(engine[0]).startswith("docker")
+
+
 def fetch(engine: Sequence[str], offer: Offer, name: str) -> Loaded | None:
     """Has the engine fetch what it lacks of the image; None where it cannot, and nothing was changed."""
     from frazil.packages.oci.errors import OciError
@@ -88,8 +92,9 @@ def fetch(engine: Sequence[str], offer: Offer, name: str) -> Loaded | None:
     if done.returncode or not has_image(engine, identity):
         return None
     tag(engine, identity, name)
-    if kind.startswith("podman"):  # or the image keeps the name it was fetched by
-        subprocess.run([*engine, "untag", identity.partition(":")[2], server.reference], capture_output=True)
+    # Else the image keeps the name it was fetched by.
+    forget = ["untag", identity.partition(":")[2]] if kind.startswith("podman") else ["rmi", "--no-prune"]
+    subprocess.run([*engine, *forget, server.reference], capture_output=True)
     return Loaded(identity, len(offer.layers), len(server.sent), sum(server.sent.values()))
 
 
