@@ -12,15 +12,17 @@ from tools.native.direct_calls import call_directly
 
 ROOT = Path(__file__).resolve().parents[2]
 LANG = Path("src/frazil/lang")
-# Values shared by interpreted callers only, or read by tools: nothing to gain from compiling them.
+# Values shared by interpreted callers only, or read by tools, or in C anyway: nothing to gain from compiling them.
 UNCOMPILED = {
     "__init__",
     "__main__",
     "assertion",
     "grammar",
+    "indentation",
     "lalr",
     "syntax_error",
     "builtins",
+    "definitions",
     "effects",
     "error_text",
     "errors",
@@ -44,7 +46,7 @@ OTHER_COMPILED = (
 # C from the beginning.
 NATIVE = {"frazil.evalcache._walk": Path("src/frazil/evalcache/_walk.c")}
 # C without a module of its own.
-SUPPORT = [Path("src/frazil/native/arenas.c")]
+SUPPORT = [Path(f"src/frazil/native/{name}.c") for name in ("arenas", "definitions", "indentation")]
 OBJECT = "frazil._compiled"
 GENERATED = Path("build/cython")
 DIRECTIVES = {

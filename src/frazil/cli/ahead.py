@@ -10,8 +10,8 @@ from frazil import load_ahead
 
 EVALUATION = """
 lang lang.errors lang.values lang.runtime lang.functions lang.scanner lang.sets lang.variables lang.shapes
-lang.comparison lang.operators lang.concatenation lang.selection lang.nodes lang.indentation lang.literals
-lang.attribute_merge lang.parser lang.deep_force lang.positions lang.registry lang.settings lang.evaluator
+lang.comparison lang.operators lang.concatenation lang.selection lang.nodes lang.literals lang.attribute_merge
+lang.parser lang.deep_force lang.positions lang.registry lang.settings lang.evaluator
 cli.room_settings instantiate instantiate.context store digest store.errors store.path instantiate.builtins
 instantiate.recording lang.effects instantiate.files instantiate.effects instantiate.session store.config
 lang.builtins lang.builtins_control lang.numbers lang.builtins_math lang.builtins_sets lang.builtins_lists

@@ -21,6 +21,8 @@ from cython.cimports.frazil.lang.values import PathValue, stack_is_low, stack_ov
 from cython.cimports.frazil.lang.variables import CurrentPosition, InheritFrom, Literal, Var, With
 
 from frazil.lang.error_text import attribute_name, format_float, quote
+from frazil.lang.functions import arguments_of
+from frazil.lang.selection import path_items
 
 FUNCTIONS = ("__sub", "__mul", "__div", "__lessThan")
 
@@ -97,10 +99,7 @@ def write_joined(out, opening, separator, exprs):
 
 def write_call(out, expr):
     call: CallNode = expr
-    arguments = call.arguments
-    if arguments is None:
-        arguments = [call.first] if call.second is None else [call.first, call.second]
-    write_joined(out, "(", " ", [call.function, *arguments])
+    write_joined(out, "(", " ", [call.function, *arguments_of(call)])
 
 
 def write_select(out, expr):
@@ -108,7 +107,7 @@ def write_select(out, expr):
     out.append("(")
     write(out, select.subject)
     out.append(").")
-    out.append(show_attr_path(select.path))
+    out.append(show_attr_path(path_items(select.path)))
     if select.default is not None:
         out.append(" or (")
         write(out, select.default)
@@ -160,7 +159,7 @@ def write_other(out, expr):
     elif kind is HasAttr:
         out.append("((")
         write(out, cython.cast(HasAttr, expr).subject)
-        out.append(") ? " + show_attr_path(cython.cast(HasAttr, expr).path) + ")")
+        out.append(") ? " + show_attr_path(path_items(cython.cast(HasAttr, expr).path)) + ")")
     elif kind is CurrentPosition:
         out.append("__curPos")
     elif kind is InheritFrom:

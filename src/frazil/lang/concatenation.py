@@ -5,6 +5,7 @@ Source of truth: `ExprOpConcatLists` and `ExprConcatStrings` in Nix's `eval.cc`;
 """
 
 import cython
+from cython.cimports.frazil.lang.functions import bind_each
 from cython.cimports.frazil.lang.operators import Binary
 from cython.cimports.frazil.lang.runtime import (
     add_trace,
@@ -149,7 +150,7 @@ class ConcatStrings(Expr):
     def bind(self, scope):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
-        self.parts = [cython.cast(Expr, part).bind(scope) for part in self.parts]
+        bind_each(self.parts, scope)
         self.left = self.parts[0]
         self.right = self.parts[1] if len(self.parts) == 2 and not self.force_string else None
         self.length = 1

@@ -1,5 +1,7 @@
 cimport cython
 
+from frazil.lang.values cimport POOL, Pool
+
 
 cdef extern from *:
     """
@@ -44,6 +46,34 @@ cdef extern from *:
         kind->tp_dealloc = frazil_end_node;
     #endif
     }
+    /* Nodes come from the pool, too: an object of Python's own takes a multiple of 16 bytes and five calls. */
+    static frazil_pool *frazil_node_pool;
+    static PyObject *frazil_new_node(PyTypeObject *kind, Py_ssize_t nothing) {
+        size_t size = (size_t) kind->tp_basicsize;
+        PyObject *node = frazil_begin(frazil_node_pool, kind, size / sizeof(void *));
+        (void) nothing;
+        if (__builtin_expect(node != NULL, 1)) memset(node + 1, 0, size - sizeof(PyObject));
+        return node;
+    }
+    static void frazil_free_node(void *node) {
+        size_t words = (size_t) Py_TYPE((PyObject *) node)->tp_basicsize / sizeof(void *);
+        if (words > FRAZIL_POOL_WORDS) { PyObject_Free(node); return; }
+        *frazil_first_word(node) = (size_t) frazil_node_pool->unused[words];
+        frazil_node_pool->unused[words] = node;
+    }
+    static void frazil_keep_in_pool(frazil_pool *pool, PyTypeObject *kind) {
+    #if !defined(Py_GIL_DISABLED) && !defined(Py_TRACE_REFS) && !defined(Py_REF_DEBUG)
+        if (PyType_IS_GC(kind) || kind->tp_itemsize != 0) return;
+        frazil_node_pool = pool;
+        kind->tp_alloc = frazil_new_node;
+        kind->tp_free = frazil_free_node;
+    #endif
+    }
     #endif
     """
+    void keep_in_pool_of "frazil_keep_in_pool" (Pool *pool, type kind) noexcept
     void nest_no_deeper "frazil_nest_no_deeper" (type kind) noexcept
+
+
+cdef inline void keep_in_pool(type kind) noexcept:
+    keep_in_pool_of(&POOL, kind)

@@ -1,4 +1,4 @@
-"""The end of expressions: a tree of any depth is freed without deep recursion.
+"""Where expressions are in memory, and their end: a tree of any depth is freed without deep recursion.
 
 In: classes of nodes. What would nest too far waits in a list until the outermost node is done: the thread that lets go
 of the last reference need not be evaluation's, and others have no stack for a million nodes.
@@ -13,6 +13,9 @@ if not cython.compiled:
     def nest_no_deeper(kind):
         """Python's own objects end without deep recursion as they are."""
 
+    def keep_in_pool(kind):
+        """They are where Python has them."""
+
 
 def end_without_recursion(kind):
     """For a class of nodes and those made from it, without such as are only a base of others: what Cython makes for a
@@ -20,5 +23,13 @@ def end_without_recursion(kind):
     made_from_it = kind.__subclasses__()
     if (not made_from_it or kind is Select) and kind is not CallExpr:
         nest_no_deeper(kind)
+    if kind is not CallExpr:
+        keep_in_pool(kind)
     for other in made_from_it:
         end_without_recursion(other)
+
+
+def use_pool_for(kinds):
+    """For classes whose objects the parser makes in numbers without their being nodes."""
+    for kind in kinds:
+        keep_in_pool(kind)

@@ -22,13 +22,15 @@ from cython.cimports.frazil.lang.runtime import (
     show_type,
     type_name,
 )
-from cython.cimports.frazil.lang.sets import AttrsExpr
+from cython.cimports.frazil.lang.selection import Part
+from cython.cimports.frazil.lang.sets import AttrsExpr, DynamicDef
 from cython.cimports.frazil.lang.values import (
     MISSING,
     Attrs,
     Env,
     Expr,
     Lambda,
+    Places,
     Primop,
     Scope,
     State,
@@ -43,7 +45,7 @@ from cython.cimports.frazil.lang.values import (
     swap_marks,
 )
 
-from frazil.lang.endings import end_without_recursion
+from frazil.lang.endings import end_without_recursion, use_pool_for
 from frazil.lang.errors import EvalBaseError, EvalError, MissingArgument, MissingAttribute, TypeMismatch, byte_string
 from frazil.lang.positions import PositionTable
 from frazil.lang.registry import BuiltinSpec
@@ -66,6 +68,7 @@ STRING_ORIGIN = byte_string("«string»")
 
 
 end_without_recursion(Expr)
+use_pool_for((DynamicDef, Formal, Part, Places, Scope))
 ROOT = cython.declare(Env, new_env(None, None))
 ROOT = new_env(None, None)
 

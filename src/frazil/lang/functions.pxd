@@ -1,6 +1,6 @@
 cimport cython
 
-from frazil.lang.values cimport Attrs, Env, Expr, LambdaExpr, Shape
+from frazil.lang.values cimport Attrs, Env, Expr, LambdaExpr, Scope, Shape
 
 
 @cython.final
@@ -37,13 +37,16 @@ cdef class FormalsLambda(LambdaExpr):
 
 
 cpdef object set_name(object expr, object name)
+cdef object bind_each(list exprs, Scope scope)
 
 
+@cython.no_gc
 cdef class CallNode(Expr):
     cdef readonly Expr function
-    cdef public list arguments
     cdef Expr first
     cdef Expr second
+    # Where there are more than two: all of them.
+    cdef list arguments
 
 
 @cython.final
@@ -59,3 +62,6 @@ cdef class Call2(CallNode):
 @cython.final
 cdef class CallMany(CallNode):
     cdef list delayed(self, Env env, Py_ssize_t first)
+
+
+cdef object add_argument(CallNode call, Expr argument)

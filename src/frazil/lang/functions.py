@@ -351,29 +351,56 @@ class CallNode(Expr):
         self.state = state
         self.pos = pos
         self.function = function
-        self.arguments = arguments
+        self.first = None
+        for argument in arguments:
+            add_argument(self, argument)
 
     def bind(self, scope):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
         self.function = self.function.bind(scope)
         arguments = self.arguments
-        count: cython.Py_ssize_t = len(arguments)
-        i: cython.Py_ssize_t
-        for i in range(count):
-            arguments[i] = cython.cast(Expr, arguments[i]).bind(scope)
+        if arguments is None:
+            self.first = self.first.bind(scope)
+            if self.second is not None:
+                self.second = self.second.bind(scope)
+        else:
+            bind_each(arguments, scope)
         if self.state.observer is not None:
             from frazil.lang.observed import watched_call
 
-            return watched_call(self.state.observer, self.state, self.pos, self.function, arguments, scope)
-        if count > 2:
-            turn(self, CALL_MANY)
-            return self
-        self.first = arguments[0]
-        self.second = arguments[1] if count == 2 else None
-        self.arguments = None
-        turn(self, CALL1 if count == 1 else CALL2)
+            return watched_call(self.state.observer, self.state, self.pos, self.function, arguments_of(self), scope)
+        turn(self, CALL_MANY if arguments is not None else CALL1 if self.second is None else CALL2)
         return self
+
+
+def add_argument(call, argument):
+    """As the parser reads one more."""
+    if call.first is None:
+        call.first = argument
+    elif call.second is None:
+        call.second = argument
+    else:
+        if call.arguments is None:
+            call.arguments = [call.first, call.second]
+        call.arguments.append(argument)
+    return None
+
+
+def arguments_of(expr):
+    """A list."""
+    call: CallNode = expr
+    if call.arguments is not None:
+        return call.arguments
+    return [call.first] if call.second is None else [call.first, call.second]
+
+
+def bind_each(exprs, scope):
+    """The expressions of a list, in place."""
+    i: cython.Py_ssize_t
+    for i in range(len(exprs)):
+        exprs[i] = cython.cast(Expr, exprs[i]).bind(scope)
+    return None
 
 
 @cython.cfunc
@@ -518,5 +545,7 @@ if not cython.compiled:
     FormalsLambda.cached_map = None
     FormalsLambda.maps = None
     FormalsLambda.arguments = None
+    CallNode.second = None
+    CallNode.arguments = None
     FormalsLambda.names = None
     FormalsLambda.defaults = None

@@ -1,33 +1,44 @@
 """Indented strings: the common indentation goes, as `stripIndentation` in Nix's `parser-state.hh` does it.
 
 In: [(position, is text with indentation, text or expression)]; escapes come as text without indentation.
-Out: [(position, text or expression)] without empty texts.
+Out: [(position, text or expression)] without empty texts. This is for the evaluator as it runs without being compiled;
+else `native/indentation.c` does it, a line at a time.
 """
 
-import cython
-from cython.cimports.frazil.lang.values import latin1, writable
+
+def find_quote(p, i, n):
+    """The first `$` or `'` from i, or n."""
+    while i < n and p[i] != 36 and p[i] != 39:
+        i += 1
+    return i
 
 
-def minimum_indentation(parts: list):
+def has_null(p, i, end):
+    return b"\0" in p[i:end]
+
+
+def strip_text(p, start, end):
+    """A string without escapes and interpolations."""
+    return "".join(text for _, text in strip_indentation([(0, True, p[start:end].decode("latin-1"))]))
+
+
+def minimum_indentation(parts):
     """Of all lines that hold more than spaces."""
-    at_start: cython.bint = True
-    minimum: cython.Py_ssize_t = 1000000
-    current: cython.Py_ssize_t = 0
-    i: cython.Py_ssize_t
-    for part in parts:
-        if not part[1]:
+    at_start = True
+    minimum = 1000000
+    current = 0
+    for _, indented, text in parts:
+        if not indented:
             if at_start:
                 at_start = False
                 minimum = min(minimum, current)
             continue
-        text: str = part[2]
-        p = latin1(text)
-        for i in range(len(text)):
-            if p[i] == 10:
+        for character in text:
+            if character == "\n":
                 at_start = True
                 current = 0
             elif at_start:
-                if p[i] == 32:
+                if character == " ":
                     current += 1
                 else:
                     at_start = False
@@ -35,28 +46,23 @@ def minimum_indentation(parts: list):
     return minimum
 
 
-def strip_lines(text: str, minimum: cython.Py_ssize_t, at_start: cython.bint, dropped: cython.Py_ssize_t):
+def strip_lines(text, minimum, at_start, dropped):
     """(text without indentation, whether it ends at a line's start, spaces seen there)."""
-    p = latin1(text)
-    out: object = bytearray(len(text))
-    q = writable(out)
-    size: cython.Py_ssize_t = 0
-    i: cython.Py_ssize_t
-    for i in range(len(text)):
-        if p[i] == 10:
+    out = []
+    for character in text:
+        if character == "\n":
             at_start = True
             dropped = 0
         elif at_start:
-            if p[i] == 32:
+            if character == " ":
                 dropped += 1
                 if dropped <= minimum:
                     continue
             else:
                 at_start = False
                 dropped = 0
-        q[size] = p[i]
-        size += 1
-    return out[:size].decode("latin-1"), at_start, dropped
+        out.append(character)
+    return "".join(out), at_start, dropped
 
 
 def strip_indentation(parts):

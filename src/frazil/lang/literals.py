@@ -7,13 +7,13 @@ and `parser.y`.
 
 import cython
 from cython.cimports.frazil.lang.functions import CallNode
+from cython.cimports.frazil.lang.indentation import find_quote, has_null, strip_indentation, strip_text
 from cython.cimports.frazil.lang.nodes import new_join
 from cython.cimports.frazil.lang.scanner import EOF, HPATH, Scanner
 from cython.cimports.frazil.lang.values import Expr, PathValue, State
 from cython.cimports.frazil.lang.variables import Literal, PathLiteral, Var
 
 from frazil.lang.errors import ParseError, byte_string, warning_text
-from frazil.lang.indentation import strip_indentation
 from frazil.lang.runtime import canonical_path
 
 
@@ -168,8 +168,23 @@ class LiteralReader(Scanner):
         p = self.p
         n: cython.Py_ssize_t = self.n
         i: cython.Py_ssize_t = self.end
-        parts: list = []
+        parts: list = None
         base = self.base
+        piece: cython.Py_ssize_t = i
+        while True:
+            # Most are nothing but text.
+            i = find_quote(p, i, n)
+            if i + 1 >= n or p[i + 1] == 39 or p[i] == 36 and p[i + 1] == 123 or p[i] == 39 and p[i + 1] == 36:
+                break
+            i += 2
+        if i + 1 < n and p[i] == 39 and p[i + 1] == 39 and p[i + 2] != 36 and p[i + 2] != 39 and p[i + 2] != 92:
+            if has_null(p, piece, i):
+                self.refuse_null(piece, i)
+            self.end = i + 2
+            self.advance()
+            return new_literal(self.state, strip_text(p, piece, i))
+        i = piece
+        parts = []
         while True:
             if i >= n:
                 self.start = n
@@ -201,21 +216,16 @@ class LiteralReader(Scanner):
                 parts.append((base + i, False, "'"))
                 i += 1
             else:
-                piece: cython.Py_ssize_t = i
-                while i < n:
+                piece = i
+                while True:
+                    i = find_quote(p, i, n)
                     c = p[i]
                     d = p[i + 1]
-                    if c == 36:
-                        if d == 123 or d == 39 or i + 1 >= n:
-                            break
-                        i += 2
-                    elif c == 39:
-                        if d == 39 or d == 36 or i + 1 >= n:
-                            break
-                        i += 2
-                    else:
-                        i += 1
-                self.refuse_null(piece, i)
+                    if i + 1 >= n or d == 39 or c == 36 and d == 123 or c == 39 and d == 36:
+                        break
+                    i += 2
+                if has_null(p, piece, i):
+                    self.refuse_null(piece, i)
                 parts.append((base + piece, True, self.text(piece, i)))
         self.end = i + 2
         self.advance()

@@ -2,11 +2,12 @@
 
 import cython
 from cython.cimports.frazil.lang.concatenation import ConcatLists, ConcatStrings
+from cython.cimports.frazil.lang.definitions import new_definitions
 from cython.cimports.frazil.lang.functions import CallNode, Formal, FormalsLambda, SimpleLambda
 from cython.cimports.frazil.lang.operators import And, Binary, Equals, If, Implies, Or, Update
 from cython.cimports.frazil.lang.scanner import AND, CONCAT, OR, UPDATE
 from cython.cimports.frazil.lang.selection import HasAttr, Select, Select1, SelectOr1
-from cython.cimports.frazil.lang.sets import AttrDef, AttrsExpr, ListExpr
+from cython.cimports.frazil.lang.sets import AttrsExpr, ListExpr
 from cython.cimports.frazil.lang.values import Expr
 from cython.cimports.frazil.lang.variables import Var
 
@@ -16,18 +17,10 @@ def new_set(state, pos):
     node.state = state
     node.pos = pos
     node.recursive = False
-    node.defs = {}
+    node.defs = new_definitions()
     node.dynamic = None
     node.inherit_from = None
     node.overrides = -1
-    return node
-
-
-def new_definition(expr, pos, kind):
-    node = cython.cast(AttrDef, AttrDef.__new__(AttrDef))
-    node.expr = expr
-    node.pos = pos
-    node.kind = kind
     return node
 
 
@@ -130,12 +123,15 @@ def new_application(state, pos, function, argument):
     node.state = state
     node.pos = pos
     node.function = function
-    node.arguments = [argument]
+    node.first = argument
+    node.second = None
+    node.arguments = None
     return node
 
 
 def new_select(state, pos, subject, path, default):
-    if len(path) == 1 and type(path[0]) is str:
+    """`path`: a name, or a list."""
+    if type(path) is str:
         if default is None:
             node = cython.cast(Select, Select1.__new__(Select1))
         else:

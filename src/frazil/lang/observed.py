@@ -29,6 +29,7 @@ from cython.cimports.frazil.lang.values import (
 
 from frazil.lang.errors import EvalBaseError
 from frazil.lang.observation import Frame
+from frazil.lang.selection import path_items
 
 
 @cython.final
@@ -285,14 +286,15 @@ def watched_selection(observer, body, scope, text):
     node.body = body
     node.scope = scope
     node.text = text
-    node.steps = len(select.path)
+    path = path_items(select.path)
+    node.steps = len(path)
     if observer.counting_calls:
         counted: CountedSubject = CountedSubject.__new__(CountedSubject)
         counted.state = select.subject.state
         counted.pos = select.subject.pos
         counted.observer = observer
         counted.subject = select.subject
-        counted.name = select.path[0]
+        counted.name = path[0]
         select.subject = counted
     return node
 

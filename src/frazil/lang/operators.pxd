@@ -29,6 +29,7 @@ cdef class Not(Expr):
     cdef readonly Expr operand
 
 
+@cython.no_gc
 cdef class Binary(Expr):
     cdef readonly Expr left
     cdef readonly Expr right

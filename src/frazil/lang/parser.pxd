@@ -28,6 +28,7 @@ cdef class Parser(LiteralReader):
     cdef object warn_of_or(self)
     cdef Expr parse_simple(self)
     cdef list parse_attr_path(self)
+    cdef list rest_of_path(self, object first)
     cdef object parse_attr_name(self)
     cdef AttrsExpr parse_bindings(self, Py_ssize_t pos, int closing, object first_name, Py_ssize_t first_start)
     cdef object parse_binding(self, AttrsExpr attrs, object first_name, Py_ssize_t first_start)

@@ -6,12 +6,13 @@ Source of truth: Nix's `parser.y`. Only well-formed text is understood here; whe
 """
 
 import cython
-from cython.cimports.frazil.lang.functions import CallNode, Formal, set_name
+from cython.cimports.frazil.lang.attribute_merge import add_attribute, add_inherited
+from cython.cimports.frazil.lang.definitions import find_definition, with_definition
+from cython.cimports.frazil.lang.functions import CallNode, Formal, add_argument, set_name
 from cython.cimports.frazil.lang.literals import LiteralReader
 from cython.cimports.frazil.lang.nodes import (
     new_application,
     new_binary,
-    new_definition,
     new_equals,
     new_formal,
     new_formals_lambda,
@@ -63,7 +64,6 @@ from cython.cimports.frazil.lang.sets import AttrsExpr, LetExpr
 from cython.cimports.frazil.lang.values import Expr, LambdaExpr, State, stack_is_low, stack_overflow
 from cython.cimports.frazil.lang.variables import CurrentPosition, Literal, Var, With
 
-from frazil.lang.attribute_merge import add_attribute, add_inherited
 from frazil.lang.errors import ParseError, byte_string
 
 MOST_FORMALS = 65535
@@ -96,6 +96,13 @@ def precedence(tok: cython.int) -> cython.int:
     if tok == IMPL:
         return 1
     return 0
+
+
+@cython.cfunc
+@cython.inline
+def is_end(tok: cython.int) -> cython.bint:
+    """Whether an expression surely ends before it: `;`, `)`, `}`, `,`."""
+    return tok == 59 or tok == 41 or tok == 125 or tok == 44
 
 
 @cython.final
@@ -161,10 +168,14 @@ class Parser(LiteralReader):
                 return result
             if self.tok == 64:  # @
                 return self.parse_argument_at(start, self.symbol(start, end))
-            return self.parse_pipes(self.name_expr(start, end), start)
+            result = self.name_expr(start, end)
+            return result if is_end(self.tok) else self.parse_pipes(result, start)
+        if tok == 34:  # "
+            result = self.parse_string()
+            return result if is_end(self.tok) else self.parse_pipes(result, start)
         if tok == 123:  # {
             first: Expr = self.parse_brace()
-            if isinstance(first, LambdaExpr):
+            if isinstance(first, LambdaExpr) or is_end(self.tok):
                 return first
             return self.parse_pipes(first, start)
         if tok == LET_KW:
@@ -218,7 +229,7 @@ class Parser(LiteralReader):
         attrs: AttrsExpr = self.parse_bindings(self.base + start, 125, None, 0)
         attrs.recursive = True
         self.advance()
-        return self.parse_select(new_select(self.state, self.base + start, attrs, ["body"], None), start)
+        return self.parse_select(new_select(self.state, self.base + start, attrs, "body", None), start)
 
     def parse_if(self):
         start: cython.Py_ssize_t = self.start
@@ -257,9 +268,8 @@ class Parser(LiteralReader):
 
     def make_call(self, pos, function, argument):
         if type(function) is CallNode:
-            call: CallNode = function
-            call.arguments.append(argument)
-            return call
+            add_argument(cython.cast(CallNode, function), argument)
+            return function
         return new_application(self.state, pos, function, argument)
 
     def parse_op(self, minimum, first, start):
@@ -344,7 +354,7 @@ class Parser(LiteralReader):
                 function = new_application(self.state, self.base + start, function, argument)
                 fresh = False
             else:
-                cython.cast(CallNode, function).arguments.append(argument)
+                add_argument(cython.cast(CallNode, function), argument)
             tok = self.tok
         return function
 
@@ -356,7 +366,9 @@ class Parser(LiteralReader):
         state = self.state
         if self.tok == 46:
             self.advance()
-            path: list = self.parse_attr_path()
+            path: object = self.parse_attr_name()
+            if self.tok == 46 or type(path) is not str:
+                path = self.rest_of_path(path)
             default: Expr = None
             if self.tok == OR_KW:
                 self.advance()
@@ -448,7 +460,7 @@ class Parser(LiteralReader):
                 attrs = self.parse_bindings(self.base + start, 125, None, 0)
                 attrs.recursive = True
                 self.advance()
-                return new_select(self.state, self.base + start, attrs, ["body"], None)
+                return new_select(self.state, self.base + start, attrs, "body", None)
         self.fail()
 
     def parse_list(self):
@@ -484,7 +496,10 @@ class Parser(LiteralReader):
         return expr
 
     def parse_attr_path(self):
-        path: list = [self.parse_attr_name()]
+        return self.rest_of_path(self.parse_attr_name())
+
+    def rest_of_path(self, first):
+        path: list = [first]
         while self.tok == 46:
             self.advance()
             path.append(self.parse_attr_name())
@@ -509,19 +524,16 @@ class Parser(LiteralReader):
         path: list = None
         name: object = self.parse_attr_name() if first_name is None else first_name
         if self.tok == 46 or type(name) is not str:
-            path = [name]
-            while self.tok == 46:
-                self.advance()
-                path.append(self.parse_attr_name())
+            path = self.rest_of_path(name)
         self.expect(61)
         doc = self.doc_before(first_start)
         expr: Expr = self.parse_expr()
         self.expect(59)
         pos: cython.Py_ssize_t = self.base + first_start
-        if path is None and name not in attrs.defs:
+        if path is None and find_definition(attrs.defs, name) < 0:
             if isinstance(expr, LambdaExpr):
                 set_name(expr, name)
-            attrs.defs[name] = new_definition(expr, pos, 0)
+            attrs.defs = with_definition(attrs.defs, name, expr, pos, 0)
         else:
             add_attribute(self.state, attrs, [name] if path is None else path, expr, pos)
         if doc is not None:

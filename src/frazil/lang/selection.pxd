@@ -1,24 +1,25 @@
 cimport cython
 
-from frazil.lang.values cimport Attrs, Env, Expr, Shape
+from frazil.lang.values cimport Attrs, Env, Expr, Scope
 
 
 @cython.final
 cdef class Part:
-    cdef str name
-    cdef Expr expr
-    cdef Shape shape
-    cdef Py_ssize_t place
-    cdef Attrs holder
+    cdef object item
+    cdef object memo
     cdef object held
+    cdef Py_ssize_t place
 
 
+# `path`: one name, or else a list: of names and expressions until names are resolved, then of Part.
+@cython.no_gc
 cdef class Select(Expr):
     cdef readonly Expr subject
-    cdef readonly list path
     cdef readonly Expr default
-    cdef list parts
-    cdef Part part
+    cdef object path
+    cdef object memo
+    cdef object held
+    cdef Py_ssize_t place
     cdef object failed(self, Env env, Py_ssize_t where, Py_ssize_t resolved)
 
 
@@ -35,9 +36,9 @@ cdef class SelectOr1(Select):
 @cython.final
 cdef class HasAttr(Expr):
     cdef readonly Expr subject
-    cdef readonly list path
-    cdef list parts
+    cdef list path
     cdef Part only
 
 
 cdef Part path_part(object item)
+cdef object bind_path(list path, Scope scope)

@@ -107,19 +107,24 @@ def not_a_set(state, value, pos):
 @cython.no_gc
 @cython.cclass
 class Part:
-    """One name of an attribute path: `name`, or `expr` that computes it. Remembers where sets of the last shape have it
-    (-1: nowhere), and of a large dict, the value itself."""
+    """One name of an attribute path, or an expression that computes it: `item`. `memo`: a shape, of which `place` is
+    where its sets have the name (-1: nowhere); or a set with a large dict, and `held` is its value."""
 
 
 def path_part(item):
     part = cython.cast(Part, Part.__new__(Part))
-    part.name = item if type(item) is str else None
-    part.expr = None if type(item) is str else item
-    part.shape = None
-    part.place = -1
-    part.holder = None
+    part.item = item
+    part.memo = None
     part.held = None
+    part.place = -1
     return part
+
+
+def path_items(path):
+    """Names and expressions of a path as nodes have it."""
+    if type(path) is not list:
+        return [path]
+    return [cython.cast(Part, item).item if type(item) is Part else item for item in path]
 
 
 @cython.cfunc
@@ -128,21 +133,21 @@ def part_value(part: Part, attrs: Attrs) -> object:
     """What the set has under the part's own name, or MISSING."""
     shape: Shape = attrs.shape
     if shape is None:
-        if attrs is part.holder:
+        if attrs is part.memo:
             return part.held
         return part_of_table(part, attrs)
-    if shape is not part.shape:
-        part.place = place_of(shape, part.name)
-        part.shape = shape
+    if shape is not part.memo:
+        part.place = place_of(shape, cython.cast(str, part.item))
+        part.memo = shape
     return get_value(attrs, part.place) if part.place >= 0 else MISSING
 
 
 @cython.cfunc
 def part_of_table(part: Part, attrs: Attrs) -> object:
     table = attrs.own_table()
-    value: object = table.get(part.name, MISSING)
+    value: object = table.get(part.item, MISSING)
     if len(table) >= LARGE and value is not MISSING:
-        part.holder = attrs
+        part.memo = attrs
         part.held = value
     return value
 
@@ -152,11 +157,19 @@ def part_of_table(part: Part, attrs: Attrs) -> object:
 def has_part(part: Part, attrs: Attrs) -> cython.bint:
     shape: Shape = attrs.shape
     if shape is None:
-        return attrs is part.holder or part.name in attrs.own_table()
-    if shape is not part.shape:
-        part.place = place_of(shape, part.name)
-        part.shape = shape
+        return attrs is part.memo or part.item in attrs.own_table()
+    if shape is not part.memo:
+        part.place = place_of(shape, cython.cast(str, part.item))
+        part.memo = shape
     return part.place >= 0
+
+
+def bind_path(path, scope):
+    i: cython.Py_ssize_t
+    for i in range(len(path)):
+        item: object = path[i]
+        path[i] = path_part(item if type(item) is str else cython.cast(Expr, item).bind(scope))
+    return None
 
 
 @cython.cfunc
@@ -166,7 +179,7 @@ def peek_path(attrs: object, parts: list) -> object:
     i: cython.Py_ssize_t
     for i in range(len(parts)):
         part = cython.cast(Part, parts[i])
-        if type(attrs) is not Attrs or part.name is None:
+        if type(attrs) is not Attrs or type(part.item) is not str:
             return MISSING
         attrs = glance(part_value(part, cython.cast(Attrs, attrs)))
     return attrs
@@ -175,14 +188,8 @@ def peek_path(attrs: object, parts: list) -> object:
 @cython.no_gc
 @cython.cclass
 class Select(Expr):
-    """`e.a.${b} or default`. Where the path is one name, it is of a class of its own from the start."""
-
-    def __init__(self, state, pos, subject, path, default):
-        self.state = state
-        self.pos = pos
-        self.subject = subject
-        self.path = path
-        self.default = default
+    """`e.a.${b} or default`. Where the path is one name, it is of a class of its own from the start, for which `memo`,
+    `place` and `held` are what `Part` has for other paths."""
 
     def bind(self, scope):
         if stack_is_low():
@@ -190,19 +197,15 @@ class Select(Expr):
         self.subject = self.subject.bind(scope)
         if self.default is not None:
             self.default = self.default.bind(scope)
-        if type(self) is Select1:
-            self.part = path_part(self.path[0])
-        else:
-            self.path = [item if type(item) is str else cython.cast(Expr, item).bind(scope) for item in self.path]
-            self.parts = [path_part(item) for item in self.path]
-            self.part = self.parts[0]
+        if type(self.path) is list:
+            bind_path(self.path, scope)
         return self if self.state.observer is None else self.watched(self, scope)
 
     def watched(self, bound, scope):
         from frazil.lang.ast_printer import show_attr_path
         from frazil.lang.observed import watched_selection
 
-        what = f"while evaluating the attribute '{show_attr_path(self.path)}'"
+        what = f"while evaluating the attribute '{show_attr_path(path_items(self.path))}'"
         return watched_selection(self.state.observer, bound, scope, what)
 
     def leads(self):
@@ -212,7 +215,7 @@ class Select(Expr):
         value: object = self.subject.peek(env)
         if type(value) is not Attrs:
             return MISSING
-        return peek_path(value, self.parts)
+        return peek_path(value, cython.cast(list, self.path))
 
     def delay(self, env):
         value: object = self.peek(env)
@@ -232,16 +235,15 @@ class Select(Expr):
         name: str = None
         holder_name: str = None
         done: cython.bint = False
-        parts = self.parts
+        parts = cython.cast(list, self.path)
         part: Part
         default: Expr = self.default
         i: cython.Py_ssize_t
         try:
             for i in range(len(parts)):
                 part = cython.cast(Part, parts[i])
-                name = part.name
-                if name is None:
-                    name = path_name(state, part.expr, env)
+                fixed: cython.bint = type(part.item) is str
+                name = cython.cast(str, part.item) if fixed else path_name(state, part.item, env)
                 if type(value) is Thunk:
                     value = finished(value, self.pos)
                 if type(value) is not Attrs:
@@ -249,10 +251,10 @@ class Select(Expr):
                         value = MISSING
                         break
                     raise not_a_set(state, value, self.pos)
-                if part.name is None:
-                    found = cython.cast(Attrs, value).lookup(name)
-                else:
+                if fixed:
                     found = part_value(part, cython.cast(Attrs, value))
+                else:
+                    found = cython.cast(Attrs, value).lookup(name)
                 if found is MISSING:
                     if default is not None:
                         value = MISSING
@@ -274,11 +276,37 @@ class Select(Expr):
 
     def failed(self, env, where, resolved):
         state = self.state
+        path = path_items(self.path)
         if where:
             origin = state.positions.locate(where)
             if origin is None or origin[0] != "<nix/derivation-internal.nix>":
-                add_trace(state, where, f"from the definition of '{show_path(state, self.path[:resolved], env)}'")
-        add_trace(state, self.pos, f"while evaluating the attribute '{show_path(state, self.path, env)}'")
+                add_trace(state, where, f"from the definition of '{show_path(state, path[:resolved], env)}'")
+        add_trace(state, self.pos, f"while evaluating the attribute '{show_path(state, path, env)}'")
+
+
+@cython.cfunc
+@cython.inline
+def only_value(select: Select, attrs: Attrs) -> object:
+    """As `part_value`, for the one name of a path, which a node holds itself."""
+    shape: Shape = attrs.shape
+    if shape is None:
+        if attrs is select.memo:
+            return select.held
+        return only_of_table(select, attrs)
+    if shape is not select.memo:
+        select.place = place_of(shape, cython.cast(str, select.path))
+        select.memo = shape
+    return get_value(attrs, select.place) if select.place >= 0 else MISSING
+
+
+@cython.cfunc
+def only_of_table(select: Select, attrs: Attrs) -> object:
+    table = attrs.own_table()
+    value: object = table.get(select.path, MISSING)
+    if len(table) >= LARGE and value is not MISSING:
+        select.memo = attrs
+        select.held = value
+    return value
 
 
 @cython.final
@@ -293,24 +321,23 @@ class Select1(Select):
         value: object
         result: object
         stage: cython.int = 0
-        part: Part = self.part
         try:
             value = self.subject.eval(env)
             stage = 1
             if type(value) is not Attrs:
                 raise not_a_set(self.state, value, self.pos)
             attrs: Attrs = cython.cast(Attrs, value)
-            result = part_value(part, attrs)
+            result = only_value(self, attrs)
             if result is MISSING:
-                raise missing_attribute(self.state, attrs, part.name)
+                raise missing_attribute(self.state, attrs, self.path)
             if type(result) is Thunk:
                 stage = 2
                 thunk = cython.cast(Thunk, result)
                 if attrs.shape is None:
                     result = finished(result, self.pos)
                 else:
-                    # The part may remember another place after evaluation, which can come here again.
-                    place: cython.Py_ssize_t = part.place
+                    # It may remember another place after evaluation, which can come here again.
+                    place: cython.Py_ssize_t = self.place
                     result = finished(result, self.pos)
                     set_value(attrs, place, kept(thunk, result))
             stage = 3
@@ -320,14 +347,14 @@ class Select1(Select):
             elif stage == 1:
                 self.failed(env, 0, 1)
             elif stage == 2:
-                self.failed(env, attrs.position(part.name), 1)
+                self.failed(env, attrs.position(cython.cast(str, self.path)), 1)
         return result
 
     def peek(self, env):
         value: object = self.subject.peek(env)
         if type(value) is not Attrs:
             return MISSING
-        return glance(part_value(self.part, cython.cast(Attrs, value)))
+        return glance(only_value(self, cython.cast(Attrs, value)))
 
 
 @cython.final
@@ -336,11 +363,17 @@ class Select1(Select):
 class SelectOr1(Select):
     """`e.a or default`."""
 
+    def peek(self, env):
+        value: object = self.subject.peek(env)
+        if type(value) is not Attrs:
+            return MISSING
+        return glance(only_value(self, cython.cast(Attrs, value)))
+
     def eval(self, env):
         value: object = traced_eval(self.subject, env, "while selecting an attribute")
         result: object = MISSING
         if type(value) is Attrs:
-            result = part_value(self.part, cython.cast(Attrs, value))
+            result = only_value(self, cython.cast(Attrs, value))
             if type(result) is not Thunk and result is not MISSING:
                 return result
         done: cython.bint = False
@@ -350,7 +383,9 @@ class SelectOr1(Select):
             done = True
         finally:
             if not done:
-                where: cython.Py_ssize_t = cython.cast(Attrs, value).position(self.part.name) if found else 0
+                where: cython.Py_ssize_t = (
+                    cython.cast(Attrs, value).position(cython.cast(str, self.path)) if found else 0
+                )
                 self.failed(env, where, 1 if found else 0)
         return result
 
@@ -361,20 +396,13 @@ class SelectOr1(Select):
 class HasAttr(Expr):
     """`e ? a.b`."""
 
-    def __init__(self, state, subject, path):
-        self.state = state
-        self.pos = cython.cast(Expr, subject).pos
-        self.subject = subject
-        self.path = path
-
     def bind(self, scope):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
         self.subject = self.subject.bind(scope)
-        self.path = [item if type(item) is str else cython.cast(Expr, item).bind(scope) for item in self.path]
-        self.parts = [path_part(item) for item in self.path]
-        if len(self.path) == 1 and type(self.path[0]) is str:
-            self.only = self.parts[0]
+        bind_path(self.path, scope)
+        if len(self.path) == 1 and type(cython.cast(Part, self.path[0]).item) is str:
+            self.only = self.path[0]
         return self
 
     def leads(self):
@@ -387,12 +415,10 @@ class HasAttr(Expr):
                 return False
             return True if has_part(self.only, cython.cast(Attrs, value)) else False
         part: Part
-        for item in self.parts:
+        for item in self.path:
             part = cython.cast(Part, item)
             value = finished(value, self.pos)
-            name: str = part.name
-            if name is None:
-                name = path_name(self.state, part.expr, env)
+            name: str = path_name(self.state, part.item, env)
             if type(value) is not Attrs:
                 return False
             value = cython.cast(Attrs, value).lookup(name)
@@ -416,4 +442,5 @@ class HasAttr(Expr):
 if not cython.compiled:
     # What C-level attributes start as.
     Select.default = None
+    Select.memo = None
     HasAttr.only = None

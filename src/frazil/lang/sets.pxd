@@ -1,5 +1,6 @@
 cimport cython
 
+from frazil.lang.definitions cimport Definitions
 from frazil.lang.values cimport Attrs, Env, Expr, Places, Scope, Shape
 
 
@@ -17,16 +18,18 @@ cdef class DynamicDef:
     cdef public Py_ssize_t pos
 
 
+# `defs` until names are resolved, then `exprs`, which is a Slots.
+@cython.no_gc
 cdef class AttrsExpr(Expr):
     cdef public bint recursive
-    cdef public dict defs
+    cdef bint plain
+    cdef Definitions *defs
     cdef public list dynamic
     cdef public list inherit_from
     cdef Shape shape
     cdef Places places
-    cdef list exprs
+    cdef object exprs
     cdef bytes kinds
-    cdef bint plain
     cdef Py_ssize_t overrides
     cdef object prepare(self)
     cdef object bind_definitions(self, Scope outer, Scope inner)

@@ -5,7 +5,24 @@ Source of truth: `ExprAttrs`, `ExprLet` and `ExprList` in Nix's `eval.cc`; messa
 """
 
 import cython
-from cython.cimports.frazil.lang.functions import set_name
+from cython.cimports.frazil.lang.definitions import (
+    count_definitions,
+    definition_expr,
+    definition_kind,
+    definition_name,
+    definition_names,
+    definition_pos,
+    free_definitions,
+    has_definitions,
+    know_shape,
+    known_shape,
+    new_definitions,
+    no_definitions,
+    packed_kinds,
+    packed_positions,
+    sort_definitions,
+)
+from cython.cimports.frazil.lang.functions import bind_each, set_name
 from cython.cimports.frazil.lang.runtime import force_string_no_context, show_name, show_type, show_value
 from cython.cimports.frazil.lang.values import (
     MISSING,
@@ -14,6 +31,7 @@ from cython.cimports.frazil.lang.values import (
     Expr,
     LambdaExpr,
     Scope,
+    Shape,
     State,
     Thunk,
     attrs_from_dict,
@@ -23,6 +41,7 @@ from cython.cimports.frazil.lang.values import (
     new_attrs,
     new_frame,
     new_scope,
+    new_slots,
     new_thunk,
     origin_position,
     places,
@@ -47,7 +66,7 @@ INHERITED_FROM = 2
 @cython.no_gc
 @cython.cclass
 class AttrDef:
-    """One definition in a literal; `kind`: plain, inherited, or inherited from a set."""
+    """One definition of a literal, for who prints it; `kind`: plain, inherited, or inherited from a set."""
 
     def __init__(self, expr, pos, kind=0):
         self.expr = expr
@@ -76,10 +95,13 @@ class AttrsExpr(Expr):
         self.state = state
         self.pos = pos
         self.recursive = False
-        self.defs = {}
+        self.defs = new_definitions()
         self.dynamic = None
         self.inherit_from = None
         self.overrides = -1
+
+    def __dealloc__(self):
+        free_definitions(self.defs)
 
     def bind(self, scope):
         if stack_is_low():
@@ -98,23 +120,14 @@ class AttrsExpr(Expr):
 
     def prepare(self):
         """Sort the names once."""
-        names: list = sorted(self.defs)
-        count: cython.Py_ssize_t = len(names)
-        exprs: list = [None] * count
-        positions: list = [None] * count
-        kinds: object = bytearray(count)
-        defs = self.defs
-        i: cython.Py_ssize_t
-        for i in range(count):
-            definition: AttrDef = defs[names[i]]
-            exprs[i] = definition
-            positions[i] = definition.pos
-            if definition.kind != PLAIN:
-                kinds[i] = definition.kind
-        self.shape = shape_of(tuple(names))
-        self.places = places(self.shape, positions, self.pos)
-        self.exprs = exprs
-        self.kinds = bytes(kinds)
+        sort_definitions(self.defs)
+        shape: object = known_shape(self.defs)
+        if shape is None:
+            shape = shape_of(definition_names(self.defs))
+            know_shape(self.defs, shape)
+        self.shape = cython.cast(Shape, shape)
+        self.places = places(self.shape, packed_positions(self.defs), self.pos)
+        self.kinds = packed_kinds(self.defs)
         self.plain = not self.recursive and self.dynamic is None and self.inherit_from is None
         if self.recursive:
             self.overrides = self.shape.index.get("__overrides", -1)
@@ -123,22 +136,28 @@ class AttrsExpr(Expr):
         source: Scope = None
         if self.inherit_from is not None:
             source = new_scope(inner, {}, None, 0)
-            self.inherit_from = [cython.cast(Expr, e).bind(inner) for e in self.inherit_from]
-        exprs = self.exprs
+            bind_each(self.inherit_from, inner)
+        defs = self.defs
+        count: cython.Py_ssize_t = count_definitions(defs)
+        exprs: object = new_slots(count, None)
+        kind: cython.int
         i: cython.Py_ssize_t = 0
         try:
-            for i in range(len(exprs)):
-                definition: AttrDef = exprs[i]
-                if definition.kind == PLAIN:
-                    definition.expr = definition.expr.bind(inner)
-                elif definition.kind == INHERITED:
-                    definition.expr = definition.expr.bind(outer_scope)
+            for i in range(count):
+                kind = definition_kind(defs, i)
+                expr = cython.cast(Expr, definition_expr(defs, i))
+                if kind == PLAIN:
+                    expr = expr.bind(inner)
+                elif kind == INHERITED:
+                    expr = expr.bind(outer_scope)
                 else:
-                    definition.expr = definition.expr.bind(source)
-                exprs[i] = definition.expr
+                    expr = expr.bind(source)
+                set_slot(exprs, i, expr)
         except UndefinedVariable as error:
             raise self.first_undefined(error, i, (inner, outer_scope, source)) from None
-        self.defs = None
+        self.exprs = exprs
+        self.defs = no_definitions()
+        free_definitions(defs)
 
     def first_undefined(self, error, index, scopes):
         """Of several undefined variables Nix names the one whose attribute's name was read first. `scopes`: by kind."""
@@ -146,23 +165,30 @@ class AttrsExpr(Expr):
 
         names = self.shape.names
         for name in in_creation_order(self.state, list(names)):
-            place = self.shape.index[name]
+            place: cython.Py_ssize_t = self.shape.index[name]
             if place == index:
                 break
             if place > index:
-                definition: AttrDef = self.exprs[place]
+                expr = cython.cast(Expr, definition_expr(self.defs, place))
                 try:
-                    definition.expr = definition.expr.bind(scopes[definition.kind])
+                    expr.bind(scopes[definition_kind(self.defs, place)])
                 except UndefinedVariable as other:
                     return other
         return error
 
     def definitions(self):
-        """What the parser had: a dict from name to definition."""
-        if self.defs is not None:
-            return self.defs
-        names = self.shape.names
-        return {names[i]: AttrDef(self.exprs[i], 0, self.kinds[i]) for i in range(len(names))}
+        """A dict from name to definition."""
+        found = {}
+        i: cython.Py_ssize_t
+        if has_definitions(self.defs):
+            for i in range(count_definitions(self.defs)):
+                found[definition_name(self.defs, i)] = AttrDef(
+                    definition_expr(self.defs, i), definition_pos(self.defs, i), definition_kind(self.defs, i)
+                )
+            return found
+        for i in range(self.shape.count):
+            found[self.shape.names[i]] = AttrDef(get_slot(self.exprs, i), 0, self.kinds[i])
+        return found
 
     def inherit_env(self, env):
         sources = self.inherit_from
@@ -173,30 +199,30 @@ class AttrsExpr(Expr):
 
     def fill(self, env, inner, slots):
         """Put every definition's value or thunk in its slot."""
-        exprs = self.exprs
+        exprs: object = self.exprs
         kinds = self.kinds
         kind: cython.int
         i: cython.Py_ssize_t
         source: Env = None if self.inherit_from is None else self.inherit_env(inner)
-        for i in range(len(exprs)):
+        for i in range(self.shape.count):
             kind = kinds[i]
             if kind == PLAIN:
-                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(inner))
+                set_slot(slots, i, cython.cast(Expr, get_slot(exprs, i)).delay(inner))
             elif kind == INHERITED:
-                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(env))
+                set_slot(slots, i, cython.cast(Expr, get_slot(exprs, i)).delay(env))
             else:
-                set_slot(slots, i, cython.cast(Expr, exprs[i]).delay(source))
+                set_slot(slots, i, cython.cast(Expr, get_slot(exprs, i)).delay(source))
         return slots
 
     def eval(self, env):
-        exprs = self.exprs
-        count: cython.Py_ssize_t = len(exprs)
+        exprs: object = self.exprs
+        count: cython.Py_ssize_t = self.shape.count
         attrs: object
         i: cython.Py_ssize_t
         if self.plain:
             attrs = new_attrs(self.shape, self.places)
             for i in range(count):
-                init_value(attrs, i, cython.cast(Expr, exprs[i]).delay(env))
+                init_value(attrs, i, cython.cast(Expr, get_slot(exprs, i)).delay(env))
             return attrs
         if not self.recursive:
             attrs = self.make(env)
@@ -215,14 +241,14 @@ class AttrsExpr(Expr):
         """A set that is not recursive."""
         attrs: object = new_attrs(self.shape, self.places)
         source: Env = None if self.inherit_from is None else self.inherit_env(env)
-        exprs = self.exprs
+        exprs: object = self.exprs
         kinds = self.kinds
         i: cython.Py_ssize_t
-        for i in range(len(exprs)):
+        for i in range(self.shape.count):
             if kinds[i] == INHERITED_FROM:
-                init_value(attrs, i, cython.cast(Expr, exprs[i]).delay(source))
+                init_value(attrs, i, cython.cast(Expr, get_slot(exprs, i)).delay(source))
             else:
-                init_value(attrs, i, cython.cast(Expr, exprs[i]).delay(env))
+                init_value(attrs, i, cython.cast(Expr, get_slot(exprs, i)).delay(env))
         return attrs
 
     def delay(self, env):
@@ -231,12 +257,13 @@ class AttrsExpr(Expr):
     def eval_overrides(self, inner, slots):
         """`rec { … __overrides = { … }; }`: those attributes replace the ones of the literal."""
         source: Env = None if self.inherit_from is None else self.inherit_env(inner)
-        for i in range(len(self.exprs)):
+        i: cython.Py_ssize_t
+        for i in range(self.shape.count):
             # Thunks throughout: a value looked up now would miss its replacement.
             if self.kinds[i] == INHERITED:
-                set_slot(slots, i, cython.cast(Expr, self.exprs[i]).delay(inner.up))
+                set_slot(slots, i, cython.cast(Expr, get_slot(self.exprs, i)).delay(inner.up))
             else:
-                set_slot(slots, i, new_thunk(self.exprs[i], inner if self.kinds[i] == PLAIN else source))
+                set_slot(slots, i, new_thunk(get_slot(self.exprs, i), inner if self.kinds[i] == PLAIN else source))
         trace = "while evaluating the `__overrides` attribute"
         over: object = finished(get_slot(slots, self.overrides), self.pos)
         if type(over) is not Attrs:
@@ -247,7 +274,7 @@ class AttrsExpr(Expr):
             raise error
         replacing: Attrs = cython.cast(Attrs, over)
         table = slots_table(self.shape.names, slots)
-        origin = {name: self.places.table[i] for i, name in enumerate(self.shape.names)}
+        origin = {name: origin_position(self.places, name) for name in self.shape.names}
         for name, value in replacing.items():
             slot = self.shape.index.get(name)
             if slot is not None:
@@ -321,7 +348,7 @@ class LetExpr(Expr):
 
     def eval(self, env):
         attrs = self.attrs
-        inner: Env = new_frame(env, len(attrs.exprs), MISSING)
+        inner: Env = new_frame(env, attrs.shape.count, MISSING)
         attrs.fill(env, inner, inner)
         return self.body.eval(inner)
 
@@ -340,7 +367,7 @@ class ListExpr(Expr):
     def bind(self, scope):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
-        self.elements = [cython.cast(Expr, e).bind(scope) for e in self.elements]
+        bind_each(self.elements, scope)
         return self if self.state.observer is None else counted_node(self)
 
     def eval(self, env):
@@ -379,5 +406,6 @@ if not cython.compiled:
     AttrsExpr.shape = None
     AttrsExpr.places = None
     AttrsExpr.exprs = None
+    AttrsExpr.defs = None
     AttrsExpr.kinds = None
     AttrsExpr.plain = None

@@ -765,6 +765,7 @@ cdef class Slots(Env):
     pass
 
 
+@cython.no_gc
 cdef class Expr:
     cdef State state
     cdef public Py_ssize_t pos
@@ -776,6 +777,7 @@ cdef class Expr:
     cdef Expr bind(self, Scope scope)
 
 
+@cython.no_gc
 cdef class LambdaExpr(Expr):
     cdef public object name
     cdef LambdaExpr inner

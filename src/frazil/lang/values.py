@@ -174,8 +174,9 @@ def place_of(shape, name):
 @cython.no_gc
 @cython.cclass
 class Places:
-    """Where the attributes of a literal are defined. `table`: positions in order of a shape's names, or None (they are
-    defined nowhere), or, without a shape, a dict by name. `pos`: where the set itself is written."""
+    """Where the attributes of a literal are defined. `table`: positions in order of a shape's names (a list, or packed
+    integers), or None (they are defined nowhere), or, without a shape, a dict by name. `pos`: where the set itself is
+    written."""
 
 
 def places(shape, table, pos):
@@ -279,8 +280,10 @@ def origin_position(origin, name):
             return 0
         if shape is None:
             return table.get(name, 0)
-        i = shape.index.get(name)
-        return 0 if i is None else table[i]
+        i: cython.Py_ssize_t = shape.index.get(name, -1)
+        if i < 0:
+            return 0
+        return int_pointer(table)[i] if type(table) is bytes else table[i]
     return origin.get(name, 0)
 
 

@@ -3,6 +3,7 @@ cimport cython
 from frazil.lang.values cimport Env, Expr
 
 
+@cython.no_gc
 cdef class Literal(Expr):
     cdef readonly object value
 
@@ -12,6 +13,7 @@ cdef class PathLiteral(Literal):
 
 
 # A name that is resolved stays the object it was: what most of its classes need has a place in it from the start.
+@cython.no_gc
 cdef class Var(Expr):
     cdef readonly str name
     cdef Py_ssize_t depth
