@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from frazil.cli.display import decimal_size, help_notice, show_bug, show_error
 from frazil.errors import FrazilError, TraceFrame, UsageError
 from frazil.position import Position
@@ -49,7 +51,8 @@ def test_hints_and_colours() -> None:
     assert "\x1b" not in show_error(error)
 
 
-def test_bytes_that_are_no_text() -> None:
+def test_bytes_that_are_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.isatty", lambda descriptor: True)
     assert "�" in show_error(FrazilError("bad \udcff name"))
 
 

@@ -169,6 +169,15 @@ def test_documentation(talk: Talk, tmp_path: Path) -> None:
     assert "value does not have documentation" in result.err
 
 
+def test_documentation_of_what_is_not_there(talk: Talk) -> None:
+    """The error shows the line as it was written."""
+    result = talk("lib = { a = { }; }", ":doc lib.missing.attr", ":doc lib.a.b", ":doc (1).x", ":doc lib.a.b or 1")
+    assert "1| lib.missing.attr\n" in result.err and "attribute 'missing' missing" in result.err
+    assert "1| lib.a.b\n" in result.err and "attribute 'b' missing" in result.err
+    assert "while evaluating an attribute set to look for documentation" in result.err
+    assert "value does not have documentation" in result.err
+
+
 def test_documentation_as_markdown(talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_NIX_TEST_RAW_MARKDOWN", "1")
     (tmp_path / "c.nix").write_text(

@@ -56,12 +56,10 @@ def _bundle(context: Context, arguments: Arguments) -> tuple[StorePath, str, str
 
 def _bundler(opened: Opened, text: str) -> ValueInstallable:
     """A function of a flake, whatever the thing to bundle comes from."""
-    from dataclasses import replace
-
     from frazil.flake.outputs import ValueInstallable, parse_installable
 
-    flags = replace(opened.flags_without_overrides(), write_lock_file=False)
-    source = replace(opened.source, command="bundler", root=None, auto_arguments=None, flags=flags)
+    flags = opened.flags_without_overrides().with_(write_lock_file=False)
+    source = opened.source.with_(command="bundler", root=None, auto_arguments=None, flags=flags)
     installable = parse_installable(text, source)
     if not isinstance(installable, ValueInstallable):
         raise UsageError(f"'{text}' is a store path, not a bundler")

@@ -5,6 +5,8 @@ Errors in, text out. Colours are added only when asked for. Source: `nix --show-
 
 from __future__ import annotations
 
+import os
+
 from frazil.errors import FrazilBug, FrazilError, UsageError
 
 TYPE_CHECKING = False
@@ -137,9 +139,14 @@ def _indent(text: str, prefix: str) -> str:
     return f"{shown}\n{width}" if text.endswith("\n") else shown
 
 
-def readable(text: str) -> str:
-    """Text that any terminal takes: what was no UTF-8 becomes replacement characters."""
+def clean(text: str) -> str:
+    """What was no UTF-8 becomes replacement characters."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def readable(text: str) -> str:
+    """Text for standard error: for a terminal one that any takes; elsewhere what was no UTF-8 stays as it was."""
+    return text if text.isascii() or not os.isatty(2) else clean(text)
 
 
 # A control sequence, an operating system command, or another escape sequence of two characters.

@@ -232,7 +232,12 @@ def _show(context: Context, arguments: Arguments, session: Session, value: Any, 
         context.print_byte_string(text, end="")
     elif arguments.flag("xml"):
         location = not arguments.flag("no-location")
-        context.print_byte_string(values.xml_text(session, value, strict=strict, location=location), end="")
+
+        def show(text: str) -> None:
+            context.print_byte_string(text, end="")
+
+        # As in Nix, which writes while it evaluates: an error leaves the part before it, a whole document.
+        show(values.xml_text(session, value, strict=strict, location=location, on_failure=show))
     elif arguments.flag("json"):
         context.print_byte_string(values.json_text(session, value, strict=strict))
     else:

@@ -75,23 +75,19 @@ def _function(repl: Repl, value: Any) -> str:
 
 def _attribute(repl: Repl, text: str) -> str | None:
     """For `SET.NAME`: where the attribute is defined and the comment before it."""
-    from frazil.lang.values import Attrs
+    from frazil.lang.runtime import force_attrs
 
-    head, dot, name = text.rpartition(".")
-    if not dot or not name.replace("_", "a").replace("-", "").replace("'", "").isalnum() or name[:1].isdigit():
+    found = repl.evaluator.evaluate_holder(repl.parse(text))
+    if found is None:
         return None
-    try:
-        value = repl.evaluator.force(repl.evaluator.evaluate(repl.parse(head)))
-    except FrazilError:
-        if not any(character in head for character in " :+"):
-            raise  # that is what the attribute is selected from
-        return None  # the whole expression may be something else; it is evaluated next
-    name = os.fsencode(name).decode("latin-1")
-    position = value.position(name) if isinstance(value, Attrs) and value.has(name) else 0
+    value, name = found
+    attrs = force_attrs(value, "while evaluating an attribute set to look for documentation")
+    position = attrs.position(name) if attrs.has(name) else 0
     if not position:
         return None
-    found = comment_before(repl, position) or "No documentation found."
-    return f"Attribute `{name}`\n\n  … defined at {repl.evaluator.positions.position(position)}\n\n{found}"
+    comment = comment_before(repl, position) or "No documentation found."
+    shown = name.encode("latin-1").decode("utf-8", "replace")
+    return f"Attribute `{shown}`\n\n  … defined at {repl.evaluator.positions.position(position)}\n\n{comment}"
 
 
 # -- comments ------------------------------------------------------------------------------------------------------

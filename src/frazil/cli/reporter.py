@@ -10,7 +10,7 @@ import os
 from _thread import RLock
 
 from frazil.activity import ActivityType, Reporter, ResultType, Verbosity
-from frazil.cli.display import Palette, readable, terminal_text
+from frazil.cli.display import Palette, clean, readable, terminal_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,26 +124,27 @@ class JsonReporter(Reporter):
     def emit(self, record: dict[str, object]) -> None:
         import json
 
+        text = clean(json.dumps(record, ensure_ascii=False, separators=(",", ":"), sort_keys=True))
         with self.lock:
-            self.write("@nix " + json.dumps(record, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n")
+            self.write(f"@nix {text}\n")
 
     def error(self, text: str, error: FrazilError | None, *, show_trace: bool) -> None:
         """What ends the process. `text`: as shown to people."""
-        message = readable(error.message) if error is not None else text.removeprefix("error: ")
+        message = clean(error.message) if error is not None else text.removeprefix("error: ")
         place = _place(error.position if error is not None else None)
         record: dict[str, object] = {"action": "msg", "level": 0, "msg": text, "raw_msg": message, **place}
         if show_trace and error is not None and error.trace:
-            record["trace"] = [{"raw_msg": readable(f.text), **_place(f.position)} for f in error.trace if f.text]
+            record["trace"] = [{"raw_msg": clean(f.text), **_place(f.position)} for f in error.trace if f.text]
         self.emit(record)
 
     def log(self, level: Verbosity, text: str) -> None:
         if level > self.verbosity:
             return
-        shown = with_prefix(text, Palette(True)) if level == Verbosity.WARN else readable(text)
+        shown = with_prefix(text, Palette(True)) if level == Verbosity.WARN else clean(text)
         self.emit({"action": "msg", "level": int(level), "msg": shown})
 
     def start(self, activity: Started) -> None:
-        self.emit({**activity.record(), "text": readable(activity.text)})
+        self.emit({**activity.record(), "text": clean(activity.text)})
 
     def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
         self.emit({"action": "result", "id": identifier, "type": int(kind), "fields": list(fields)})
@@ -158,7 +159,7 @@ class JsonReporter(Reporter):
 def _place(position: Position | None) -> dict[str, object]:
     if position is None:
         return {"column": None, "file": None, "line": None}
-    return {"column": position.column, "file": readable(position.file), "line": position.line}
+    return {"column": position.column, "file": clean(position.file), "line": position.line}
 
 
 class TeeReporter(Reporter):

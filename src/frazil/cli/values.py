@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from frazil.instantiate.session import Session
@@ -31,10 +32,13 @@ def json_text(session: Session, value: Any, *, copy_to_store: bool = True, stric
     return to_json_text(session.evaluator, value, set(), copy_to_store=copy_to_store, strict=strict)
 
 
-def xml_text(session: Session, value: Any, *, strict: bool, location: bool) -> str:
+def xml_text(
+    session: Session, value: Any, *, strict: bool, location: bool, on_failure: Callable[[str], None] | None = None
+) -> str:
+    """`on_failure` gets what there is of the document where an error ends it."""
     from frazil.lang.xml_writer import to_xml_text
 
-    return to_xml_text(session.evaluator, value, set(), strict=strict, location=location)
+    return to_xml_text(session.evaluator, value, set(), strict=strict, location=location, on_failure=on_failure)
 
 
 def raw_text(session: Session, value: Any, trace: str) -> str:

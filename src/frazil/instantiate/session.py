@@ -18,14 +18,25 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from frazil.activity import Reporter
+    from frazil.build.errors import BuildFailed
     from frazil.build.settings import BuildSettings
     from frazil.fetch.inputs import FetchContext, FetchSettings, InputAttributes
     from frazil.instantiate.recording import ReadRecorder
     from frazil.lang.registry import BuiltinSpec
     from frazil.lang.settings import EvalSettings
     from frazil.store.config import StoreConfig
+    from frazil.store.derived_path import DerivedPath
     from frazil.store.local import LocalStore
     from frazil.store.path import StorePath
+
+
+def _is_built(store: LocalStore, target: DerivedPath) -> bool:
+    """Whether all outputs that are wanted of it are there."""
+    if target.outputs is None or target.through:
+        return False
+    known = store.query_derivation_outputs(target.base)
+    paths = [known.get(name) for name in target.outputs.choose(known)]
+    return all(path is not None and store.is_valid(path) for path in paths)
 
 
 class Session:
@@ -143,6 +154,7 @@ class Session:
 
     def _build(self, effects: StoreEffects, elements: list[str]) -> None:
         """Import from derivation."""
+        from frazil.build.errors import BuildFailed
         from frazil.build.scheduler import realise
         from frazil.instantiate.context import parse_built
         from frazil.store.derived_path import DerivedPath, OutputsSpec
@@ -155,11 +167,14 @@ class Session:
             DerivedPath(effects.directory.parse(path), OutputsSpec(frozenset(outputs)), through)
             for (path, through), outputs in wanted.items()
         ]
+        store = self.store if self._open_build_store is None else self._open_build_store()
+        try:
+            results = realise(store, targets, self.build_settings, self.reporter)
+        except BuildFailed as error:
+            self._raise_failure(store, targets, error)
+            raise
         if self._open_build_store is None:
-            realise(self.store, targets, self.build_settings, self.reporter)
             return
-        store = self._open_build_store()
-        results = realise(store, targets, self.build_settings, self.reporter)
         self._take_over(store, [path for result in results for path in result.outputs.values()])
         for result in results:
             if result.derivation is not None and not self.store.compute_only:
@@ -167,6 +182,21 @@ class Session:
                 for name, path in result.outputs.items():
                     if known.get(name) is None:
                         self.store.register_realisation(result.derivation, name, path)
+
+    def _raise_failure(self, store: LocalStore, targets: Sequence[DerivedPath], error: BuildFailed) -> None:
+        """As an error of the evaluation that wanted it. Of several that are not there it names all, also those that
+        were not begun any more; what went wrong is logged then."""
+        from frazil.build.errors import failure_text
+        from frazil.lang.errors import CALL_SITE, EvalBaseError, as_eval_error
+
+        missing = sorted({store.show(target.base) for target in targets if not _is_built(store, target)})
+        found = as_eval_error(error, CALL_SITE, EvalBaseError)
+        if len(missing) > 1:
+            for failure in error.failures if len(error.targets) == 1 else ():
+                self.reporter.log(Verbosity.ERROR, failure_text(failure))
+            names = ", ".join(f"'{name}'" for name in missing)
+            found = EvalBaseError(f"build of {names} failed", pos=CALL_SITE, exit_status=error.exit_status)
+        raise found from error
 
     def _take_over(self, built: LocalStore, paths: list[StorePath]) -> None:
         """Lets evaluation read what was built in another store."""

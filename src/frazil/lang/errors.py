@@ -50,7 +50,7 @@ def shown_path(text: str) -> str:
 
 def byte_string(text: str) -> str:
     """Ordinary text as a byte string of the language: one character for each byte of its UTF-8 form."""
-    return text if text.isascii() else text.encode().decode("latin-1")
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def warning_text(message: str, position: Position | None) -> str:
@@ -185,9 +185,9 @@ class EvalError(EvalBaseError):
     """Nix's EvalError: almost everything."""
 
 
-def as_eval_error(error: FrazilError, pos: int = 0) -> EvalError:
+def as_eval_error(error: FrazilError, pos: int = 0, kind: type[EvalBaseError] = EvalError) -> EvalBaseError:
     """An error of another room as one of the language: its trace is the innermost part of what is still to come."""
-    found = EvalError(
+    found = kind(
         byte_string(error.message), pos=pos, position=error.position, hint=error.hint, exit_status=error.exit_status
     )
     for frame in reversed(error.trace):

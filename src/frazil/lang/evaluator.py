@@ -50,6 +50,7 @@ from frazil.lang.errors import EvalBaseError, EvalError, MissingArgument, Missin
 from frazil.lang.positions import PositionTable
 from frazil.lang.registry import BuiltinSpec
 from frazil.lang.runtime import canonical_path, position_value, suggestions
+from frazil.lang.selection import holder_and_name
 from frazil.lang.sets import is_literal
 from frazil.lang.settings import EvalSettings
 
@@ -322,6 +323,15 @@ class Evaluator(State):
         collect = self.enter()
         try:
             return cython.cast(Expr, cython.cast(Parsed, parsed).expr).eval(cython.cast(Parsed, parsed).env)
+        finally:
+            self.leave(collect, depth)
+
+    def evaluate_holder(self, parsed):
+        """Of a selection the value that something is selected from, and what; None for other expressions."""
+        depth = self.call_depth
+        collect = self.enter()
+        try:
+            return holder_and_name(cython.cast(Parsed, parsed).expr, cython.cast(Parsed, parsed).env)
         finally:
             self.leave(collect, depth)
 

@@ -160,7 +160,7 @@ def line_at(text: bytes, start: int) -> tuple[str, int]:
     if carriage_return >= 0:
         end = carriage_return
     following = end + (2 if text[end : end + 2] == b"\r\n" else 1)
-    return text[start:end].decode("utf-8", "replace"), following
+    return text[start:end].decode("utf-8", "surrogateescape"), following
 
 
 def previous_start(text: bytes, start: int) -> int:

@@ -309,6 +309,25 @@ def only_of_table(select: Select, attrs: Attrs) -> object:
     return value
 
 
+def holder_and_name(expression: Expr, env: Env):
+    """Of a selection `a.b.c` the value of `a.b`, and the name `c`; None for other expressions. Errors are those of the
+    whole expression's place."""
+    if not isinstance(expression, Select):
+        return None
+    whole = cython.cast(Select, expression)
+    count: cython.Py_ssize_t = len(whole.path) - 1
+    name = path_name(whole.state, whole.path[count], env)
+    value: object
+    if count == 0:
+        value = whole.subject.eval(env)
+    else:
+        first = Select(whole.state, whole.pos, whole.subject, whole.path[:count], whole.default)
+        first.parts = [path_part(item) for item in first.path]
+        first.part = first.parts[0]
+        value = first.eval(env)
+    return finished(value, whole.pos) if type(value) is Thunk else value, name
+
+
 @cython.final
 @cython.no_gc
 @cython.cclass

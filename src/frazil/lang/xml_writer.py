@@ -18,6 +18,7 @@ from cython.cimports.frazil.lang.values import (
     stack_overflow,
 )
 
+from frazil.lang.errors import EvalBaseError
 from frazil.lang.numbers import format_float
 from frazil.lang.values import thunk_state
 
@@ -31,12 +32,19 @@ def escape(text: str) -> str:
     return text.replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "&#xA;")
 
 
-def to_xml_text(state, value, context, *, strict=True, location=False):
-    """`strict`: evaluate everything; `location`: say where attributes and functions are written."""
+def to_xml_text(state, value, context, *, strict=True, location=False, on_failure=None):
+    """`strict`: evaluate everything; `location`: say where attributes and functions are written. `on_failure` is given
+    what was written until an error, with all elements closed."""
     writer = XMLWriter(state, context, strict, location)
-    writer.open("expr", {})
-    writer.write(value, 0)
-    writer.close("expr")
+    try:
+        writer.open("expr", {})
+        writer.write(value, 0)
+    except EvalBaseError:
+        if on_failure is not None:
+            writer.close_all()
+            on_failure(HEADER + "".join(writer.out))
+        raise
+    writer.close_all()
     return HEADER + "".join(writer.out)
 
 
@@ -47,7 +55,7 @@ class XMLWriter:
     context: set
     out: list
     seen: set
-    depth: cython.Py_ssize_t
+    opened: list
     strict: cython.bint
     location: cython.bint
 
@@ -56,23 +64,28 @@ class XMLWriter:
         self.context = context
         self.out = []
         self.seen = set()
-        self.depth = 0
+        self.opened = []
         self.strict = strict
         self.location = location
 
     def open(self, name, attributes):
         self.tag(name, attributes, ">\n")
-        self.depth += 1
+        self.opened.append(name)
 
     def close(self, name):
-        self.depth -= 1
-        self.out.append("  " * self.depth + f"</{name}>\n")
+        self.opened.pop()
+        self.out.append("  " * len(self.opened) + f"</{name}>\n")
+
+    def close_all(self):
+        """All elements that are open."""
+        while self.opened:
+            self.close(self.opened[len(self.opened) - 1])
 
     def empty(self, name, attributes):
         self.tag(name, attributes, " />\n")
 
     def tag(self, name, attributes, end):
-        self.out.append("  " * self.depth + "<" + name)
+        self.out.append("  " * len(self.opened) + "<" + name)
         for key in sorted(attributes):
             self.out.append(f' {key}="{escape(attributes[key])}"')
         self.out.append(end)
