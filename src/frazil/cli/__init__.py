@@ -49,13 +49,19 @@ def main() -> int:
 
 def defer_inspect() -> None:
     """Imports `inspect` when something of it is used. `dataclasses` wants it for the docstring of classes that have
-    none, which then does not tell arguments: `inspect` and what it imports take longer than many an evaluation."""
+    none, which then does not tell arguments (and Python 3.13's for annotations): `inspect` and what it imports take
+    longer than many an evaluation."""
     import sys
+
+    for_dataclasses = {
+        "signature": lambda kind: "(…)",
+        "get_annotations": lambda kind: dict(vars(kind).get("__annotations__", {})),
+    }
 
     class Deferred(type(sys)):  # type: ignore[misc] # `types` would be one module more
         def __getattr__(self, name: str) -> object:
-            if name == "signature" and sys._getframe(1).f_globals.get("__name__") == "dataclasses":
-                return lambda kind: "(…)"
+            if name in for_dataclasses and sys._getframe(1).f_globals.get("__name__") == "dataclasses":
+                return for_dataclasses[name]
             if sys.modules.get("inspect") is self:
                 del sys.modules["inspect"]
             from importlib import import_module
