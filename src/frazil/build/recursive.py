@@ -208,8 +208,8 @@ class RecursiveDaemon:
 
 def _listen(directory: str, owner: int | None) -> socket.socket:
     """Also where the path is longer than the system's limit for socket addresses. No builder runs yet."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     folder = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(f"/proc/self/fd/{folder}/{SOCKET_NAME}")
         os.chmod(SOCKET_NAME, 0o600, dir_fd=folder)

@@ -156,14 +156,21 @@ class Keeper:
                     self._hear(number)
 
     def _end(self) -> None:
-        if self.control.recv(64) != b"end\n":
+        try:
+            wanted = self.control.recv(64) == b"end\n"
+        except OSError:
+            wanted = False
+        if not wanted:
             return  # nobody is left who would want to know
         self.listener.close()
         self._end_clients()
         added = sorted(name for name, problem in self.added.items() if not problem)
-        self.control.sendall(json.dumps({"added": added, "submitted": self.submitted}).encode() + b"\n")
-        while self.control.recv(64):  # our temporary roots hold until the starter has its own
-            pass
+        try:
+            self.control.sendall(json.dumps({"added": added, "submitted": self.submitted}).encode() + b"\n")
+            while self.control.recv(64):  # our temporary roots hold until the starter has its own
+                pass
+        except OSError:
+            pass  # the starter died meanwhile: nobody is left who needs them
 
     def _accept(self) -> None:
         try:
@@ -204,7 +211,10 @@ class Keeper:
 
     def _hear(self, number: int) -> None:
         client = self.clients[number]
-        data = client.connection.recv(1 << 20)
+        try:
+            data = client.connection.recv(1 << 20)
+        except OSError:  # it died before it had read an answer
+            data = b""
         if not data:
             self._forget(client)
             return

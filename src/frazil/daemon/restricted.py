@@ -18,15 +18,11 @@ from frazil.errors import FrazilError
 from frazil.protocol.errors import ProtocolError
 from frazil.protocol.values import (
     MAXIMUM_NAME,
-    Realisation,
     parse_method,
     read_derived_path,
-    read_output_id,
     write_derived_path,
     write_info,
-    write_optional_path,
     write_outcome,
-    write_realisation,
 )
 from frazil.protocol.wire import Input, Output
 from frazil.protocol.worker import RECURSIVE_FEATURES, SUBMITTING_FEATURES, Op
@@ -38,6 +34,7 @@ if TYPE_CHECKING:
     from frazil.build.result import BuildResult
     from frazil.store.derived_path import DerivedPath
     from frazil.store.path import StorePath
+    from frazil.store.path_info import PathInfo
 
 
 _PIECE = 1 << 18
@@ -72,9 +69,16 @@ class RestrictedServer(Server):
     def _is_allowed(self, path: StorePath) -> bool:
         return path in self.keeper.allowed([path])
 
-    def _require(self, path: StorePath, doing: str) -> None:
+    def require_visible(self, path: StorePath, doing: str) -> None:
         if not self._is_allowed(path):
             raise InvalidPath(f"cannot {doing} unknown path '{self.store.show(path)}' in recursive Nix")
+
+    def visible_info(self, path: StorePath) -> PathInfo | None:
+        info = self.store.query_info_or_none(path) if self._is_allowed(path) else None
+        return None if info is None else _pure(info)
+
+    def known_realisation(self, derivation: StorePath, output: str) -> tuple[StorePath, frozenset[str]] | None:
+        return super().known_realisation(derivation, output) if self.keeper.is_realised(derivation, output) else None
 
     def admit(self, references: Iterable[StorePath]) -> None:
         wanted = set(references)
@@ -106,15 +110,6 @@ class RestrictedServer(Server):
             paths = self.keeper.all()
         self._write_paths(paths)
 
-    def query_path_info(self) -> None:
-        path = self._path()
-        with self.work():
-            info = self.store.query_info_or_none(path) if self._is_allowed(path) else None
-        self.writer.boolean(info is not None)
-        if info is not None:  # without what differs from machine to machine
-            pure = info.with_(deriver=None, registration_time=0, ultimate=False, signatures=frozenset())
-            write_info(self.writer, self.dialect, pure)
-
     def _nothing_known(self) -> None:
         self._path()
         with self.work():
@@ -126,30 +121,6 @@ class RestrictedServer(Server):
         with self.work():
             pass
         self._write_paths(())
-
-    def query_derivation_output_names(self) -> None:
-        path = self._path()
-        with self.work():
-            self._require(path, "query output map for")
-            names = sorted(self.store.read_derivation(path).outputs)
-        self.writer.texts(names)
-
-    def query_derivation_outputs(self) -> None:
-        path = self._path()
-        with self.work():
-            self._require(path, "query output map for")
-            found = {output for output in self.store.query_derivation_outputs(path).values() if output}
-        self._write_paths(found)
-
-    def query_derivation_output_map(self) -> None:
-        path = self._path()
-        with self.work():
-            self._require(path, "query output map for")
-            outputs = self.store.query_derivation_outputs(path)
-        self.writer.number(len(outputs))
-        for name in sorted(outputs):
-            self.writer.text(name)
-            write_optional_path(self.writer, self.store.directory, outputs[name])
 
     def query_path_from_hash_part(self) -> None:
         self.reader.text(MAXIMUM_NAME)
@@ -166,21 +137,10 @@ class RestrictedServer(Server):
             self._write_paths(paths)
         self.writer.numbers(missing.download_size, missing.nar_size)
 
-    def query_realisation(self) -> None:
-        self.tunnel.start_work()
-        self._require_realisations()
-        derivation, output = read_output_id(self.reader, self.dialect)
-        known = self.keeper.is_realised(derivation, output)
-        found = self.store.database.realisation(derivation, output) if known else None
-        self.tunnel.stop_work()
-        self.writer.boolean(found is not None)
-        if found is not None:
-            write_realisation(self.writer, self.dialect, Realisation(*found))
-
     def nar_from_path(self) -> None:
         path = self._path()
         with self.work():
-            self._require(path, "dump")
+            self.require_visible(path, "dump")
             self.store.query_info(path)
         self.store.dump_nar(path, self.writer.raw)
 
@@ -194,10 +154,9 @@ class RestrictedServer(Server):
                 method, algorithm = parse_method(address)
                 path = self._add_scanned(name, method, algorithm, source.read)
             self.added(path)
-            info = self.store.query_info(path)
-            pure = info.with_(deriver=None, registration_time=0, ultimate=False, signatures=frozenset())
+            info = _pure(self.store.query_info(path))
         self.writer.text(self.store.show(path))
-        write_info(self.writer, self.dialect, pure)
+        write_info(self.writer, self.dialect, info)
 
     def _add_scanned(self, name: str, method: str, algorithm: str, read: Callable[[int], bytes]) -> StorePath:
         """References are what the contents mention of all that may be seen."""
@@ -233,7 +192,7 @@ class RestrictedServer(Server):
                     f"Attempted to submit Built path '{target.show(self.store.directory)}' for output '{output}'.\n"
                     " Only Opaque paths are supported, see https://github.com/NixOS/nix/issues/12727"
                 )
-            self._require(target.base, "submit")
+            self.require_visible(target.base, "submit")
             self.keeper.submit(target.base, output)
         self._done()
 
@@ -308,7 +267,7 @@ class RestrictedServer(Server):
     def ensure_path(self) -> None:
         path = self._path()
         with self.work():
-            self._require(path, "substitute")
+            self.require_visible(path, "substitute")
         self._done()
 
     # ------------------------------------------------------------------------------------------------ housekeeping
@@ -336,6 +295,11 @@ class RestrictedServer(Server):
         with self.work():
             pass
         self.writer.number(0)
+
+
+def _pure(info: PathInfo) -> PathInfo:
+    """Without what differs from machine to machine."""
+    return info.with_(deriver=None, registration_time=0, ultimate=False, signatures=frozenset())
 
 
 _NAMED = (

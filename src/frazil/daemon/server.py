@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from frazil.store.derived_path import DerivedPath
     from frazil.store.local import LocalStore
     from frazil.store.path import StorePath
+    from frazil.store.path_info import PathInfo
 
 _UNLIMITED = (1 << 63) - 1
 
@@ -111,7 +112,11 @@ class Server(Additions):
         self._query_set(self.store.query_valid_derivers)
 
     def query_derivation_outputs(self) -> None:
-        self._query_set(lambda path: {o for o in self.store.query_derivation_outputs(path).values() if o})
+        def outputs(path: StorePath) -> set[StorePath]:
+            self.require_visible(path, "query output map for")
+            return {output for output in self.store.query_derivation_outputs(path).values() if output}
+
+        self._query_set(outputs)
 
     def _query_set(self, query: Callable[[StorePath], set[StorePath]]) -> None:
         path = self._path()
@@ -119,15 +124,27 @@ class Server(Additions):
             found = query(path)
         self._write_paths(found)
 
+    def require_visible(self, path: StorePath, doing: str) -> None:
+        """Raises InvalidPath for what the client may not know of."""
+
+    def visible_info(self, path: StorePath) -> PathInfo | None:
+        """What the client may know of a path; None where that is nothing."""
+        return self.store.query_info_or_none(path)
+
+    def known_realisation(self, derivation: StorePath, output: str) -> tuple[StorePath, frozenset[str]] | None:
+        return self.store.database.realisation(derivation, output) if self.store.has_database else None
+
     def query_derivation_output_names(self) -> None:
         path = self._path()
         with self.work():
+            self.require_visible(path, "query output map for")
             names = sorted(self.store.read_derivation(path).outputs)
         self.writer.texts(names)
 
     def query_derivation_output_map(self) -> None:
         path = self._path()
         with self.work():
+            self.require_visible(path, "query output map for")
             outputs = self.store.query_derivation_outputs(path)
         self.writer.number(len(outputs))
         for name in sorted(outputs):
@@ -154,7 +171,7 @@ class Server(Additions):
     def query_path_info(self) -> None:
         path = self._path()
         with self.work():
-            info = self.store.query_info_or_none(path)
+            info = self.visible_info(path)
         self.writer.boolean(info is not None)
         if info is not None:
             write_info(self.writer, self.dialect, info)
@@ -171,7 +188,7 @@ class Server(Additions):
         self.tunnel.start_work()
         self._require_realisations()
         derivation, output = read_output_id(self.reader, self.dialect)
-        found = self.store.database.realisation(derivation, output) if self.store.has_database else None
+        found = self.known_realisation(derivation, output)
         self.tunnel.stop_work()
         self.writer.boolean(found is not None)
         if found is not None:
