@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from frazil.store.errors import (
     StoreError,
 )
 from frazil.store.local import LocalStore
+from frazil.store.metadata import delete_tree
 from frazil.store.path import StorePath
 from frazil.store.path_info import PathInfo
 
@@ -388,3 +390,46 @@ def test_large_paths_are_worth_a_warning(root: Path, tree: Path) -> None:
             assert isinstance(store.reporter, RecordingReporter)
             text = f"copied large path '{tree}' to the store ("
             assert any(line.startswith(text) for _, line in store.reporter.lines) == warned
+
+
+def _bad(store: LocalStore, path: StorePath, contents: bytes, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Another process that has the path's lock, and an archive that is not what was promised."""
+    sink = io.BytesIO()
+    nar.dump_file(contents, sink.write)
+    info = store_info(path, sink.getvalue())
+    data = io.BytesIO(sink.getvalue().replace(contents, contents[::-1]))
+
+    def read(size: int) -> bytes:
+        meanwhile()
+        return data.read(size)
+
+    with pytest.raises(HashMismatch):
+        store.add_nar(info, read)
+
+
+def store_info(path: StorePath, archive: bytes) -> PathInfo:
+    return PathInfo(path, Hash.of("sha256", archive), len(archive))
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "placed"])
+def test_files_without_a_lock_survive_who_has_it(root: Path, when: str) -> None:
+    with open_store(root) as ours, open_store(root) as theirs:
+        path = ours.directory.make_text_path("t", Hash.of("sha256", b"text").digest, frozenset())
+        done: list[StorePath] = []
+
+        def add() -> None:
+            if not done:
+                done.append(ours.add_text("t", b"text"))
+
+        if when == "meanwhile":
+            _bad(theirs, path, b"text", add)
+        elif when == "before":
+            with ours.deferred_registration():
+                add()
+                _bad(theirs, path, b"text")
+        else:
+            with ours.deferred_registration():
+                add()
+                delete_tree(ours.real_path(path))  # as one that died in the middle
+        assert done == [path] and Path(ours.real_path(path)).read_bytes() == b"text"
+        assert ours.verify(check_contents=True) and theirs.is_registered(path)

@@ -11,6 +11,7 @@ import os
 import stat
 import time
 
+from frazil._native import exists
 from frazil.digest import Hash
 from frazil.record import Record
 from frazil.store import nar
@@ -22,7 +23,7 @@ from frazil.store.path_info import PathInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from frazil.store.ahead import Ahead
     from frazil.store.local import LocalStore
@@ -140,7 +141,9 @@ def add_texts(
     infos = ahead.place_texts(missing, parsed) if ahead is not None else []
     placed = {info.path for info in infos}
     for path, contents, references in missing:
-        if path not in placed:
+        if path in placed:
+            store.unlocked[path] = contents, False
+        else:
             _place_file(store, path, contents, executable=False)
             infos.append(text_info(path, contents, frozenset([parsed[text] for text in references])))
     if infos:
@@ -191,8 +194,24 @@ def _hash_bytes(addition: Addition, contents: bytes, executable: bool, archive: 
 
 
 def _place_file(store: LocalStore, path: StorePath, contents: bytes, *, executable: bool) -> None:
-    """Complete under another name, then renamed: equal paths have equal contents, so no lock is needed."""
+    """Complete under another name, then renamed: equal paths have equal contents, so no lock is needed. But who has
+    the lock, if it is not frazil, may take it away as garbage until it is registered: `confirm_files`."""
     store.require_writable()
+    store.unlocked[path] = contents, executable
+    _write_file(store, path, contents, executable=executable)
+
+
+def confirm_files(store: LocalStore, paths: Iterable[StorePath]) -> None:
+    """After a registration: files that were placed without a lock are there. From now on nobody takes them away."""
+    prefix = os.fsencode(store.config.real_store_dir) + b"/"
+    for path in paths:
+        placed = store.unlocked.pop(path, None)
+        if placed is not None and not exists(prefix + path.base.encode("ascii")):
+            contents, executable = placed
+            _write_file(store, path, contents, executable=executable)
+
+
+def _write_file(store: LocalStore, path: StorePath, contents: bytes, *, executable: bool) -> None:
     final = f"{store.config.real_store_dir}/{path.base}"
     for attempt in range(_ATTEMPTS):
         try:
@@ -517,24 +536,33 @@ def skip_archive(read: nar.Read) -> None:
 def unpack_promised(
     store: LocalStore, info: PathInfo, read: nar.Read, *, whole: bool = False, repair: bool = False
 ) -> None:
-    """Unpacks an archive in its place, where it is what `info` promises; the caller holds the lock and registers it.
+    """Unpacks an archive beside its place and puts it there, where it is what `info` promises; the caller holds the
+    lock and registers it.
 
     `whole`: the stream holds nothing but this archive. Raises HashMismatch, BadArchive; then nothing is left.
     """
     real = f"{store.config.real_store_dir}/{info.path.base}"
-    delete_tree(real)
+    beside = store.working_path("unpacked")
     try:
         try:
-            digest, size = nar.unpack(read, real, promised=info.nar_size, whole=whole)
+            digest, size = nar.unpack(read, beside, promised=info.nar_size, whole=whole)
         except nar.TooLong as error:
             raise _other_size(store, info, "more") from error
         _check_promise(store, info, digest, size)
         if info.content_address is not None:
-            _check_content_address(store, info, info.content_address, real)
-        _settle(store, real, repair)
+            _check_content_address(store, info, info.content_address, beside)
+        if _is_folder(beside) or _is_folder(real):
+            delete_tree(real)
+        # Else a file takes the place of a file at once: it may be another process's, which needs no lock for it.
+        move_into_place(beside, real)
     except BaseException:
-        delete_tree(real)
+        delete_tree(beside)
         raise
+    _settle(store, real, repair)
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _check_promise(store: LocalStore, info: PathInfo, digest: Hash, size: int) -> None:

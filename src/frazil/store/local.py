@@ -59,6 +59,8 @@ class LocalStore(RecordedStore):
         self._automatic: AutomaticCollection | None = None
         self.ahead: list[Ahead] = []
         """Who is writing objects into our working folder."""
+        self.unlocked: dict[StorePath, tuple[bytes, bool]] = {}
+        """Files that were put in their places without a lock and are not registered yet: contents, executable."""
 
     @property
     def has_default_acl(self) -> bool:
@@ -85,9 +87,14 @@ class LocalStore(RecordedStore):
                     for ahead in [*self.ahead]:
                         ahead.close()
                     self._working.close()
+                    self.unlocked.clear()
                     self.temporary_roots.close()
 
     # ----------------------------------------------------------------------------------------------------- adding
+
+    def _registered(self, paths: Iterable[StorePath]) -> None:
+        if self.unlocked:
+            adding.confirm_files(self, paths)
 
     def add_text(self, name: str, contents: bytes, references: Iterable[StorePath] = ()) -> StorePath:
         """A flat file whose references are stated (`builtins.toFile`)."""

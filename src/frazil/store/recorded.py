@@ -495,6 +495,10 @@ class RecordedStore(Store):
         database = self.database
         database.retry(lambda: database.register(infos, self._outputs_for_registration))
         self._known_valid.update(by_path)
+        self._registered(by_path)
+
+    def _registered(self, paths: Iterable[StorePath]) -> None:
+        """They have become valid."""
 
     def sign(self, info: PathInfo) -> PathInfo:
         """The info with a signature by each key of the setting `secret-key-files`. Raises StoreError, FormatError."""
