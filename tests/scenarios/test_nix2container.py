@@ -82,3 +82,42 @@ def test_only_what_is_missing_is_made(world_of_images: World, registry: str) -> 
     shown = json.loads(world.ok("image", "inspect", "--json", "again", cwd=folder))
     assert len(shown["layers"]) == 3
     assert shown["config"]["config"]["Cmd"][1] == "-t"
+
+
+def test_signatures_are_what_skopeo_checks(world_of_images: World, registry: str) -> None:  # noqa: F811
+    """With the set's own skopeo: older ones know no signatures of this kind."""
+    world, folder = world_of_images, world_of_images.folder
+    for name in ("own", "other"):
+        command = [
+            "openssl",
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-out",
+            f"{name}.pem",
+        ]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        subprocess.run(
+            ["openssl", "pkey", "-in", f"{name}.pem", "-pubout", "-out", f"{name}.pub"], cwd=folder, check=True
+        )
+        (folder / f"{name}.pem").chmod(0o644)
+    image = f"{registry}/team/hello:1"
+    world.ok("image", "push", "frazilpkgs#hello", image, "--sign-key", str(folder / "own.pem"))
+    (folder / "registries.d").mkdir()
+    (folder / "registries.d/all.yaml").write_text("default-docker:\n  use-sigstore-attachments: true\n")
+    for name, good in (("own", True), ("other", False)):
+        rule = {
+            "type": "sigstoreSigned",
+            "keyPath": str(folder / f"{name}.pub"),
+            "signedIdentity": {"type": "matchRepository"},
+        }
+        policy = {"default": [{"type": "reject"}], "transports": {"docker": {registry: [rule]}}}
+        (folder / "policy.json").write_text(json.dumps(policy))
+        options = ["--policy", f"{folder}/policy.json", "--registries.d", f"{folder}/registries.d"]
+        copy = ["copy", "-q", "--src-tls-verify=false", "--remove-signatures", f"docker://{image}"]
+        target = f"oci-archive:{folder}/{name}.tar"
+        done = world.frazil("run", "frazilpkgs#skopeo", "--", *options, *copy, target)
+        assert (done.status == 0) is good, done.error
+        assert good or "signature" in done.error, done.error
