@@ -36,8 +36,10 @@ def package(name: str, version: str | None = "1.0", references: tuple[str, ...] 
         ("Expat and ISC", "MIT AND ISC"),
         ("LGPL-3+ or GPL-2+ and Expat", "LGPL-3.0-or-later OR (GPL-2.0-or-later AND MIT)"),
         ("GPL-2+ and Expat, or ISC", None),
-        ("some-words-of-its-own", None),
-        ("GPL-2 and nobody-knows", None),
+        ("some-words-of-its-own", "LicenseRef-some-words-of-its-own"),
+        ("GPL-2 and Nobody_knows", "GPL-2.0-only AND LicenseRef-Nobody-knows"),
+        ("Public-Domain", "LicenseRef-public-domain"),
+        ("BSD3", "BSD-3-Clause"),
     ],
 )
 def test_debians_copyright_files(text: str, expected: str | None) -> None:
@@ -75,6 +77,21 @@ def test_what_is_known_of_licences(tmp_path: Path) -> None:
         packages[3].path: "GPL-3.0-or-later AND LicenseRef-Public-Domain",
     }
     assert references(found.values()) == ["LicenseRef-Public-Domain"]
+
+
+def test_copyright_files_in_words(tmp_path: Path) -> None:
+    """And those that are a link to another package's, which is not there."""
+    packages = [package("nss-cacert"), package("libstdc++6"), package("own")]
+    real = {one.path: str(tmp_path / one.name) for one in packages}
+    docs = tmp_path / "own/share/doc"
+    docs.mkdir(parents=True)
+    (docs / "libncursesw6").symlink_to("libtinfo6")
+    found = of_packages(packages, real, {}, {})
+    assert [found[one.path] for one in packages] == [
+        "MPL-2.0",
+        "GPL-3.0-or-later WITH GCC-exception-3.1",
+        "X11-distribute-modifications-variant",
+    ]
 
 
 def sample() -> tuple[list[Package], dict[str, str]]:

@@ -47,7 +47,34 @@ _KNOWN = {
     "openssl": "OpenSSL",
     "w3c": "W3C",
     "wtfpl": "WTFPL",
+    "bsd2": "BSD-2-Clause",
+    "bsd3": "BSD-3-Clause",
+    "bsd-3-clause-attribution": "BSD-3-Clause-Attribution",
+    "gpl": "GPL-1.0-or-later",
+    "lgpl": "LGPL-2.0-or-later",
+    "ms-pl": "MS-PL",
+    "openldap-2.8": "OLDAP-2.8",
+    "public-domain": "LicenseRef-public-domain",
+    "sleepycat": "Sleepycat",
+    "x11": "X11",
 }
+_IN_WORDS = {
+    "libbz2-1.0": "bzip2-1.0.6",
+    "libcrypt1": "LGPL-2.1-or-later",
+    "libgnutls30t64": "LGPL-2.1-or-later",
+    "libgssapi-krb5-2": "MIT",
+    "libk5crypto3": "MIT",
+    "libkrb5-3": "MIT",
+    "libkrb5support0": "MIT",
+    "libmpfr6": "LGPL-3.0-or-later",
+    "libncursesw6": "X11-distribute-modifications-variant",
+    "librtmp1": "LGPL-2.1-or-later",
+    "libstdc++6": "GPL-3.0-or-later WITH GCC-exception-3.1",
+    "libtasn1-6": "LGPL-2.1-or-later",
+    "libtinfo6": "X11-distribute-modifications-variant",
+    "nss-cacert": "MPL-2.0",
+}
+"""Libraries that many programs need, and whose copyright files say it in words, or are another package's."""
 
 TABLE = """
 folder:
@@ -86,8 +113,11 @@ def _term(name: str) -> str:
     """An identifier is one word. A name becomes a reference that `references` explains."""
     if _WORD.fullmatch(name) and not name.islower():
         return name
-    known = _KNOWN.get(name.lower())
-    return known or _REFERENCE + re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")
+    return _KNOWN.get(name.lower()) or _reference(name)
+
+
+def _reference(name: str) -> str:
+    return _REFERENCE + re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")
 
 
 def references(found: Iterable[str]) -> list[str]:
@@ -96,8 +126,8 @@ def references(found: Iterable[str]) -> list[str]:
 
 
 def from_debian(text: str) -> str | None:
-    """What a machine-readable copyright file says of the package as a whole. None where it is of another kind, or names
-    licences that have no identifier."""
+    """What a machine-readable copyright file says of the package as a whole. None where it is of another kind. Licences
+    without an identifier are references."""
     paragraphs = re.split(r"\n[ \t]*\n", text)
     if not paragraphs or not re.match(r"\s*Format:", paragraphs[0]):
         return None
@@ -115,10 +145,8 @@ def _synopsis(text: str) -> str | None:
     if len(parts) > 1 and any(part.startswith("or") for part in parts[1:]) and any(" and " in part for part in parts):
         return None  # rare, and too easily misunderstood
     for alternative in re.split(r",?\s+or\s+", text):
-        terms = [_identifier(word) for word in re.split(r",?\s+and\s+", alternative)]
-        if None in terms:
-            return None
-        alternatives.append(" AND ".join(dict.fromkeys(str(term) for term in terms)))
+        terms = [_identifier(word) or _reference(word) for word in re.split(r",?\s+and\s+", alternative)]
+        alternatives.append(" AND ".join(dict.fromkeys(terms)))
     joined = [f"({one})" if " AND " in one and len(alternatives) > 1 else one for one in alternatives]
     return " OR ".join(dict.fromkeys(joined))
 
@@ -141,7 +169,7 @@ def of_packages(
     """By path. `real`: where the objects lie. `said`: `meta.license` of some. `table`: of Debian's packages."""
     found: dict[str, str] = {}
     for package in packages:
-        own = expression(said.get(package.path, ()))
+        own = expression(said.get(package.path, ())) or _IN_WORDS.get(package.name)
         if own is None:
             own = _of_object(real.get(package.path, package.path), table)
         if own is not None:
@@ -158,6 +186,9 @@ def _of_object(place: str, table: Mapping[str, Any]) -> str | None:
         return None
     found: dict[str, None] = {}
     for name in names:
+        if name in _IN_WORDS and name not in table:
+            found[_IN_WORDS[name]] = None
+            continue
         try:
             with open(os.path.join(folder, name, "copyright"), encoding="utf-8", errors="replace") as file:
                 text = file.read(_LARGEST)
