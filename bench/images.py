@@ -43,6 +43,28 @@ FLAKE = """{
           contents = [ web ];
           config.Cmd = [ "/bin/web-server" ];
         };
+        streamed = pkgs.dockerTools.streamLayeredImage {
+          name = web.pname;
+          tag = web.version;
+          contents = [ web ];
+          config.Cmd = [ "/bin/web-server" ];
+        };
+        simple = pkgs.dockerTools.buildImage {
+          name = web.pname;
+          tag = web.version;
+          copyToRoot = pkgs.buildEnv { name = "root"; paths = [ web ]; pathsToLink = [ "/bin" ]; };
+          config.Cmd = [ "/bin/web-server" ];
+        };
+        portable = pkgs.portableService {
+          pname = "web-server";
+          version = web.version;
+          units = [
+            (pkgs.writeTextFile {
+              name = "web-server.service";
+              text = "[Service]\nExecStart=${web}/bin/web-server\n";
+            })
+          ];
+        };
         described = pkgs.nix2container.buildImage {
           name = web.pname;
           tag = web.version;
@@ -171,7 +193,7 @@ def change(bench: Bench, rounds: int) -> None:
         bench.frazil("flake", "lock", cwd=project)
         commit(project, 1)
         number = 1
-        for what in ("default", "described", "layered"):
+        for what in ("default", "described", "layered", "streamed", "simple"):
             bench.frazil("image", "push", f".#{what}", f"{host}/web:{what}", cwd=project)
             best, least, sent = 1e9, 1e9, ""
             for _ in range(rounds):
@@ -186,9 +208,23 @@ def change(bench: Bench, rounds: int) -> None:
                 best, least = min(best, clock), min(least, used)
                 sent = re.findall(r"\d+ layers sent \([^)]*\)", notes[0])[0]
             print(f"one-line change, {what}: {best:.2f} s, {least:.2f} s of processor time, {sent}")
+        portable(bench, project, number, rounds)
     finally:
         process.terminate()
         process.wait()
+
+
+def portable(bench: Bench, project: Path, number: int, rounds: int) -> None:
+    """A line is changed and committed; the clock runs until the portable service's image is there."""
+    target = bench.folder / "web-server.raw"
+    bench.frazil("portable", "build", ".#portable", "--to", str(target), cwd=project)
+    best, least = 1e9, 1e9
+    for step in range(1, rounds + 1):
+        commit(project, number + step)
+        clock, used = spent(lambda: bench.frazil("portable", "build", ".#portable", "--to", str(target), cwd=project))
+        best, least = min(best, clock), min(least, used)
+    size = target.stat().st_size / 1e6
+    print(f"one-line change, portable service: {best:.2f} s, {least:.2f} s of processor time, {size:.1f} MB")
 
 
 def commit(project: Path, number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -66,13 +67,39 @@ def owners(archive: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def test_images_of_a_flake(user_world: World) -> None:
+def build(world: World, folder: Path) -> dict[str, str]:
+    """What `dockerTools` makes, by name: digests of the packed file and of the image's archive."""
+    found = {}
+    for name in ("rooted", "layered"):
+        words = ("image", "build", *OVERRIDE, f".#{name}", "--to", f"docker-archive:{name}.tar")
+        done = world.run("frazil", *words, cwd=folder, limit=900)
+        assert done.status == 0, done.error
+        found[name] = hashlib.sha256((folder / f"{name}.tar").read_bytes()).hexdigest()
+        built = json.loads(world.ok("path-info", *OVERRIDE, f".#{name}", "--json", cwd=folder))
+        found[f"built {name}"] = json.dumps(built, sort_keys=True)
+    found["hello"] = world.ok("image", "build", *OVERRIDE, "frazilpkgs#hello", cwd=folder).strip()
+    return found
+
+
+def packed(built: dict[str, str]) -> dict[str, object]:
+    """Without what says when and by whom it was built."""
+
+    def hashes(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: hashes(item) for key, item in value.items() if key != "registrationTime"}
+        return [hashes(item) for item in value] if isinstance(value, list) else value
+
+    return {name: hashes(json.loads(text)) if name.startswith("built ") else text for name, text in built.items()}
+
+
+def test_images_of_a_flake(user_world: World, world: World) -> None:
+    """Built by two users, in two stores: the same to the bit."""
     need_a_mirror()
-    world = user_world
+    of_root, world = world, user_world
     try:
         folder = make_flake(world.folder / "project", FLAKE, user=NOBODY)
-        for name in ("rooted", "layered"):
-            world.ok("image", "build", *OVERRIDE, f".#{name}", "--to", f"docker-archive:{name}.tar", cwd=folder)
+        own = build(world, folder)
+        assert packed(own) == packed(build(of_root, make_flake(of_root.folder / "project", FLAKE)))
         shown = json.loads(world.ok("image", "inspect", "--json", *OVERRIDE, ".#rooted", cwd=folder))
         assert shown["config"]["config"] == {"Cmd": ["/bin/hello"], "Env": ["A=1", "B=3"]}
         assert len(shown["layers"]) == 2
