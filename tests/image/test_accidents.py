@@ -6,6 +6,8 @@ import json
 import os
 import resource
 import signal
+import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,3 +98,43 @@ def test_a_described_image_that_cannot_be_made(run: Run, tmp_path: Path, fake: F
     assert "what is no store path" in pushed(layers=[{**layer, "paths": [], "layer-path": "/etc/shadow"}])
     assert "does not describe an image" in pushed(version=9)
     assert not fake.manifests and not fake.blobs
+
+
+def test_an_archive_into_what_is_no_file(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    """A pipe gets the bytes and stays a pipe; a folder is not replaced; a link leads to its file."""
+    path = add(run, tmp_path / "greet-1.0")
+    os.mkfifo(tmp_path / "pipe")
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    done = run("frazil", "image", "build", path, "--to", "docker-archive:pipe")
+    reader.join()
+    assert done.status == 0 and stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode), done.err
+    (tmp_path / "link.tar").symlink_to("real.tar")
+    assert run("frazil", "image", "build", path, "--to", "docker-archive:link.tar").out == done.out
+    assert (tmp_path / "link.tar").is_symlink() and (tmp_path / "real.tar").read_bytes() == got[0]
+    (tmp_path / "folder").mkdir()
+    assert "is a folder" in failure(run("frazil", "image", "build", path, "--to", "docker-archive:folder"))
+    assert "'/none/x' is not there" in failure(
+        run("frazil", "image", "build", path, "--to", "docker-archive:/none/x/y")
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--workdir", "data"), "write it from the root: /data"),
+        (("--volume", "data"), "write it from the root: /data"),
+        (("--architecture", "a/b"), "not an architecture"),
+    ],
+)
+def test_wrong_options(run: Run, tmp_path: Path, option: tuple[str, str], message: str) -> None:  # noqa: F811
+    path = add(run, tmp_path / "greet-1.0")
+    assert message in failure(run("frazil", "image", "build", path, *option))
+    assert not (tmp_path / "image").exists()
+
+
+def test_what_is_no_image(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "text.tar").write_text("text " * 500)
+    error = failure(run("frazil", "image", "inspect", "text.tar"))
+    assert "'text.tar' is no image that can be read" in error

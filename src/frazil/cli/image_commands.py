@@ -13,7 +13,7 @@ from frazil.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import IO, Any
 
     from frazil.image.difference import LayerSummary
     from frazil.image.prepared import Preparer
@@ -77,24 +77,49 @@ def _layout(context: Context, arguments: Arguments, subjects: list[Subject], des
 
 
 def _archive(context: Context, one: Subject, destination: Destination) -> None:
-    import tempfile
-
-    from frazil.image.errors import translated
-    from frazil.packages.oci.image import write_docker_archive
+    from frazil.image.errors import ImageError, translated
 
     name = str(destination.name) if destination.name is not None else one.full_name
-    folder = os.path.dirname(os.path.abspath(destination.path))
+    path = destination.path
+    if os.path.isdir(path):
+        raise ImageError(f"'{path}' is a folder", hint="an archive is one file; for a folder: --to oci:FOLDER")
+    if not os.path.isdir(folder := os.path.dirname(os.path.abspath(path))):
+        raise ImageError(f"the folder '{folder}' is not there")
     with translated():
-        handle, temporary = tempfile.mkstemp(dir=folder)
-        try:
-            with open(handle, "wb", buffering=1 << 20) as file:
-                identity = write_docker_archive(one.image(), file.write, [name], file=file)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, destination.path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device gets the bytes and stays what it is
+            with open(path, "wb", buffering=1 << 20) as file:
+                identity = _write_archive(one, name, file)
+            if os.path.samestat(os.stat(path), os.fstat(1)):
+                context.note(identity)  # standard output has the archive
+                return
+        else:
+            identity = _archive_file(one, name, path)
     context.print(identity)
+
+
+def _write_archive(one: Subject, name: str, file: IO[bytes]) -> str:
+    from frazil.packages.oci.image import write_docker_archive
+
+    identity = write_docker_archive(one.image(), file.write, [name], file=file)
+    file.flush()
+    return identity
+
+
+def _archive_file(one: Subject, name: str, path: str) -> str:
+    """There in one step, or not at all."""
+    import tempfile
+
+    path = os.path.realpath(path)
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
+    try:
+        with open(handle, "wb", buffering=1 << 20) as file:
+            identity = _write_archive(one, name, file)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return identity
 
 
 def load(context: Context, arguments: Arguments) -> None:

@@ -174,6 +174,7 @@ def _plain_path(context: Context, text: str) -> DerivedPath | None:
 def _from_file(context: Context, text: str, path: str, called: str) -> Subject:
     from frazil.image.errors import translated
     from frazil.packages.oci.described import is_described
+    from frazil.packages.oci.errors import BadImage, OciError
     from frazil.packages.oci.read import Container, open_image
 
     if is_described(path):
@@ -185,9 +186,12 @@ def _from_file(context: Context, text: str, path: str, called: str) -> Subject:
         tag = made.ready.tag or os.path.basename(os.path.realpath(path)).partition("-")[0]
         return Subject(made.ready.name or called.lower(), tag, made=made, parameters={"image": text})
     with translated():
-        container = Container(path)
-        context.at_close(container.close)
-        stored = open_image(container)
+        try:
+            container = Container(path)
+            context.at_close(container.close)
+            stored = open_image(container)
+        except BadImage as error:
+            raise OciError(f"'{text}' is no image that can be read: {error.message}", error.hint) from error
     name, _, tag = (stored.names[0] if stored.names else "").rpartition(":")
     return Subject(name or called.lower(), tag or "latest", stored=stored, parameters={"image": text})
 

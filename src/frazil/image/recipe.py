@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LAYERS = 100
 _PORT = re.compile(r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?")
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9_]*")
 _USER = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]*)?")
 
 
@@ -44,7 +45,6 @@ class Recipe:
     user: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     working_directory: str | None = None
-    stop_signal: str | None = None
     max_layers: int = DEFAULT_LAYERS
     created: str = "1970-01-01T00:00:01Z"
     architecture: str = "amd64"
@@ -58,6 +58,11 @@ class Recipe:
                 raise ImageError(f"'{port}' is not a port", hint="for example 8080, or 53/udp")
         if self.user is not None and not _USER.fullmatch(self.user):
             raise ImageError(f"'{self.user}' is not a user", hint="write a name, 1000, or 1000:1000")
+        for folder in (*self.volumes, *((self.working_directory,) if self.working_directory is not None else ())):
+            if not folder.startswith("/"):
+                raise ImageError(f"'{folder}' is not a folder in an image", hint=f"write it from the root: /{folder}")
+        if not _ARCHITECTURE.fullmatch(self.architecture):
+            raise ImageError(f"'{self.architecture}' is not an architecture", hint="for example amd64 or arm64")
         if self.max_layers < 2:
             raise ImageError(
                 f"an image of at most {self.max_layers} layers cannot be made",
@@ -85,8 +90,6 @@ class Recipe:
             result["Labels"] = dict(sorted(self.labels.items()))
         if self.working_directory is not None:
             result["WorkingDir"] = self.working_directory
-        if self.stop_signal is not None:
-            result["StopSignal"] = self.stop_signal
         return result
 
 

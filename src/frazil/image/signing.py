@@ -52,7 +52,7 @@ def private_key(path: str) -> EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(content, password)
     except (ValueError, TypeError) as error:
-        raise ImageError(f"'{path}' holds no private key that can be read: {error}", hint=_HINT) from None
+        raise ImageError(f"'{path}' holds no private key that can be read: {_first(error)}", hint=_HINT) from None
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
         raise ImageError(f"the key '{path}' is not one of the curve P-256", hint=_HINT)
     return key
@@ -69,10 +69,15 @@ def public_key(path: str) -> EllipticCurvePublicKey:
     try:
         key = load_pem_public_key(content)
     except ValueError as error:
-        raise ImageError(f"'{path}' holds no public key that can be read: {error}", hint=_HINT) from None
+        raise ImageError(f"'{path}' holds no public key that can be read: {_first(error)}", hint=_HINT) from None
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise ImageError(f"the key '{path}' is not one of the curve P-256", hint=_HINT)
     return key
+
+
+def _first(error: BaseException) -> str:
+    """The sentence that says what is wrong; others tell where to read more."""
+    return str(error).partition(". ")[0]
 
 
 def payload(reference: str, digest: str) -> bytes:
