@@ -138,3 +138,33 @@ def test_what_is_no_image(run: Run, tmp_path: Path) -> None:  # noqa: F811
     (tmp_path / "text.tar").write_text("text " * 500)
     error = failure(run("frazil", "image", "inspect", "text.tar"))
     assert "'text.tar' is no image that can be read" in error
+
+
+def test_damaged_blobs_stay_where_they_are(run: Run, tmp_path: Path, fake: FakeRegistry) -> None:  # noqa: F811
+    path = add(run, tmp_path / "greet-1.0")
+    assert run("frazil", "image", "build", path, "--to", "oci:good").status == 0
+    index = json.loads((tmp_path / "good/index.json").read_text())
+    blobs = tmp_path / "good/blobs/sha256"
+    manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
+    layer = blobs / manifest["layers"][0]["digest"][7:]
+    content = layer.read_bytes()
+    layer.chmod(0o644)
+    layer.write_bytes(content + b"x")
+    for words in (("build", "good", "--to", "oci:other"), ("push", "good", f"{fake.host}/a:1")):
+        assert "is damaged" in failure(run("frazil", "image", *words))
+    assert not (tmp_path / "other/index.json").exists() and not fake.manifests
+
+
+def test_layers_that_are_not_what_the_image_says(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    """Also where their files are only looked at."""
+    path = add(run, tmp_path / "greet-1.0")
+    assert run("frazil", "image", "build", path, "--to", "docker-archive:good.tar").status == 0
+    content = (tmp_path / "good.tar").read_bytes()
+    assert content.count(b"\nx") <= 1
+    changed = content.replace(b"bin/greet\0", b"bin/great\0", 1)
+    at = changed.find(b"bin/great\0") // 512 * 512
+    block = bytearray(changed[at : at + 512])
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    (tmp_path / "bad.tar").write_bytes(changed[:at] + bytes(block) + changed[at + 512 :])
+    assert "where the image says" in failure(run("frazil", "image", "inspect", "bad.tar"))

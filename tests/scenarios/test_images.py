@@ -32,6 +32,8 @@ FLAKE = """{
           name = "rooted";
           fromImage = base;
           copyToRoot = [ dockerTools.fakeNss ];
+          includeNixDB = true;
+          extraCommands = "test -e nix/var/nix/db/db.sqlite";
           runAsRoot = ''
             mkdir /data
             chown 1000:100 /data
@@ -105,7 +107,7 @@ def test_images_of_a_flake(user_world: World, world: World) -> None:
         assert len(shown["layers"]) == 2
         rooted = owners(folder / "rooted.tar")
         assert rooted["data"] == (1000, 100)
-        assert "etc/.wh.gone" in rooted and "etc/passwd" in rooted
+        assert "etc/.wh.gone" in rooted and "etc/passwd" in rooted and "nix/var/nix/db/db.sqlite" in rooted
         assert not any(name.startswith(("dev", "proc")) for name in rooted)
         assert owners(folder / "layered.tar")["srv"] == (33, 33)
         layers = json.loads(world.ok("image", "inspect", "--json", *OVERRIDE, ".#layered", cwd=folder))["layers"]

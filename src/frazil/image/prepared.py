@@ -218,7 +218,7 @@ class Preparer:
 
     def _stored(self, layer: StoredLayer, makers: dict[str, Maker]) -> Packed:
         if layer.digest is not None and layer.media in MEDIA and layer.file is not None:
-            makers[layer.digest] = lambda: layer.file or ""
+            makers[layer.digest] = lambda: _whole_blob(layer.file or "", layer.digest or "")
             return Packed(Descriptor(MEDIA[layer.media], layer.digest, layer.stored), layer.diff_id)
         key = "stored-" + layer.diff_id.replace(":", "-")
         known = self.memory.get(key, self.compression)
@@ -256,6 +256,17 @@ class Preparer:
             makers,
             platform,
         )
+
+
+def _whole_blob(path: str, digest: str) -> str:
+    """The path of a blob that lies ready. Raises ImageError where it is another than its name says."""
+    import hashlib
+
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, digest.partition(":")[0]).hexdigest()
+    if found != digest.partition(":")[2]:
+        raise ImageError(f"the blob '{path}' is damaged: it is sha256:{found}", hint="fetch or make the image again")
+    return path
 
 
 def _copier(layer: StoredLayer) -> Send:

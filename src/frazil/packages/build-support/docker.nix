@@ -76,16 +76,13 @@ let
       ${text}
     '';
 
-  # The folder `layer` out of `contents`, then commands in it, then a tar archive of it.
-  prepareLayer = ''
+  # The folder `layer` out of `contents`; a database of the store inside the image, for programs that use it there; then
+  # commands in the folder, which find both.
+  prepareLayer = includeNixDB: ''
     mkdir layer
     ${oci} copy-to-root "$NIX_ATTRS_JSON_FILE" layer
+    ${lib.optionalString includeNixDB ''${oci} store-database "$NIX_ATTRS_JSON_FILE" layer''}
     if [ -n "$extraCommands" ]; then (cd layer; eval "$extraCommands"); fi
-  '';
-
-  # A database of the store inside the image, for programs that use it there.
-  databaseCommands = ''
-    ${oci} store-database "$NIX_ATTRS_JSON_FILE" layer
   '';
 
   buildImage = lib.makeOverridable (
@@ -138,8 +135,7 @@ let
       layer =
         if runAsRoot == null then
           ociCommand "docker-layer-${baseName}" (layerAttrs // database) ''
-            ${prepareLayer}
-            ${lib.optionalString includeNixDB databaseCommands}
+            ${prepareLayer includeNixDB}
             ${oci} layer "$NIX_ATTRS_JSON_FILE" "$out"
           ''
         else
@@ -148,7 +144,12 @@ let
             // database
             // asRoot
             // {
-              inherit fromImage fromImageName fromImageTag;
+              inherit
+                fromImage
+                fromImageName
+                fromImageTag
+                includeNixDB
+                ;
               folder = "image-root";
               chroot = true;
               script = rootScript "run-as-root.sh" runAsRoot;
@@ -245,8 +246,7 @@ let
         }
       )
     ) ''
-      ${prepareLayer}
-      ${lib.optionalString includeNixDB databaseCommands}
+      ${prepareLayer includeNixDB}
       ${oci} ${if fakeRootCommands == "" then "layer" else "run-as-root"} "$NIX_ATTRS_JSON_FILE" "$out"
     '';
 

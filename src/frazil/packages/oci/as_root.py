@@ -84,6 +84,10 @@ def run(spec: dict[str, Any], output: str) -> None:
                 os.rmdir(folder)
     else:
         _checked(subprocess.run([spec["shell"], "-e", spec["script"]], cwd=root).returncode)
+    if spec.get("includeNixDB"):
+        from .builder import store_database
+
+        store_database(spec, root)
     extra = spec.get("extraCommands")
     if extra and not spec.get("ready"):
         _checked(subprocess.run([spec["shell"], "-e", "-c", extra], cwd=root).returncode)

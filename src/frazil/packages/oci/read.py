@@ -20,6 +20,7 @@ from .layout import blob_path
 from .streams import Decompressed, Meter, is_bzip2
 from .tar import Write
 from .tar_reader import TarReader, safe_name
+from .zstd_frames import Reader
 
 LARGEST_JSON = 8 << 20
 LARGEST_IMAGE = 1 << 40
@@ -87,12 +88,34 @@ class StoredLayer:
         return counter.size
 
 
-def opened(layers: Iterable[StoredLayer]) -> Iterator[Decompressed]:
-    """The unpacked bytes of one layer after another; each is closed when the next is asked for."""
+class _Hashed:
+    """Passes on what it reads, and hashes it."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+        self._meter = Meter()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self._meter.write(data)
+        return data
+
+    def compare(self, wanted: str) -> None:
+        while self.read(1 << 20):
+            pass
+        if self._meter.digest != wanted:
+            raise BadImage(f"a layer is {self._meter.digest}, where the image says {wanted}")
+
+
+def opened(layers: Iterable[StoredLayer]) -> Iterator[Reader]:
+    """The unpacked bytes of one layer after another; each is closed when the next is asked for. Raises BadImage then
+    where they are not what the configuration says."""
     for layer in layers:
         reader = layer.open()
         try:
-            yield Decompressed(reader, LARGEST_IMAGE)
+            hashed = _Hashed(Decompressed(reader, LARGEST_IMAGE))
+            yield hashed
+            hashed.compare(layer.diff_id)
         finally:
             reader.close()
 
