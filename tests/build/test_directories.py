@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
+import pytest
+
 from frazil.build.directories import BuildDirectory, remove_stale
+from frazil.store.errors import StoreError
 
 
 def warnings_of(parent: Path) -> list[str]:
@@ -42,3 +46,21 @@ def test_a_kept_one_stays(tmp_path: Path) -> None:
     assert warnings_of(tmp_path) == []
     assert kept.is_dir()
     assert BuildDirectory(str(tmp_path), None).top != directory.top
+
+
+def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = BuildDirectory(str(tmp_path / "builds"), None)
+
+    def fail(*arguments: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fchmod", fail)
+    with pytest.raises(StoreError, match="writing '.*/file': Input/output error"):
+        made.write("file", b"data")
+    monkeypatch.setattr(os, "chmod", fail)
+    with pytest.raises(StoreError, match="creating the build directory '.*': Input/output error"):
+        BuildDirectory(str(tmp_path / "builds"), None)
+    monkeypatch.undo()
+    made.remove()
+    assert warnings_of(tmp_path / "builds") == []
+    assert list((tmp_path / "builds").iterdir()) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,10 +30,12 @@ def take_environment(tmp_path: Path, script: str = "", **variables: str) -> Buil
     return BuildEnvironment.parse(out.read_bytes())
 
 
-def run_in(environment: BuildEnvironment, command: str, tmp_path: Path) -> str:
+def run_in(environment: BuildEnvironment, command: str, tmp_path: Path, status: int = 0) -> str:
     rc = tmp_path / "rc"
-    rc.write_text(rc_script(environment, RcOptions(str(tmp_path / "outputs"))) + command, encoding="utf-8")
-    done = subprocess.run([BASH, str(rc)], capture_output=True, timeout=20, check=True, cwd=tmp_path)
+    options = RcOptions(str(tmp_path / "outputs"), tidies=True)
+    rc.write_text(rc_script(environment, options) + command, encoding="utf-8")
+    done = subprocess.run([BASH, str(rc)], capture_output=True, timeout=20, check=False, cwd=tmp_path)
+    assert done.returncode == status, done.stderr
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
@@ -62,6 +65,15 @@ def test_the_persons_path_stays_behind_the_builds(tmp_path: Path) -> None:
 def test_home_and_temporary_folder_are_the_persons(tmp_path: Path) -> None:
     environment = take_environment(tmp_path, HOME="/homeless-shelter")
     assert "homeless" not in run_in(environment, 'echo "$HOME"; test -d "$TMPDIR" && rmdir "$TMPDIR"', tmp_path)
+
+
+def test_an_empty_temporary_folder_goes_with_the_shell(tmp_path: Path) -> None:
+    environment = take_environment(tmp_path)
+    assert not os.path.exists(run_in(environment, 'echo "$NIX_BUILD_TOP"', tmp_path).strip())
+    kept = run_in(environment, 'echo "$NIX_BUILD_TOP"; echo > "$NIX_BUILD_TOP/x"; false', tmp_path, 1).strip()
+    assert os.listdir(kept) == ["x"]
+    shutil.rmtree(kept)
+    assert "EXIT" not in rc_script(environment, RcOptions("/outputs"))  # which people source in shells of theirs
 
 
 def test_the_shell_hook_runs(tmp_path: Path) -> None:

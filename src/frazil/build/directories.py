@@ -18,29 +18,35 @@ _PREFIX = "nix-frazil-"
 
 
 class BuildDirectory:
-    """`top` is for nobody but us; `path` inside it is the builder's."""
+    """`top` is for nobody but us; `path` inside it is the builder's. Making one raises StoreError."""
 
     def __init__(self, parent: str, owner: int | None) -> None:
         self.top, self._descriptor = _create(parent)
         self.path = f"{self.top}/build"
         self.temporary = f"{self.top}/tmp"
-        os.mkdir(self.path, 0o700)
-        os.mkdir(self.temporary)
-        os.chmod(self.temporary, 0o1777)
-        if owner is not None:
-            os.chown(self.path, owner, owner)
         self._owner = owner
+        try:
+            os.mkdir(self.path, 0o700)
+            os.mkdir(self.temporary)
+            os.chmod(self.temporary, 0o1777)
+            if owner is not None:
+                os.chown(self.path, owner, owner)
+        except OSError as error:
+            self._close()  # nobody locks it now: the next build removes it
+            raise from_os_error(error, f"creating the build directory '{self.top}'") from error
 
     def write(self, name: str, contents: bytes) -> None:
-        """A file for the builder; `name` is a single component."""
-        descriptor = os.open(
-            f"{self.path}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
-        )
-        with open(descriptor, "wb") as file:
-            file.write(contents)
-            os.fchmod(descriptor, 0o644)
-            if self._owner is not None:
-                os.fchown(descriptor, self._owner, self._owner)
+        """A file for the builder; `name` is a single component. Raises StoreError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(f"{self.path}/{name}", flags, 0o644)
+            with open(descriptor, "wb") as file:
+                file.write(contents)
+                os.fchmod(descriptor, 0o644)
+                if self._owner is not None:
+                    os.fchown(descriptor, self._owner, self._owner)
+        except OSError as error:
+            raise from_os_error(error, f"writing '{self.path}/{name}'") from error
 
     def keep(self) -> str:
         """Leaves it for a person to look at; the builder's folder."""

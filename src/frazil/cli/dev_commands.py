@@ -192,7 +192,7 @@ def run_develop(context: Context, arguments: Arguments) -> int:
     environment = environment_of(arguments)
     shell = find_shell(context, arguments, interactive=interactive)
     built = _read(context, shell)
-    script = _rc(context, arguments, built)
+    script = _rc(context, arguments, built, tidies=not command)
     bash = shell.bash or built.text("BASH") or "bash"
     text = _script(context, script, phase, command, bash)
     environment["NIX_GCROOT"] = context.directory.show(shell.path)
@@ -218,7 +218,7 @@ def _phase(arguments: Arguments) -> str | None:
     return named
 
 
-def _rc(context: Context, arguments: Arguments, built: BuildEnvironment) -> str:
+def _rc(context: Context, arguments: Arguments, built: BuildEnvironment, *, tidies: bool = False) -> str:
     from frazil.dev.shell import RcOptions, rc_script
 
     files = {}
@@ -234,7 +234,7 @@ def _rc(context: Context, arguments: Arguments, built: BuildEnvironment) -> str:
     for installable, folder in arguments.all("redirect"):
         for path in _redirected(context, installable):
             redirects[path] = os.path.abspath(folder)
-    return rc_script(built, RcOptions(os.path.join(os.getcwd(), "outputs"), redirects, files))
+    return rc_script(built, RcOptions(os.path.join(os.getcwd(), "outputs"), redirects, files, tidies))
 
 
 def _redirected(context: Context, text: str) -> list[str]:

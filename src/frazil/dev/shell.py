@@ -35,11 +35,13 @@ class RcOptions:
     """`outputs_directory`: where the derivation's own output paths point instead of into the store.
 
     `redirects`: store path to a mutable folder. `attrs_files`: where `.attrs.sh` and `.attrs.json` stand now.
+    `tidies`: whether the shell that sources it removes its temporary folder at its end, if that is empty then.
     """
 
     outputs_directory: str
     redirects: Mapping[str, str] = field(default_factory=dict)
     attrs_files: Mapping[str, str] = field(default_factory=dict)
+    tidies: bool = False
 
 
 def rc_script(environment: BuildEnvironment, options: RcOptions) -> str:
@@ -53,6 +55,8 @@ def rc_script(environment: BuildEnvironment, options: RcOptions) -> str:
         lines.append(f'{name}="${name}${{nix_saved_{name}:+:$nix_saved_{name}}}"')
     lines.append('export NIX_BUILD_TOP="$(mktemp -d -t nix-shell.XXXXXX)"')
     lines += [f'export {name}="$NIX_BUILD_TOP"' for name in ("TMP", "TMPDIR", "TEMP", "TEMPDIR")]
+    if options.tidies:  # before the hook, which may have a trap of its own
+        lines.append("""trap 'command rmdir "$NIX_BUILD_TOP" 2>/dev/null || :' EXIT""")
     lines.append('eval "${shellHook:-}"')
     return _rewrite("\n".join(lines) + "\n", _rewrites(environment, options))
 
