@@ -55,10 +55,10 @@ def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fchmod", fail)
-    with pytest.raises(StoreError, match="writing '.*/file': Input/output error"):
+    with pytest.raises(StoreError, match=r"writing '.*/file': Input/output error"):
         made.write("file", b"data")
     monkeypatch.setattr(os, "chmod", fail)
-    with pytest.raises(StoreError, match="creating the build directory '.*': Input/output error"):
+    with pytest.raises(StoreError, match=r"creating the build directory '.*': Input/output error"):
         BuildDirectory(str(tmp_path / "builds"), None)
     monkeypatch.undo()
     made.remove()
