@@ -55,6 +55,24 @@ cdef extern from *:
         if (__builtin_expect(node != NULL, 1)) memset(node + 1, 0, size - sizeof(PyObject));
         return node;
     }
+    /* One more node of a class: all of its fields as `like` has them, which are None and numbers. */
+    static inline PyObject *frazil_like(frazil_pool *pool, PyObject *like) {
+        PyTypeObject *kind = Py_TYPE(like);
+        size_t i, words = (size_t) kind->tp_basicsize / sizeof(void *);
+        PyObject *node;
+    #if defined(Py_GIL_DISABLED) || defined(Py_TRACE_REFS) || defined(Py_REF_DEBUG)
+        node = kind->tp_alloc(kind, 0);
+    #else
+        node = frazil_begin(pool, kind, words);
+    #endif
+        if (__builtin_expect(node == NULL, 0)) return NULL;
+        for (i = sizeof(PyObject) / sizeof(void *); i < words; i++) {
+            PyObject *field = ((PyObject **) like)[i];
+            if (field == Py_None) Py_INCREF(field);
+            ((PyObject **) node)[i] = field;
+        }
+        return node;
+    }
     static void frazil_free_node(void *node) {
         size_t words = (size_t) Py_TYPE((PyObject *) node)->tp_basicsize / sizeof(void *);
         if (words > FRAZIL_POOL_WORDS) { PyObject_Free(node); return; }
@@ -71,9 +89,15 @@ cdef extern from *:
     }
     #endif
     """
+    object node_like "frazil_like" (Pool *pool, object like)
     void keep_in_pool_of "frazil_keep_in_pool" (Pool *pool, type kind) noexcept
     void nest_no_deeper "frazil_nest_no_deeper" (type kind) noexcept
 
 
 cdef inline void keep_in_pool(type kind) noexcept:
     keep_in_pool_of(&POOL, kind)
+
+
+cdef inline object another(object like):
+    """A node of the same class, whose fields are the same."""
+    return node_like(&POOL, like)

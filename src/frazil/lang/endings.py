@@ -16,6 +16,10 @@ if not cython.compiled:
     def keep_in_pool(kind):
         """They are where Python has them."""
 
+    def another(like):
+        """A node of the same class. What its fields are at first is said for the class."""
+        return type(like).__new__(type(like))
+
 
 def end_without_recursion(kind):
     """For a class of nodes and those made from it, without such as are only a base of others: what Cython makes for a

@@ -6,6 +6,7 @@ and `parser.y`.
 """
 
 import cython
+from cython.cimports.frazil.lang.endings import another
 from cython.cimports.frazil.lang.functions import CallNode
 from cython.cimports.frazil.lang.indentation import find_quote, has_null, strip_indentation, strip_text
 from cython.cimports.frazil.lang.nodes import new_join
@@ -19,7 +20,7 @@ from frazil.lang.runtime import canonical_path
 
 @cython.cfunc
 def new_literal(state: State, value: object) -> Expr:
-    node = cython.cast(Literal, Literal.__new__(Literal))
+    node = cython.cast(Literal, another(LITERAL))
     node.state = state
     node.pos = 0
     node.value = value
@@ -341,3 +342,8 @@ class LiteralReader(Scanner):
             f"relative path literal '{literal}' should be prefixed with '.' for clarity: './{literal}'",
             self.start,
         )
+
+
+# What others are copied from.
+LITERAL = cython.declare(object, None)
+LITERAL = Literal.__new__(Literal)

@@ -3,6 +3,7 @@
 import cython
 from cython.cimports.frazil.lang.concatenation import ConcatLists, ConcatStrings
 from cython.cimports.frazil.lang.definitions import new_definitions
+from cython.cimports.frazil.lang.endings import another
 from cython.cimports.frazil.lang.functions import CallNode, Formal, FormalsLambda, SimpleLambda
 from cython.cimports.frazil.lang.operators import And, Binary, Equals, If, Implies, Or, Update
 from cython.cimports.frazil.lang.scanner import AND, CONCAT, OR, UPDATE
@@ -13,7 +14,7 @@ from cython.cimports.frazil.lang.variables import Var
 
 
 def new_set(state, pos):
-    node = cython.cast(AttrsExpr, AttrsExpr.__new__(AttrsExpr))
+    node = cython.cast(AttrsExpr, another(SET))
     node.state = state
     node.pos = pos
     node.recursive = False
@@ -25,7 +26,7 @@ def new_set(state, pos):
 
 
 def new_formal(name, pos, default):
-    node = cython.cast(Formal, Formal.__new__(Formal))
+    node = cython.cast(Formal, another(FORMAL))
     node.name = name
     node.pos = pos
     node.default = default
@@ -33,7 +34,7 @@ def new_formal(name, pos, default):
 
 
 def new_formals_lambda(state, pos, formals, ellipsis, argument, body):
-    node = cython.cast(FormalsLambda, FormalsLambda.__new__(FormalsLambda))
+    node = cython.cast(FormalsLambda, another(FORMALS_LAMBDA))
     node.state = state
     node.pos = pos
     node.formals = formals
@@ -45,7 +46,7 @@ def new_formals_lambda(state, pos, formals, ellipsis, argument, body):
 
 
 def new_if(state, pos, condition, then, otherwise):
-    node = cython.cast(If, If.__new__(If))
+    node = cython.cast(If, another(IF))
     node.state = state
     node.pos = pos
     node.condition = condition
@@ -55,7 +56,7 @@ def new_if(state, pos, condition, then, otherwise):
 
 
 def new_list(state, elements):
-    node = cython.cast(ListExpr, ListExpr.__new__(ListExpr))
+    node = cython.cast(ListExpr, another(LIST))
     node.state = state
     node.elements = elements
     node.pos = cython.cast(Expr, elements[0]).pos if elements else 0
@@ -72,7 +73,7 @@ def new_has_attr(state, subject, path):
 
 
 def new_join(state, pos, force_string, parts, places):
-    node = cython.cast(ConcatStrings, ConcatStrings.__new__(ConcatStrings))
+    node = cython.cast(ConcatStrings, another(JOIN))
     node.state = state
     node.pos = pos
     node.force_string = force_string
@@ -82,7 +83,7 @@ def new_join(state, pos, force_string, parts, places):
 
 
 def new_equals(state, pos, left, right, negated):
-    node = cython.cast(Equals, Equals.__new__(Equals))
+    node = cython.cast(Equals, another(EQUALS))
     node.state = state
     node.pos = pos
     node.left = left
@@ -111,7 +112,7 @@ def new_binary(state, tok, pos, left, right):
 
 
 def new_var(state, pos, name):
-    node = cython.cast(Var, Var.__new__(Var))
+    node = cython.cast(Var, another(VAR))
     node.state = state
     node.pos = pos
     node.name = name
@@ -119,7 +120,7 @@ def new_var(state, pos, name):
 
 
 def new_application(state, pos, function, argument):
-    node = cython.cast(CallNode, CallNode.__new__(CallNode))
+    node = cython.cast(CallNode, another(CALL))
     node.state = state
     node.pos = pos
     node.function = function
@@ -133,11 +134,11 @@ def new_select(state, pos, subject, path, default):
     """`path`: a name, or a list."""
     if type(path) is str:
         if default is None:
-            node = cython.cast(Select, Select1.__new__(Select1))
+            node = cython.cast(Select, another(SELECT1))
         else:
             node = cython.cast(Select, SelectOr1.__new__(SelectOr1))
     else:
-        node = cython.cast(Select, Select.__new__(Select))
+        node = cython.cast(Select, another(SELECT))
     node.state = state
     node.pos = pos
     node.subject = subject
@@ -147,10 +148,37 @@ def new_select(state, pos, subject, path, default):
 
 
 def new_function(state, pos, argument, body):
-    node = cython.cast(SimpleLambda, SimpleLambda.__new__(SimpleLambda))
+    node = cython.cast(SimpleLambda, another(FUNCTION))
     node.state = state
     node.pos = pos
     node.argument = argument
     node.body = body
     node.name = None
     return node
+
+
+# What others are copied from: quicker than what Cython makes of `__new__`.
+SET = cython.declare(object, None)
+SET = AttrsExpr.__new__(AttrsExpr)
+FORMAL = cython.declare(object, None)
+FORMAL = Formal.__new__(Formal)
+FORMALS_LAMBDA = cython.declare(object, None)
+FORMALS_LAMBDA = FormalsLambda.__new__(FormalsLambda)
+IF = cython.declare(object, None)
+IF = If.__new__(If)
+LIST = cython.declare(object, None)
+LIST = ListExpr.__new__(ListExpr)
+JOIN = cython.declare(object, None)
+JOIN = ConcatStrings.__new__(ConcatStrings)
+EQUALS = cython.declare(object, None)
+EQUALS = Equals.__new__(Equals)
+VAR = cython.declare(object, None)
+VAR = Var.__new__(Var)
+CALL = cython.declare(object, None)
+CALL = CallNode.__new__(CallNode)
+SELECT1 = cython.declare(object, None)
+SELECT1 = Select1.__new__(Select1)
+SELECT = cython.declare(object, None)
+SELECT = Select.__new__(Select)
+FUNCTION = cython.declare(object, None)
+FUNCTION = SimpleLambda.__new__(SimpleLambda)

@@ -1,86 +1,29 @@
 cimport cython
 
+from frazil.lang.arguments cimport arguments1, arguments2, call_builtin, spare_arguments
+from frazil.lang.stack cimport check_signals, spend, spend_on, stack_is_low
+from frazil.lang.texts cimport (
+    byte_pointer,
+    decimal,
+    int_pointer,
+    int_value,
+    is_in_order,
+    joined,
+    latin1,
+    quoted,
+    same_text,
+    symbol_of,
+    word_pointer,
+    writable,
+)
+
 
 cdef extern from *:
     """
-    #ifndef FRAZIL_STACK_H
-    #define FRAZIL_STACK_H
-    #define FRAZIL_STACK_RESERVE (384 * 1024)
-    /* Above every address, so that one comparison finds both a stack not yet measured and one that is used up. */
-    #define FRAZIL_STACK_UNKNOWN ((char *) ~(size_t) 0)
-    #include <pthread.h>
-    #if defined(__GLIBC__) || defined(__linux__)
-    extern int pthread_getattr_np(pthread_t, pthread_attr_t *);
-    static __thread __attribute__((tls_model("initial-exec"))) char *frazil_stack_limit = FRAZIL_STACK_UNKNOWN;
-    #else
-    static __thread char *frazil_stack_limit = FRAZIL_STACK_UNKNOWN;
-    #endif
-    static __attribute__((noinline)) int frazil_find_stack(char *here) {
-        char *low = here - 4 * 1024 * 1024;
-        if (frazil_stack_limit != FRAZIL_STACK_UNKNOWN) return 1;
-    #if defined(__APPLE__)
-        pthread_t self = pthread_self();
-        low = (char *) pthread_get_stackaddr_np(self) - pthread_get_stacksize_np(self);
-    #elif defined(__linux__)
-        pthread_attr_t attributes;
-        void *address; size_t size;
-        if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-            if (pthread_attr_getstack(&attributes, &address, &size) == 0) low = (char *) address;
-            pthread_attr_destroy(&attributes);
-        }
-    #endif
-        frazil_stack_limit = low + FRAZIL_STACK_RESERVE;
-        return here < frazil_stack_limit;
-    }
-    /* Evaluation runs no Python code for long stretches. Without this a signal, or any other thread, would wait for
-       its end. */
-    static unsigned int frazil_ticks = 0;
-    #define FRAZIL_TURN 0x8000
-    static __attribute__((noinline)) void frazil_let_others_run(void) {
-        frazil_ticks = 0;
-        PyEval_RestoreThread(PyEval_SaveThread());
-    }
-    static inline __attribute__((always_inline)) void frazil_spend(unsigned int ticks) {
-        if (__builtin_expect((frazil_ticks += ticks) > FRAZIL_TURN, 0)) frazil_let_others_run();
-    }
-    static inline __attribute__((always_inline)) int frazil_stack_is_low(void) {
-        char *here = (char *) __builtin_frame_address(0);
-        frazil_spend(1);
-        return __builtin_expect(here < frazil_stack_limit, 0) ? frazil_find_stack(here) : 0;
-    }
-
+    #ifndef FRAZIL_VALUES_H
+    #define FRAZIL_VALUES_H
     /* Where memory for objects comes from: arenas.c. */
     void frazil_use_own_arenas(void);
-
-    /* Views of a text of bytes, and of packed numbers. */
-    /* Whether an absolute path has no doubled or trailing slash, and no part that begins with a dot. */
-    static inline int frazil_is_in_order(PyObject *text) {
-        Py_ssize_t size = PyUnicode_GET_LENGTH(text);
-        int kind = PyUnicode_KIND(text);
-        const void *data = PyUnicode_DATA(text);
-        if (size > 1 && PyUnicode_READ(kind, data, size - 1) == '/')
-            return 0;
-        for (Py_ssize_t i = 0; i < size - 1; i++) {
-            if (kind == PyUnicode_1BYTE_KIND) {
-                const char *found = memchr((const char *) data + i, '/', (size_t) (size - 1 - i));
-                if (found == NULL)
-                    return 1;
-                i = found - (const char *) data;
-            }
-            else if (PyUnicode_READ(kind, data, i) != '/')
-                continue;
-            Py_UCS4 next = PyUnicode_READ(kind, data, i + 1);
-            if (next == '/' || next == '.')
-                return 0;
-        }
-        return 1;
-    }
-    static inline const unsigned char *frazil_latin1(PyObject *text) { return (const unsigned char *) PyUnicode_DATA(text); }
-    static inline const unsigned char *frazil_bytes(PyObject *data) { return (const unsigned char *) PyBytes_AS_STRING(data); }
-    static inline int *frazil_ints(PyObject *data) {
-        return PyBytes_Check(data) ? (int *) PyBytes_AS_STRING(data) : (int *) PyByteArray_AS_STRING(data);
-    }
-    static inline long long *frazil_words(PyObject *data) { return (long long *) PyByteArray_AS_STRING(data); }
 
     /* What evaluation makes most: made here, because allocation is most of evaluation. Sizes are counted in words.
        Memory of one size goes from hand to hand through a list of its own; new memory is cut from large pieces. */
@@ -94,18 +37,6 @@ cdef extern from *:
     } frazil_pool;
 
     /* Integers have 64 bits. Those that are common are made once. */
-    static inline long long frazil_int(PyObject *number) {
-    #if PY_VERSION_HEX < 0x030C0000
-        Py_ssize_t size = Py_SIZE(number);
-        if (size == 1) return ((PyLongObject *) number)->ob_digit[0];
-        if (size == 0) return 0;
-        if (size == -1) return -(long long) ((PyLongObject *) number)->ob_digit[0];
-    #else
-        if (PyUnstable_Long_IsCompact((PyLongObject *) number))
-            return PyUnstable_Long_CompactValue((PyLongObject *) number);
-    #endif
-        return PyLong_AsLongLong(number);
-    }
     static inline PyObject *frazil_new_int(frazil_pool *pool, long long value) {
     #if !defined(Py_GIL_DISABLED)
         if ((unsigned long long) value < FRAZIL_INTEGERS) {
@@ -137,160 +68,6 @@ cdef extern from *:
         }
         if (__builtin_expect(failed, 0)) Py_RETURN_NONE;
         return frazil_new_int(pool, result);
-    }
-    static PyObject *frazil_decimal(PyObject *number) {
-        char digits[24], *at = digits + sizeof digits;
-        long long value = frazil_int(number);
-        unsigned long long rest = value < 0 ? 0ULL - (unsigned long long) value : (unsigned long long) value;
-        do { *--at = (char) ('0' + rest % 10); rest /= 10; } while (rest != 0);
-        if (value < 0) *--at = '-';
-        return PyUnicode_FromStringAndSize(at, digits + sizeof digits - at);
-    }
-    /* The texts of a list, one after the other. */
-    static PyObject *frazil_joined(PyObject *parts) {
-        Py_ssize_t i, count = PyList_GET_SIZE(parts), size = 0;
-        Py_UCS4 highest = 127;
-        PyObject *text, *part;
-        char *data;
-        for (i = 0; i < count; i++) {
-            part = PyList_GET_ITEM(parts, i);
-            size += PyUnicode_GET_LENGTH(part);
-            if (!PyUnicode_IS_ASCII(part)) highest = 255;
-            if (__builtin_expect(PyUnicode_KIND(part) != PyUnicode_1BYTE_KIND, 0)) {
-                PyErr_SetString(PyExc_ValueError, "not a byte string");
-                return NULL;
-            }
-        }
-        text = PyUnicode_New(size, highest);
-        if (text == NULL || size == 0) return text;
-        data = (char *) PyUnicode_DATA(text);
-        for (i = 0; i < count; i++) {
-            part = PyList_GET_ITEM(parts, i);
-            size = PyUnicode_GET_LENGTH(part);
-            memcpy(data, PyUnicode_DATA(part), (size_t) size);
-            data += size;
-        }
-        return text;
-    }
-    static inline int frazil_same_text(PyObject *left, PyObject *right) {
-        Py_ssize_t size = PyUnicode_GET_LENGTH(left);
-        if (left == right) return 1;
-        if (size != PyUnicode_GET_LENGTH(right) || PyUnicode_KIND(left) != PyUnicode_KIND(right)) return 0;
-        return memcmp(PyUnicode_DATA(left), PyUnicode_DATA(right), (size_t) size * PyUnicode_KIND(left)) == 0;
-    }
-    /* A string of JSON: what must be escaped is, and nothing else. None for what is no byte string. */
-    static PyObject *frazil_quoted(PyObject *text) {
-        static const char digits[] = "0123456789abcdef";
-        static const char letters[32] = {0, 0, 0, 0, 0, 0, 0, 0, 'b', 't', 'n', 0, 'f', 'r'};
-        Py_ssize_t i, size = PyUnicode_GET_LENGTH(text), more = 2;
-        const unsigned char *data = (const unsigned char *) PyUnicode_DATA(text);
-        unsigned char *out, c;
-        PyObject *quoted;
-        if (PyUnicode_KIND(text) != PyUnicode_1BYTE_KIND) Py_RETURN_NONE;
-        for (i = 0; i < size; i++) {
-            c = data[i];
-            if (c < 32) more += letters[c] ? 1 : 5;
-            else if (c == 34 || c == 92) more++;
-        }
-        quoted = PyUnicode_New(size + more, PyUnicode_IS_ASCII(text) ? 127 : 255);
-        if (quoted == NULL) return NULL;
-        out = (unsigned char *) PyUnicode_DATA(quoted);
-        *out++ = 34;
-        if (more == 2) { memcpy(out, data, (size_t) size); out += size; }
-        else for (i = 0; i < size; i++) {
-            c = data[i];
-            if (c >= 32) {
-                if (c == 34 || c == 92) *out++ = 92;
-                *out++ = c;
-            }
-            else if (letters[c]) { *out++ = 92; *out++ = (unsigned char) letters[c]; }
-            else {
-                out[0] = 92; out[1] = 'u'; out[2] = out[3] = '0';
-                out[4] = digits[c >> 4];
-                out[5] = digits[c & 15];
-                out += 6;
-            }
-        }
-        *out = 34;
-        return quoted;
-    }
-    static inline unsigned char *frazil_writable(PyObject *data) { return (unsigned char *) PyByteArray_AS_STRING(data); }
-    /* The one string for a name that a text holds; `symbols` has them all. This table, which may forget, finds most
-       without making a string first. */
-    #define FRAZIL_SYMBOLS ((size_t) 1 << 16)
-    #define FRAZIL_PROBES 8
-    typedef struct { PyObject *symbols, *name; size_t hash; } frazil_known_symbol;
-    static frazil_known_symbol *frazil_symbols = NULL;
-    static size_t frazil_symbol_mask = 0, frazil_symbol_count = 0;
-    static void frazil_put_symbol(PyObject *symbols, PyObject *name, size_t hash) {
-        size_t i, probe;
-        frazil_known_symbol old;
-        for (probe = 0; probe < FRAZIL_PROBES; probe++) {
-            i = (hash + probe) & frazil_symbol_mask;
-            if (frazil_symbols[i].name == NULL) break;
-        }
-        if (probe == FRAZIL_PROBES) i = hash & frazil_symbol_mask;
-        else frazil_symbol_count++;
-        old = frazil_symbols[i];
-        Py_INCREF(symbols); frazil_symbols[i].symbols = symbols;
-        Py_INCREF(name); frazil_symbols[i].name = name;
-        frazil_symbols[i].hash = hash;
-        Py_XDECREF(old.symbols);
-        Py_XDECREF(old.name);
-    }
-    static void frazil_more_symbols(void) {
-        frazil_known_symbol *old = frazil_symbols;
-        size_t i, size = old == NULL ? 0 : frazil_symbol_mask + 1, larger = size == 0 ? 2048 : 4 * size;
-        frazil_known_symbol *table = (frazil_known_symbol *) PyMem_RawCalloc(larger, sizeof(frazil_known_symbol));
-        if (table == NULL) return;
-        frazil_symbols = table;
-        frazil_symbol_mask = larger - 1;
-        frazil_symbol_count = 0;
-        for (i = 0; i < size; i++) {
-            if (old[i].name == NULL) continue;
-            frazil_put_symbol(old[i].symbols, old[i].name, old[i].hash);
-            Py_DECREF(old[i].symbols);
-            Py_DECREF(old[i].name);
-        }
-        PyMem_RawFree(old);
-    }
-    static PyObject *frazil_symbol(PyObject *symbols, const unsigned char *text, Py_ssize_t start, Py_ssize_t end) {
-        Py_ssize_t i, size = end - start;
-        size_t hash = (size_t) size, probe;
-        PyObject *name, *known;
-        text += start;
-        for (i = 0; i < size; i++) hash = hash * 31 + text[i];
-        hash ^= hash >> 15;
-    #if !defined(Py_GIL_DISABLED)
-        for (probe = 0; probe < FRAZIL_PROBES && frazil_symbols != NULL; probe++) {
-            frazil_known_symbol *entry = &frazil_symbols[(hash + probe) & frazil_symbol_mask];
-            if (entry->name == NULL) break;
-            if (entry->hash == hash && entry->symbols == symbols && PyUnicode_GET_LENGTH(entry->name) == size
-                && memcmp(PyUnicode_DATA(entry->name), text, (size_t) size) == 0) {
-                Py_INCREF(entry->name);
-                return entry->name;
-            }
-        }
-    #endif
-        name = PyUnicode_DecodeLatin1((const char *) text, size, NULL);
-        if (name == NULL) return NULL;
-        known = PyDict_SetDefault(symbols, name, name);
-        Py_XINCREF(known);
-        Py_DECREF(name);
-    #if !defined(Py_GIL_DISABLED)
-        if (known != NULL) {
-            if (2 * frazil_symbol_count >= frazil_symbol_mask && frazil_symbol_mask + 1 < FRAZIL_SYMBOLS)
-                frazil_more_symbols();
-            if (frazil_symbols != NULL) frazil_put_symbol(symbols, known, hash);
-        }
-    #endif
-        return known;
-    }
-    static inline PyObject *frazil_call_builtin(PyObject *function, PyObject *state, PyObject *arguments) {
-        PyObject *given[3] = {NULL, state, arguments};
-        vectorcallfunc call = PyVectorcall_Function(function);
-        if (__builtin_expect(call != NULL, 1)) return call(function, given + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-        return PyObject_CallFunctionObjArgs(function, state, arguments, NULL);
     }
     typedef struct { PyObject_HEAD PyObject *first; PyObject *second; } frazil_pair;
     typedef struct { PyObject_HEAD PyObject *up; Py_ssize_t size; PyObject *items[1]; } frazil_slots;
@@ -526,44 +303,6 @@ cdef extern from *:
         return table;
     }
 
-    /* Lists of one or two arguments for builtins: one that nobody kept is used again. */
-    #define FRAZIL_SPARES 32
-    static PyObject *frazil_spares[3][FRAZIL_SPARES];
-    static int frazil_spare_count[3];
-    static inline PyObject *frazil_spare_list(int size) {
-    #if !defined(Py_GIL_DISABLED)
-        if (__builtin_expect(frazil_spare_count[size] > 0, 1)) return frazil_spares[size][--frazil_spare_count[size]];
-    #endif
-        return PyList_New(size);
-    }
-    static inline PyObject *frazil_arguments1(PyObject *first) {
-        PyObject *list = frazil_spare_list(1);
-        if (__builtin_expect(list == NULL, 0)) return NULL;
-        Py_INCREF(first); PyList_SET_ITEM(list, 0, first);
-        return list;
-    }
-    static inline PyObject *frazil_arguments2(PyObject *first, PyObject *second) {
-        PyObject *list = frazil_spare_list(2);
-        if (__builtin_expect(list == NULL, 0)) return NULL;
-        Py_INCREF(first); PyList_SET_ITEM(list, 0, first);
-        Py_INCREF(second); PyList_SET_ITEM(list, 1, second);
-        return list;
-    }
-    static inline void frazil_spare_arguments(PyObject *list) {
-    #if !defined(Py_GIL_DISABLED)
-        Py_ssize_t size = PyList_GET_SIZE(list);
-        if (Py_REFCNT(list) == 1 && size <= 2 && size > 0 && frazil_spare_count[size] < FRAZIL_SPARES) {
-            PyObject *first = PyList_GET_ITEM(list, 0), *second = size == 2 ? PyList_GET_ITEM(list, 1) : NULL;
-            PyList_SET_ITEM(list, 0, NULL);
-            if (size == 2) PyList_SET_ITEM(list, 1, NULL);
-            Py_INCREF(list);
-            frazil_spares[size][frazil_spare_count[size]++] = list;
-            Py_DECREF(first);
-            Py_XDECREF(second);
-        }
-    #endif
-    }
-
     /* The end of such an object. Chains of any length end without deep recursion: what would nest too far waits in a
        list until the outermost is done. */
     #define FRAZIL_NESTING 500
@@ -679,23 +418,10 @@ cdef extern from *:
     }
     #endif
     """
-    const unsigned char *latin1 "frazil_latin1"(str text) noexcept
-    bint is_in_order "frazil_is_in_order"(str text) noexcept
-    const unsigned char *byte_pointer "frazil_bytes"(bytes data) noexcept
-    int *int_pointer "frazil_ints"(object data) noexcept
-    long long *word_pointer "frazil_words"(bytearray data) noexcept
     ctypedef struct Pool "frazil_pool":
         pass
     object pool_int "frazil_new_int"(Pool *pool, long long value)
     object pool_calculate "frazil_calculate"(Pool *pool, int operation, object left, object right)
-    long long int_value "frazil_int"(object number) noexcept
-    str decimal "frazil_decimal"(object number)
-    str joined "frazil_joined"(list parts)
-    object call_builtin "frazil_call_builtin"(object function, object state, list arguments)
-    bint same_text "frazil_same_text"(str left, str right) noexcept
-    object quoted "frazil_quoted"(str text)
-    unsigned char *writable "frazil_writable"(bytearray data) noexcept
-    str symbol_of "frazil_symbol"(dict symbols, const unsigned char *text, Py_ssize_t start, Py_ssize_t end)
     object pool_pair "frazil_new_pair"(Pool *pool, type kind, object first, object second)
     void become "frazil_become"(object value, type kind)
     void turn "frazil_turn"(object node, object like)
@@ -718,18 +444,12 @@ cdef extern from *:
     void set_argument "frazil_set_argument"(object env, Py_ssize_t depth, object value)
     object run_expression "frazil_run"(object thunk, object blackhole)
     void know_functions "frazil_know_functions"(type function, type builtin, type application)
-    list arguments1 "frazil_arguments1"(object first)
-    list arguments2 "frazil_arguments2"(object first, object second)
-    void spare_arguments "frazil_spare_arguments"(list arguments)
     dict slots_table "frazil_slots_table"(tuple names, object slots)
     object pool_call "frazil_new_call"(
         Pool *pool, object like, object state, object function, bint paired, bint unplaced)
     void pool_calls "frazil_pool_calls"(Pool *pool, type kind) noexcept
     void begin_pool "frazil_begin_pool"(Pool *pool, type thunk, type env, type function, type slots, type attrs)
     void use_own_arenas "frazil_use_own_arenas"() noexcept
-    int check_signals "PyErr_CheckSignals" () except -1
-    bint stack_is_low "frazil_stack_is_low" () noexcept
-    void spend "frazil_spend" (unsigned int ticks) noexcept
 
 
 cdef class State:
@@ -937,11 +657,6 @@ cdef object recover(Attrs attrs)
 cpdef object origin_names(object origin)
 cpdef bint has_origin(object origin, str name) except -1
 cpdef Py_ssize_t origin_position(object origin, str name) except -1
-
-
-cdef inline void spend_on(Py_ssize_t count) noexcept:
-    """Account for work on so many elements, or characters, that asks for no calls."""
-    spend(<unsigned int> count if count < 0x8000 else 0x8001)
 
 
 cdef inline object new_int(long long value):

@@ -6,6 +6,7 @@ In: a name and the scopes around it. Out: one class a place where it was found. 
 """
 
 import cython
+from cython.cimports.frazil.lang.endings import another
 from cython.cimports.frazil.lang.runtime import show_type, show_value
 from cython.cimports.frazil.lang.values import (
     MISSING,
@@ -96,7 +97,7 @@ class Var(Expr):
             current = current.up
         value = self.state.globals.get(name, MISSING)
         if value is not MISSING:
-            known = cython.cast(GlobalVar, GlobalVar.__new__(GlobalVar))
+            known = cython.cast(GlobalVar, another(GLOBAL_VAR))
             known.state = self.state
             known.pos = self.pos
             known.name = name
@@ -484,3 +485,6 @@ SLOT_VAR2 = cython.declare(object, None)
 SLOT_VAR2 = SlotVar2.__new__(SlotVar2)
 SLOT_VAR = cython.declare(object, None)
 SLOT_VAR = SlotVar.__new__(SlotVar)
+# What others are copied from.
+GLOBAL_VAR = cython.declare(object, None)
+GLOBAL_VAR = GlobalVar.__new__(GlobalVar)
