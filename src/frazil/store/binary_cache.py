@@ -340,7 +340,7 @@ class BinaryCache(Store):
         from frazil.store.streams import after, read_chunks, read_up_to
 
         found = self._required(path)
-        with self.files.stream(found.url) as read:
+        with self.files.stream(found.url, size=found.file_size) as read:
             if 0 < found.file_size <= _SMALL and found.info.nar_size <= _SMALL_UNPACKED:
                 data = read_up_to(read, found.file_size + 1)
                 whole = len(data) == found.file_size

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 Told = Callable[[int, int], object]
 _CHUNK = 1 << 18
+_AT_ONCE = 64
+"""Requests that one connection carries."""
+_SHARED = 1 << 20
+"""Bytes of files that come over such a connection."""
 _SIMPLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.=+?-]*(/[A-Za-z0-9_-][A-Za-z0-9_.=+?-]*)*").fullmatch
 """Names that are simply what follows the address of a cache."""
 _DISABLED_SECONDS = 60
@@ -46,8 +50,9 @@ class CacheFiles(Protocol):
 
     def exists(self, name: str) -> bool: ...
 
-    def stream(self, name: str, told: Told | None = None) -> AbstractContextManager[Read]:
-        """`told`: of bytes had and expected. Raises SubstituteGone where it is not there."""
+    def stream(self, name: str, told: Told | None = None, *, size: int = 0) -> AbstractContextManager[Read]:
+        """`told`: of bytes had and expected. `size`: of the file, roughly, where it is known. Raises SubstituteGone
+        where it is not there."""
 
     def put(self, name: str, body: IO[bytes], length: int, kind: str) -> None:
         """Replaces what is there, in one step. `kind`: its media type."""
@@ -117,7 +122,7 @@ class FolderFiles:
         return os.path.exists(self._place(name))
 
     @contextmanager
-    def stream(self, name: str, told: Told | None = None) -> Iterator[Read]:
+    def stream(self, name: str, told: Told | None = None, *, size: int = 0) -> Iterator[Read]:
         place = self._place(name)
         if self._far is not None:
             from frazil.activity import Verbosity
@@ -202,7 +207,8 @@ class HttpFiles:
 
     @property
     def transfers(self) -> int:
-        return self._transfers.settings.http_connections or 64
+        shared = self._transfers.client.multiplexes(self._base)
+        return _AT_ONCE if shared else self._transfers.settings.http_connections or 64
 
     def prepare(self) -> None:
         pass
@@ -244,9 +250,10 @@ class HttpFiles:
             return self._transfers.exists(self._url(name))
 
     @contextmanager
-    def stream(self, name: str, told: Told | None = None) -> Iterator[Read]:
+    def stream(self, name: str, told: Told | None = None, *, size: int = 0) -> Iterator[Read]:
         try:
-            with self._watched(), self._transfers.stream(self._url(name), told) as read:
+            large = not 0 < size <= _SHARED
+            with self._watched(), self._transfers.stream(self._url(name), told, large=large) as read:
                 yield read
         except TransferFailed as error:
             if error.status in (403, 404, 410):

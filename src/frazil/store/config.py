@@ -45,6 +45,7 @@ class TransferSettings(Record):
     """Times in seconds, delays in milliseconds; 0 is no limit. Names as in `nix.conf`, mostly."""
 
     http_connections: int = 25
+    http2: bool = True
     connect_timeout: int = 15
     stalled_timeout: int = 300
     attempts: int = 5

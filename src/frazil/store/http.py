@@ -1,8 +1,8 @@
-"""HTTP/1.1 over pooled connections: small requests by the thousand, large bodies as streams.
+"""HTTP over pooled connections: small requests by the thousand, large bodies as streams.
 
 In: requests. Out: responses whose bodies are read once, in pieces. Everything a server says is bounded and checked.
-Written for what binary caches need: a small request costs a fifth of what it costs with httpx. Source of truth:
-RFC 9112.
+Written for what binary caches need: a small request costs a fifth of what it costs with httpx. HTTP/1.1 here, HTTP/2
+in `http2`, where the server speaks it. Source of truth: RFC 9112.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import ssl
     from types import TracebackType
     from typing import IO
+
+    from frazil.store.http2 import Body, Multiplexed
 
 _LINE = 1 << 16
 _HEADERS = 256
@@ -47,6 +49,9 @@ class Address(Record):
 class _Body:
     """`read(size)`: nothing at the end. Raises BadResponse where it is cut off."""
 
+    costs_to_leave = True
+    """The connection, where it is left in the middle."""
+
     def __init__(self, file: IO[bytes], length: int | None) -> None:
         self._file = file
         self._left = length
@@ -70,6 +75,8 @@ class _Body:
 
 
 class _Chunked:
+    costs_to_leave = True
+
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._left = 0
@@ -115,10 +122,13 @@ class Connection:
         self._socket: socket.socket = socket.create_connection(peer, timeout)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.protocol = ""
+            """What was agreed upon with the server, where that was asked."""
             if address.scheme == "https":
                 if address.proxy is not None:
                     self._tunnel()
-                self._socket = context().wrap_socket(self._socket, server_hostname=address.host)
+                secure = context().wrap_socket(self._socket, server_hostname=address.host)
+                self._socket, self.protocol = secure, secure.selected_alpn_protocol() or ""
             self._socket.settimeout(settings.stalled_timeout or None)
             self._file: IO[bytes] = self._socket.makefile("rb", 1 << 16)  # type: ignore[assignment]
         except BaseException:
@@ -161,6 +171,12 @@ class Connection:
         if not (length.isascii() and length.isdigit() and len(length) < 19):
             raise BadResponse(f"the server sends a bad length: '{length[:40]}'")
         return status, reason, headers, _Body(self._file, int(length)), keep
+
+    def detach(self) -> ssl.SSLSocket:
+        """For whoever goes on with the bare socket."""
+        self._file.close()
+        bare: Any = self._socket
+        return bare  # type: ignore[no-any-return]
 
     def close(self) -> None:
         for thing in (getattr(self, "_file", None), self._socket):
@@ -206,7 +222,7 @@ class Response:
         status: int,
         reason: str,
         headers: Mapping[str, str],
-        body: _Body | _Chunked,
+        body: _Body | _Chunked | Body,
         release: Callable[[bool], None],
     ) -> None:
         self.url, self.status, self.reason, self.headers = url, status, reason, headers
@@ -230,7 +246,7 @@ class Response:
         release, self._release = self._release, None
         if release is None:
             return
-        left = _SKIP
+        left = _SKIP if self._body.costs_to_leave else 0
         try:
             while not self._body.done and left > 0:
                 left -= len(self._body.read(left))
@@ -258,7 +274,9 @@ class Client:
         self._mutex = threading.Lock()
         self._process = os.getpid()
         self._places = threading.BoundedSemaphore(settings.http_connections) if settings.http_connections else None
-        self._context: ssl.SSLContext | None = None
+        self._contexts: dict[bool, ssl.SSLContext] = {}
+        """For connections that may speak HTTP/2, and for others."""
+        self._shared: dict[Address, _Shared] = {}
         self._netrc: Any = None
         self._proxies: dict[str, str] | None = None
         self._servers: dict[str, tuple[Address, str]] = {}
@@ -268,6 +286,10 @@ class Client:
     def close(self) -> None:
         with self._mutex:
             idle, self._idle = self._idle, {}
+            shared, self._shared = self._shared, {}
+        for one in shared.values():
+            if one.connection is not None:
+                one.connection.close()
         for connections in idle.values():
             for connection in connections:
                 connection.close()
@@ -281,11 +303,18 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: Callable[[], bytes] | None = None,
         length: int | None = None,
+        *,
+        large: bool = False,
     ) -> Response:
         """One exchange, without redirections and second tries. `body` gives pieces until an empty one; `length` of
-        them all. Raises OSError, BadResponse."""
+        them all. `large`: much is to come, for which a connection of its own is better. Raises OSError, BadResponse."""
         address, authorization, target = self._place(url)
-        head = self._head(method, target, address, authorization, dict(headers or {}), length)
+        own = dict(headers or {})
+        if address.scheme == "https" and self.settings.http2 and body is None and not large:
+            response = self._multiplexed(method, url, target, address, authorization, own)
+            if response is not None:
+                return response
+        head = self._head(method, target, address, authorization, own, length)
         if self._places is not None:
             self._places.acquire()
         try:
@@ -293,6 +322,59 @@ class Client:
         except BaseException:
             self._free_place()
             raise
+
+    # ------------------------------------------------------------------------------------------------------- HTTP/2
+
+    def multiplexes(self, url: str) -> bool:
+        """Whether many requests at once cost no more connections."""
+        with self._mutex:
+            shared = self._shared.get(self._place(url)[0])
+        return shared is not None and shared.connection is not None
+
+    def _multiplexed(
+        self, method: str, url: str, target: str, address: Address, authorization: str, headers: dict[str, str]
+    ) -> Response | None:
+        """None where the server does not speak HTTP/2."""
+        from frazil.store.http2 import Refused
+
+        if authorization:
+            headers.setdefault("Authorization", authorization)
+        fields = [(":method", method), (":scheme", address.scheme), (":authority", _authority(address))]
+        fields += [(":path", _safe(target)), ("user-agent", self._user_agent())]
+        fields += [(name.lower(), _safe(value, " ")) for name, value in headers.items()]
+        for attempt in range(_ATTEMPTS):
+            connection = self._shared_connection(address)
+            if connection is None:
+                return None
+            try:
+                status, found, body = connection.request(fields)
+            except Refused:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                continue
+            return Response(url, status, "", found, body, body.release)
+        return None
+
+    def _shared_connection(self, address: Address) -> Multiplexed | None:
+        """One handshake, for which whoever wants the same waits, tells which protocol the server speaks."""
+        from frazil.store.http2 import Multiplexed
+
+        with self._mutex:
+            self._after_fork()
+            shared = self._shared.setdefault(address, _Shared())
+        with shared.lock:
+            if shared.refused:
+                return None
+            if shared.connection is not None and shared.connection.usable:
+                return shared.connection
+            connection = Connection(address, self.settings, lambda: self._tls(http2=True))
+            if connection.protocol == "h2":
+                shared.connection = Multiplexed(connection.detach(), self.settings.stalled_timeout or None)
+                return shared.connection
+            shared.refused = True
+            with self._mutex:
+                self._idle.setdefault(address, []).append(connection)
+        return None
 
     def _free_place(self) -> None:
         if self._places is not None:
@@ -328,10 +410,13 @@ class Client:
 
         return release
 
+    def _after_fork(self) -> None:
+        if os.getpid() != self._process:
+            self._idle, self._shared, self._process = {}, {}, os.getpid()
+
     def _take(self, address: Address) -> Connection | None:
         with self._mutex:
-            if os.getpid() != self._process:
-                self._idle, self._process = {}, os.getpid()
+            self._after_fork()
             idle = self._idle.get(address)
             return idle.pop() if idle else None
 
@@ -363,9 +448,7 @@ class Client:
         headers: dict[str, str],
         length: int | None,
     ) -> bytes:
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        if address.port != _PORTS[address.scheme]:
-            host += f":{address.port}"
+        host = _authority(address)
         if address.proxy is not None and address.scheme == "http":
             target = f"http://{host}{target}"
             if address.proxy_authorization:
@@ -428,8 +511,9 @@ class Client:
         found = self._netrc.authenticators(host) if self._netrc else None
         return _basic(found[0], found[2] or "") if found else ""
 
-    def _tls(self) -> ssl.SSLContext:
-        if self._context is None:
+    def _tls(self, *, http2: bool = False) -> ssl.SSLContext:
+        found = self._contexts.get(http2)
+        if found is None:
             import ssl
 
             path = self.settings.ssl_cert_file
@@ -443,12 +527,28 @@ class Client:
                     context.load_cert_chain(*self._certificate)
             except (OSError, ssl.SSLError) as error:
                 raise StoreError(f"cannot read certificates from '{path or self._certificate}': {error}") from error
-            context.set_alpn_protocols(["http/1.1"])
-            self._context = context
-        return self._context
+            context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
+            found = self._contexts[http2] = context
+        return found
 
 
 _PORTS = {"http": 80, "https": 443}
+_ATTEMPTS = 4
+"""To ask on a connection that the server closes meanwhile."""
+
+
+class _Shared:
+    """What is known of a server: whether it speaks HTTP/2, and the connection then."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connection: Multiplexed | None = None
+        self.refused = False
+
+
+def _authority(address: Address) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return host if address.port == _PORTS[address.scheme] else f"{host}:{address.port}"
 
 
 def _safe(text: str, keep: str = "") -> str:

@@ -236,7 +236,7 @@ class ObjectFiles:
         return True
 
     @contextmanager
-    def stream(self, name: str, told: Told | None = None) -> Iterator[Read]:
+    def stream(self, name: str, told: Told | None = None, *, size: int = 0) -> Iterator[Read]:
         with self._told(name, "download"):
             found = self._library.get(self._store, self._key(name))
         expected, encoding = int(found.meta["size"]), dict(found.attributes).get("Content-Encoding", "")

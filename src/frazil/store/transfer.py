@@ -118,10 +118,12 @@ class Transfers:
         return self._retried(url, attempt)
 
     @contextmanager
-    def stream(self, url: str, told: Callable[[int, int], object] | None = None) -> Iterator[Read]:
-        """A large file in pieces. `told`: of bytes received and expected (0: unknown). Raises TransferFailed."""
+    def stream(
+        self, url: str, told: Callable[[int, int], object] | None = None, *, large: bool = True
+    ) -> Iterator[Read]:
+        """A file in pieces. `told`: of bytes received and expected (0: unknown). Raises TransferFailed."""
         self._say("downloading", url)
-        download = _Download(self, url, told)
+        download = _Download(self, url, told, large)
         try:
             download.start()
             encoding = download.encoding
@@ -158,11 +160,13 @@ class Transfers:
         headers: Mapping[str, str],
         body: Callable[[], bytes] | None = None,
         length: int | None = None,
+        *,
+        large: bool = False,
     ) -> Response:
         """Follows redirections. Secrets of the first URL do not go to other servers."""
         target = url
         for _ in range(_REDIRECTIONS):
-            response = self.client.request(method, target, headers, body, length)
+            response = self.client.request(method, target, headers, body, length, large=large)
             place = response.headers.get("location")
             if response.status not in (301, 302, 303, 307, 308) or not place or body is not None:
                 return response
@@ -243,8 +247,8 @@ class _Download:
     """One file as a stream. After a cut it goes on where it was: the server is asked for the rest, or what was had
     already is skipped."""
 
-    def __init__(self, transfers: Transfers, url: str, told: Callable[[int, int], object] | None) -> None:
-        self._transfers, self._url, self._told = transfers, url, told
+    def __init__(self, transfers: Transfers, url: str, told: Callable[[int, int], object] | None, large: bool) -> None:
+        self._transfers, self._url, self._told, self._large = transfers, url, told, large
         self._response: Response | None = None
         self._received = self._expected = 0
         self._validator = ""
@@ -275,7 +279,7 @@ class _Download:
             headers["Range"] = f"bytes={self._received}-"
             if self._validator:
                 headers["If-Range"] = self._validator
-        response = self._transfers._ask("GET", self._url, headers)
+        response = self._transfers._ask("GET", self._url, headers, large=self._large)
         try:
             self._begin(response)
             if not self._received and 0 < self._expected <= _SMALL:
