@@ -624,7 +624,7 @@ static PyObject *native_archive(PyObject *module, PyObject *arguments) {
     Py_ssize_t keep;
     if (!PyArg_ParseTuple(arguments, "O&n", PyUnicode_FSConverter, &path, &keep))
         return NULL;
-    Archiving a = {.limit = keep > 0 ? (size_t)keep : 0, .kept = keep > 0, .out = spare};
+    Archiving a = {.limit = keep > 0 ? (size_t)keep : 0, .kept = keep > 0, .out = spare, .descriptor = -1};
     spare = (Bytes){0};
     a.out.size = 0;
     uint8_t digest[SHA256_DIGEST];
@@ -656,6 +656,7 @@ static PyObject *native_archive(PyObject *module, PyObject *arguments) {
     return (PyObject *)made;
 }
 
+#include "native/dumper.h"
 #include "native/unpacker.h"
 
 /* -- the writer --------------------------------------------------------------------------------------------------- */
@@ -872,6 +873,7 @@ static PyMethodDef methods[] = {
     {"list_folder", native_list_folder, METH_O, NULL},
     {"exists", native_exists, METH_O, NULL},
     {"archive", native_archive, METH_VARARGS, NULL},
+    {"dump", native_dump, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

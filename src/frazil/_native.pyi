@@ -1,5 +1,7 @@
 """See _native.c. Pieces of what is hashed are bytes, or texts of Latin-1 characters, the language's byte strings."""
 
+from collections.abc import Callable
+
 class Unfit(ValueError):
     """What an archive cannot hold: a reason ("depth", "type", "changed", "shorter") and a path."""
 
@@ -104,3 +106,9 @@ def exists(path: bytes, /) -> bool:
 
 def archive(path: str | bytes, keep: int, /) -> Archive:
     """Packs a file tree. Its contents are kept where they are not longer than `keep`. Raises OSError, Unfit."""
+
+def dump(path: str | bytes, to: int | Callable[[bytes], object], /) -> int:
+    """Packs a file tree to a descriptor, or to a function in pieces; -> its size.
+
+    Raises OSError (with a file name where it is about the tree), Unfit, and what the function raises.
+    """

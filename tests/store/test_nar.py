@@ -358,3 +358,42 @@ def test_case_hack(tmp_path: Path) -> None:
     bad = archive(directory(*((name, regular(b"")) for name in names)))
     with pytest.raises(BadArchive, match="collides with case-hacked file name"):
         nar.restore(io.BytesIO(bad).read, str(tmp_path / "y"), case_hack=True)
+
+
+def test_dumping_to_descriptors_and_functions(tmp_path: Path, tree: Path) -> None:
+    (tree / "big").write_bytes(os.urandom(300_000))
+    (tree / "huge").write_bytes(os.urandom(3_000_000))
+    whole: list[bytes] = []
+    nar.dump_path(str(tree), whole.append, filter=lambda path, kind: True)
+    pieces: list[bytes] = []
+    nar.dump_to(str(tree), pieces.append)
+    assert b"".join(pieces) == b"".join(whole) and len(pieces) < 20
+    with open(tmp_path / "archive", "wb") as file:
+        nar.dump_to(str(tree), file.fileno())
+    assert (tmp_path / "archive").read_bytes() == b"".join(whole)
+    with open(tmp_path / "archive", "ab") as file:  # where the kernel does not pass on from file to file
+        nar.dump_to(str(tree), file.fileno())
+    assert (tmp_path / "archive").read_bytes() == b"".join(whole) * 2
+
+
+def test_errors_of_who_takes_an_archive_are_theirs(tmp_path: Path, tree: Path) -> None:
+    def refuse(data: bytes) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        nar.dump_to(str(tree), refuse)
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    (tree / "huge").write_bytes(bytes(3_000_000))
+    with pytest.raises(BrokenPipeError):
+        nar.dump_to(str(tree), write_end)
+    os.close(write_end)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        nar.dump_to(str(tree), write_end)
+    with pytest.raises(TypeError):
+        nar.dump_to(str(tree), None)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match=f"reading '{tmp_path}/none'"):
+        nar.dump_to(f"{tmp_path}/none", refuse)
+    os.mkfifo(tree / "pipe")
+    with pytest.raises(StoreError, match="unsupported type"):
+        nar.dump_to(str(tree), lambda data: None)

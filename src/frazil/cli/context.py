@@ -250,6 +250,17 @@ class Context:
             # Python writes without a buffer where PYTHONUNBUFFERED asks for it: then a part may be all that is written.
             rest = rest[sys.stdout.buffer.write(rest) or 0 :]
 
+    def print_archive(self, place: str) -> None:
+        """Of a file tree: to standard output itself, past Python, where nobody else wants to see it."""
+        from frazil.store.nar import dump_path, dump_to
+
+        out = sys.__stdout__
+        if self.printed is not None or os.isatty(1) or out is None or sys.stdout is not out:
+            dump_path(place, self.print_bytes)
+        else:
+            self.flush()
+            dump_to(place, out.fileno())
+
     def flush(self) -> None:
         sys.stdout.flush()
 

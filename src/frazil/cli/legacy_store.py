@@ -155,8 +155,11 @@ def dump(context: Context, arguments: Arguments) -> None:
 
     if len(arguments.positional) != 1:
         raise UsageError("only one argument allowed")
-    hack = context.settings.boolean("use-case-hack")
-    dump_path(context.store.to_real(arguments.positional[0]), context.print_bytes, case_hack=hack)
+    place = context.store.to_real(arguments.positional[0])
+    if context.settings.boolean("use-case-hack"):
+        dump_path(place, context.print_bytes, case_hack=True)
+    else:
+        context.print_archive(place)
 
 
 def restore(context: Context, arguments: Arguments) -> None:

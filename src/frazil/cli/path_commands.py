@@ -405,7 +405,10 @@ def features_of(derivation: Derivation) -> list[str]:
 def nar_dump(context: Context, arguments: Arguments) -> None:
     from frazil.store.nar import dump_path
 
-    dump_path(arguments.positional[0], context.print_bytes, case_hack=context.settings.boolean("use-case-hack"))
+    if context.settings.boolean("use-case-hack"):
+        dump_path(arguments.positional[0], context.print_bytes, case_hack=True)
+    else:
+        context.print_archive(arguments.positional[0])
 
 
 def _seekable(archive: str) -> IO[bytes]:

@@ -6,6 +6,7 @@
 #define FRAZIL_ARCHIVE_H
 
 #include <stdio.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "folders.h"
@@ -17,9 +18,21 @@ enum {
     ARCHIVE_STREAM = 1 << 18, /* what is read of a large file at once, where the archive is not kept */
 };
 
-typedef enum { FAILED_SYSTEM = 1, FAILED_DEPTH, FAILED_TYPE, FAILED_CHANGED, FAILED_SHORTER, FAILED_MEMORY } Failure;
+typedef enum {
+    FAILED_SYSTEM = 1,
+    FAILED_DEPTH,
+    FAILED_TYPE,
+    FAILED_CHANGED,
+    FAILED_SHORTER,
+    FAILED_MEMORY,
+    FAILED_OUTPUT, /* of whoever takes it */
+} Failure;
 
-typedef struct {
+typedef struct Archiving Archiving;
+struct Archiving {
+    int (*emit)(Archiving *, const uint8_t *, size_t); /* where it goes, if it is neither hashed nor kept; 0, or -1 */
+    void *taker;
+    int descriptor; /* where it goes without coming through here, or -1 */
     Bytes out;
     size_t hashed;  /* how much of `out` is in the hash */
     size_t limit;   /* an archive of more bytes is not kept */
@@ -28,8 +41,8 @@ typedef struct {
     Sha256 hash;
     Bytes path;     /* of what is being read, for messages */
     Failure failure;
-    int error;      /* errno of FAILED_SYSTEM */
-} Archiving;
+    int error;      /* errno of FAILED_SYSTEM and FAILED_OUTPUT */
+};
 
 /* Strings of the format: their length in 8 bytes, lowest first, themselves, zeros up to a multiple of 8. */
 #define NAR_1 "\1\0\0\0\0\0\0\0"
@@ -70,8 +83,14 @@ static int failed(Archiving *a, Failure failure) {
     return -1;
 }
 
-/* Hashes what came since; gives up keeping it where it is too much. */
-static void settle(Archiving *a) {
+/* Hands on what came since; or hashes it, and gives up keeping it where it is too much. */
+static int settle(Archiving *a) {
+    if (a->emit != NULL) {
+        size_t size = a->out.size;
+        a->total += size;
+        a->out.size = 0;
+        return size && a->emit(a, a->out.data, size) ? failed(a, FAILED_OUTPUT) : 0;
+    }
     sha256_add(&a->hash, a->out.data + a->hashed, a->out.size - a->hashed);
     a->total += a->out.size - a->hashed;
     a->hashed = a->out.size;
@@ -79,14 +98,18 @@ static void settle(Archiving *a) {
         a->kept = 0;
     if (!a->kept)
         a->out.size = a->hashed = 0;
+    return 0;
+}
+
+/* How much is gathered: pieces to hash stay in the processor's cache, pieces for others are few. */
+static int is_due(const Archiving *a) {
+    return a->out.size - a->hashed >= (a->emit != NULL ? (size_t)ARCHIVE_STREAM : (size_t)ARCHIVE_PIECE);
 }
 
 static int put(Archiving *a, const void *data, size_t size) {
     if (bytes_add(&a->out, data, size))
         return failed(a, FAILED_MEMORY);
-    if (a->out.size - a->hashed >= ARCHIVE_PIECE)
-        settle(a);
-    return 0;
+    return is_due(a) ? settle(a) : 0;
 }
 
 static int put_string(Archiving *a, const void *data, size_t size) {
@@ -96,7 +119,33 @@ static int put_string(Archiving *a, const void *data, size_t size) {
     return put(a, length, 8) || put(a, data, size) || put(a, zeros, padding(size)) ? -1 : 0;
 }
 
+/* From file to file, without a look at it. 1: that cannot be done here. */
+static int pass_contents(Archiving *a, int descriptor, uint64_t *left) {
+    if (settle(a))
+        return -1;
+    while (*left) {
+        size_t part = *left < (1u << 30) ? (size_t)*left : 1u << 30;
+        ssize_t got = sendfile(a->descriptor, descriptor, NULL, part);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && (errno == EINVAL || errno == ENOSYS || errno == EAGAIN || errno == EOVERFLOW))
+            return 1;
+        if (got < 0)
+            return failed(a, FAILED_OUTPUT);
+        if (got == 0)
+            return failed(a, FAILED_SHORTER);
+        a->total += (uint64_t)got;
+        *left -= (uint64_t)got;
+    }
+    return 0;
+}
+
 static int put_contents(Archiving *a, int descriptor, uint64_t left) {
+    if (a->descriptor >= 0 && left >= ARCHIVE_PIECE) {
+        int result = pass_contents(a, descriptor, &left);
+        if (result <= 0)
+            return result;
+    }
     while (left) {
         size_t part = left < ARCHIVE_STREAM ? (size_t)left : ARCHIVE_STREAM;
         if (bytes_reserve(&a->out, part))
@@ -110,8 +159,8 @@ static int put_contents(Archiving *a, int descriptor, uint64_t left) {
             return failed(a, FAILED_SHORTER);
         a->out.size += (size_t)got;
         left -= (uint64_t)got;
-        if (a->out.size - a->hashed >= ARCHIVE_PIECE)
-            settle(a);
+        if (is_due(a) && settle(a))
+            return -1;
     }
     return 0;
 }
@@ -208,7 +257,8 @@ static int make_archive(Archiving *a, const char *path, uint8_t digest[SHA256_DI
         return failed(a, FAILED_SYSTEM);
     if (put(a, NAR_HEAD, SIZE_OF(NAR_HEAD)) || put_node(a, AT_FDCWD, path, status.st_mode & S_IFMT, 0))
         return -1;
-    settle(a);
+    if (settle(a))
+        return -1;
     sha256_end(&a->hash, digest);
     return 0;
 }

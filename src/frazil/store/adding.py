@@ -7,6 +7,8 @@ writer replaces and a collection removes.
 
 from __future__ import annotations
 
+import fcntl
+import io
 import os
 import stat
 import time
@@ -86,8 +88,6 @@ class _Memory:
     def reader(self) -> nar.Read | None:
         if self.pieces is None:
             return None
-        import io
-
         return io.BytesIO(b"".join(self.pieces)).read
 
 
@@ -272,16 +272,25 @@ def add_path(store: LocalStore, addition: Addition, source: str, filter: nar.Fil
     if stat.S_ISREG(status.st_mode) and addition.method in ("nar", "flat") and status.st_size <= limit:
         executable = addition.method == "nar" and bool(status.st_mode & 0o100)
         return add_bytes(store, addition, _read_file(source, status.st_size), executable, source)
+    if stat.S_ISREG(status.st_mode) and addition.method in ("nar", "flat") and not store.compute_only:
+        return _add_large(store, addition, source, None)
     remembered = remember_answers(filter)
-    memory = _Memory(limit)
-    info = addition.info(store.directory, *_hash_for_adding(source, addition, remembered, memory))
+    if remembered is None and addition.method == "nar" and addition.algorithm == "sha256":
+        packed = nar.pack_tree(source, 0 if store.compute_only else limit)
+        digest = Hash("sha256", packed.digest)
+        info = addition.info(store.directory, digest, digest, packed.size)
+        contents = packed.contents
+        read: nar.Read | None = None if contents is None else io.BytesIO(contents).read
+    else:
+        memory = _Memory(limit)
+        info = addition.info(store.directory, *_hash_for_adding(source, addition, remembered, memory))
+        read = memory.reader()
     if store.compute_only:
         store.computed[info.path] = Computed(info, source=source)
         return info.path
     store.add_temporary_root(info.path)
     if store.is_valid(info.path) and not addition.repair:
         return info.path
-    read = memory.reader()
     if read is None:
         return _add_large(store, addition, source, remembered)
     _unpack_and_register(store, info, read, addition.repair)
@@ -399,14 +408,18 @@ def _settle(store: LocalStore, real: str, repair: bool) -> None:
 
 
 def _add_large(store: LocalStore, addition: Addition, source: str, filter: nar.Filter | None) -> StorePath:
-    """Copies first and hashes the copy, so that what is registered is what was copied."""
+    """Copies and hashes what is copied, so that this is what is registered."""
+    addition.check()
     temporary = store.working_path("tree")
     try:
-        copy_tree(source, temporary, filter, follow_executable=not addition.is_flat)
-        digest = hash_source(temporary, addition.method, addition.algorithm)
-        info = addition.info(store.directory, digest, *nar.hash_path(temporary))
+        archive, size = copy_tree(source, temporary, filter, follow_executable=not addition.is_flat)
+        content = archive
+        if addition.method != "nar" or addition.algorithm != "sha256":
+            content = hash_source(temporary, addition.method, addition.algorithm)
+        info = addition.info(store.directory, content, archive, size)
         store.add_temporary_root(info.path)
-        _move_and_register(store, info, temporary, addition.repair)
+        if addition.repair or not store.is_valid(info.path):
+            _move_and_register(store, info, temporary, addition.repair)
     finally:
         delete_tree(temporary)
     return info.path
@@ -439,9 +452,13 @@ def move_into_place(source: str, destination: str) -> None:
 
 def copy_tree(
     source: str, destination: str, filter: nar.Filter | None = None, *, follow_executable: bool = True
-) -> None:
-    """A canonical copy of a file tree. The archive format decides what of it counts."""
+) -> tuple[Hash, int]:
+    """A canonical copy of a file tree; hash and size of its archive. The archive format decides what of it counts."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    try:
+        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE)
+    except OSError:
+        pass  # more than this user may have: then it goes in smaller pieces
     failure: list[BaseException] = []
 
     def produce() -> None:
@@ -451,7 +468,9 @@ def copy_tree(
                 def write(data: bytes) -> None:
                     nar.write_all(file.fileno(), data)
 
-                if follow_executable:
+                if follow_executable and filter is None:
+                    nar.dump_to(source, file.fileno())
+                elif follow_executable:
                     nar.dump_path(source, write, filter=filter)
                 else:
                     _flat(source, "sha256", write)
@@ -464,7 +483,7 @@ def copy_tree(
     producer.start()
     try:
         with open(read_end, "rb", buffering=0) as file:
-            nar.unpack(file.read, destination)
+            copied = nar.unpack(file.read, destination)
     except StoreError:
         producer.join()
         if failure and not isinstance(failure[0], BrokenPipeError):
@@ -473,6 +492,10 @@ def copy_tree(
     producer.join()
     if failure:
         raise failure[0]
+    return copied
+
+
+_PIPE = 1 << 20
 
 
 # ----------------------------------------------------------------------------------------------------------- archives

@@ -11,7 +11,7 @@ import stat
 import time
 
 from frazil import digest
-from frazil._native import Archive, Unfit, Unpacker, Unsound, archive, sha256
+from frazil._native import Archive, Unfit, Unpacker, Unsound, archive, dump, sha256
 from frazil.digest import Hash
 from frazil.record import Record
 from frazil.store.errors import BadArchive, StoreError, from_os_error
@@ -90,6 +90,9 @@ def dump_path(path: str, write: Write, *, filter: Filter | None = None, case_hac
 
     Raises StoreError for what an archive cannot hold (sockets, devices) and for files that change meanwhile.
     """
+    if filter is None and not case_hack:
+        dump_to(path, write)
+        return
     out = _Buffer(write)
     out.add(_HEAD)
     raw = os.fsencode(path)
@@ -101,27 +104,40 @@ def dump_path(path: str, write: Write, *, filter: Filter | None = None, case_hac
     out.flush()
 
 
+def dump_to(path: str, to: int | Write) -> None:
+    """As `dump_path`, of the whole tree; `to` may be a descriptor. What `to` raises is passed on."""
+    try:
+        dump(path, to)
+    except Unfit as error:
+        reason, place = error.args
+        raise StoreError(_UNFIT[reason].format(place)) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise from_os_error(error, f"reading '{os.fsdecode(error.filename)}'") from error
+
+
 class _Dump(Record):
     out: _Buffer
     filter: Filter | None
     case_hack: bool
 
 
-def _dump_node(path: bytes, kind: int, dump: _Dump, depth: int) -> None:
+def _dump_node(path: bytes, kind: int, to: _Dump, depth: int) -> None:
     if depth >= MAXIMUM_DEPTH:
         raise StoreError(f"path '{os.fsdecode(path)}' exceeds maximum NAR directory depth of {MAXIMUM_DEPTH}")
     if kind == stat.S_IFREG:
-        _dump_regular(path, dump.out)
+        _dump_regular(path, to.out)
     elif kind == stat.S_IFDIR:
-        _dump_directory(path, dump, depth)
+        _dump_directory(path, to, depth)
     elif kind == stat.S_IFLNK:
-        dump.out.add(_SYMLINK + pack(os.readlink(path)) + _CLOSE)
+        to.out.add(_SYMLINK + pack(os.readlink(path)) + _CLOSE)
     else:
         raise StoreError(f"file '{os.fsdecode(path)}' has an unsupported type")
 
 
-def _dump_directory(path: bytes, dump: _Dump, depth: int) -> None:
-    out, filter, case_hack = dump.out, dump.filter, dump.case_hack
+def _dump_directory(path: bytes, to: _Dump, depth: int) -> None:
+    out, filter, case_hack = to.out, to.filter, to.case_hack
     out.add(_DIRECTORY)
     with os.scandir(path) as found:
         entries = sorted([(entry.name, _kind(entry), entry.name) for entry in found])
@@ -132,7 +148,7 @@ def _dump_directory(path: bytes, dump: _Dump, depth: int) -> None:
         if filter is not None and not filter(os.fsdecode(inner), _KIND_NAMES.get(kind, "unknown")):
             continue
         out.add(_ENTRY + pack(name) + _NODE)
-        _dump_node(inner, kind, dump, depth + 1)
+        _dump_node(inner, kind, to, depth + 1)
         out.add(_CLOSE)
     out.add(_CLOSE)
 
