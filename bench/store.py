@@ -221,7 +221,6 @@ class Jobs:
             f"hash a file of {gigabytes}",
             lambda program: program.run(["nix-hash", "--type", "sha256", "--flat", str(big)]),
         )
-        cache = self.folder / "cache"
         paths: dict[str, str] = {}
 
         def add(program: Program) -> Figure:
@@ -231,14 +230,13 @@ class Jobs:
             return figure
 
         def copy(program: Program) -> Figure:
-            shutil.rmtree(cache, ignore_errors=True)
-            where = f"file://{cache}?compression=zstd"
+            shutil.rmtree(program.folder / "cache", ignore_errors=True)
+            where = f"file://{program.folder}/cache?compression=zstd"
             return program.run(["nix", "copy", "--no-check-sigs", "--to", where, paths[program.name]])
 
         def substitute(program: Program) -> Figure:
-            copy(program)
             program.wipe()
-            realise = ["nix-store", "-r", "--option", "substituters", f"file://{cache}"]
+            realise = ["nix-store", "-r", "--option", "substituters", f"file://{program.folder}/cache"]
             figure = program.run([*realise, "--option", "require-sigs", "false", paths[program.name]])
             program.wipe()
             return figure

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.store.conftest import RecordingReporter
 
@@ -302,6 +302,7 @@ def test_clients_that_break_the_protocol_are_left(root: Path, words: list[int]) 
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@example([(12, b"\1" + bytes(15))])  # a root whose name is a zero byte
 @given(st.lists(st.tuples(st.sampled_from(sorted(OPERATIONS)), st.binary(max_size=80)), max_size=3))
 def test_any_requests_leave_a_whole_store(
     tmp_path_factory: pytest.TempPathFactory, requests: list[tuple[int, bytes]]

@@ -100,3 +100,23 @@ def test_small_texts_at_once() -> None:
     assert unpack_small(packed, "zstd", len(text) + 1) is None
     assert unpack_small(compress(text, "xz"), "xz", len(text)) is None
     assert unpack_small(compress(bytes(1 << 24), "zstd"), "zstd", 1000) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, (16 << 20) - 1, 16 << 20, (40 << 20) + 5])
+def test_frames_of_zstd(size: int) -> None:
+    """Each of 16 MiB, and says so."""
+    import zstandard
+
+    pieces: list[bytes] = []
+    packer = Compressor("zstd", pieces.append)
+    for start in range(0, size, 10_000_001):
+        packer.write(bytes(min(size - start, 10_000_001)))
+    packer.finish()
+    packed, found = b"".join(pieces), []
+    while packed:
+        found.append(zstandard.get_frame_parameters(packed).content_size)
+        unpacker = zstandard.ZstdDecompressor().decompressobj()
+        assert len(unpacker.decompress(packed)) == found[-1]
+        packed = unpacker.unused_data
+    whole, rest = divmod(size, 16 << 20)
+    assert found == [16 << 20] * whole + ([rest] if rest or not whole else [])

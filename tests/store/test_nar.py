@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -397,3 +398,21 @@ def test_errors_of_who_takes_an_archive_are_theirs(tmp_path: Path, tree: Path) -
     os.mkfifo(tree / "pipe")
     with pytest.raises(StoreError, match="unsupported type"):
         nar.dump_to(str(tree), lambda data: None)
+
+
+@pytest.mark.parametrize("size", [1 << 15, 1 << 22])
+def test_an_interrupt_ends_waiting_for_who_takes_an_archive(tmp_path: Path, size: int) -> None:
+    """A pipe that nobody reads, while signals come again and again."""
+    for number in range(8):
+        (tmp_path / f"f{number}").write_bytes(bytes(size))
+    code = (
+        "import os, signal, sys\n"
+        "from frazil.store import nar\n"
+        "signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)\n"
+        "try:\n"
+        "    nar.dump_to(sys.argv[1], os.pipe()[1])\n"
+        "except KeyboardInterrupt:\n"
+        "    os._exit(7)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=300).returncode == 7

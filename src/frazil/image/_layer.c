@@ -154,6 +154,8 @@ static int write_out(Walk *walk, const uint8_t *data, size_t size) {
         if (written >= 0) {
             data += written;
             size -= (size_t)written;
+            if (size && ask_python(walk)) /* an interrupt may have cut it short */
+                return -1;
         } else if (errno == EAGAIN) {
             struct pollfd wanted = {.fd = descriptor, .events = POLLOUT};
             poll(&wanted, 1, 1000);

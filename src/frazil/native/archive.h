@@ -31,6 +31,7 @@ typedef enum {
 typedef struct Archiving Archiving;
 struct Archiving {
     int (*emit)(Archiving *, const uint8_t *, size_t); /* where it goes, if it is neither hashed nor kept; 0, or -1 */
+    int (*interrupted)(Archiving *); /* asked while it waits for whoever takes it */
     void *taker;
     int descriptor; /* where it goes without coming through here, or -1 */
     Bytes out;
@@ -126,6 +127,10 @@ static int pass_contents(Archiving *a, int descriptor, uint64_t *left) {
     while (*left) {
         size_t part = *left < (1u << 30) ? (size_t)*left : 1u << 30;
         ssize_t got = sendfile(a->descriptor, descriptor, NULL, part);
+        int error = errno;
+        if ((got < 0 ? error == EINTR : (size_t)got < part) && a->interrupted(a))
+            return failed(a, FAILED_OUTPUT);
+        errno = error;
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && (errno == EINVAL || errno == ENOSYS || errno == EAGAIN || errno == EOVERFLOW))

@@ -6,28 +6,37 @@
 
 #include "archive.h"
 
+typedef struct {
+    PyObject *write;
+    PyThreadState *state;
+} Taker;
+
+/* Who takes it may let us wait for long: an interrupt ends that. */
+static int dump_is_interrupted(Archiving *a) {
+    Taker *taker = a->taker;
+    PyEval_RestoreThread(taker->state);
+    int result = PyErr_CheckSignals();
+    taker->state = PyEval_SaveThread();
+    return result;
+}
+
 static int emit_to_descriptor(Archiving *a, const uint8_t *data, size_t size) {
     while (size) {
         ssize_t written = write(a->descriptor, data, size);
         if (written < 0 && errno == EAGAIN) {
             struct pollfd wanted = {.fd = a->descriptor, .events = POLLOUT};
-            poll(&wanted, 1, -1);
-            continue;
-        }
-        if (written < 0 && errno != EINTR)
+            poll(&wanted, 1, 1000);
+        } else if (written < 0 && errno != EINTR) {
             return -1;
-        if (written > 0) {
+        } else if (written > 0) {
             data += written;
             size -= (size_t)written;
         }
+        if (size && dump_is_interrupted(a))
+            return -1;
     }
     return 0;
 }
-
-typedef struct {
-    PyObject *write;
-    PyThreadState *state;
-} Taker;
 
 static int emit_to_function(Archiving *a, const uint8_t *data, size_t size) {
     Taker *taker = a->taker;
@@ -47,7 +56,7 @@ static PyObject *native_dump(PyObject *module, PyObject *arguments) {
     if (!PyArg_ParseTuple(arguments, "O&O", PyUnicode_FSConverter, &path, &to))
         return NULL;
     Taker taker = {.write = to};
-    Archiving a = {.descriptor = -1, .emit = emit_to_function, .taker = &taker};
+    Archiving a = {.descriptor = -1, .emit = emit_to_function, .interrupted = dump_is_interrupted, .taker = &taker};
     if (PyLong_Check(to)) {
         a.emit = emit_to_descriptor;
         a.descriptor = PyObject_AsFileDescriptor(to);
@@ -63,7 +72,7 @@ static PyObject *native_dump(PyObject *module, PyObject *arguments) {
     Py_DECREF(path);
     if (result && a.failure != FAILED_OUTPUT) {
         archive_error(&a);
-    } else if (result && a.descriptor >= 0) {
+    } else if (result && a.descriptor >= 0 && !PyErr_Occurred()) {
         errno = a.error;
         PyErr_SetFromErrno(PyExc_OSError);
     }

@@ -21,6 +21,8 @@ CHUNK = 1 << 18
 _thread = threading.local()
 """An unpacker for each thread: making one takes longer than unpacking a small text."""
 _BROTLI_PIECE = 1 << 14
+_ZSTD_FRAME = 16 << 20
+_ZSTD_THREADS = 4
 _XZ_BLOCK = 24 << 20
 """Bytes of input that one thread packs, where several pack one stream."""
 KNOWN = frozenset(
@@ -396,6 +398,46 @@ class _None:
         return b""
 
 
+class _Zstd:
+    """Frames of 16 MiB of input that follow each other, each with its size in front: what Nix writes."""
+
+    def __init__(self, level: int, parallel: bool) -> None:
+        import zstandard
+
+        threads = min(len(os.sched_getaffinity(0)), _ZSTD_THREADS) if parallel else 0
+        self._inner = zstandard.ZstdCompressor(level=level, threads=threads if threads > 1 else 0)
+        self._held = bytearray()
+        self._size = 0
+        """How much of `_held` is waiting; it keeps its size, since getting so much memory anew takes long."""
+        self._any = False
+
+    def _frame(self) -> bytes:
+        packed: bytes = self._inner.compress(memoryview(self._held)[: self._size])
+        self._size, self._any = 0, True
+        return packed
+
+    def _hold(self, data: memoryview) -> None:
+        end = self._size + len(data)
+        if end <= len(self._held):
+            self._held[self._size : end] = data
+        else:
+            self._held[self._size :] = data
+        self._size = end
+
+    def compress(self, data: bytes) -> bytes:
+        rest, packed = memoryview(data), []
+        while len(rest) >= _ZSTD_FRAME - self._size:
+            room = _ZSTD_FRAME - self._size
+            self._hold(rest[:room])
+            rest = rest[room:]
+            packed.append(self._frame())
+        self._hold(rest)
+        return packed[0] if len(packed) == 1 else b"".join(packed)
+
+    def flush(self) -> bytes:
+        return self._frame() if self._size or not self._any else b""
+
+
 class _Brotli:
     def __init__(self, level: int) -> None:
         import brotli
@@ -533,10 +575,7 @@ def _packer(method: str, level: int, parallel: bool) -> _Packer:
 
         return zlib.compressobj(level, wbits=31)
     if method == "zstd":
-        import zstandard
-
-        threads = len(os.sched_getaffinity(0)) if parallel else 0
-        return zstandard.ZstdCompressor(level=level, threads=threads).compressobj()
+        return _Zstd(level, parallel)
     if method == "br":
         return _Brotli(level)
     return _Lz4(level) if method == "lz4" else _Lzip(level)

@@ -51,6 +51,8 @@ def make_symlink(link: str, target: str) -> None:
 def add_indirect_root(store: LocalStore, link: str) -> None:
     """`gcroots/auto/HASH` → `link`, which points into the store."""
     store.require_writable()
+    if "\0" in link:
+        raise StoreError(f"'{link}' cannot be a root: its name holds a zero byte")
     link = os.path.abspath(link)
     digest = hashlib.sha1(os.fsencode(link), usedforsecurity=False).digest()
     _ = store.database
