@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from frazil.packages.oci import builder
 from frazil.packages.oci.builder import main
 from frazil.packages.oci.errors import BadImage, OciError
 from frazil.packages.oci.extract import unpack_image
@@ -386,3 +390,23 @@ def test_times() -> None:
     assert resolve_time("now")[1] > 1_600_000_000
     with pytest.raises(OciError, match="not a time"):
         resolve_time("tomorrow")
+
+
+def test_a_stream_to_a_full_disk(tmp_path: Path) -> None:
+    """One message, and not a second one of Python's at its end."""
+    layer = tmp_path / "layer"
+    layer.mkdir()
+    (layer / "layer.tar").write_bytes(bytes(1024))
+    (layer / "checksum").write_text(hashlib.sha256(bytes(1024)).hexdigest() + "\n")
+    spec = {"architecture": "amd64", "imageName": "a", "imageTag": "1", "config": {}, "storeLayers": []}
+    (tmp_path / "conf.json").write_text(json.dumps({**spec, "customisationLayer": str(layer)}))
+    program = str(Path(builder.__file__).parent)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-IB", program, "stream", str(tmp_path / "conf.json")],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == ["error: writing the image: No space left on device"]

@@ -388,13 +388,19 @@ def main(arguments: Sequence[str]) -> int:
             say(f"\nhint: {error.hint}")
         return 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more at its end
+        _give_up_output()
         say("error: whoever takes the image stopped reading")
         return 1
     except OSError as error:
+        _give_up_output()
         say(f"error: {error.filename or 'writing the image'}: {error.strerror}")
         return 1
     return 0
+
+
+def _give_up_output() -> None:
+    """Else Python writes what is left at its end, and complains once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _names(arguments: Sequence[str]) -> list[str]:
