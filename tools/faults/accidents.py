@@ -196,6 +196,10 @@ def crowd(site: Site, seed: str, chance: Random) -> Round:
             problems.append(f"{job.name} failed in a crowd: {report.words}")
         report.finished = []  # a collector may have taken it
         reports.append(report)
+    for name in sorted({job.name for job, child in children if child in victims and job is not site.job}):
+        report = Child(JOBS[name], site.ground, f"{seed}-again").wait()  # as the round's own job is done again
+        if report.status:
+            problems.append(f"{name} failed after a crowd: {report.words}")
     result = site.round(seed, reports, True)
     result.problems += problems
     return result
