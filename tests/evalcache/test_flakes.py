@@ -39,6 +39,15 @@ FLAKE = """
     filtered = drv "filtered" {
       src = builtins.path { path = ./data; name = "d"; filter = p: t: baseNameOf p != "two"; };
     };
+    through = drv "through" { t = (import "${self}/a.nix").text; };
+    plus = drv "plus" { t = [ (import (self + "/a.nix")).text (builtins.readFile (self + "/data/one")) ]; };
+    below = drv "below" {
+      t = builtins.attrNames (builtins.readDir "${self}/data") ++ [ (builtins.pathExists (self + "/data/two")) ];
+    };
+    inputSelf = drv "inputSelf" { t = (import "${self.inputs.self or self}/a.nix").text; };
+    both = drv "both" { t = let p = "${self}/a.nix"; in [ (import p).text p ]; };
+    bothPlus = drv "bothPlus" { t = let p = self + "/a.nix"; in [ p (import p).text ]; };
+    member = drv "member" { t = self + "/a.nix"; };
     inputs = drv "inputs" { t = builtins.attrNames self.inputs; };
     apps.x86_64-linux.app = { type = "app"; program = "${self.plain}/bin/x"; };
   };
@@ -47,6 +56,7 @@ FLAKE = """
 ATTRIBUTES = (
     *("plain", "named", "folder", "whole", "time", "hash", "text", "length", "revision", "base", "position", "here"),
     *("less", "names", "exists", "linked", "json", "filtered", "inputs"),
+    *("through", "plus", "below", "inputSelf", "both", "bothPlus", "member"),
 )
 
 
@@ -106,6 +116,7 @@ def test_an_edit_concerns_what_reads_the_file(world: World, versioned: bool, cal
         assert answered(world, attribute, calls), attribute
     (world.folder / "README").write_text("edited")
     free = {"plain", "named", "folder", "names", "exists", "linked", "json", "inputs", "revision"}
+    free |= {"through", "plus", "below", "inputSelf"}
     for attribute in ATTRIBUTES:
         assert answered(world, attribute, calls) == (attribute in free), attribute
     (world.folder / "a.nix").write_text('{ text = "other"; }')

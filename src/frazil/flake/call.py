@@ -137,7 +137,12 @@ class _Caller:
         root = _byte_string(self.trees.root_of(folder))
         path = ContextString(_byte_string(folder), frozenset({root}))
         looked_at = self.looked_at(root)
-        return path if looked_at is None else watched(self.evaluator, path, looked_at)
+        if looked_at is None:
+            return path
+        cell = watched(self.evaluator, path, looked_at)
+        if self.locked.flake.folder == folder:
+            self.trees.effects.own_tree = (cell, path)
+        return cell
 
 
 def _byte_string(text: str) -> str:

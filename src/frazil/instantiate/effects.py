@@ -99,6 +99,8 @@ class StoreEffects(FileEffects):
         self._copied_to_read = Memo()
         self.defers_copies = recorder is not None
         """Whether `copy_to_read` is worth calling."""
+        self.own_tree: tuple[object, object] | None = None
+        """Where it matters what is read of the evaluated flake's tree: the cell of `self.outPath`, and its value."""
         self._copies: dict[str, str] = {}
         """Base name of the copy of a whole path -> that path."""
         self._satisfied: set[frozenset[str]] = set()

@@ -19,6 +19,7 @@ from cython.cimports.frazil.lang.runtime import (
 )
 from cython.cimports.frazil.lang.values import (
     MISSING,
+    Attrs,
     ContextString,
     Env,
     Expr,
@@ -35,6 +36,7 @@ from cython.cimports.frazil.lang.values import (
     stack_is_low,
     stack_overflow,
 )
+from cython.cimports.frazil.lang.variables import Literal, Var
 
 from frazil.lang.errors import EvalError, TypeMismatch
 
@@ -340,7 +342,8 @@ class ConcatStrings(Expr):
 @cython.no_gc
 @cython.cclass
 class PlaceToRead(Expr):
-    """Stands for `"${path}…"` in a thunk while somebody evaluates it who reads what is there, and looks at no text."""
+    """Stands for `"${path}…"`, `"${self}…"` and `self + "…"` in a thunk while somebody evaluates it who reads what is
+    there, and looks at no text."""
 
     def __init__(self, string: ConcatStrings):
         self.string = string
@@ -350,10 +353,23 @@ class PlaceToRead(Expr):
 
     def eval(self, env):
         first: object = eval_operand(self.string.left, env)
-        if type(first) is PathValue:
+        if type(first) is PathValue and self.string.force_string:
             self.copied = self.state.effects.copy_to_read(canonical_path(cython.cast(PathValue, first).text))
             first = ContextString(self.copied, frozenset((self.copied,)))
-        return self.string.concatenate(env, first, MISSING)
+        elif type(first) is Attrs:
+            own: object = getattr(self.state.effects, "own_tree", None)
+            if own is not None and is_own_tree(cython.cast(Attrs, first), own[0]):
+                first = own[1]
+                self.copied = own[1].text
+        if self.string.force_string:
+            return self.string.concatenate(env, first, MISSING)
+        return self.string.add(env, first, eval_operand(self.string.right, env))
+
+
+@cython.cfunc
+def is_own_tree(attrs: Attrs, out_path: object) -> cython.bint:
+    """Whether a set would become the text of that attribute."""
+    return attrs.lookup("outPath") is out_path and attrs.lookup("__toString") is MISSING
 
 
 @cython.final
@@ -375,16 +391,30 @@ class CopiedText(Expr):
 
 
 @cython.cfunc
+def begins_with_a_place(string: ConcatStrings) -> cython.bint:
+    """`"${…}…"`, or a variable and a literal text: `self + "…"`."""
+    if string.force_string:
+        return True
+    right: Expr = string.right
+    return (
+        type(right) is Literal
+        and type(cython.cast(Literal, right).value) is str
+        and isinstance(string.left, Var)
+        and string.length == 1
+    )
+
+
+@cython.cfunc
 def place_to_read(state: State, value: object) -> object:
     """A value that is taken for a path to read something at: it, or what it evaluates to.
 
-    Where `Effects` says that it matters (`copy_to_read`), a string that begins with the copy of a path rests on what
-    is read there, not on the copy's name with the hash of all that was copied.
+    Where `Effects` says that it matters (`copy_to_read`), a string that begins with the copy of a path, or with the
+    tree of the evaluated flake (`own_tree`), rests on what is read there, not on the name with the hash of all of it.
     """
     if type(value) is not Thunk:
         return value
     thunk = cython.cast(Thunk, value)
-    if type(thunk.expr) is not ConcatStrings or not cython.cast(ConcatStrings, thunk.expr).force_string:
+    if type(thunk.expr) is not ConcatStrings or not begins_with_a_place(cython.cast(ConcatStrings, thunk.expr)):
         return value
     if not getattr(state.effects, "defers_copies", False):
         return value
