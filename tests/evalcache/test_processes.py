@@ -220,3 +220,52 @@ def test_times_in_the_future_are_not_relied_on(tmp_path: Path) -> None:
         now = file.stat().st_ctime_ns - ahead
         assert bool(settled_stamp(os.lstat(file), now)) is settled
         assert bool(tree_stamp(os.fsencode(tmp_path), now)) is settled
+
+
+def test_a_clock_that_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest answers stay, whatever time it says they were found."""
+    database = Database(str(tmp_path / "c.sqlite"))
+    facts = [b"k - ./%d" % number for number in range(20)]
+    now = time.time()
+    for number, fact in enumerate(facts):
+        monkeypatch.setattr(time, "time", lambda number=number: now - 86400 * number)
+        name = group_id(fact)
+        entry = Entry(b"q" * 32, "/r", "", b'{"n": %d}' % number, name, "d", "p", b"", "")
+        database.put({name: Group(fact, [])}, [entry])
+        newest = database.find(b"q" * 32, "/r")[0]
+        assert newest.answer == b'{"n": %d}' % number
+    monkeypatch.setattr(time, "time", lambda: now - 86400 * 100)
+    database.touch(newest)
+    assert database.find(b"q" * 32, "/r")[0].used == int(now - 86400 * 100)
+
+
+def test_what_cannot_be_used_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By commands about the cache; evaluations go on without."""
+    world.write("default.nix", "1")
+    monkeypatch.setenv("NIX_CACHE_HOME", "/proc/nowhere")
+    assert world.run("nix-instantiate", "--eval").err == ""
+    for words in (["stat"], ["gc"], ["export", str(world.folder / "x")]):
+        found = world.run("frazil", "eval-cache", *words)
+        assert found.status == 0 and "cannot be used: " in found.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gc", "--max-size", "10x"], "takes a number of bytes"),
+        (["gc", "--max-size", ""], "takes a number of bytes"),
+        (["gc", "--max-size", "9" * 30], "takes a number of bytes"),
+        (["gc", "--unused-for", "-1"], "takes a number of days"),
+        (["export", "https://example.org/x"], "is no folder"),
+        (["export", ""], "the name of the folder is missing"),
+        (["import", "http://example.org/x"], "is no folder"),
+        (["import", "default.nix"], "Not a directory"),
+        (["why-miss", "-f", "absent.nix"], "does not exist"),
+        (["why-miss", "--all", "x"], "not about single installables"),
+    ],
+)
+def test_silly_arguments(world: World, words: list[str], said: str) -> None:
+    world.write("default.nix", "1")
+    found = world.run("frazil", "eval-cache", *words)
+    assert found.status == 1 and said in found.err
+    assert sorted(path.name for path in world.folder.iterdir()) == ["default.nix"]

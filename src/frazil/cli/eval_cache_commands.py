@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from frazil.cli.common_options import INSTALLABLES, JSON
@@ -11,12 +10,19 @@ from frazil.cli.evaluation import with_deep_stack
 from frazil.cli.options import APPEND, Arguments, Command, Option
 from frazil.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from frazil.evalcache.database import Database
+
+UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
 
 def show_statistics(context: Context, arguments: Arguments) -> None:
     from frazil.cli.remembered import open_database
 
     database = open_database(context)
     found = {"path": database.path, **database.statistics()}
+    _warn_of_trouble(context, database)
     if arguments.flag("json"):
         from frazil.cli.path_commands import print_json
 
@@ -25,6 +31,12 @@ def show_statistics(context: Context, arguments: Arguments) -> None:
     context.print(f"{found['path']}")
     context.print(f"{found['entries']} answers that rest on {found['groups']} groups of facts")
     context.print(f"{int(str(found['bytes'])) / (1 << 20):.1f} MiB, at most {database.limit >> 20} MiB")
+
+
+def _warn_of_trouble(context: Context, database: Database) -> None:
+    """To evaluations it is as if there were no file."""
+    if database.trouble is not None:
+        context.warn(f"'{database.path}' cannot be used: {database.trouble}")
 
 
 def collect(context: Context, arguments: Arguments) -> None:
@@ -44,15 +56,17 @@ def collect(context: Context, arguments: Arguments) -> None:
     program = identity(database.program, database.put_program)
     count = database.collect(0 if arguments.flag("all") else limit, older_than, program)
     drop_older_files(database.path)
+    _warn_of_trouble(context, database)
     context.print(f"{count} answers forgotten")
 
 
 def _size(text: str | None) -> int | None:
     if text is None:
         return None
-    from frazil.cli.settings import parse_integer
-
-    return parse_integer("max-size", text)
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if not number.isascii() or not number.isdigit() or len(number) > 18 or unit not in UNITS:
+        raise UsageError(f"'--max-size' takes a number of bytes, perhaps with K, M, G or T, not '{text}'")
+    return int(number) << UNITS[unit]
 
 
 # -- why-miss, sharing -------------------------------------------------------------------------------------------------
@@ -79,9 +93,10 @@ def export_answers(context: Context, arguments: Arguments) -> None:
     from frazil.evalcache.program import identity
 
     database = open_database(context)
-    folder = os.path.abspath(folder_of(arguments.positional[0]))
+    folder = folder_of(arguments.positional[0])
     program = identity(database.program, database.put_program)
     written, left_out, old = export(database, context.store, folder, program, keys)
+    _warn_of_trouble(context, database)
     others = f", {old} are of other versions of the program" if old else ""
     context.print(f"{written} answers exported, {left_out} hold on this machine only{others}")
 
@@ -96,10 +111,11 @@ def import_answers(context: Context, arguments: Arguments) -> int:
     if not arguments.flag("no-check-sigs"):
         trusted = [PublicKey.parse(text) for text in context.settings.words("trusted-public-keys")]
     database = open_database(context)
-    folder = os.path.abspath(folder_of(arguments.positional[0]))
+    folder = folder_of(arguments.positional[0])
     program = identity(database.program, database.put_program)
     taken, refused = import_(database, context.store, folder, program, trusted, context.warn)
     database.collect_if_large()
+    _warn_of_trouble(context, database)
     context.print(f"{taken} answers imported, {refused} refused")
     return 1 if refused and not taken else 0
 

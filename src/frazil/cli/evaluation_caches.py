@@ -58,7 +58,7 @@ def _reader(context: Context, place: str) -> Callable[[str, int], bytes]:
         return lambda name, limit: _download(context, f"{place.rstrip('/')}/{name}", limit)
     from frazil.evalcache.share import folder_of, read_bounded
 
-    folder = os.path.abspath(folder_of(place))
+    folder = folder_of(place)
 
     def read(name: str, limit: int) -> bytes:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from frazil.cli.base_directory import base_directory
+from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -200,8 +201,13 @@ def explain_misses(context: Context, arguments: Arguments) -> int:
     from frazil.cli.installables import Opened
 
     findings = Findings()
+    file = arguments.value("file")
+    if file is not None and file != "-" and not _is_named(file) and not os.path.lexists(file):
+        raise FrazilError(f"path '{os.path.abspath(file)}' does not exist")
     opened = Opened(context, arguments)
     if arguments.flag("all"):
+        if arguments.positional or arguments.has("file") or arguments.has("expr"):
+            raise UsageError("'--all' asks about everything in this folder's tree, not about single installables")
         _ask_about_everything(context, arguments, findings)
         return findings.report(context)
     remembered = opened.remembered
@@ -211,6 +217,11 @@ def explain_misses(context: Context, arguments: Arguments) -> int:
         else:
             _ask_about_file(findings, opened, remembered, text)
     return findings.report(context)
+
+
+def _is_named(file: str) -> bool:
+    """`<nixpkgs>`, a channel, a URL: found by what is not the name of a file."""
+    return file.startswith(("<", "flake:", "channel:")) or "://" in file
 
 
 def _ask_about_file(findings: Findings, opened: Opened, remembered: Remembered, text: str) -> None:

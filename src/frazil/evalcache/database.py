@@ -80,7 +80,7 @@ CREATE TABLE IF NOT EXISTS Entries (
   recorded INTEGER NOT NULL, used INTEGER NOT NULL, answer BLOB NOT NULL, facts BLOB NOT NULL,
   checksum BLOB NOT NULL, description TEXT NOT NULL, program TEXT NOT NULL, subject BLOB NOT NULL,
   detail TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS ByQuestion ON Entries (question, recorded);
+CREATE INDEX IF NOT EXISTS ByQuestion ON Entries (question, root);
 CREATE TABLE IF NOT EXISTS Subjects (id BLOB PRIMARY KEY, about TEXT NOT NULL, parts TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS Programs (stamp TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -165,6 +165,8 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._usable = True
+        self.trouble: str | None = None
+        """Why the file cannot be used, for those who want to know."""
 
     def close(self) -> None:
         if self._connection is not None:
@@ -177,7 +179,7 @@ class Database:
         """Answers for a root, newest first; then those of other roots that do not depend on where it is."""
         rows = self._run(
             f"SELECT {_COLUMNS} FROM Entries WHERE question = ? AND (root IN (?, '') OR bound = '') "
-            "ORDER BY root = ? DESC, recorded DESC, number DESC LIMIT ?",
+            "ORDER BY root = ? DESC, number DESC LIMIT ?",
             (question, root, root, 2 * KEPT_ALTERNATIVES),
         )
         return [row for row in map(self._row, rows) if row is not None]
@@ -202,7 +204,7 @@ class Database:
         """All that is remembered for a root, or came from elsewhere (nobody knows what that is about), newest first."""
         rows = self._run(
             f"SELECT {_COLUMNS}, about, parts FROM Entries LEFT JOIN Subjects ON id = subject "
-            "WHERE root IN (?, '') AND detail != '' ORDER BY recorded DESC, number DESC",
+            "WHERE root IN (?, '') AND detail != '' ORDER BY number DESC",
             (root,),
         )
         found = [(self._row(row[:-2]), About(str(row[-2] or ""), str(row[-1] or ""))) for row in rows]
@@ -272,14 +274,14 @@ class Database:
         places = {(entry.question, entry.root) for entry in entries}
         self._run_all(
             "DELETE FROM Entries WHERE question = ? AND root = ? AND number NOT IN (SELECT number FROM Entries "
-            "WHERE question = ? AND root = ? ORDER BY recorded DESC, number DESC LIMIT ?)",
+            "WHERE question = ? AND root = ? ORDER BY number DESC LIMIT ?)",
             [(*place, *place, KEPT_ALTERNATIVES) for place in places],
         )
 
     def touch(self, row: Row) -> None:
         """It was used; noted about once an hour."""
         now = int(time.time())
-        if row.used < now - _USED_GRAIN:
+        if abs(row.used - now) > _USED_GRAIN:  # the clock may have been set back, too
             self._run("UPDATE Entries SET used = ? WHERE number = ?", (now, row.number))
 
     def forget(self, numbers: Iterable[int]) -> None:
@@ -374,15 +376,16 @@ class Database:
                 if "no such" in str(error) or "has no column" in str(error):
                     self._discard(last=attempt == 2)
                 else:
-                    self._give_up()
+                    self._give_up(str(error))
             except (sqlite3.DatabaseError, UnicodeDecodeError):  # messages quote what is damaged
                 self._discard(last=attempt == 2)
             if self._connection is None and attempt == 2:
                 break
         return []
 
-    def _give_up(self) -> None:
+    def _give_up(self, why: str) -> None:
         self._usable = False
+        self.trouble = why
         self.close()
 
     def _discard(self, *, last: bool) -> None:

@@ -426,9 +426,15 @@ def _check_signatures(text: bytes, signatures: object, keys: list[PublicKey]) ->
 
 
 def folder_of(text: str) -> str:
-    """A folder, also as a `file://` URL."""
+    """A folder, also as a `file://` URL. Raises ShareError."""
     if text.startswith("file://"):
         from urllib.parse import unquote
 
-        return unquote(text[len("file://") :])
-    return text
+        text = unquote(text[len("file://") :])
+    elif "://" in text:
+        raise ShareError(
+            f"'{text}' is no folder", hint="answers of a web server are used by the setting frazil-evaluation-caches"
+        )
+    if not text or "\0" in text:
+        raise ShareError("the name of the folder is missing")
+    return os.path.abspath(text)
