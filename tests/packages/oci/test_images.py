@@ -410,3 +410,22 @@ def test_a_stream_to_a_full_disk(tmp_path: Path) -> None:
         )
     assert done.returncode == 1
     assert done.stderr.splitlines()[1:] == ["error: writing the image: No space left on device"]
+
+
+@pytest.mark.parametrize("link_last", [False, True])
+def test_modes_of_folders_stay_in_the_image(tmp_path: Path, link_last: bool) -> None:
+    """Folders get their modes at the end, when something on the way to them may be a link that leads out."""
+    outside = tmp_path / "outside"
+    (outside / "below").mkdir(parents=True)
+    (outside / "below").chmod(0o700)
+    link = (Entry(b"out", "symlink", target=os.fsencode(outside)), b"")
+    folder = (Entry(b"out/below", "dir", 0o777), b"")
+    own = (Entry(b"own", "dir", 0o711), b"")
+    target = tmp_path / "root"
+    if link_last:
+        unpack_entries(target, [own, folder], [link])
+    else:
+        unpack_entries(target, [link, folder, own, (Entry(b"gone/x", "dir", 0o700), b"")], [file(b".wh.gone")])
+        assert (target / str(outside)[1:] / "below").stat().st_mode & 0o777 == 0o777
+    assert (outside / "below").stat().st_mode & 0o777 == 0o700
+    assert (target / "own").stat().st_mode & 0o777 == 0o711

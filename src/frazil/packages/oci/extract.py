@@ -7,6 +7,7 @@ does), else left out and counted.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -31,7 +32,8 @@ class Extractor:
     owners: bool = True
     limit: int = 1 << 40
     left_out: int = 0
-    _modes: dict[bytes, Entry] = field(default_factory=dict)
+    _modes: dict[bytes, int] = field(default_factory=dict)
+    """Of folders, by their paths on disk."""
 
     def apply(self, source: Reader) -> None:
         """One layer."""
@@ -53,11 +55,28 @@ class Extractor:
 
     def finish(self) -> None:
         """Folders get their modes and times last, so that what is in them could be made."""
-        for name in sorted(self._modes, reverse=True):
-            path = self.root + b"/" + name
-            if stat.S_ISDIR(os.lstat(path).st_mode):
-                os.chmod(path, self._modes[name].mode)
+        for path in sorted(self._modes, reverse=True):
+            self._set_mode(path[len(self.root) + 1 :], self._modes[path])
         self._modes.clear()
+
+    def _set_mode(self, name: bytes, mode: int) -> None:
+        """Of a folder, unless something else took its place, or that of one above it: what is a link now leads out."""
+        place = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in name.split(b"/"):
+                try:
+                    below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+                except (FileNotFoundError, NotADirectoryError):
+                    return
+                except OSError as error:
+                    if error.errno == errno.ELOOP:
+                        return
+                    raise
+                os.close(place)
+                place = below
+            os.fchmod(place, mode)
+        finally:
+            os.close(place)
 
     def _folder(self, name: bytes) -> bytes:
         """The folder on disk, made where absent. Links on the way are followed as if the image's root were the root of
@@ -111,7 +130,7 @@ class Extractor:
                 _remove(path)
                 os.mkdir(path, 0o755)
             os.chmod(path, entry.mode | 0o700)
-            self._modes[entry.name] = entry
+            self._modes[path] = entry.mode
         else:
             _remove(path)
             if not self._place(entry, tar, path):
