@@ -68,6 +68,10 @@ def given_arguments(arguments: Arguments) -> list[list[str]]:
     return found
 
 
+def _shown_attribute(attribute: object) -> str:
+    return " ".join(map(str, attribute)) if isinstance(attribute, list) else str(attribute)
+
+
 class Remembered:
     """The questions of one command about one file or expression. `recorder` is for the session that answers them."""
 
@@ -103,7 +107,7 @@ class Remembered:
 
         words = [
             str(self.subject.get("file") or self.subject.get("expression") or ""),
-            str(detail.get("attribute", "")),
+            _shown_attribute(detail.get("attribute", "")),
         ]
         description = f"{detail['kind']} {' '.join(word for word in words if word)}"
         if self._common is None:
