@@ -408,10 +408,26 @@ class Database:
                 row[0]: row[1:]
                 for row in self.rows(f"select path, {_INFO_COLUMNS} from ValidPaths where path in ({marks})", texts)
             }
-            references = self._references_of(texts, parsed)
+            references = self._references_by_number([row[0] for row in columns.values()], parsed)
             for text, path in chunk:
                 if text in columns:
-                    yield self._make_info(path, columns[text], frozenset(references.get(text, ())))
+                    row = columns[text]
+                    yield self._make_info(path, row, frozenset(references.get(row[0], ())))
+
+    def _references_by_number(self, numbers: list[int], parsed: dict[str, StorePath]) -> dict[int, list[StorePath]]:
+        """Of those that have any. `parsed`: as for `_references_of`."""
+        rows = self.rows(
+            "select referrer, path from Refs join ValidPaths on id = reference"
+            f" where referrer in ({','.join('?' * len(numbers))})",
+            numbers,
+        )
+        found: dict[int, list[StorePath]] = {}
+        for referrer, text in rows:
+            path = parsed.get(text)
+            if path is None:
+                path = parsed[text] = self._path(text)
+            found.setdefault(referrer, []).append(path)
+        return found
 
     def references_of(self, paths: Iterable[StorePath]) -> dict[StorePath, set[StorePath]]:
         """As `references` for many, without those that are not valid."""
