@@ -17,7 +17,7 @@ from frazil.store.garbage import DELETE_DEAD, RETURN_DEAD, RETURN_LIVE, Options,
 from frazil.store.local import LocalStore
 from frazil.store.path import StorePath
 
-from .conftest import open_store
+from .conftest import RecordingReporter, open_store
 from .test_local import derivation
 
 
@@ -294,3 +294,19 @@ def test_linking_while_adding(root: Path, tree: Path) -> None:
         real = Path(store.real_path(store.add_path("tree", str(tree))))
         assert (real / "same").stat().st_nlink == 3
         assert store.verify(check_contents=True)
+
+
+def test_what_a_collection_says(store: LocalStore) -> None:
+    path = store.add_text("x", b"x")
+    store.close()
+    assert isinstance(store.reporter, RecordingReporter)
+
+    def said(options: Options) -> list[str]:
+        assert isinstance(store.reporter, RecordingReporter)
+        store.reporter.lines.clear()
+        store.collect_garbage(options)
+        return [text for _, text in store.reporter.lines]
+
+    assert "determining live/dead paths..." in said(Options(action=RETURN_DEAD))
+    chosen = Options(paths=frozenset({path}), skip_alive=True)
+    assert "deleting garbage within specified paths..." in said(chosen)

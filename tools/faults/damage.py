@@ -67,6 +67,7 @@ def _lookups(site: Site, seed: str, chance: Random) -> Round:
     job = Job("substitute", work)
     problems = []
     try:
+        forget(site.ground, seed)  # so that something has to be looked up
         assert not Child(job, site.ground, seed).wait().status
         forget(site.ground, seed)
         (file,) = (site.ground.folder / "lookups").glob("*.sqlite")

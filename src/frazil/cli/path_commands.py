@@ -156,7 +156,7 @@ def _size(arguments: Arguments, size: int) -> str:
         return f"\t{size:11}"
     from frazil.store.garbage import render_size
 
-    return "\t" + render_size(size).rjust(11)
+    return "\t" + render_size(size).rjust(10)
 
 
 def _marks(info: PathInfo) -> list[str]:

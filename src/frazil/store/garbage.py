@@ -429,6 +429,7 @@ def _list_read_only(store: LocalStore, options: Options) -> Results:
 
 
 def _listed(store: LocalStore, collector: _Collector, graph: ReferenceGraph, live: set[int]) -> Results:
+    store.inform("determining live/dead paths...")
     if collector.options.action == RETURN_LIVE:
         collector.results.paths = sorted(store.show(graph.names[number]) for number in live)
     else:
@@ -473,7 +474,8 @@ def _delete_dead(store: LocalStore, collector: _Collector, graph: ReferenceGraph
         collector.delete_invalid(graph)
         _delete_outside(store)
         return
-    store.inform("deleting specified paths...")
+    within = "deleting garbage within specified paths..." if options.skip_alive else "deleting specified paths..."
+    store.inform(within)
     wanted = {graph.numbers[path] for path in options.paths if path in graph.numbers}
     if options.also_referrers:
         wanted = graph.with_referrers(wanted - live if options.skip_alive else wanted)
