@@ -120,3 +120,15 @@ def test_frames_of_zstd(size: int) -> None:
         packed = unpacker.unused_data
     whole, rest = divmod(size, 16 << 20)
     assert found == [16 << 20] * whole + ([rest] if rest or not whole else [])
+
+
+def test_sizes_that_a_frame_only_claims() -> None:
+    import zstandard
+
+    from frazil.store.compression import unpack_small
+
+    packed = zstandard.ZstdCompressor().compress(b"x" * 300)
+    assert unpack_small(packed, "zstd", 300) == b"x" * 300
+    assert packed[4] >> 6 == 1  # two bytes of content size: 300 - 256
+    huge = packed[:4] + bytes([packed[4] & 0x3F | 0xC0]) + (1 << 60).to_bytes(8, "little") + packed[7:]
+    assert unpack_small(huge, "zstd", 300) is None

@@ -196,6 +196,8 @@ def unpack_small(data: bytes, method: str, size: int) -> bytes | None:
     if unpacker is None:
         unpacker = _thread.zstd = zstandard.ZstdDecompressor()
     try:
+        if zstandard.frame_content_size(data) not in (size, -1):  # that much would be allocated, whatever it is
+            return None
         found: bytes = unpacker.decompress(data, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError:
         return None

@@ -158,8 +158,8 @@ class StoreConfig(Record):
     def computing(cls, store_dir: str, environment: Mapping[str, str] | None = None) -> StoreConfig:
         """Of a store that only computes paths; its objects are nowhere. What else is kept on this machine is where the
         environment says."""
-        state = cls.from_uri("auto", environment).state_dir
-        return cls(store_dir, store_dir, state, uri="dummy://", read_only=True, is_dummy=True)
+        here = cls.from_uri("auto", environment)
+        return cls(store_dir, store_dir, here.state_dir, here.log_dir, uri="dummy://", read_only=True, is_dummy=True)
 
     @classmethod
     def from_uri(cls, uri: str = "auto", environment: Mapping[str, str] | None = None) -> StoreConfig:
