@@ -315,16 +315,25 @@ def holder_and_name(expression: Expr, env: Env):
     if not isinstance(expression, Select):
         return None
     whole = cython.cast(Select, expression)
-    count: cython.Py_ssize_t = len(whole.path) - 1
-    name = path_name(whole.state, whole.path[count], env)
     value: object
-    if count == 0:
+    if type(whole.path) is not list:
+        name = whole.path
         value = whole.subject.eval(env)
     else:
-        first = Select(whole.state, whole.pos, whole.subject, whole.path[:count], whole.default)
-        first.parts = [path_part(item) for item in first.path]
-        first.part = first.parts[0]
-        value = first.eval(env)
+        parts: list = whole.path
+        count: cython.Py_ssize_t = len(parts) - 1
+        last: Part = cython.cast(Part, parts[count])
+        name = path_name(whole.state, last.item, env)
+        if count == 0:
+            value = whole.subject.eval(env)
+        else:
+            first: Select = cython.cast(Select, Select.__new__(Select))
+            first.state = whole.state
+            first.pos = whole.pos
+            first.subject = whole.subject
+            first.default = whole.default
+            first.path = parts[:count]
+            value = first.eval(env)
     return finished(value, whole.pos) if type(value) is Thunk else value, name
 
 
