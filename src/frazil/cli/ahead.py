@@ -9,8 +9,8 @@ from __future__ import annotations
 from frazil import load_ahead
 
 EVALUATION = """
-lang lang.errors lang.values lang.runtime lang.functions lang.scanner lang.sets lang.variables lang.shapes
-lang.comparison lang.operators lang.concatenation lang.selection lang.nodes lang.literals lang.attribute_merge
+lang lang.origins lang.errors lang.values lang.runtime lang.functions lang.scanner lang.selection lang.variables
+lang.sets lang.shapes lang.comparison lang.operators lang.concatenation lang.nodes lang.literals lang.attribute_merge
 lang.parser lang.deep_force lang.positions lang.registry lang.settings lang.evaluator
 cli.room_settings instantiate instantiate.context store digest store.errors store.path instantiate.builtins
 instantiate.recording lang.effects instantiate.files instantiate.effects instantiate.session store.config

@@ -6,6 +6,7 @@ In and out: values of the language. Positions of attributes are kept where Nix k
 
 import cython
 from cython.cimports.frazil.lang.functions import FormalsLambda
+from cython.cimports.frazil.lang.origins import Shape, kept_positions
 from cython.cimports.frazil.lang.runtime import (
     delayed_calls,
     delayed_members,
@@ -24,12 +25,10 @@ from cython.cimports.frazil.lang.values import (
     Lambda,
     Primop,
     PrimopApplication,
-    Shape,
     State,
     attrs_from_dict,
     get_value,
     init_value,
-    kept_positions,
     new_attrs,
     new_env,
     new_thunk,

@@ -1,6 +1,7 @@
 cimport cython
 
-from frazil.lang.values cimport Attrs, Env, Expr, LambdaExpr, Scope, Shape
+from frazil.lang.origins cimport Shape
+from frazil.lang.values cimport Attrs, Env, Expr, LambdaExpr, Scope
 
 
 @cython.final

@@ -5,6 +5,7 @@ Source of truth: `ExprLambda` and `ExprCall` in Nix's `nixexpr.cc`, `callFunctio
 """
 
 import cython
+from cython.cimports.frazil.lang.origins import Shape, places, shape_of
 from cython.cimports.frazil.lang.runtime import add_trace, call_primop, call_value, show_name, show_type, show_value
 from cython.cimports.frazil.lang.values import (
     MISSING,
@@ -14,7 +15,6 @@ from cython.cimports.frazil.lang.values import (
     Lambda,
     LambdaExpr,
     Primop,
-    Shape,
     State,
     arguments1,
     arguments2,
@@ -28,9 +28,7 @@ from cython.cimports.frazil.lang.values import (
     new_frame,
     new_lambda,
     new_scope,
-    places,
     set_slot,
-    shape_of,
     spare_arguments,
     stack_is_low,
     stack_overflow,

@@ -7,6 +7,7 @@ Source of truth: `ExprSelect` and `ExprOpHasAttr` in Nix's `eval.cc`; messages i
 import sys
 
 import cython
+from cython.cimports.frazil.lang.origins import Shape
 from cython.cimports.frazil.lang.runtime import (
     add_trace,
     force_string_no_context,
@@ -23,7 +24,6 @@ from cython.cimports.frazil.lang.values import (
     Lambda,
     Primop,
     PrimopApplication,
-    Shape,
     State,
     Thunk,
     finished,
@@ -33,9 +33,11 @@ from cython.cimports.frazil.lang.values import (
     new_cell,
     new_thunk,
     place_of,
+    raw_value,
     set_value,
     stack_is_low,
     stack_overflow,
+    unmade,
 )
 
 from frazil.lang.errors import EvalBaseError, MissingAttribute, TypeMismatch
@@ -143,6 +145,19 @@ def part_value(part: Part, attrs: Attrs) -> object:
 
 
 @cython.cfunc
+@cython.inline
+def part_glance(part: Part, attrs: Attrs) -> object:
+    """The same if it is there already, otherwise MISSING."""
+    shape: Shape = attrs.shape
+    if shape is None:
+        return glance(part.held if attrs is part.memo else attrs.own_table().get(part.item, MISSING))
+    if shape is not part.memo:
+        part.place = place_of(shape, cython.cast(str, part.item))
+        part.memo = shape
+    return glance(raw_value(attrs, part.place)) if part.place >= 0 else MISSING
+
+
+@cython.cfunc
 def part_of_table(part: Part, attrs: Attrs) -> object:
     table = attrs.own_table()
     value: object = table.get(part.item, MISSING)
@@ -181,8 +196,17 @@ def peek_path(attrs: object, parts: list) -> object:
         part = cython.cast(Part, parts[i])
         if type(attrs) is not Attrs or type(part.item) is not str:
             return MISSING
-        attrs = glance(part_value(part, cython.cast(Attrs, attrs)))
+        attrs = part_glance(part, cython.cast(Attrs, attrs))
     return attrs
+
+
+@cython.cfunc
+@cython.inline
+def own_cell(value: object) -> object:
+    kind = type(value)
+    if kind is Lambda or kind is Primop or kind is PrimopApplication:
+        return new_cell(value)
+    return value
 
 
 @cython.no_gc
@@ -219,12 +243,11 @@ class Select(Expr):
 
     def delay(self, env):
         value: object = self.peek(env)
-        if value is MISSING:
-            return new_thunk(self, env)
-        kind = type(value)
-        if kind is Lambda or kind is Primop or kind is PrimopApplication:
-            return new_cell(value)
-        return value
+        return new_thunk(self, env) if value is MISSING else own_cell(value)
+
+    def settle(self, env):
+        value: object = self.peek(env)
+        return unmade() if value is MISSING else own_cell(value)
 
     def eval(self, env):
         value: object = traced_eval(self.subject, env, "while selecting an attribute")
@@ -297,6 +320,18 @@ def only_value(select: Select, attrs: Attrs) -> object:
         select.place = place_of(shape, cython.cast(str, select.path))
         select.memo = shape
     return get_value(attrs, select.place) if select.place >= 0 else MISSING
+
+
+@cython.cfunc
+@cython.inline
+def only_glance(select: Select, attrs: Attrs) -> object:
+    shape: Shape = attrs.shape
+    if shape is None:
+        return glance(select.held if attrs is select.memo else attrs.own_table().get(select.path, MISSING))
+    if shape is not select.memo:
+        select.place = place_of(shape, cython.cast(str, select.path))
+        select.memo = shape
+    return glance(raw_value(attrs, select.place)) if select.place >= 0 else MISSING
 
 
 @cython.cfunc
@@ -382,7 +417,7 @@ class Select1(Select):
         value: object = self.subject.peek(env)
         if type(value) is not Attrs:
             return MISSING
-        return glance(only_value(self, cython.cast(Attrs, value)))
+        return only_glance(self, cython.cast(Attrs, value))
 
 
 @cython.final
@@ -395,19 +430,28 @@ class SelectOr1(Select):
         value: object = self.subject.peek(env)
         if type(value) is not Attrs:
             return MISSING
-        return glance(only_value(self, cython.cast(Attrs, value)))
+        return only_glance(self, cython.cast(Attrs, value))
 
     def eval(self, env):
         value: object = traced_eval(self.subject, env, "while selecting an attribute")
         result: object = MISSING
+        place: cython.Py_ssize_t = -1
         if type(value) is Attrs:
             result = only_value(self, cython.cast(Attrs, value))
             if type(result) is not Thunk and result is not MISSING:
                 return result
+            if cython.cast(Attrs, value).shape is not None:
+                place = self.place
         done: cython.bint = False
         found: cython.bint = result is not MISSING
         try:
-            result = finished(result, self.pos) if found else self.default.eval(env)
+            if found:
+                thunk = cython.cast(Thunk, result)
+                result = finished(result, self.pos)
+                if place >= 0:
+                    set_value(value, place, kept(thunk, result))
+            else:
+                result = self.default.eval(env)
             done = True
         finally:
             if not done:
@@ -465,6 +509,10 @@ class HasAttr(Expr):
     def delay(self, env):
         value: object = self.peek(env)
         return new_thunk(self, env) if value is MISSING else value
+
+    def settle(self, env):
+        value: object = self.peek(env)
+        return unmade() if value is MISSING else value
 
 
 if not cython.compiled:

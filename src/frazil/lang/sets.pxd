@@ -1,7 +1,8 @@
 cimport cython
 
 from frazil.lang.definitions cimport Definitions
-from frazil.lang.values cimport Attrs, Env, Expr, Places, Scope, Shape
+from frazil.lang.origins cimport Places, Shape
+from frazil.lang.values cimport Attrs, Definer, Env, Expr, Scope
 
 
 @cython.final
@@ -20,9 +21,11 @@ cdef class DynamicDef:
 
 # `defs` until names are resolved, then `exprs`, which is a Slots.
 @cython.no_gc
-cdef class AttrsExpr(Expr):
+cdef class AttrsExpr(Definer):
     cdef public bint recursive
     cdef bint plain
+    cdef bint framed
+    cdef bint lazy
     cdef Definitions *defs
     cdef public list dynamic
     cdef public list inherit_from
@@ -30,9 +33,14 @@ cdef class AttrsExpr(Expr):
     cdef Places places
     cdef object exprs
     cdef bytes kinds
+    cdef bytes settled
+    cdef Py_ssize_t instances
     cdef Py_ssize_t overrides
     cdef object prepare(self)
-    cdef object bind_definitions(self, Scope outer, Scope inner)
+    cdef object bind_definitions(self, Scope outer, Scope inner, bint within)
+    cdef object look_what_is_at_hand(self)
+    cdef object refer_to_variables(self, Scope scope)
+    cdef Attrs make_lazily(self, Env env)
     cdef object first_undefined(self, object error, Py_ssize_t index, tuple scopes)
     cdef Env inherit_env(self, Env env)
     cdef object fill(self, Env env, Env inner, object slots)
@@ -42,8 +50,13 @@ cdef class AttrsExpr(Expr):
 
 
 @cython.final
-cdef class LetExpr(Expr):
+cdef class LetExpr(Definer):
     cdef readonly AttrsExpr attrs
+    cdef Py_ssize_t size
+    cdef object members
+    cdef bytes ways
+    cdef object prepare_slots(self)
+    cdef bint comes_later(self, Py_ssize_t slot, Py_ssize_t other)
     cdef readonly Expr body
 
 

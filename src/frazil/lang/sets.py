@@ -23,34 +23,43 @@ from cython.cimports.frazil.lang.definitions import (
     sort_definitions,
 )
 from cython.cimports.frazil.lang.functions import bind_each, set_name
+from cython.cimports.frazil.lang.origins import Shape, origin_position, places, shape_of
 from cython.cimports.frazil.lang.runtime import force_string_no_context, show_name, show_type, show_value
+from cython.cimports.frazil.lang.selection import HasAttr, Select
 from cython.cimports.frazil.lang.values import (
+    EMPTY_LIST,
     MISSING,
     Attrs,
+    Definer,
     Env,
     Expr,
     LambdaExpr,
     Scope,
-    Shape,
+    Slots,
     State,
     Thunk,
     attrs_from_dict,
     finished,
+    get_definer,
     get_slot,
+    get_source,
     init_value,
     new_attrs,
     new_frame,
+    new_lazy_attrs,
+    new_lazy_frame,
     new_scope,
     new_slots,
     new_thunk,
-    origin_position,
-    places,
     set_slot,
-    shape_of,
+    set_source,
+    settle_members,
     slots_table,
     stack_is_low,
     stack_overflow,
+    unmade,
 )
+from cython.cimports.frazil.lang.variables import InheritFrom, Literal, SlotVar0, Var, WithVar
 
 from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch, UndefinedVariable
 
@@ -60,6 +69,19 @@ INHERITED_FROM = cython.declare(cython.int, 2)
 PLAIN = 0
 INHERITED = 1
 INHERITED_FROM = 2
+# The set is a variable: the same as `name = set.name`.
+INHERITED_BY_NAME = cython.declare(cython.int, 3)
+INHERITED_BY_NAME = 3
+OUTSIDE = cython.declare(cython.int, 1)
+APART = cython.declare(cython.int, 2)
+OUTSIDE = 1
+APART = 2
+# After so many instances of a literal it is seen how many of their values were asked for.
+ENOUGH = cython.declare(cython.Py_ssize_t, 256)
+ENOUGH = 256
+# Larger sets hold values or thunks from the start: whether all are made is found by looking at each.
+MOST_LAZY = cython.declare(cython.Py_ssize_t, 32)
+MOST_LAZY = 32
 
 
 @cython.final
@@ -88,7 +110,7 @@ class DynamicDef:
 
 @cython.no_gc
 @cython.cclass
-class AttrsExpr(Expr):
+class AttrsExpr(Definer):
     """`{ … }` and `rec { … }`."""
 
     def __init__(self, state, pos):
@@ -110,12 +132,14 @@ class AttrsExpr(Expr):
         inner: Scope = scope
         if self.recursive:
             inner = new_scope(scope, self.shape.index, None, 0)
-        self.bind_definitions(scope, inner)
+        self.bind_definitions(scope, inner, False)
         if self.dynamic is not None:
             for definition in self.dynamic:
                 item: DynamicDef = definition
                 item.name = item.name.bind(inner)
                 item.expr = item.expr.bind(inner)
+        elif not self.recursive and self.state.observer is None:
+            self.look_what_is_at_hand()
         return self if self.state.observer is None else counted_node(self)
 
     def prepare(self):
@@ -128,14 +152,16 @@ class AttrsExpr(Expr):
         self.shape = cython.cast(Shape, shape)
         self.places = places(self.shape, packed_positions(self.defs), self.pos)
         self.kinds = packed_kinds(self.defs)
-        self.plain = not self.recursive and self.dynamic is None and self.inherit_from is None
+        self.framed = self.inherit_from is not None
         if self.recursive:
             self.overrides = self.shape.index.get("__overrides", -1)
 
-    def bind_definitions(self, outer_scope, inner):
+    def bind_definitions(self, outer_scope, inner, within):
+        """`within`: the sets of `inherit (set) …` have slots in the scope itself, after those of the names."""
         source: Scope = None
         if self.inherit_from is not None:
-            source = new_scope(inner, {}, None, 0)
+            source = inner if within else new_scope(inner, {}, None, 0)
+            source.first_source = self.shape.count if within else 0
             bind_each(self.inherit_from, inner)
         defs = self.defs
         count: cython.Py_ssize_t = count_definitions(defs)
@@ -158,6 +184,43 @@ class AttrsExpr(Expr):
         self.exprs = exprs
         self.defs = no_definitions()
         free_definitions(defs)
+        if self.framed and self.state.observer is None:
+            self.refer_to_variables(inner)
+        self.plain = not self.recursive and self.dynamic is None and not self.framed
+
+    def refer_to_variables(self, scope):
+        """What is inherited from a variable needs no slot for the set."""
+        kinds: object = bytearray(self.kinds)
+        for i in range(self.shape.count):
+            if kinds[i] == INHERITED_FROM:
+                subject: InheritFrom = cython.cast(Select, get_slot(self.exprs, i)).subject
+                source: object = self.inherit_from[subject.index]
+                if isinstance(source, Var) and type(source) is not WithVar:
+                    subject.refer_to(source, scope)
+                    kinds[i] = INHERITED_BY_NAME
+        self.kinds = bytes(kinds)
+        self.framed = INHERITED_FROM in kinds
+
+    def look_what_is_at_hand(self):
+        """Which members may be known when the set is made. If that leaves any, the set is made lazily."""
+        count: cython.Py_ssize_t = self.shape.count
+        if count > MOST_LAZY:
+            return
+        settled: object = bytearray()
+        i: cython.Py_ssize_t
+        for i in range(count):
+            expr: object = get_slot(self.exprs, i)
+            if isinstance(expr, (Literal, Var)) and type(expr) is not WithVar:
+                settled.append(i)
+                continue
+            self.lazy = True
+            if self.kinds[i] != INHERITED_FROM and isinstance(expr, (Select, HasAttr, WithVar, ListExpr)):
+                settled.append(i)
+        if self.lazy:
+            self.settled = bytes(settled)
+            self.places.definer = self
+            if not self.framed:
+                self.places.members = self.exprs
 
     def first_undefined(self, error, index, scopes):
         """Of several undefined variables Nix names the one whose attribute's name was read first. `scopes`: by kind."""
@@ -187,7 +250,7 @@ class AttrsExpr(Expr):
                 )
             return found
         for i in range(self.shape.count):
-            found[self.shape.names[i]] = AttrDef(get_slot(self.exprs, i), 0, self.kinds[i])
+            found[self.shape.names[i]] = AttrDef(get_slot(self.exprs, i), 0, min(self.kinds[i], 2))
         return found
 
     def inherit_env(self, env):
@@ -203,18 +266,55 @@ class AttrsExpr(Expr):
         kinds = self.kinds
         kind: cython.int
         i: cython.Py_ssize_t
-        source: Env = None if self.inherit_from is None else self.inherit_env(inner)
+        source: Env = self.inherit_env(inner) if self.framed else None
         for i in range(self.shape.count):
             kind = kinds[i]
-            if kind == PLAIN:
-                set_slot(slots, i, cython.cast(Expr, get_slot(exprs, i)).delay(inner))
-            elif kind == INHERITED:
+            if kind == INHERITED:
                 set_slot(slots, i, cython.cast(Expr, get_slot(exprs, i)).delay(env))
-            else:
+            elif kind == INHERITED_FROM:
                 set_slot(slots, i, cython.cast(Expr, get_slot(exprs, i)).delay(source))
+            else:
+                set_slot(slots, i, cython.cast(Expr, get_slot(exprs, i)).delay(inner))
         return slots
 
+    def make_lazily(self, env):
+        """A set of what is at hand; the rest is made when somebody asks for it."""
+        attrs = new_lazy_attrs(self.shape, self.places, env)
+        settle_members(attrs, self.exprs, self.settled, env)
+        self.instances += 1
+        if self.instances == ENOUGH:
+            # Where nearly everything is asked for, it is quicker to make it at once.
+            rest: cython.Py_ssize_t = (self.shape.count - len(self.settled)) * ENOUGH
+            if rest > 0 and 8 * self.places.made > 7 * rest:
+                self.lazy = False
+            self.instances = self.places.made = 0
+        return attrs
+
+    def make_member(self, attrs, i):
+        expr: Expr = cython.cast(Expr, get_slot(self.exprs, i))
+        source: object = get_source(attrs)
+        env: Env = cython.cast(Env, source)
+        if self.framed:
+            made: cython.bint = type(source) is Slots and get_definer(source) is self
+            if self.kinds[i] != INHERITED_FROM:
+                if made:
+                    env = env.up
+            elif not made:
+                env = new_lazy_frame(env, len(self.inherit_from), self)
+                set_source(attrs, env)
+        if stack_is_low():
+            return new_thunk(expr, env)
+        return expr.delay(env)
+
+    def define(self, frame, slot):
+        """A set of `inherit (set) …`."""
+        value: object = cython.cast(Expr, self.inherit_from[slot]).delay(frame.up)
+        set_slot(frame, slot, value)
+        return value
+
     def eval(self, env):
+        if self.lazy:
+            return self.make_lazily(env)
         exprs: object = self.exprs
         count: cython.Py_ssize_t = self.shape.count
         attrs: object
@@ -240,7 +340,7 @@ class AttrsExpr(Expr):
     def make(self, env):
         """A set that is not recursive."""
         attrs: object = new_attrs(self.shape, self.places)
-        source: Env = None if self.inherit_from is None else self.inherit_env(env)
+        source: Env = self.inherit_env(env) if self.framed else None
         exprs: object = self.exprs
         kinds = self.kinds
         i: cython.Py_ssize_t
@@ -256,14 +356,16 @@ class AttrsExpr(Expr):
 
     def eval_overrides(self, inner, slots):
         """`rec { … __overrides = { … }; }`: those attributes replace the ones of the literal."""
-        source: Env = None if self.inherit_from is None else self.inherit_env(inner)
+        source: Env = self.inherit_env(inner) if self.framed else None
         i: cython.Py_ssize_t
         for i in range(self.shape.count):
             # Thunks throughout: a value looked up now would miss its replacement.
             if self.kinds[i] == INHERITED:
                 set_slot(slots, i, cython.cast(Expr, get_slot(self.exprs, i)).delay(inner.up))
             else:
-                set_slot(slots, i, new_thunk(get_slot(self.exprs, i), inner if self.kinds[i] == PLAIN else source))
+                set_slot(
+                    slots, i, new_thunk(get_slot(self.exprs, i), source if self.kinds[i] == INHERITED_FROM else inner)
+                )
         trace = "while evaluating the `__overrides` attribute"
         over: object = finished(get_slot(slots, self.overrides), self.pos)
         if type(over) is not Attrs:
@@ -322,7 +424,7 @@ def dynamic_name(state, value, pos):
 @cython.final
 @cython.no_gc
 @cython.cclass
-class LetExpr(Expr):
+class LetExpr(Definer):
     """`let … in body`."""
 
     def __init__(self, state, attrs, body):
@@ -337,7 +439,11 @@ class LetExpr(Expr):
         attrs = self.attrs
         attrs.prepare()
         inner = new_scope(scope, attrs.shape.index, None, 0)
-        attrs.bind_definitions(scope, inner)
+        lazy: cython.bint = self.state.observer is None
+        attrs.bind_definitions(scope, inner, lazy)
+        self.size = 0
+        if lazy:
+            self.prepare_slots()
         self.body = self.body.bind(inner)
         if self.state.observer is not None:
             from frazil.lang.observed import watched_place
@@ -347,10 +453,55 @@ class LetExpr(Expr):
         return self
 
     def eval(self, env):
+        if self.size > 0:
+            return self.body.eval(new_lazy_frame(env, self.size, self))
         attrs = self.attrs
         inner: Env = new_frame(env, attrs.shape.count, MISSING)
         attrs.fill(env, inner, inner)
         return self.body.eval(inner)
+
+    def prepare_slots(self):
+        """What stands in each slot of the scope, and how what belongs there is made."""
+        attrs = self.attrs
+        count: cython.Py_ssize_t = attrs.shape.count
+        self.size = count + (len(attrs.inherit_from) if attrs.framed else 0)
+        self.members = new_slots(self.size, None)
+        ways: object = bytearray(self.size)
+        i: cython.Py_ssize_t
+        for i in range(self.size):
+            expr: object = get_slot(attrs.exprs, i) if i < count else attrs.inherit_from[i - count]
+            set_slot(self.members, i, expr)
+            if i < count and attrs.kinds[i] == INHERITED:
+                ways[i] = OUTSIDE
+            elif type(expr) is SlotVar0 and self.comes_later(cython.cast(Var, expr).slot, i):
+                # A name that stands for a later one has a cell of its own.
+                ways[i] = APART
+            elif not isinstance(expr, (Literal, Var, Select, HasAttr, ListExpr)):
+                ways[i] = APART
+        self.ways = bytes(ways)
+
+    def comes_later(self, slot, other):
+        """Whether a name is defined after another. (Nix goes by the order in which it met the names.)"""
+        attrs = self.attrs
+        if slot >= attrs.shape.count or other >= attrs.shape.count:
+            return False
+        names = attrs.shape.names
+        return origin_position(attrs.places, names[slot]) > origin_position(attrs.places, names[other])
+
+    def define(self, frame, slot):
+        """The value of a name, or a set of `inherit (set) …`."""
+        expr: Expr = cython.cast(Expr, get_slot(self.members, slot))
+        way: cython.int = self.ways[slot]
+        env: Env = frame.up if way == OUTSIDE else frame
+        value: object
+        if way == APART or stack_is_low():
+            value = new_thunk(expr, env)
+        else:
+            # Who comes back here on the way finds no value yet.
+            set_slot(frame, slot, MISSING)
+            value = expr.delay(env)
+        set_slot(frame, slot, value)
+        return value
 
 
 @cython.final
@@ -373,6 +524,8 @@ class ListExpr(Expr):
     def eval(self, env):
         elements = self.elements
         count: cython.Py_ssize_t = len(elements)
+        if count == 0:
+            return EMPTY_LIST
         values: list = [None] * count
         i: cython.Py_ssize_t
         for i in range(count):
@@ -381,8 +534,11 @@ class ListExpr(Expr):
 
     def delay(self, env):
         if len(self.elements) == 0:
-            return []
+            return EMPTY_LIST
         return new_thunk(self, env)
+
+    def settle(self, env):
+        return EMPTY_LIST if len(self.elements) == 0 else unmade()
 
 
 def counted_node(expr):
@@ -409,3 +565,5 @@ if not cython.compiled:
     AttrsExpr.defs = None
     AttrsExpr.kinds = None
     AttrsExpr.plain = None
+    AttrsExpr.lazy = AttrsExpr.framed = False
+    AttrsExpr.instances = 0

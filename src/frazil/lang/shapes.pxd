@@ -1,6 +1,7 @@
 cimport cython
 
-from frazil.lang.values cimport Attrs, MergedPositions, Shape
+from frazil.lang.origins cimport MergedPositions, Shape
+from frazil.lang.values cimport Attrs
 
 
 @cython.final

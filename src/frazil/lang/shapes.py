@@ -6,25 +6,34 @@ second time, and only so many are: a program that invents names for ever ends up
 """
 
 import cython
-from cython.cimports.frazil.lang.values import (
-    MISSING,
+from cython.cimports.frazil.lang.origins import (
     SHAPES,
-    Attrs,
-    Former,
     KeptPositions,
     MergedPositions,
     Places,
     Shape,
+    kept_positions,
+    origin_names,
+    origin_position,
+    shape_of,
+)
+from cython.cimports.frazil.lang.values import (
+    MISSING,
+    Attrs,
+    Former,
     attrs_from_dict,
     cell,
     get_value,
     init_value,
-    kept_positions,
+    is_from_literal,
+    is_unmade,
+    look_whether_made,
+    make_value,
     new_attrs,
+    new_lazy_attrs,
     new_table_attrs,
-    origin_names,
-    origin_position,
-    shape_of,
+    raw_value,
+    set_value,
     spend_on,
 )
 
@@ -247,6 +256,15 @@ def update_attrs(left, right):
 
 @cython.cfunc
 def follow(plan: Plan, left: Attrs, right: Attrs, origin: object) -> Attrs:
+    # What one of the two has not made yet is left to it, if it is a literal: what refers to others in turn would make
+    # long chains of them.
+    source: Attrs = None
+    if is_from_literal(right):
+        source = right
+    elif is_from_literal(left):
+        source = left
+    if source is not None:
+        return follow_lazily(plan, left, right, origin, source)
     result = new_attrs(plan.shape, origin)
     places = plan.places
     i: cython.Py_ssize_t
@@ -258,6 +276,30 @@ def follow(plan: Plan, left: Attrs, right: Attrs, origin: object) -> Attrs:
             init_value(result, i, cell(get_value(left, place)))
         else:
             init_value(result, i, cell(get_value(right, place - 128)))
+    return result
+
+
+@cython.cfunc
+def follow_lazily(plan: Plan, left: Attrs, right: Attrs, origin: object, source: Attrs) -> Attrs:
+    result = new_lazy_attrs(plan.shape, origin, source)
+    places = plan.places
+    value: object
+    part: Attrs
+    i: cython.Py_ssize_t
+    place: cython.Py_ssize_t
+    for i in range(plan.shape.count):
+        place = places[i]
+        place &= 255
+        part = left
+        if place >= 128:
+            part = right
+            place -= 128
+        value = raw_value(part, place)
+        if not is_unmade(value):
+            set_value(result, i, cell(value))
+        elif part is not source:
+            set_value(result, i, make_value(part, place))
+    look_whether_made(result)
     return result
 
 

@@ -102,6 +102,9 @@ def outer_scope(env, depth):
     return env
 
 
+outer_env = outer_scope
+
+
 def get_outer(env, depth, i):
     return outer_scope(env, depth).items[i]
 
@@ -158,8 +161,13 @@ def slots_table(names, slots):
     return dict(zip(names, slots.items))
 
 
-def get_value(attrs, i):
+def raw_value(attrs, i):
     return attrs.values[i]
+
+
+def get_value(attrs, i):
+    value = attrs.values[i]
+    return values.make_value(attrs, i) if is_unmade(value) else value
 
 
 def set_value(attrs, i, value):
@@ -175,6 +183,70 @@ def values_list(attrs):
 
 def values_table(names, attrs):
     return dict(zip(names, attrs.values))
+
+
+UNMADE = []
+
+
+def unmade():
+    if not UNMADE:
+        UNMADE.append(values.Thunk(values.Expr(), None))
+    return UNMADE[0]
+
+
+def is_unmade(value):
+    return UNMADE and value is UNMADE[0]
+
+
+def begin_laziness(like, expr):
+    return None
+
+
+def new_lazy_attrs(shape, origin, source):
+    attrs = new_attrs(shape, origin)
+    attrs.values = [unmade()] * shape.count
+    attrs.source = source
+    return attrs
+
+
+def get_source(attrs):
+    return getattr(attrs, "source", None)
+
+
+def set_source(attrs, source):
+    attrs.source = source
+
+
+def is_from_literal(attrs):
+    return isinstance(get_source(attrs), values.Env)
+
+
+def look_whether_made(attrs):
+    if unmade() not in attrs.values:
+        attrs.source = None
+
+
+def settle_members(attrs, exprs, which, env):
+    for i in which:
+        attrs.values[i] = exprs.items[i].settle(env)
+    look_whether_made(attrs)
+
+
+def make_from(attrs, i, exprs):
+    value = exprs.items[i].delay(attrs.source)
+    attrs.values[i] = value
+    look_whether_made(attrs)
+    return value
+
+
+def new_lazy_frame(up, count, definer):
+    frame = new_frame(up, count, unmade())
+    frame.definer = definer
+    return frame
+
+
+def get_definer(frame):
+    return getattr(frame, "definer", None)
 
 
 def find_place(shape, index, name):

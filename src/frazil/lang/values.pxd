@@ -1,6 +1,7 @@
 cimport cython
 
 from frazil.lang.arguments cimport arguments1, arguments2, call_builtin, spare_arguments
+from frazil.lang.origins cimport Places, Shape
 from frazil.lang.stack cimport check_signals, spend, spend_on, stack_is_low
 from frazil.lang.texts cimport (
     byte_pointer,
@@ -76,6 +77,19 @@ cdef extern from *:
         PyObject_HEAD void *table_of_methods; PyObject *shape; PyObject *origin; PyObject *items[1];
     } frazil_attrs;
     typedef struct { PyObject_HEAD Py_ssize_t count; } frazil_shape;
+    /* Stands where something has yet to be made, in the scope of a `let` or in a set: it looks like a thunk. One for
+       all files of the program; where it stands it counts as a reference. */
+    #define FRAZIL_SHARED __attribute__((weak, visibility("hidden")))
+    FRAZIL_SHARED frazil_pair frazil_unmade;
+    static inline int frazil_is_unmade(PyObject *value) { return value == (PyObject *) &frazil_unmade; }
+    static inline PyObject *frazil_get_unmade(void) {
+        Py_INCREF((PyObject *) &frazil_unmade);
+        return (PyObject *) &frazil_unmade;
+    }
+    /* A set some of whose values are not made yet has the same methods in another table, and one word more at its end:
+       from what they are made, NULL when all are. FRAZIL_METHODS: as many as `Attrs` has below. */
+    #define FRAZIL_METHODS 10
+    FRAZIL_SHARED void *frazil_lazy_methods[FRAZIL_METHODS];
     #define FRAZIL_WORDS(type) (sizeof(type) / sizeof(void *))
     #define FRAZIL_SLOTS_WORDS(count) (offsetof(frazil_slots, items) / sizeof(void *) + (size_t) (count))
     #define FRAZIL_ATTRS_WORDS(count) (offsetof(frazil_attrs, items) / sizeof(void *) + (size_t) (count))
@@ -135,6 +149,82 @@ cdef extern from *:
         Py_INCREF(origin); attrs->origin = origin;
         for (i = 0; i < count; i++) attrs->items[i] = NULL;
         return (PyObject *) attrs;
+    }
+    static inline PyObject *frazil_lazy_attrs(
+        frazil_pool *pool, PyObject *like, PyObject *shape, PyObject *origin, PyObject *source
+    ) {
+        Py_ssize_t i, count = ((frazil_shape *) shape)->count;
+        frazil_attrs *attrs = (frazil_attrs *) frazil_begin(pool, Py_TYPE(like), FRAZIL_ATTRS_WORDS(count + 1));
+        if (__builtin_expect(attrs == NULL, 0)) return NULL;
+        attrs->table_of_methods = frazil_lazy_methods;
+        Py_INCREF(shape); attrs->shape = shape;
+        Py_INCREF(origin); attrs->origin = origin;
+        Py_SET_REFCNT((PyObject *) &frazil_unmade, Py_REFCNT((PyObject *) &frazil_unmade) + count);
+        for (i = 0; i < count; i++) attrs->items[i] = (PyObject *) &frazil_unmade;
+        Py_INCREF(source); attrs->items[count] = source;
+        return (PyObject *) attrs;
+    }
+    static inline PyObject **frazil_source(PyObject *object) {
+        frazil_attrs *attrs = (frazil_attrs *) object;
+        if (attrs->table_of_methods != (void *) frazil_lazy_methods) return NULL;
+        return &attrs->items[((frazil_shape *) attrs->shape)->count];
+    }
+    static inline PyObject *frazil_get_source(PyObject *attrs) {
+        PyObject **source = frazil_source(attrs), *found = source == NULL || *source == NULL ? Py_None : *source;
+        Py_INCREF(found);
+        return found;
+    }
+    static inline void frazil_set_source(PyObject *attrs, PyObject *new_source) {
+        PyObject **source = frazil_source(attrs), *old = *source;
+        Py_INCREF(new_source);
+        *source = new_source;
+        Py_XDECREF(old);
+    }
+    /* When all values are made, what they were made from is let go. */
+    static inline void frazil_look_whether_made(PyObject *attrs) {
+        PyObject **source = frazil_source(attrs), **item = ((frazil_attrs *) attrs)->items, *old;
+        for (; item < source; item++) if (*item == (PyObject *) &frazil_unmade) return;
+        old = *source;
+        *source = NULL;
+        Py_XDECREF(old);
+    }
+    static inline int frazil_from_literal(PyObject *attrs) {
+        PyObject **source = frazil_source(attrs);
+        return source != NULL && *source != NULL && Py_TYPE(*source) != Py_TYPE(attrs);
+    }
+    /* The methods of expressions in the order of `Expr` below. */
+    enum { FRAZIL_EVAL, FRAZIL_DELAY, FRAZIL_PEEK, FRAZIL_QUICK, FRAZIL_SETTLE };
+    static inline PyObject *frazil_ask(PyObject *expr, int method, PyObject *env) {
+        return ((PyObject *(**)(PyObject *, PyObject *)) ((frazil_attrs *) expr)->table_of_methods)[method](expr, env);
+    }
+    /* Put what is at hand in a set that was just made; `which` are the places where that may be. */
+    static inline int frazil_settle(PyObject *attrs, PyObject *exprs, PyObject *which, PyObject *env) {
+        const unsigned char *at = (const unsigned char *) PyBytes_AS_STRING(which), *end = at + PyBytes_GET_SIZE(which);
+        Py_ssize_t left = ((frazil_slots *) exprs)->size;
+        for (; at < end; at++) {
+            PyObject *value = frazil_ask(((frazil_slots *) exprs)->items[*at], FRAZIL_SETTLE, env);
+            if (__builtin_expect(value == NULL, 0)) return -1;
+            if (value != (PyObject *) &frazil_unmade) {
+                ((frazil_attrs *) attrs)->items[*at] = value;
+                left--;
+            }
+            Py_DECREF((PyObject *) &frazil_unmade);
+        }
+        if (left == 0) frazil_look_whether_made(attrs);
+        return 0;
+    }
+    static inline PyObject *frazil_make_from(PyObject *attrs, Py_ssize_t i, PyObject *exprs) {
+        PyObject *env = *frazil_source(attrs), *value, *old;
+        Py_INCREF(env);
+        value = frazil_ask(((frazil_slots *) exprs)->items[i], FRAZIL_DELAY, env);
+        Py_DECREF(env);
+        if (__builtin_expect(value == NULL, 0)) return NULL;
+        old = ((frazil_attrs *) attrs)->items[i];
+        Py_INCREF(value);
+        ((frazil_attrs *) attrs)->items[i] = value;
+        Py_DECREF(old);
+        frazil_look_whether_made(attrs);
+        return value;
     }
     static inline PyObject *frazil_table_attrs(frazil_pool *pool, PyObject *like, PyObject *table, PyObject *origin) {
         frazil_attrs *attrs = (frazil_attrs *) frazil_begin(pool, Py_TYPE(like), FRAZIL_ATTRS_WORDS(2));
@@ -215,6 +305,23 @@ cdef extern from *:
     ) {
         return frazil_new_slots(pool, type, up, count, NULL);
     }
+    /* A scope whose values are made when somebody asks: behind them stands the node that makes them. */
+    static inline PyObject *frazil_lazy_slots(
+        frazil_pool *pool, PyTypeObject *type, PyObject *up, Py_ssize_t count, PyObject *definer
+    ) {
+        PyObject *slots = frazil_new_slots(pool, type, up, count + 1, (PyObject *) &frazil_unmade);
+        if (__builtin_expect(slots == NULL, 0)) return NULL;
+        Py_DECREF((PyObject *) &frazil_unmade);
+        Py_INCREF(definer);
+        ((frazil_slots *) slots)->items[count] = definer;
+        return slots;
+    }
+    static inline PyObject *frazil_definer(PyObject *object) {
+        frazil_slots *slots = (frazil_slots *) object;
+        PyObject *last = slots->size > 0 ? slots->items[slots->size - 1] : Py_None;
+        Py_INCREF(last);
+        return last;
+    }
     static inline PyObject *frazil_get_slot(PyObject *slots, Py_ssize_t i) {
         PyObject *value = ((frazil_slots *) slots)->items[i];
         Py_INCREF(value);
@@ -230,6 +337,11 @@ cdef extern from *:
     typedef struct { PyObject_HEAD PyObject *up; PyObject *payload; } frazil_scope;
     static inline PyObject *frazil_outer(PyObject *env, Py_ssize_t depth) {
         for (; depth > 0; depth--) env = ((frazil_scope *) env)->up;
+        return env;
+    }
+    static inline PyObject *frazil_outer_env(PyObject *env, Py_ssize_t depth) {
+        env = frazil_outer(env, depth);
+        Py_INCREF(env);
         return env;
     }
     static inline PyObject *frazil_get_outer(PyObject *env, Py_ssize_t depth, Py_ssize_t i) {
@@ -342,6 +454,7 @@ cdef extern from *:
             frazil_attrs *attrs = (frazil_attrs *) object;
             Py_ssize_t i, count = attrs->shape == Py_None ? 2 : ((frazil_shape *) attrs->shape)->count;
             for (i = 0; i < count; i++) Py_XDECREF(attrs->items[i]);
+            if (attrs->table_of_methods == (void *) frazil_lazy_methods) Py_XDECREF(attrs->items[count++]);
             Py_DECREF(attrs->shape); Py_XDECREF(attrs->origin);
             frazil_drop(object, FRAZIL_ATTRS_WORDS(count));
         }
@@ -414,7 +527,14 @@ cdef extern from *:
         pool->more = frazil_more;
         frazil_slots_type = slots;
         frazil_attrs_type = attrs;
+        Py_SET_REFCNT((PyObject *) &frazil_unmade, 1);
+        Py_SET_TYPE((PyObject *) &frazil_unmade, thunk);
         thunk->tp_dealloc = env->tp_dealloc = lambda->tp_dealloc = slots->tp_dealloc = attrs->tp_dealloc = frazil_dealloc;
+    }
+    static void frazil_begin_laziness(PyObject *like, PyObject *expr) {
+        memcpy(frazil_lazy_methods, ((frazil_attrs *) like)->table_of_methods, sizeof frazil_lazy_methods);
+        Py_INCREF(expr); frazil_unmade.first = expr;
+        Py_INCREF(Py_None); frazil_unmade.second = Py_None;
     }
     #endif
     """
@@ -427,7 +547,20 @@ cdef extern from *:
     void turn "frazil_turn"(object node, object like)
     object pool_attrs "frazil_new_attrs"(Pool *pool, object like, object shape, object origin)
     object pool_table_attrs "frazil_table_attrs"(Pool *pool, object like, object table, object origin)
-    object get_value "frazil_get_value"(object attrs, Py_ssize_t i)
+    object pool_lazy_attrs "frazil_lazy_attrs"(Pool *pool, object like, object shape, object origin, object source)
+    object get_source "frazil_get_source"(object attrs)
+    void set_source "frazil_set_source"(object attrs, object source)
+    void look_whether_made "frazil_look_whether_made"(object attrs)
+    bint is_from_literal "frazil_from_literal"(object attrs) noexcept
+    int settle_members "frazil_settle"(object attrs, object exprs, bytes which, object env) except -1
+    object make_from "frazil_make_from"(object attrs, Py_ssize_t i, object exprs)
+    object outer_env "frazil_outer_env"(object env, Py_ssize_t depth)
+    bint is_unmade "frazil_is_unmade"(object value) noexcept
+    object unmade "frazil_get_unmade"()
+    object get_definer "frazil_definer"(object frame)
+    object pool_lazy_slots "frazil_lazy_slots"(Pool *pool, type kind, object up, Py_ssize_t count, object definer)
+    void begin_laziness "frazil_begin_laziness"(object like, object expr)
+    object raw_value "frazil_get_value"(object attrs, Py_ssize_t i)
     void set_value "frazil_set_value"(object attrs, Py_ssize_t i, object value)
     void init_value "frazil_init_value"(object attrs, Py_ssize_t i, object value)
     list values_list "frazil_values_list"(object attrs)
@@ -472,6 +605,7 @@ cdef class Scope:
     cdef dict names
     cdef str single
     cdef Py_ssize_t pos
+    cdef Py_ssize_t first_source
 
 
 cdef class Env:
@@ -493,8 +627,15 @@ cdef class Expr:
     cdef object delay(self, Env env)
     cdef object peek(self, Env env)
     cdef object quick(self, Env env)
+    cdef object settle(self, Env env)
     cdef int leads(self) noexcept
     cdef Expr bind(self, Scope scope)
+
+
+@cython.no_gc
+cdef class Definer(Expr):
+    cdef object define(self, Env frame, Py_ssize_t slot)
+    cdef object make_member(self, Attrs attrs, Py_ssize_t i)
 
 
 @cython.no_gc
@@ -513,36 +654,6 @@ cdef class Thunk:
 
 
 @cython.final
-cdef class Shape:
-    cdef readonly Py_ssize_t count
-    cdef readonly tuple names
-    cdef readonly dict index
-    cdef readonly object nowhere
-    cdef dict merges
-    cdef dict removals
-
-
-@cython.final
-cdef class Places:
-    cdef Shape shape
-    cdef object table
-    cdef readonly Py_ssize_t pos
-
-
-@cython.final
-cdef class MergedPositions:
-    cdef object left
-    cdef object right
-    cdef int depth
-
-
-@cython.final
-cdef class KeptPositions:
-    cdef object origin
-    cdef object kept
-
-
-@cython.final
 cdef class Former:
     cdef Attrs newer
     cdef object names
@@ -557,6 +668,7 @@ cdef class Attrs:
     cdef dict table
     cdef Former former
     cdef dict own_table(self)
+    cdef object known(self, str name)
     cpdef object lookup(self, str name)
     cpdef bint has(self, str name) except -1
     cpdef Py_ssize_t size(self) noexcept
@@ -630,10 +742,13 @@ cdef Marks NO_MARKS
 cdef object MISSING
 cdef Attrs EMPTY_ATTRS
 cdef Expr BLACKHOLE
-cdef Shape EMPTY_SHAPE
-cdef dict SHAPES
+
+cdef list EMPTY_LIST
 
 cdef object new_cell(object value)
+cdef object make_value(Attrs attrs, Py_ssize_t i)
+cdef object make_all(Attrs attrs)
+cdef object define_slot(Env env, Py_ssize_t depth, Py_ssize_t slot)
 cdef object run_thunk(Thunk thunk, Py_ssize_t pos)
 cdef object run_marked(Thunk thunk, Py_ssize_t pos)
 cpdef object set_marking(bint on)
@@ -649,14 +764,8 @@ cdef object restore_thunk(Thunk thunk, Expr expr, object env)
 cdef object stack_overflow(State state, Py_ssize_t pos)
 cpdef object copy_error(object error)
 cpdef Attrs attrs_from_dict(dict table, object positions=*, Py_ssize_t pos=*)
-cdef Places places(Shape shape, object table, Py_ssize_t pos)
-cdef object kept_positions(object origin, object kept)
-cpdef Shape shape_of(tuple names)
 cdef Py_ssize_t place_of(Shape shape, str name) noexcept
 cdef object recover(Attrs attrs)
-cpdef object origin_names(object origin)
-cpdef bint has_origin(object origin, str name) except -1
-cpdef Py_ssize_t origin_position(object origin, str name) except -1
 
 
 cdef inline object new_int(long long value):
@@ -697,6 +806,17 @@ cdef inline Attrs new_table_attrs(dict table, object origin):
     return <Attrs> pool_table_attrs(&POOL, EMPTY_ATTRS, table, origin)
 
 
+cdef inline Attrs new_lazy_attrs(Shape shape, object origin, object source):
+    """A set whose values are made when they are asked for: `source` is the environment of the literal that `origin`
+    belongs to, or a set that has these values under the same names."""
+    return <Attrs> pool_lazy_attrs(&POOL, EMPTY_ATTRS, shape, origin, source)
+
+
+cdef inline object get_value(Attrs attrs, Py_ssize_t i):
+    cdef object value = raw_value(attrs, i)
+    return make_value(attrs, i) if is_unmade(value) else value
+
+
 cdef inline object new_call(object like, object state, object function, bint paired, bint unplaced):
     return pool_call(&POOL, like, state, function, paired, unplaced)
 
@@ -720,6 +840,11 @@ cdef inline object empty_slots(Py_ssize_t count):
 cdef inline Env new_frame(object up, Py_ssize_t count, object filler):
     """An environment of several values."""
     return <Env> pool_slots(&POOL, Slots, up, count, filler)
+
+
+cdef inline Env new_lazy_frame(object up, Py_ssize_t count, object definer):
+    """The same; each value is made by the definer when it is asked for."""
+    return <Env> pool_lazy_slots(&POOL, Slots, up, count, definer)
 
 
 cdef inline void set_asked_from(Py_ssize_t pos) noexcept:

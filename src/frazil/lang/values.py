@@ -18,6 +18,12 @@ Source of truth: the manual's "Data types"; Nix's `value.hh`, `attr-set.hh`.
 import sys
 
 import cython
+from cython.cimports.frazil.lang.origins import (
+    EMPTY_SHAPE,
+    Places,
+    origin_position,
+    places,
+)
 
 from frazil.lang.errors import EvalBaseError, InfiniteRecursion, Interrupted, StackOverflow
 
@@ -38,13 +44,14 @@ class State:
 @cython.cclass
 class Scope:
     """What a scope will hold, while names are resolved: `names` to slots, or the `single` argument of a function, or
-    neither for a `with`, whose position is `pos`."""
+    neither for a `with`, whose position is `pos`. `first_source`: the slot of the first set of `inherit (set) …`."""
 
     def __init__(self, up, names, single, pos=0):
         self.up = up
         self.names = names
         self.single = single
         self.pos = pos
+        self.first_source = 0
 
 
 @cython.no_gc
@@ -90,6 +97,10 @@ class Expr:
         """What `delay` gives, or the value, for somebody who forces it before anybody can see the difference."""
         return self.delay(env)
 
+    def settle(self, env):
+        """What `delay` gives where that is no thunk of this expression itself; otherwise `unmade()`."""
+        return unmade()
+
     def leads(self):
         """What evaluation forces before it does anything else, as bits: 1 the argument of the innermost function, 2
         that of the function around; 4 if it does nothing but force variables and calculate."""
@@ -104,6 +115,21 @@ class _Missing:
 
 
 MISSING = _Missing()
+
+
+@cython.no_gc
+@cython.cclass
+class Definer(Expr):
+    """A `let` or a set as it is written. Most of what they define nobody ever asks for: scopes and sets hold `unmade()`
+    in its place, and what `delay` gives is made when somebody does ask."""
+
+    def define(self, frame, slot):
+        """Make what belongs in a slot of a scope, and put it there."""
+        raise NotImplementedError
+
+    def make_member(self, attrs, i):
+        """A value of a set that this expression made, by number."""
+        raise NotImplementedError
 
 
 @cython.no_gc
@@ -137,82 +163,9 @@ class Thunk:
         self.slot = slot
 
 
-@cython.final
-@cython.no_gc
-@cython.cclass
-class Shape:
-    """Names, sorted, and the index of each. There is one for the same names (`shape_of`), and it lives for ever.
-
-    `merges` and `removals` belong to `shapes`; `nowhere`: the origin of sets whose attributes no text defines."""
-
-    def __init__(self, names):
-        self.count = len(names)
-        self.names = names
-        self.index = {name: i for i, name in enumerate(names)}
-        self.nowhere = places(self, None, 0)
-        self.merges = None
-        self.removals = None
-
-
-SHAPES = {}
-
-
-def shape_of(names):
-    """The shape with these names, a sorted tuple."""
-    shape = SHAPES.get(names)
-    if shape is None:
-        shape = SHAPES[names] = Shape(names)
-    return shape
-
-
 def place_of(shape, name):
     """Where sets of this shape have an attribute, -1 for nowhere."""
     return find_place(shape, shape.index, name)
-
-
-@cython.final
-@cython.no_gc
-@cython.cclass
-class Places:
-    """Where the attributes of a literal are defined. `table`: positions in order of a shape's names (a list, or packed
-    integers), or None (they are defined nowhere), or, without a shape, a dict by name. `pos`: where the set itself is
-    written."""
-
-
-def places(shape, table, pos):
-    result = cython.cast(Places, Places.__new__(Places))
-    result.shape = shape
-    result.table = table
-    result.pos = pos
-    return result
-
-
-@cython.final
-@cython.no_gc
-@cython.cclass
-class MergedPositions:
-    """Where the attributes of `left // right` were defined; looked at for errors and unsafeGetAttrPos only."""
-
-    def __init__(self, left, right):
-        self.left = left
-        self.right = right
-        depth: cython.int = 0
-        if isinstance(left, MergedPositions):
-            depth = cython.cast(MergedPositions, left).depth
-        if isinstance(right, MergedPositions):
-            depth = max(depth, cython.cast(MergedPositions, right).depth)
-        self.depth = depth + 1
-
-
-@cython.final
-@cython.no_gc
-@cython.cclass
-class KeptPositions:
-    """Where the attributes of a part of a set were defined: those of `origin` that are in `kept`."""
-
-    def __init__(self, origin, kept):
-        self.origin = origin
-        self.kept = kept
 
 
 @cython.final
@@ -228,65 +181,6 @@ class Former:
         self.values = values
 
 
-def kept_positions(origin, kept):
-    """The origin of a set that holds some attributes of one with `origin`; `kept` are its own names (a container)."""
-    if origin is None:
-        return None
-    if type(origin) is KeptPositions:
-        origin = cython.cast(KeptPositions, origin).origin
-    result = cython.cast(KeptPositions, KeptPositions.__new__(KeptPositions))
-    result.origin = origin
-    result.kept = kept
-    return result
-
-
-def has_origin(origin, name):
-    while isinstance(origin, MergedPositions):
-        merged = cython.cast(MergedPositions, origin)
-        if has_origin(merged.right, name):
-            return True
-        origin = merged.left
-    if origin is None:
-        return False
-    if type(origin) is KeptPositions:
-        return name in cython.cast(KeptPositions, origin).kept
-    if type(origin) is Places:
-        shape = cython.cast(Places, origin).shape
-        return name in (cython.cast(Places, origin).table if shape is None else shape.index)
-    return name in origin
-
-
-def origin_position(origin, name):
-    """Position of the definition of an attribute, 0 where unknown."""
-    while True:
-        if type(origin) is MergedPositions:
-            merged = cython.cast(MergedPositions, origin)
-            if has_origin(merged.right, name):
-                origin = merged.right
-            else:
-                origin = merged.left
-        elif type(origin) is KeptPositions:
-            if name not in cython.cast(KeptPositions, origin).kept:
-                return 0
-            origin = cython.cast(KeptPositions, origin).origin
-        else:
-            break
-    if origin is None:
-        return 0
-    if type(origin) is Places:
-        shape = cython.cast(Places, origin).shape
-        table = cython.cast(Places, origin).table
-        if table is None:
-            return 0
-        if shape is None:
-            return table.get(name, 0)
-        i: cython.Py_ssize_t = shape.index.get(name, -1)
-        if i < 0:
-            return 0
-        return int_pointer(table)[i] if type(table) is bytes else table[i]
-    return origin.get(name, 0)
-
-
 @cython.final
 @cython.no_gc
 @cython.cclass
@@ -297,6 +191,9 @@ class Attrs:
     which `own_table` gives: where `//` added to a set, the outcome has taken over its dict, and it has a `former`
     instead. Look at these only where `shape` is None. `origin` tells where attributes were defined: Places,
     MergedPositions, KeptPositions, a dict from name to position, or None.
+
+    With a shape, values may be `unmade()`, which `get_value` makes. They come from what `get_source` gives: the
+    environment of the literal, or another set.
 
     Reading: `lookup(name)` gives a value, a thunk, or MISSING; `has`, `size`; `names()` and `items()` are sorted;
     `raw_values()` is in order of names. Building: `attrs_from_dict(table, positions)`.
@@ -309,6 +206,13 @@ class Attrs:
         if i < 0:
             return MISSING
         return get_value(self, i)
+
+    def known(self, name):
+        """The same, but what is not made yet stays so: `unmade()`."""
+        if self.shape is None:
+            return self.own_table().get(name, MISSING)
+        i: cython.Py_ssize_t = place_of(self.shape, name)
+        return MISSING if i < 0 else raw_value(self, i)
 
     def has(self, name):
         if self.shape is None:
@@ -329,13 +233,14 @@ class Attrs:
     def items(self):
         """(name, value or thunk), sorted by name."""
         if self.shape is not None:
-            return list(zip(self.shape.names, values_list(self)))
+            return list(zip(self.shape.names, self.raw_values()))
         table = self.own_table()
         return [(name, table[name]) for name in sorted(table)]
 
     def raw_values(self):
         """Values or thunks in order of names; a fresh list."""
         if self.shape is not None:
+            make_all(self)
             return values_list(self)
         table = self.own_table()
         return [table[name] for name in sorted(table)]
@@ -359,6 +264,7 @@ class Attrs:
         """A fresh dict from name to value or thunk, in no particular order."""
         if self.shape is None:
             return self.own_table().copy()
+        make_all(self)
         return values_table(self.shape.names, self)
 
     def origins(self):
@@ -367,6 +273,37 @@ class Attrs:
 
     def __len__(self):
         return self.size()
+
+
+def make_value(attrs, i):
+    """Make a value that was not made yet."""
+    source: object = get_source(attrs)
+    value: object
+    if type(source) is Attrs:
+        value = cell(cython.cast(Attrs, source).lookup(attrs.shape.names[i]))
+    else:
+        origin = cython.cast(Places, attrs.origin)
+        origin.made += 1
+        if origin.members is not None and not stack_is_low():
+            return make_from(attrs, i, origin.members)
+        value = cython.cast(Definer, origin.definer).make_member(attrs, i)
+    set_value(attrs, i, value)
+    look_whether_made(attrs)
+    return value
+
+
+def make_all(attrs):
+    i: cython.Py_ssize_t
+    if get_source(attrs) is not None:
+        for i in range(attrs.shape.count):
+            if is_unmade(raw_value(attrs, i)):
+                make_value(attrs, i)
+
+
+def define_slot(env, depth, slot):
+    """Make what is not made yet in a scope."""
+    frame: Env = cython.cast(Env, outer_env(env, depth))
+    return cython.cast(Definer, get_definer(frame)).define(frame, slot)
 
 
 def recover(attrs):
@@ -391,18 +328,6 @@ def recover(attrs):
     attrs.former = None
 
 
-def origin_names(origin):
-    """The names whose positions an origin, but for merged ones, may know."""
-    if origin is None:
-        return ()
-    if type(origin) is KeptPositions:
-        return cython.cast(KeptPositions, origin).kept
-    if type(origin) is Places:
-        shape = cython.cast(Places, origin).shape
-        return cython.cast(Places, origin).table if shape is None else shape.names
-    return origin
-
-
 def attrs_from_dict(table, positions=None, pos=0):
     """A set from a dict (given up by the caller). `positions`: dict from name to position, or another's origins()."""
     if pos != 0 and type(positions) is dict:
@@ -424,9 +349,6 @@ class Lambda:
 use_pool(Thunk, Env, Lambda, Slots, Attrs)
 
 
-EMPTY_SHAPE = shape_of(())
-
-
 def first_attrs():
     """The empty set; others take their table of methods from it."""
     attrs = cython.cast(Attrs, Attrs.__new__(Attrs))
@@ -436,6 +358,8 @@ def first_attrs():
 
 
 EMPTY_ATTRS = first_attrs()
+EMPTY_LIST = []
+begin_laziness(EMPTY_ATTRS, Expr())
 
 
 @cython.final
@@ -817,7 +741,7 @@ def restore_thunk(thunk, expr, env):
 
 
 # C-level names of the compiled module, made visible to Python callers.
-for _name, _value in (("MISSING", MISSING), ("EMPTY_ATTRS", EMPTY_ATTRS), ("EMPTY_SHAPE", EMPTY_SHAPE)):
+for _name, _value in (("MISSING", MISSING), ("EMPTY_ATTRS", EMPTY_ATTRS)):
     setattr(sys.modules[__name__], _name, _value)
 
 

@@ -27,12 +27,6 @@ class LambdaExpr(Expr):
 class Thunk:
     def __init__(self, expr: Expr, slot: Any) -> None: ...
 
-class Shape:
-    count: int
-    names: tuple[str, ...]
-    index: dict[str, int]
-    nowhere: Any
-
 class Attrs:
     pos: int
     def lookup(self, name: str) -> Value: ...
@@ -47,7 +41,6 @@ class Attrs:
     def __len__(self) -> int: ...
 
 def attrs_from_dict(table: dict[str, Value], positions: Any = ..., pos: int = ...) -> Attrs: ...
-def shape_of(names: tuple[str, ...]) -> Shape: ...
 
 class Lambda:
     expr: LambdaExpr

@@ -1,6 +1,6 @@
 cimport cython
 
-from frazil.lang.values cimport Env, Expr
+from frazil.lang.values cimport Env, Expr, Scope
 
 
 @cython.no_gc
@@ -76,6 +76,9 @@ cdef class With(Expr):
 @cython.final
 cdef class InheritFrom(Expr):
     cdef readonly Py_ssize_t index
+    cdef Py_ssize_t slot
+    cdef Expr source
+    cdef object refer_to(self, Expr var, Scope scope)
 
 
 @cython.final

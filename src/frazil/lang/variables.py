@@ -17,11 +17,12 @@ from cython.cimports.frazil.lang.values import (
     State,
     Thunk,
     cell,
+    define_slot,
     finished,
     get_argument,
     get_outer,
-    get_slot,
     glance,
+    is_unmade,
     kept,
     new_env,
     new_scope,
@@ -31,6 +32,7 @@ from cython.cimports.frazil.lang.values import (
     stack_is_low,
     stack_overflow,
     turn,
+    unmade,
 )
 
 from frazil.lang.errors import TypeMismatch, UndefinedVariable
@@ -54,6 +56,9 @@ class Literal(Expr):
         return self.value
 
     def peek(self, env):
+        return self.value
+
+    def settle(self, env):
         return self.value
 
     def leads(self):
@@ -173,6 +178,9 @@ class GlobalVar(Var):
     def delay(self, env):
         return cell(self.value)
 
+    def settle(self, env):
+        return self.delay(env)
+
     def peek(self, env):
         return glance(self.value)
 
@@ -196,6 +204,9 @@ class ArgumentVar0(Var):
 
     def delay(self, env):
         return cell(env.payload)
+
+    def settle(self, env):
+        return self.delay(env)
 
     def peek(self, env):
         return glance(env.payload)
@@ -221,6 +232,9 @@ class ArgumentVar1(Var):
 
     def delay(self, env):
         return cell(env.up.payload)
+
+    def settle(self, env):
+        return self.delay(env)
 
     def peek(self, env):
         return glance(env.up.payload)
@@ -255,6 +269,9 @@ class ArgumentVar(Var):
     def delay(self, env):
         return cell(get_argument(env, self.depth))
 
+    def settle(self, env):
+        return self.delay(env)
+
     def peek(self, env):
         return glance(get_argument(env, self.depth))
 
@@ -267,6 +284,10 @@ class ArgumentVar(Var):
 def slot_value(env: Env, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t, pos: cython.Py_ssize_t) -> object:
     value: object = get_outer(env, depth, slot)
     if type(value) is Thunk:
+        if is_unmade(value):
+            value = define_slot(env, depth, slot)
+            if type(value) is not Thunk:
+                return value
         thunk = cython.cast(Thunk, value)
         value = finished(value, pos)
         set_outer(env, depth, slot, kept(thunk, value))
@@ -279,7 +300,21 @@ def slot_cell(expr: Expr, env: Env, depth: cython.Py_ssize_t, slot: cython.Py_ss
     value: object = get_outer(env, depth, slot)
     if value is MISSING:
         return new_thunk(expr, env)
-    return cell(value)
+    return define_slot(env, depth, slot) if is_unmade(value) else cell(value)
+
+
+@cython.cfunc
+@cython.inline
+def slot_peek(env: Env, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t) -> object:
+    value: object = get_outer(env, depth, slot)
+    return glance(define_slot(env, depth, slot) if is_unmade(value) else value)
+
+
+@cython.cfunc
+@cython.inline
+def slot_settle(env: Env, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t) -> object:
+    value: object = get_outer(env, depth, slot)
+    return unmade() if value is MISSING else cell(value)
 
 
 @cython.final
@@ -295,7 +330,10 @@ class SlotVar0(Var):
         return slot_cell(self, env, 0, self.slot)
 
     def peek(self, env):
-        return glance(get_outer(env, 0, self.slot))
+        return slot_peek(env, 0, self.slot)
+
+    def settle(self, env):
+        return slot_settle(env, 0, self.slot)
 
 
 @cython.final
@@ -311,7 +349,10 @@ class SlotVar1(Var):
         return slot_cell(self, env, 1, self.slot)
 
     def peek(self, env):
-        return glance(get_outer(env, 1, self.slot))
+        return slot_peek(env, 1, self.slot)
+
+    def settle(self, env):
+        return slot_settle(env, 1, self.slot)
 
     def leads(self):
         return 4
@@ -330,7 +371,10 @@ class SlotVar2(Var):
         return slot_cell(self, env, 2, self.slot)
 
     def peek(self, env):
-        return glance(get_outer(env, 2, self.slot))
+        return slot_peek(env, 2, self.slot)
+
+    def settle(self, env):
+        return slot_settle(env, 2, self.slot)
 
     def leads(self):
         return 4
@@ -349,7 +393,10 @@ class SlotVar(Var):
         return slot_cell(self, env, self.depth, self.slot)
 
     def peek(self, env):
-        return glance(get_outer(env, self.depth, self.slot))
+        return slot_peek(env, self.depth, self.slot)
+
+    def settle(self, env):
+        return slot_settle(env, self.depth, self.slot)
 
     def leads(self):
         return 4
@@ -380,9 +427,9 @@ class WithVar(Var):
             attrs: object = glance(outer(env, self.depths[i]).payload)
             if type(attrs) is not Attrs:
                 return MISSING
-            value: object = cython.cast(Attrs, attrs).lookup(self.name)
+            value: object = cython.cast(Attrs, attrs).known(self.name)
             if value is not MISSING:
-                return value
+                return MISSING if is_unmade(value) else value
         return MISSING
 
     def delay(self, env):
@@ -390,6 +437,10 @@ class WithVar(Var):
         if value is MISSING:
             return new_thunk(self, env)
         return cell(value)
+
+    def settle(self, env):
+        value: object = self.found(env)
+        return unmade() if value is MISSING else cell(value)
 
     def peek(self, env):
         return glance(self.found(env))
@@ -438,7 +489,8 @@ class With(Expr):
 @cython.no_gc
 @cython.cclass
 class InheritFrom(Expr):
-    """The set of an `inherit (set) …`: number `index` of the literal's sources."""
+    """The set of an `inherit (set) …`: number `index` of the literal's sources, which is in a `slot` of the scope. If
+    it is a variable, that is the `source` instead."""
 
     def __init__(self, state, pos, index):
         self.state = state
@@ -449,11 +501,25 @@ class InheritFrom(Expr):
         """The literal was merged into another that has sources of its own."""
         self.index += distance
 
+    def bind(self, scope):
+        self.slot = self.index + scope.first_source
+        return self
+
     def eval(self, env):
-        return slot_value(env, 0, self.index, self.pos)
+        if self.source is not None:
+            return self.source.eval(env)
+        return slot_value(env, 0, self.slot, self.pos)
 
     def peek(self, env):
-        return glance(get_slot(env, self.index))
+        return slot_peek(env, 0, self.slot) if self.source is None else self.source.peek(env)
+
+    def refer_to(self, var, scope):
+        """The set is this variable of the literal's scope."""
+        again = cython.cast(Var, Var.__new__(Var))
+        again.state = self.state
+        again.pos = self.pos
+        again.name = cython.cast(Var, var).name
+        self.source = again.bind(scope)
 
 
 @cython.final
@@ -488,3 +554,8 @@ SLOT_VAR = SlotVar.__new__(SlotVar)
 # What others are copied from.
 GLOBAL_VAR = cython.declare(object, None)
 GLOBAL_VAR = GlobalVar.__new__(GlobalVar)
+
+
+if not cython.compiled:
+    # What C-level attributes start as.
+    InheritFrom.source = None
