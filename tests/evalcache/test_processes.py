@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frazil.evalcache.database import Database, Entry, Group, group_id
+from frazil.evalcache.database import _COLUMNS, Database, Entry, Group, group_id
 from frazil.evalcache.stamps import settled_stamp, tree_stamp
 
 from .conftest import World
@@ -210,6 +210,19 @@ def test_a_damaged_file_answers_truly_or_not_at_all(damage: list[tuple[float, by
             put(database, 77)
             database.statistics()
             database.close()
+
+
+def test_a_damaged_index_leads_to_no_answer_of_another_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(str(tmp_path / "e.sqlite"))
+    put(database, 1)
+    rows = database._run(f"SELECT {_COLUMNS} FROM Entries")
+    assert database.find(bytes([1]) * 32, "/r")
+    monkeypatch.setattr(database, "_run", lambda *_: rows)
+    assert database.find(bytes([1]) * 32, "/r")
+    assert not database.find(bytes([2]) * 32, "/r")
+    database.close()
 
 
 def test_times_in_the_future_are_not_relied_on(tmp_path: Path) -> None:

@@ -182,7 +182,12 @@ class Database:
             "ORDER BY root = ? DESC, number DESC LIMIT ?",
             (question, root, root, 2 * KEPT_ALTERNATIVES),
         )
-        return [row for row in map(self._row, rows) if row is not None]
+        # A damaged index leads to whole rows of other questions.
+        return [
+            row
+            for row in map(self._row, rows)
+            if row is not None and row.question == question and (row.root in (root, "") or not row.bound)
+        ]
 
     def every(self) -> list[Row]:
         rows = self._run(f"SELECT {_COLUMNS} FROM Entries ORDER BY number")
