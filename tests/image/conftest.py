@@ -12,8 +12,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -23,6 +25,7 @@ from frazil.store.local import LocalStore
 from frazil.store.path import StorePath
 
 Make = Callable[..., StorePath]
+Server = TypeVar("Server", bound=ThreadingHTTPServer)
 
 
 @pytest.fixture
@@ -183,9 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, found[1], Content_Type=found[0])
 
 
-@pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    server = FakeRegistry()
+@contextmanager
+def served(server: Server) -> Iterator[Server]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -194,6 +196,12 @@ def fake() -> Iterator[FakeRegistry]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with served(FakeRegistry()) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

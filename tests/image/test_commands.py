@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -108,31 +109,38 @@ def test_the_layout_is_valid(run: Run, tmp_path: Path) -> None:  # noqa: F811
     assert inspected["Digest"] == done.out.strip()
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[str]:
+@contextmanager
+def real_registry(folder: Path, auth: str = "") -> Iterator[str]:
+    """Debian's, in its configuration `auth`; its host."""
     need("docker-registry")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{probe.getsockname()[1]}"
-    config = tmp_path / "registry.yml"
+    config = folder / "registry.yml"
     config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
-        f"http: {{addr: '{host}'}}\nlog: {{level: error}}\n"
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
+        f"http: {{addr: '{host}'}}\nlog: {{level: error}}\n{auth}"
     )
-    log = open(tmp_path / "registry.log", "wb")  # noqa: SIM115
-    process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+    with open(folder / "registry.log", "wb") as log:
+        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
     try:
         for _ in range(200):
             try:
                 socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), 1).close()
                 break
             except OSError:
+                assert process.poll() is None, (folder / "registry.log").read_text()
                 time.sleep(0.05)
         yield host
     finally:
         process.terminate()
         process.wait()
-        log.close()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    with real_registry(tmp_path) as host:
+        yield host
 
 
 def test_a_real_registry(run: Run, tmp_path: Path, registry: str) -> None:  # noqa: F811

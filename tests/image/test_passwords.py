@@ -7,12 +7,9 @@ import datetime
 import json
 import os
 import shutil
-import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,44 +20,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from tests.cli.conftest import Result, Run, run  # noqa: F401
-from tests.image.test_commands import add, need
+from tests.image.conftest import FakeRegistry, served
+from tests.image.test_commands import add, need, real_registry
+
+from frazil.image.reference import ImageName
+from frazil.image.registry import Registry
 
 USER, PASSWORD = "ada", "count:ess/1"
-
-
-@contextmanager
-def guarded(folder: Path, auth: str) -> Iterator[str]:
-    """A registry that asks; its host."""
-    need("docker-registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{probe.getsockname()[1]}"
-    config = folder / "guarded.yml"
-    config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
-        f"http: {{addr: '{host}'}}\nlog: {{level: error}}\n{auth}"
-    )
-    with open(folder / "registry.log", "wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
-    try:
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), 1).close()
-                break
-            except OSError:
-                assert process.poll() is None, (folder / "registry.log").read_text()
-                time.sleep(0.05)
-        yield host
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture
 def with_passwords(tmp_path: Path) -> Iterator[str]:
     need("htpasswd")
     (tmp_path / "users").write_text(subprocess.check_output(["htpasswd", "-Bbn", USER, PASSWORD], text=True))
-    with guarded(tmp_path, f"auth: {{htpasswd: {{realm: here, path: {tmp_path}/users}}}}\n") as host:
+    with real_registry(tmp_path, f"auth: {{htpasswd: {{realm: here, path: {tmp_path}/users}}}}\n") as host:
         yield host
 
 
@@ -136,21 +109,15 @@ class _Tokens(BaseHTTPRequestHandler):
 @pytest.fixture
 def tokens(tmp_path: Path) -> Iterator[TokenServer]:
     server = TokenServer(tmp_path)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with served(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
 def with_tokens(tmp_path: Path, tokens: TokenServer) -> Iterator[str]:
     realm = f"http://127.0.0.1:{tokens.server_address[1]}/token"
     auth = f"{{realm: '{realm}', service: images, issuer: tokens, rootcertbundle: {tmp_path}/roots.pem}}"
-    with guarded(tmp_path, f"auth: {{token: {auth}}}\n") as host:
+    with real_registry(tmp_path, f"auth: {{token: {auth}}}\n") as host:
         yield host
 
 
@@ -282,3 +249,21 @@ def test_identity_tokens(
     assert {verb for verb, _ in tokens.asked} == {"POST"}
     use(monkeypatch, tmp_path, {"auths": {with_tokens: {"identitytoken": "stale"}}})
     refused(run("frazil", "image", "push", path, f"{with_tokens}/b:1"), "no such user or password")
+
+
+def test_other_servers_are_not_told_who_we_are(
+    tmp_path: Path, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor asked whom to tell: a registry may lead anywhere."""
+    fake.token = "t"
+    with served(FakeRegistry()) as other, Registry(ImageName.parse(f"{fake.host}/a:1"), push=True) as registry:
+        use(monkeypatch, tmp_path, {"auths": {host: {"auth": basic(PASSWORD)} for host in (fake.host, other.host)}})
+        other.token = "t"
+        assert not registry.has_blob("sha256:" + "0" * 64)
+        assert any("/token" in line for line in fake.log)
+        with registry._send("GET", f"http://{other.host}/v2/a/blobs/x") as response:
+            assert response.status == 401
+        assert other.log == ["GET /v2/a/blobs/x"]
+    with Registry(ImageName.parse("registry.example/a:1")) as registry:
+        assert registry._is_own("https://registry.example/v2/x")
+        assert not registry._is_own("http://registry.example/v2/x")

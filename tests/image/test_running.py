@@ -87,6 +87,16 @@ def test_a_hangup_with_the_terminal_there_is_a_message(run: Run, tmp_path: Path)
     assert run("frazil", "image", "run", "--engine", str(program), path).status == 3
 
 
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with running._signals(["docker"], "id", print):
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN != signal.getsignal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize(
     ("options", "place"),
     [

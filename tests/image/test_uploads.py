@@ -19,6 +19,7 @@ from frazil.image.registry import CHUNK
 from frazil.image.uploads import LONGEST, Upload
 
 SIZE = 5 * CHUNK
+BAD = ('"http://["', '"http://127.0.0.1:1/gone"', "[" * 50_000)
 
 
 def large(run: Run, tmp_path: Path) -> str:  # noqa: F811
@@ -76,7 +77,7 @@ def test_a_forgotten_upload_begins_anew(run: Run, tmp_path: Path, fake: FakeRegi
     assert run("frazil", *arguments).status == 1
     (kept,) = os.listdir(folder)
     fake.cut = 0
-    for wrong in ("", "{", '"ftp://x"', f'"http://{fake.host}/v2/a/blobs/uploads/gone"'):
+    for wrong in ("", "{", '"ftp://x"', f'"http://{fake.host}/v2/a/blobs/uploads/gone"', *BAD):
         (folder / kept).write_text(wrong)
         fake.blobs.clear()
         done = run("frazil", *arguments)

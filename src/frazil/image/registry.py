@@ -91,6 +91,12 @@ class Registry:
     def _url(self, what: str) -> str:
         return f"{self.base}{self.name.path}/{what}"
 
+    def _is_own(self, url: str) -> bool:
+        """Whether credentials may go there, and to the token server named there: a registry may lead to other
+        servers, or away from TLS."""
+        own, other = urlsplit(self.base), urlsplit(url)
+        return own.netloc == other.netloc and other.scheme in (own.scheme, "https")
+
     def _send(
         self,
         method: str,
@@ -106,7 +112,7 @@ class Registry:
         asked = False
         for attempt in range(attempts):
             all_headers = dict(headers or {})
-            if scope in self._authorization and urlsplit(url).netloc == urlsplit(self.base).netloc:
+            if scope in self._authorization and self._is_own(url):
                 all_headers["Authorization"] = self._authorization[scope]
             try:
                 response = self._client.request(method, url, all_headers, body() if body else None, length)
@@ -118,7 +124,7 @@ class Registry:
                     ) from error
                 self._pause(0.2 * 2**attempt)
                 continue
-            if response.status == 401 and not asked:
+            if response.status == 401 and not asked and self._is_own(url):
                 asked = True
                 challenge = response.headers.get("www-authenticate", "")
                 response.close()
@@ -137,7 +143,7 @@ class Registry:
         try:
             answer = json.loads(response.read_all(1 << 16))
             details = "; ".join(str(item.get("message") or item.get("code")) for item in answer["errors"])[:500]
-        except (ValueError, KeyError, TypeError, AttributeError, StoreError, OSError):
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError, StoreError, OSError):
             pass
         response.close()
         hint = None
@@ -198,7 +204,7 @@ class Registry:
             token = answer.get("token") or answer.get("access_token")
         except (OSError, StoreError) as error:
             raise RegistryError(f"the token server '{realm}' cannot be reached: {_reason(error)}") from error
-        except (ValueError, AttributeError):
+        except (ValueError, RecursionError, AttributeError):
             token = None
         if not isinstance(token, str):
             raise RegistryError(f"the token server '{realm}' gives no token")
@@ -218,20 +224,25 @@ class Registry:
         """Takes a blob over from another repository of the registry. Else None or where it can be sent to."""
         query = urlencode({"mount": digest, "from": repository})
         url = f"{self._url('blobs/uploads/')}?{query}"
-        with self._send(
-            "POST", url, body=_once(b""), length=0, extra_scope=f"repository:{repository}:pull"
-        ) as response:
-            if response.status == 201:
-                return ""
-            if response.status == 202:
-                return self._location(response)
-            return None
+        scope = f"repository:{repository}:pull"
+        try:
+            with self._send("POST", url, body=_once(b""), length=0, extra_scope=scope) as response:
+                if response.status == 201:
+                    return ""
+                return self._location(response) if response.status == 202 else None
+        except RegistryError as error:
+            if error.status in (401, 403):  # no token for the other repository
+                return None
+            raise
 
     def _location(self, response: Response) -> str:
         location = response.headers.get("location")
         if not location:
             raise RegistryError(f"the registry '{self.name.host}' does not say where to send a blob")
-        return urljoin(response.url, location)
+        try:
+            return urljoin(response.url, location)
+        except ValueError as error:
+            raise RegistryError(f"the registry '{self.name.host}' leads to no address: {error}") from error
 
     def _begin(self) -> str:
         with self._send("POST", self._url("blobs/uploads/"), body=_once(b""), length=0) as response:
@@ -270,12 +281,15 @@ class Registry:
         place = sending.upload.place()
         if place is None:
             return False
-        with self._send("GET", place) as response:
-            offset = _accepted(response, 0)
-            if response.status != 204 or not 0 < offset <= sending.size:
-                return False
-            if response.headers.get("location"):
-                place = self._location(response)
+        try:
+            with self._send("GET", place, attempts=2) as response:
+                offset = _accepted(response, 0)
+                if response.status != 204 or not 0 < offset <= sending.size:
+                    return False
+                if response.headers.get("location"):
+                    place = self._location(response)
+        except (RegistryError, ValueError):  # nobody is there any more, or it is no address
+            return False
         sending.place, sending.offset = place, offset
         return True
 
@@ -284,7 +298,7 @@ class Registry:
         sending.upload.keep(place)
 
     def _send_pieces(self, sending: _Sending) -> None:
-        failures = 0
+        failures, furthest = 0, sending.offset
         while sending.size > CHUNK and sending.offset < sending.size:
             if self._stopped:
                 raise RegistryError("the upload was interrupted")
@@ -304,6 +318,8 @@ class Registry:
                 sending.upload.keep(sending.place)
                 if sending.offset <= offset:
                     raise RegistryError(f"the registry '{self.name.host}' takes nothing of what it is sent")
+                if sending.offset > furthest:
+                    failures, furthest = 0, sending.offset
             except RegistryError as error:
                 failures += 1
                 if failures >= ATTEMPTS or error.status in (400, 401, 403):
@@ -443,7 +459,7 @@ def _accepted(response: Response, otherwise: int) -> int:
 
 def _wait(response: Response, attempt: int) -> float:
     after = response.headers.get("retry-after", "")
-    return min(30.0, float(after)) if after.isdigit() else 0.2 * 2**attempt
+    return min(30.0, float(after)) if after.isdecimal() else 0.2 * 2**attempt
 
 
 def _reason(error: BaseException) -> str:

@@ -68,7 +68,8 @@ def _signals(engine: Sequence[str], place: str, note: Note) -> Iterator[Callable
         return
     ending = _Ending(engine, place, note)
     numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = {number: signal.signal(number, ending.take) for number in numbers}
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # not by `nohup`'s programs
+    before = {number: signal.signal(number, ending.take) for number in heard}
     try:
         yield ending.start
     finally:
@@ -128,7 +129,11 @@ class _Ending:
         container = self._container()
         if container is not None:
             for verb in (["kill"], ["rm", "-f"]):
-                if not subprocess.run([*self._engine, *verb, container], capture_output=True).returncode:
+                try:
+                    done = subprocess.run([*self._engine, *verb, container], capture_output=True, timeout=GRACE)
+                except subprocess.TimeoutExpired:
+                    continue
+                if not done.returncode:
                     break
             self._note("the program did not end when it was told to: its container was killed")
             if self._ended_within(_AFTER_KILL):

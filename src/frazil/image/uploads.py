@@ -58,7 +58,7 @@ class Upload:
             if time.time() - os.fstat(self._file).st_mtime > LONGEST:
                 return None
             found = json.loads(os.pread(self._file, _LARGEST, 0))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return found if isinstance(found, str) and found.startswith(("http://", "https://")) else None
 
