@@ -22,6 +22,7 @@ FLAKE = """
     bundlers.x86_64-linux = {
       default = thing: make "bundle" (thing.type or "none");
       broken = thing: 1;
+      elsewhere = thing: make "bundle" "x" // { outputName = "none"; };
     };
   };
 }
@@ -30,7 +31,6 @@ FLAKE = """
 
 @pytest.fixture
 def flake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    need_namespaces()
     if os.uname().machine != "x86_64":
         pytest.skip("the flake of this test is for x86_64-linux")
     folder = tmp_path / "flake"
@@ -46,6 +46,7 @@ def read(run: Run, tmp_path: Path, link: Path) -> str:
 
 
 def test_bundles(run: Run, tmp_path: Path, flake: Path) -> None:
+    need_namespaces()
     assert run("frazil", "bundle", "--bundler", ".").status == 0
     assert read(run, tmp_path, flake / "bundle") == "app\n"
     assert run("frazil", "bundle", "--bundler", ".", ".#packages.x86_64-linux.default", "-o", "other").status == 0
@@ -53,6 +54,8 @@ def test_bundles(run: Run, tmp_path: Path, flake: Path) -> None:
     assert run("frazil", "bundle", "--bundler", ".#default", "-f", "p.nix", "-o", "called").status == 0
     assert read(run, tmp_path, flake / "called") == "function-1\n"
     assert not (flake / "flake.lock").exists()
+    done = run("frazil", "bundle", "--bundler", ".#elsewhere")
+    assert done.status == 1 and "does not have a built output 'none'" in done.err
 
 
 def test_bundlers_that_are_none(run: Run, flake: Path) -> None:

@@ -26,6 +26,8 @@ def run_bundle(context: Context, arguments: Arguments) -> None:
     target = DerivedPath(derivation, ALL_OUTPUTS)
     build_paths(context, [target])
     paths = dict(outputs_of(context, target))
+    if output not in paths:
+        raise FrazilError(f"derivation '{context.store.show(derivation)}' does not have a built output '{output}'")
     add_result_link(context.store, paths[output], arguments.value("out-link") or name)
 
 

@@ -302,7 +302,6 @@ class _Line:
         with_deep_stack(self._outputs_of_flake)
 
     def _outputs_of_flake(self) -> None:
-
         from frazil.cli.flake_options import parse_reference
         from frazil.flake.cursor import parse_attribute_path
         from frazil.flake.outputs import attribute_path_prefixes, default_attribute_paths

@@ -14,8 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from frazil.evalcache.database import Database
 
-UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-
 
 def show_statistics(context: Context, arguments: Arguments) -> None:
     from frazil.cli.remembered import open_database
@@ -63,10 +61,12 @@ def collect(context: Context, arguments: Arguments) -> None:
 def _size(text: str | None) -> int | None:
     if text is None:
         return None
-    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    if not number.isascii() or not number.isdigit() or len(number) > 18 or unit not in UNITS:
-        raise UsageError(f"'--max-size' takes a number of bytes, perhaps with K, M, G or T, not '{text}'")
-    return int(number) << UNITS[unit]
+    from frazil.cli.settings import parse_integer
+
+    try:
+        return parse_integer("max-size", text)
+    except UsageError as error:
+        raise UsageError(f"'--max-size' takes a number of bytes, perhaps with K, M, G or T, not '{text}'") from error
 
 
 # -- why-miss, sharing -------------------------------------------------------------------------------------------------

@@ -25,7 +25,6 @@ def new(context: Context, arguments: Arguments) -> None:
 
 
 def _make(context: Context, arguments: Arguments, folder: str) -> None:
-
     from frazil.flake.outputs import FlakeInstallable
     from frazil.flake.reference import DEFAULT_OUTPUTS, parse_with_fragment
 

@@ -179,7 +179,6 @@ class Opened:
 
     def flags_without_overrides(self) -> LockFlags:
         """For flakes other than the one asked for."""
-
         return self.flags.with_(input_overrides={}, input_updates=frozenset(), apply_config=None)
 
     @property

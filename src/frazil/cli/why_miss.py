@@ -84,6 +84,9 @@ class Findings:
 
     def look_through(self, cache: EvaluationCache, root: str, subjects: list[Subject] | None, names: set[str]) -> None:
         """`subjects`: how the thing may be asked about now; None for whatever is remembered. `names`: attributes."""
+        from frazil.evalcache.program import identity
+
+        program = identity(cache.database.program, cache.database.put_program)
         now = None if subjects is None else [(subject, subject.about()) for subject in subjects]
         for row, about in cache.database.related(root):
             detail = _read(row.detail)
@@ -91,12 +94,12 @@ class Findings:
                 continue
             if now is None:
                 if about.about and '"lock":' not in about.parts:  # flakes' trees are asked about in their folders
-                    self._of(row.description, detail).add(_other_program(cache, row) or cache.why_not(row, root))
+                    self._of(row.description, detail).add(_other_program(row, program) or cache.why_not(row, root))
                 continue
             if names.isdisjoint(_names(detail)) or not any(_is_about(row, about, *each) for each in now):
                 continue
             different = min((_differences(about, each[1]) for each in now), key=len) if about.about else []
-            reason = _other_program(cache, row) or "; ".join(different) or cache.why_not(row, root)
+            reason = _other_program(row, program) or "; ".join(different) or cache.why_not(row, root)
             self._of(describe(detail), detail).add(reason)
 
     def _of(self, what: str, detail: Mapping[str, Any]) -> Finding:
@@ -185,13 +188,8 @@ def _differences(about: About, now: About) -> list[str]:
     return [*said, f"it was asked with other settings: {settings}"] if settings else said
 
 
-def _other_program(cache: EvaluationCache, row: Row) -> str | None:
-    from frazil.evalcache.program import identity
-
-    database = cache.database
-    if row.program == identity(database.program, database.put_program):
-        return None
-    return "another version of the program found it"
+def _other_program(row: Row, program: str) -> str | None:
+    return None if row.program == program else "another version of the program found it"
 
 
 # -- what can be asked about ---------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def parse_config(data: bytes, origin: str) -> list[tuple[str, str]]:
         if not line or line[0] in "#;":
             continue
         name, rest = _take(line, _OF_NAME)
-        if name[:1] not in _LETTERS or not name or not prefix:
+        if name[:1] not in _LETTERS or not prefix:
             raise GitError(f"bad configuration line in '{origin}': {line.strip()}")
         value = "true"
         rest = rest.lstrip()

@@ -37,7 +37,7 @@ _MAX_LENGTH = 65536
 
 
 def is_flake_id(text: str) -> bool:
-    return text[:1] in _LETTERS and _LETTERS.union("0123456789_-").issuperset(text) if text else False
+    return text[:1] in _LETTERS and _LETTERS.union("0123456789_-").issuperset(text)
 
 
 def _ignore(_: str) -> None:
@@ -167,7 +167,7 @@ def parse_with_fragment(
     """
     if len(text) > _MAX_LENGTH:
         raise BadFlakeReference(f"flake reference '{text[:60]}…' is too long ({len(text)} characters)")
-    if text[:1] in _LETTERS and text:
+    if text[:1] in _LETTERS:
         import re
 
         if match := re.match(_ID_REFERENCE, text):
