@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -203,6 +204,41 @@ def test_servers_that_do_it_badly(tmp_path: Path, certificate: Path, kind: str, 
         (tmp_path / "a").write_bytes(b"hello")
         assert transfers.fetch(server.url + "/a", 100) == b"hello"
         transfers.close()
+
+
+def test_those_who_wait_for_a_server_that_is_away_fail_together(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+
+    def connect(*arguments: object) -> None:
+        tried.append(arguments)
+        time.sleep(0.5)
+        raise TimeoutError
+
+    monkeypatch.setattr("frazil.store.http.Connection", connect)
+    client = Client(TransferSettings(ssl_cert_file=str(certificate)))
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(client.request, "GET", "https://127.0.0.1:1/a") for _ in range(8)]
+        assert {type(one.exception()) for one in asked} == {TimeoutError}
+    assert len(tried) <= 2  # 2: a thread may have started late
+
+
+def test_nothing_is_left_of_a_connection_that_is_left(tmp_path: Path, certificate: Path) -> None:
+    """The thread that listens ends, also where the server keeps its end open."""
+    (tmp_path / "a").write_bytes(b"hello")
+    with serving2(tmp_path, certificate) as server:
+        server.trouble = lambda *asked: len(server.requests) == 1
+        transfers = make(certificate, attempts=2, stalled_timeout=1)
+        before = set(threading.enumerate())
+        assert transfers.fetch(server.url + "/a", 100) == b"hello"
+        transfers.close()
+        end = time.monotonic() + 10
+        while (
+            left := [t for t in set(threading.enumerate()) - before if t.name == "http2"]
+        ) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not left
 
 
 def test_certificates_are_checked(tmp_path: Path, server: Server2) -> None:

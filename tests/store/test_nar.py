@@ -229,6 +229,9 @@ def test_unpacking_natively_stops_at_what_was_promised(tmp_path: Path) -> None:
         nar.unpack(io.BytesIO(data).read, str(tmp_path / "b"), promised=len(data) - 1, whole=False)
     with pytest.raises(BadArchive, match="something follows"):
         nar.unpack(io.BytesIO(data + b"x").read, str(tmp_path / "c"))
+    bad = b"x" * len(data)
+    with pytest.raises(BadArchive, match="doesn't look like"):
+        nar.unpack(io.BytesIO(bad).read, str(tmp_path / "e"), promised=len(bad), whole=False)
     stream = io.BytesIO(data + b"rest")
     assert nar.unpack(stream.read, str(tmp_path / "d"), promised=len(data), whole=False)[1] == len(data)
     assert stream.read() == b"rest"

@@ -362,12 +362,19 @@ class Client:
         with self._mutex:
             self._after_fork()
             shared = self._shared.setdefault(address, _Shared())
+        tried = shared.failures
         with shared.lock:
             if shared.refused:
                 return None
             if shared.connection is not None and shared.connection.usable:
                 return shared.connection
-            connection = Connection(address, self.settings, lambda: self._tls(http2=True))
+            if shared.failure is not None and shared.failures > tried:  # while this one waited for it
+                raise shared.failure
+            try:
+                connection = Connection(address, self.settings, lambda: self._tls(http2=True))
+            except OSError as error:
+                shared.failures, shared.failure = shared.failures + 1, error
+                raise
             if connection.protocol == "h2":
                 shared.connection = Multiplexed(connection.detach(), self.settings.stalled_timeout or None)
                 return shared.connection
@@ -544,6 +551,9 @@ class _Shared:
         self.lock = threading.Lock()
         self.connection: Multiplexed | None = None
         self.refused = False
+        self.failures = 0
+        self.failure: OSError | None = None
+        """The last one."""
 
 
 def _authority(address: Address) -> str:

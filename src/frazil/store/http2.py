@@ -23,9 +23,11 @@ _WINDOW = 1 << 20
 """Bytes that a server may send of one answer before somebody takes them."""
 _CONNECTION_WINDOW = 1 << 25
 _PIECE = 1 << 16
+_RECORDS = 64
+"""Pieces that are taken in before what they ask for is answered."""
 _HEADERS = 1 << 16
 _STREAMS = 100
-"""At once, where the server does not say."""
+"""At once at most, also where the server allows more."""
 _GOAWAY = 7
 _REFUSED = 7
 _LARGEST_FRAME = 1 << 14
@@ -180,18 +182,23 @@ class Multiplexed:
     # -------------------------------------------------------------------------------------------------- the socket
 
     def _flush(self) -> None:
+        """Whatever stops it in the middle of a frame ends the connection: nothing can follow half a frame."""
         import ssl
 
         data = memoryview(self._h2.data_to_send())
-        while data:
-            try:
-                data = data[self._socket.send(data) :]
-            except (ssl.SSLWantWriteError, ssl.SSLWantReadError) as error:
-                wanted = select.POLLOUT if isinstance(error, ssl.SSLWantWriteError) else select.POLLIN
-                poll = select.poll()
-                poll.register(self._socket, wanted)
-                if not poll.poll(None if self._timeout is None else self._timeout * 1000):
-                    raise TimeoutError from error
+        try:
+            while data:
+                try:
+                    data = data[self._socket.send(data) :]
+                except (ssl.SSLWantWriteError, ssl.SSLWantReadError) as error:
+                    wanted = select.POLLOUT if isinstance(error, ssl.SSLWantWriteError) else select.POLLIN
+                    poll = select.poll()
+                    poll.register(self._socket, wanted)
+                    if not poll.poll(None if self._timeout is None else self._timeout * 1000):
+                        raise TimeoutError from error
+        except BaseException:
+            self._end(ConnectionResetError("the connection was closed"))
+            raise
 
     def _listen(self) -> None:
         from h2.exceptions import ProtocolError
@@ -199,10 +206,12 @@ class Multiplexed:
         poll = select.poll()
         try:
             poll.register(self._socket, select.POLLIN)
+            more = False
             while self._error is None:
-                poll.poll()
+                if not more:
+                    poll.poll()
                 with self._lock:
-                    self._receive()
+                    more = self._receive()
                     self._flush()
         except ProtocolError as error:
             self._end(BadResponse(f"the server does not speak HTTP/2 as it should: {error}"))
@@ -212,14 +221,18 @@ class Multiplexed:
             reason = getattr(error, "strerror", None) or "the server closed the connection"
             self._end(ConnectionResetError(reason))
 
-    def _receive(self) -> None:
+    def _receive(self) -> bool:
+        """What has come, but no more than some of it at once: others want the lock, and the server its answers. Whether
+        there may be more."""
         import ssl
 
-        while self._error is None:
+        for _ in range(_RECORDS):
+            if self._error is not None:
+                return False
             try:
                 data = self._socket.recv(_PIECE)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return
+                return False
             if not data:
                 raise ConnectionResetError("the server closed the connection")
             for piece, last in self._frames.split(data):
@@ -228,6 +241,7 @@ class Multiplexed:
                 else:
                     for event in self._h2.receive_data(piece):
                         self._hear(event)
+        return True
 
     def _leave(self, last: int) -> None:
         """What the server has begun it will end; the rest is asked elsewhere."""
@@ -273,18 +287,23 @@ class Multiplexed:
                 if stream.error is None and not stream.ended:
                     self._fail(stream, error)
             self._room.notify_all()
+            self._hang_up()
             try:
                 self._socket.close()
             except OSError:
                 pass
 
-    def close(self) -> None:
+    def _hang_up(self) -> None:
+        """Wakes the thread that listens: a descriptor that is closed under it would not."""
         import socket
 
         try:
-            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that listens
+            self._socket.shutdown(socket.SHUT_RDWR)
         except (OSError, ValueError):
             pass
+
+    def close(self) -> None:
+        self._hang_up()  # also where somebody sends, and has the lock
         self._end(ConnectionResetError("the connection was closed"))
 
 

@@ -722,9 +722,9 @@ def unpack(read: Read, destination: str, *, promised: int | None = None, whole: 
     left = _CHUNK if whole or promised is None else promised
     try:
         while left and (data := read(min(left, _CHUNK))):
+            unpacker.feed(data)
             if not whole:
                 left -= len(data)
-            unpacker.feed(data)
         digest, size = unpacker.finish()
     except Unsound as error:
         reason, message = error.args
