@@ -245,14 +245,17 @@ def test_what_cannot_be_written_is_not(tmp_path: Path) -> None:
 
 
 def test_stopping(tmp_path: Path) -> None:
-    writer = _native.Writer(str(tmp_path))
-    numbers = [writer.add_file(b"x") for _ in range(5)]
-    writer.stop()
-    writer.stop()
-    writer.finish()
-    assert writer.add_file(b"y") == -1
-    for number in numbers:
-        assert writer.written(number) == (tmp_path / str(number)).exists()
+    for count in range(60):  # so that it is stopped before, in and after its work
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        writer = _native.Writer(str(folder))
+        numbers = [writer.add_file(bytes(10_000)) for _ in range(count)]
+        writer.stop()
+        writer.stop()
+        writer.finish()
+        assert writer.add_file(b"y") == -1
+        for number in numbers:
+            assert writer.written(number) == (folder / str(number)).exists()
 
 
 def test_a_forked_process_has_no_thread(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ static void *write_jobs(void *argument) {
             writing->held -= job->size;
         }
     }
+    writing->idle = 1; /* what was done before is done */
     pthread_mutex_unlock(&writing->mutex);
     return NULL;
 }
