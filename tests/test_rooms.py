@@ -17,7 +17,8 @@ LEAVES = {
 
 
 def allowed_rooms() -> dict[str, set[str]]:
-    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", (ROOT / "docs/design/rooms.md").read_text(), re.M)
+    row = r"^\| \[?`(\w+)`(?:\]\([^)]*\))? \|.*\| ([^|]*) \|$"
+    rows = re.findall(row, (ROOT / "docs/design/rooms.md").read_text(), re.M)
     rooms = {name for name, _ in rows}
     return {name: rooms if cell == "all" else set(re.findall(r"\w+", cell)) for name, cell in rows}
 
