@@ -224,6 +224,13 @@ def test_those_who_wait_for_a_server_that_is_away_fail_together(
     assert len(tried) <= 2  # 2: a thread may have started late
 
 
+def wait_for_listeners(before: set[threading.Thread]) -> None:
+    end = time.monotonic() + 30
+    while left := [t for t in set(threading.enumerate()) - before if t.name == "http2"]:
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+
+
 def test_nothing_is_left_of_a_connection_that_is_left(tmp_path: Path, certificate: Path) -> None:
     """The thread that listens ends, also where the server keeps its end open."""
     (tmp_path / "a").write_bytes(b"hello")
@@ -233,12 +240,25 @@ def test_nothing_is_left_of_a_connection_that_is_left(tmp_path: Path, certificat
         before = set(threading.enumerate())
         assert transfers.fetch(server.url + "/a", 100) == b"hello"
         transfers.close()
-        end = time.monotonic() + 10
-        while (
-            left := [t for t in set(threading.enumerate()) - before if t.name == "http2"]
-        ) and time.monotonic() < end:
-            time.sleep(0.05)
-        assert not left
+        wait_for_listeners(before)
+
+
+def test_a_good_bye_while_nobody_asks_ends_the_connection(server: Server2, transfers: Transfers) -> None:
+    """Also where the server does not hang up."""
+
+    def trouble(peer: Peer, number: int, headers: dict[str, str]) -> bool:
+        peer.serve(number, headers)
+        peer.flush()
+        time.sleep(0.5)  # until the answer has been taken
+        peer.socket.sendall(b"\0\0\x08\x07\0\0\0\0\0" + number.to_bytes(4, "big") + bytes(4))
+        return True
+
+    server.trouble = trouble
+    before = set(threading.enumerate())
+    assert transfers.fetch(f"{server.url}/a", 100) == b"hello"
+    wait_for_listeners(before)
+    assert transfers.fetch(f"{server.url}/a", 100) == b"hello" and server.connections == ["h2", "h2"]
+    assert not warnings(transfers)
 
 
 def test_certificates_are_checked(tmp_path: Path, server: Server2) -> None:

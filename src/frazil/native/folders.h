@@ -33,6 +33,8 @@ static int bytes_reserve(Bytes *bytes, size_t more) {
 }
 
 static int bytes_add(Bytes *bytes, const void *data, size_t size) {
+    if (!size)
+        return 0; /* there may be nothing to copy from, or to */
     if (bytes_reserve(bytes, size))
         return -1;
     memcpy(bytes->data + bytes->size, data, size);

@@ -121,6 +121,7 @@ class Multiplexed:
                 self._h2.send_headers(stream.number, headers, end_stream=True)
             except ProtocolError as error:
                 self._leaving = True  # no numbers are left
+                self._end_if_left()
                 raise Refused(str(error)) from error
             self._streams[stream.number] = stream
             try:
@@ -176,8 +177,12 @@ class Multiplexed:
                     self._flush()
             except (OSError, ProtocolError):
                 pass  # it ends in any case
-            if self._leaving and not self._streams:
-                self._end(ConnectionResetError("the server closed the connection"))
+            self._end_if_left()
+
+    def _end_if_left(self) -> None:
+        """Nobody comes any more, and nobody waits: also where the server does not hang up."""
+        if self._leaving and not self._streams:
+            self._end(ConnectionResetError("the server closed the connection"))
 
     # -------------------------------------------------------------------------------------------------- the socket
 
@@ -250,6 +255,7 @@ class Multiplexed:
         for stream in list(self._streams.values()):
             if stream.number > last:
                 self._fail(stream, Refused("the server closed the connection"))
+        self._end_if_left()
 
     def _hear(self, event: Any) -> None:
         from h2 import events
