@@ -5,7 +5,8 @@
 Each program works in a store of its own, in turns; medians of wall time, minima of CPU time, peaks of memory are
 printed. `--scale 0.1` makes everything a tenth as large. `--nix` is where C++ Nix's programs are. `--scratch` is where
 the stores are made: on a memory file system the disk does not count, but 5 GB of memory are needed for the whole.
-Substitution and a daemon's answers have programs of their own (`substitution.py`, `daemon.py`).
+Substitution, a daemon's answers and the start of a sandbox have programs of their own (`substitution.py`,
+`daemon.py`, `sandbox.py`).
 """
 
 from __future__ import annotations
@@ -18,13 +19,21 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"
 _CALLED_AS = "import sys; sys.argv[0] = {!r}; from frazil.cli import main; sys.exit(main())"
+_MEASURE = """
+import os, sys, time
+start = time.perf_counter()
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, 1, 0)])
+_, status, used = os.wait4(pid, 0)
+print(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+sys.exit(os.waitstatus_to_exitcode(status) != 0)
+"""
+"""A process is told to have used as much memory as the one had that started it: so a small one starts it."""
 _CHAIN = """
 let
   link = n: derivation {{
@@ -72,20 +81,17 @@ class Program:
 
     def run(self, command: list[str], config: str = "", text: str = "") -> Figure:
         environment = {**self.environment, "NIX_CONFIG": self.environment["NIX_CONFIG"] + "\n" + config}
-        start = time.perf_counter()
         with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as given:
             given.write(text.encode())
             given.seek(0)
-            process = subprocess.Popen(
-                self.words(command), env=environment, stdin=given, stdout=subprocess.DEVNULL, stderr=said
+            words = [sys.executable, "-S", "-c", _MEASURE, *self.words(command)]
+            process = subprocess.run(
+                words, env=environment, stdin=given, stdout=subprocess.PIPE, stderr=said, check=False
             )
-            _, status, used = os.wait4(process.pid, 0)
-            wall = time.perf_counter() - start
-            process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:
                 said.seek(0)
                 raise SystemExit(f"{self.name}: {command[:6]} failed: {said.read()[-2000:].decode(errors='replace')}")
-        return Figure(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+        return Figure(*map(float, process.stdout.split()))
 
     def wipe(self) -> None:
         for place in (self.store, self.folder / "state", self.folder / "log"):

@@ -79,6 +79,39 @@ def test_inputs_cannot_be_changed(lab: Lab) -> None:
     assert lab.store.verify(check_contents=True)
 
 
+def test_inputs_that_are_files_cannot_be_changed(lab: Lab) -> None:
+    files = [lab.store.add_text(f"file-{number}", b"pure") for number in range(5)]
+    script = "".join(
+        f"for f in {lab.store.show(path)}; do chmod u+w $f; echo evil > $f; rm -f $f; mv $f /build/x; ln $f /build/y; "
+        "touch -d @5 $f; cat $f >> $out; done;"
+        for path in files
+    )
+    (result,) = lab.build(lab.derivation(script + " true", sources=files))
+    assert lab.real(result).read_text() == "pure" * 5
+    assert all(os.stat(lab.store.real_path(path)).st_nlink == 1 for path in files)
+    assert lab.store.verify(check_contents=True)
+    assert not lab.left_over()
+
+
+def test_no_new_file_for_each_input_that_is_one(lab: Lab) -> None:
+    """Root's builders see hard links, whom nobody lets write; others see mounts on the names of one empty file."""
+    files = [lab.store.add_text(f"file-{number}", b"pure") for number in range(5)]
+    shown = " ".join(lab.store.show(path) for path in files)
+    mounts = f"grep -c ' {lab.store.directory.path}/.*-file-' /proc/self/mountinfo >> $out"
+    text = lab.build_text(f"stat -c %h {shown} > $out; {mounts}; true", sources=files)
+    assert text.split() == ["2"] * 5 + ["0"] if identity().host is not None else ["1"] * 5 + ["5"]
+    drv = lab.derivation(f"stat -c %h {shown} > $out; {mounts}; true", name="lifted", sources=files)
+    (result,) = lab.build(drv, allow_new_privileges=True)
+    assert lab.real(result).read_text().split() == ["1"] * 5 + ["5"]
+
+
+def test_a_file_that_others_could_write_is_mounted(lab: Lab) -> None:
+    path = lab.store.add_text("open", b"pure")
+    os.chmod(lab.store.real_path(path), 0o666)
+    script = f"echo evil > {lab.store.show(path)}; cat {lab.store.show(path)} > $out"
+    assert lab.build_text(script, sources=[path]) == "pure"
+
+
 def test_what_lies_in_the_background_dies(lab: Lab) -> None:
     mark = f"79.{os.getpid()}"
     start = time.monotonic()

@@ -86,6 +86,8 @@ enum operation_kind { OP_DIRECTORY = 1, OP_FILE, OP_SYMLINK, OP_BIND, OP_TMPFS, 
 #define BIND_OPTIONAL 1 /* an absent source is skipped */
 #define BIND_RDONLY 2
 #define BIND_COPY_LINK 4 /* a source that is a symbolic link is recreated, not followed */
+#define BIND_SCRATCH 8   /* what is bound later below this folder may be hard links in it */
+#define BIND_HARD_LINK 16 /* a file that nobody but root may write: a hard link in that folder will do */
 
 struct operation {
     int kind, flags;
@@ -105,6 +107,8 @@ struct spec {
     unsigned long personality;
     int clone_flags, input, output, new_root, new_session, loopback, no_new_privileges, no_cores, propagate, die;
     int close_others, scope_sockets, wait_for_maps;
+    int scratch; /* the folder of BIND_SCRATCH, as the host sees it, or -1 */
+    int blank;   /* an empty file in it to mount on, or -1: further ones are links to it */
     int ruleset; /* of Landlock, or -1 */
     int later;   /* a socket that takes what `_attach.c` needs, or -1 */
     const char *shared; /* below which things may be attached */
@@ -166,7 +170,7 @@ static void keep_door(const struct spec *spec) {
 }
 
 /* The new root is a tmpfs with the host's file system below OLD_ROOT while the operations run. */
-static void enter_root(const struct spec *spec) {
+static void enter_root(struct spec *spec) {
     if (mount("none", "/", NULL, MS_REC | (spec->propagate ? MS_SLAVE : MS_PRIVATE), NULL) < 0)
         fail(spec, "making '/' private", NULL);
     static const char *const bases[] = {"/tmp", "/proc", "/dev", "/usr", NULL};
@@ -181,6 +185,8 @@ static void enter_root(const struct spec *spec) {
     mode_t mask = umask(0);
     for (Py_ssize_t i = 0; i < spec->operation_count; i++) apply(spec, &spec->operations[i]);
     umask(mask);
+    if (spec->scratch >= 0) close(spec->scratch);
+    if (spec->blank >= 0) close(spec->blank);
     if (spec->later >= 0) keep_door(spec);
     if (umount2(OLD_ROOT, MNT_DETACH) < 0) fail(spec, "unmounting the old root directory", NULL);
     /* Removing it would undo the mount in the kept namespace, too: an empty folder stays. */
@@ -512,7 +518,7 @@ static int parse(PyObject *args, PyObject *keywords, struct parsed *p) {
     int confined;
     memset(p, 0, sizeof *p);
     struct spec *s = &p->spec;
-    s->later = -1;
+    s->later = s->scratch = s->blank = -1;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "yOOyOizzplliizz#kpppppppi|iz", spec_names, &s->program, &argv,
                                      &environment, &s->directory, &operations, &s->clone_flags, &p->uids, &p->gids,
                                      &p->deny, &s->uid, &s->gid, &s->input, &s->output, &s->hostname, &filter,
@@ -642,6 +648,8 @@ PyMODINIT_FUNC PyInit__sandbox(void) {
     PyModule_AddIntConstant(m, "BIND_OPTIONAL", BIND_OPTIONAL);
     PyModule_AddIntConstant(m, "BIND_RDONLY", BIND_RDONLY);
     PyModule_AddIntConstant(m, "BIND_COPY_LINK", BIND_COPY_LINK);
+    PyModule_AddIntConstant(m, "BIND_SCRATCH", BIND_SCRATCH);
+    PyModule_AddIntConstant(m, "BIND_HARD_LINK", BIND_HARD_LINK);
     PyModule_AddIntConstant(m, "NEWUSER", CLONE_NEWUSER);
     PyModule_AddIntConstant(m, "NEWNS", CLONE_NEWNS);
     PyModule_AddIntConstant(m, "NEWPID", CLONE_NEWPID);

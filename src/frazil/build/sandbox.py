@@ -216,14 +216,16 @@ def _devices(sandbox: Sandbox) -> list[Operation]:
     return found
 
 
-def _operations(sandbox: Sandbox) -> list[Operation]:
+def _operations(sandbox: Sandbox, hard_links: bool) -> list[Operation]:
+    """`hard_links`: the builder can neither become root nor take the names of root's files away."""
     targets = {check_target(mount.target, mount.source): mount for mount in sandbox.paths}
     found = [_bind("/tmp", sandbox.temporary_directory, 0), *_accounts(sandbox), *_network(sandbox)]
     if "/dev" not in targets:
         found += _devices(sandbox)
-    found.append(_bind(sandbox.store_directory, sandbox.store_scratch, 0))
+    found.append(_bind(sandbox.store_directory, sandbox.store_scratch, native.BIND_SCRATCH))
     copy = native.BIND_COPY_LINK
-    found += [(native.BIND, os.fsencode(path), os.fsencode(real), copy) for path, real in sandbox.inputs]
+    flags = copy | native.BIND_HARD_LINK * hard_links
+    found += [(native.BIND, os.fsencode(path), os.fsencode(real), flags) for path, real in sandbox.inputs]
     if sandbox.inputs:
         found.append((native.PROTECT, os.fsencode(sandbox.store_directory), b"", 0))
     found.append(_bind(sandbox.build_directory_inside, sandbox.build_directory, 0))
@@ -241,6 +243,7 @@ def start(process: Process, sandbox: Sandbox | None) -> int:
     """Starts a builder; without a sandbox as a plain process that still leads a session and dies with us."""
     who = identity()
     namespaces = 0
+    hard_links = who.host is not None and not process.allow_new_privileges
     if sandbox is not None:
         namespaces = _ISOLATED | native.NEWUSER | (0 if sandbox.network else native.NEWNET) | _cgroup_namespace()
     try:
@@ -249,7 +252,7 @@ def start(process: Process, sandbox: Sandbox | None) -> int:
             argv=list(process.arguments),
             environment=[name + b"=" + value for name, value in process.environment.items()],
             directory=os.fsencode(process.directory),
-            operations=_operations(sandbox) if sandbox is not None else [],
+            operations=_operations(sandbox, hard_links) if sandbox is not None else [],
             namespaces=namespaces,
             uid_map=who.uid_map if sandbox is not None else None,
             gid_map=who.gid_map if sandbox is not None else None,

@@ -72,7 +72,36 @@ static void copy_link(const struct spec *spec, const char *source, const struct 
     }
 }
 
-static void bind_path(const struct spec *spec, const struct operation *operation) {
+static const char *last_component(const char *path) {
+    return strrchr(path, '/') + 1;
+}
+
+/* An input that is a file needs no mount where the builder could not change it anyway: it is root's, and the sticky
+ * folder's names are root's, too. Links and their source have to be looked at through one and the same mount. */
+static int hard_link(const struct spec *spec, const char *source, const struct stat *st, const char *path) {
+    if (spec->scratch < 0 || st->st_uid != 0 || (st->st_mode & 07022)) return -1;
+    return linkat(AT_FDCWD, source, spec->scratch, last_component(path), 0);
+}
+
+/* Files to mount on are names of one file: what is made and deleted by the hundred for each build makes some file
+ * systems slow, since they do not give numbers again that were free a moment ago. */
+static void make_mount_point(struct spec *spec, const struct operation *operation) {
+    const char *path = operation->path;
+    char blank[64];
+    if (spec->blank >= 0 && (operation->flags & BIND_COPY_LINK)) {
+        snprintf(blank, sizeof blank, OLD_ROOT "/proc/self/fd/%d", spec->blank);
+        if (linkat(AT_FDCWD, blank, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) return;
+    }
+    /* Not for writing: what is open for that cannot become read-only. */
+    int fd = open(path, O_CREAT | O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0) fail(spec, "creating regular file", path);
+    if (spec->blank < 0 && spec->scratch >= 0 && (operation->flags & BIND_COPY_LINK))
+        spec->blank = fd;
+    else
+        close(fd);
+}
+
+static void bind_path(struct spec *spec, const struct operation *operation) {
     char buffer[PATH_MAX];
     const char *source = host_path(spec, buffer, operation->source), *path = operation->path;
     struct stat st;
@@ -84,18 +113,19 @@ static void bind_path(const struct spec *spec, const struct operation *operation
         copy_link(spec, source, operation);
         return;
     }
+    if ((operation->flags & BIND_HARD_LINK) && S_ISREG(st.st_mode) && hard_link(spec, source, &st, path) == 0) return;
     make_parents(spec, path);
-    if (S_ISDIR(st.st_mode)) {
-        if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
-    } else {
-        int fd = open(path, O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
-        if (fd < 0) fail(spec, "creating regular file", path);
-        close(fd);
-    }
+    if (!S_ISDIR(st.st_mode))
+        make_mount_point(spec, operation);
+    else if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        fail(spec, "creating the directory", path);
     if (mount(source, path, NULL, MS_BIND | MS_REC, NULL) < 0) fail(spec, "bind mounting", operation->source);
     if ((operation->flags & BIND_RDONLY) && set_attributes(path, 1, ATTRIBUTE_RDONLY | ATTRIBUTE_NOSUID, 0) < 0 &&
         (errno != ENOSYS || remount_read_only(path) < 0))
         fail(spec, "making read-only", path);
+    if ((operation->flags & BIND_SCRATCH) &&
+        (spec->scratch = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        fail(spec, "opening", operation->source);
 }
 
 /* Everything mounted below `path` becomes read-only; the mount at `path` itself stays writable. */
@@ -145,7 +175,7 @@ static void overlay(const struct spec *spec, const struct operation *operation) 
         fail(spec, "making read-only", path);
 }
 
-static void apply(const struct spec *spec, const struct operation *operation) {
+static void apply(struct spec *spec, const struct operation *operation) {
     const char *path = operation->path;
     switch (operation->kind) {
     case OP_DIRECTORY:
