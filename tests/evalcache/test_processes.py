@@ -252,6 +252,48 @@ def test_a_clock_that_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert database.find(b"q" * 32, "/r")[0].used == int(now - 86400 * 100)
 
 
+def test_names_that_are_no_utf8(world: World) -> None:
+    """Folders and files may be called anything; evaluations there are remembered as others are."""
+    folder = os.path.join(os.fsencode(world.folder), b"d\xff")
+    os.mkdir(folder)
+    file = os.path.join(folder, b"f\xfe.nix")
+    Path(os.fsdecode(file)).write_text("import ./b.nix")
+    other = Path(os.fsdecode(os.path.join(folder, b"b.nix")))
+    other.write_text("1")
+    words = ("nix-instantiate", "--eval", os.fsdecode(file))
+    assert world.run(*words).out == "1\n"
+    assert not world.run(*words).evaluated
+    other.write_text("2")
+    assert world.run(*words).out == "2\n"
+
+
+def test_files_are_named_as_they_are_called(world: World) -> None:
+    world.write("größe.nix", "1")
+    world.run("nix-instantiate", "--eval", "größe.nix")
+    world.chdir(world.folder)
+    assert "output größe.nix: remembered" in world.run("frazil", "eval-cache", "why-miss", "--all").out
+
+
+def test_damaged_times_are_no_answer(tmp_path: Path) -> None:
+    database = Database(str(tmp_path / "t.sqlite"))
+    put(database, 1)
+    database._run("UPDATE Entries SET recorded = 'x'")
+    assert not database.find(bytes([1]) * 32, "/r")
+    database.close()
+
+
+def test_what_is_no_text_is_not_put(tmp_path: Path) -> None:
+    """And what comes after it is."""
+    database = Database(str(tmp_path / "t.sqlite"))
+    name = group_id(b"k r ./a")
+    bad = Entry(b"q" * 32, "/r", "", b"{}", name, "\ud800", "p", b"", "")
+    with pytest.raises(ValueError, match="surrogates"):
+        database.put({name: Group(b"k r ./a", [])}, [bad])
+    put(database, 1)
+    assert len(database.every()) == 1
+    database.close()
+
+
 def test_what_cannot_be_used_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """By commands about the cache; evaluations go on without."""
     world.write("default.nix", "1")

@@ -205,6 +205,28 @@ def test_what_is_damaged_is_refused(
     assert world.run("nix-store", "--verify", "--check-contents").status == 0
 
 
+@pytest.mark.parametrize(
+    "detail",
+    [
+        *("\ud800", "[" * 10_000, "5", '{"kind":5}', '{"kind":"x","flags":5}', '{"kind":"x","words":[5]}'),
+        *('{"kind":"x","path":7}', '{"kind":"show-part","path":{}}', '{"kind":"x","paths":5}'),
+        '{"kind":"search","words":[[5]]}',
+    ],
+)
+def test_what_others_say_was_asked_is_not_relied_on(world: World, elsewhere: Callable[[], Path], detail: str) -> None:
+    shared = prepare(world)
+    world.run("frazil", "eval-cache", "export", str(shared))
+    (entry,) = (shared / "entries").iterdir()
+    record = json.loads(entry.read_text())
+    record["body"]["detail"] = detail
+    entry.write_text(json.dumps(record))
+    elsewhere()
+    world.run("frazil", "eval-cache", "import", str(shared), "--no-check-sigs")
+    for words in (("-f", ".", "a"), ("--all",)):
+        said = world.run("frazil", "eval-cache", "why-miss", *words)
+        assert "bug" not in said.err and (said.out or said.err)
+
+
 def test_no_such_folder(world: World) -> None:
     found = world.run("frazil", "eval-cache", "import", "/nowhere", "--no-check-sigs")
     assert found.status == 1 and "hint: `frazil eval-cache export`" in found.err

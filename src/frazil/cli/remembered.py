@@ -68,6 +68,11 @@ def given_arguments(arguments: Arguments) -> list[list[str]]:
     return found
 
 
+def _shown_file(file: str | list[str] | None) -> str:
+    """As `open_remembered` puts it: a byte string, or what is searched for."""
+    return file[-1] if isinstance(file, list) else os.fsdecode((file or "").encode("latin-1"))
+
+
 def _shown_attribute(attribute: object) -> str:
     return " ".join(map(str, attribute)) if isinstance(attribute, list) else str(attribute)
 
@@ -106,7 +111,7 @@ class Remembered:
         from frazil.evalcache.cache import Question, Subject
 
         words = [
-            str(self.subject.get("file") or self.subject.get("expression") or ""),
+            _shown_file(self.subject.get("file")) or str(self.subject.get("expression") or ""),
             _shown_attribute(detail.get("attribute", "")),
         ]
         description = f"{detail['kind']} {' '.join(word for word in words if word)}"

@@ -134,7 +134,18 @@ def _read(text: str) -> Mapping[str, Any] | None:
         detail = plain_json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return detail if isinstance(detail, dict) and isinstance(detail.get("kind"), str) else None
+    return detail if isinstance(detail, dict) and _is_detail(detail) else None
+
+
+def _is_detail(detail: Mapping[str, Any]) -> bool:
+    """Whether it is as commands write it: what others exported, or a damaged row, may be anything."""
+    words = detail.get("words") or []
+    return (
+        isinstance(detail.get("kind"), str)
+        and isinstance(detail.get("path") or "", list | str)
+        and all(isinstance(detail.get(name) or [], list) for name in ("flags", "paths", "words"))
+        and all(isinstance(given, list) for given in words)
+    )
 
 
 def _names(detail: Mapping[str, Any]) -> set[str]:
@@ -150,12 +161,17 @@ def _names(detail: Mapping[str, Any]) -> set[str]:
     return names or {""}
 
 
+def _shown_word(word: object) -> str:
+    """Words that are searched for are byte strings."""
+    return os.fsdecode(str(word).encode("latin-1", "replace"))
+
+
 def describe(detail: Mapping[str, Any]) -> str:
     """What a question wants to know."""
     kind = str(detail["kind"])
     words = [SHOWN.get(kind, kind)]
     words += [f"--{flag}" for flag in detail.get("flags") or ()]
-    words += [f"'{word}'" for given in detail.get("words") or () for word in given]
+    words += [f"'{_shown_word(word)}'" for given in detail.get("words") or () for word in given]
     if detail.get("apply") is not None:
         words.append("--apply")
     given = None if "path" in detail else detail.get("paths")

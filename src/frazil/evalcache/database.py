@@ -84,7 +84,9 @@ CREATE INDEX IF NOT EXISTS ByQuestion ON Entries (question, root);
 CREATE TABLE IF NOT EXISTS Subjects (id BLOB PRIMARY KEY, about TEXT NOT NULL, parts TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS Programs (stamp TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
-_PUT_STAMPS = "INSERT OR REPLACE INTO Stamps VALUES (?, ?, ?)"
+_TEXT = "CAST(? AS TEXT)"
+"""Binds `_encoded` text: names of folders may be no UTF-8, which sqlite3 refuses in a string."""
+_PUT_STAMPS = f"INSERT OR REPLACE INTO Stamps VALUES (?, {_TEXT}, ?)"
 _COLUMNS = (
     "number, question, root, bound, recorded, used, answer, facts, description, program, subject, detail, checksum"
 )
@@ -136,6 +138,10 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
 def pack(data: bytes) -> bytes:
     """For `inflate`. Most are small: a window that is as small takes no time to clear."""
     if len(data) > _SMALL:
@@ -154,6 +160,14 @@ def inflate(data: bytes) -> bytes:
     if not machine.eof:
         raise ValueError("damaged or too large")
     return text
+
+
+def _entry_row(entry: Entry, now: int) -> tuple[object, ...]:
+    """The columns after the number. Raises ValueError for what is no text."""
+    question, root, bound, answer, groups, description, program, subject, detail = entry
+    checksum = _checksum(question, root, bound, answer, groups, program, subject)
+    said, asked = _encoded(description), (program, subject, _encoded(detail))
+    return (question, _encoded(root), _encoded(bound), now, now, answer, groups, said, *asked, checksum)
 
 
 class Database:
@@ -178,9 +192,9 @@ class Database:
     def find(self, question: bytes, root: str) -> list[Row]:
         """Answers for a root, newest first; then those of other roots that do not depend on where it is."""
         rows = self._run(
-            f"SELECT {_COLUMNS} FROM Entries WHERE question = ? AND (root IN (?, '') OR bound = '') "
-            "ORDER BY root = ? DESC, number DESC LIMIT ?",
-            (question, root, root, 2 * KEPT_ALTERNATIVES),
+            f"SELECT {_COLUMNS} FROM Entries WHERE question = ? AND (root IN ({_TEXT}, '') OR bound = '') "
+            f"ORDER BY root = {_TEXT} DESC, number DESC LIMIT ?",
+            (question, _encoded(root), _encoded(root), 2 * KEPT_ALTERNATIVES),
         )
         # A damaged index leads to whole rows of other questions.
         return [
@@ -200,17 +214,20 @@ class Database:
             return None
         if not all(isinstance(part, str) for part in (root, bound, program)):
             return None
+        if not (isinstance(recorded, int) and isinstance(used, int)):
+            return None
         if checksum != _checksum(question, root, bound, answer, groups, program, subject):
             return None
-        times = int(recorded), int(used)
-        return Row(number, question, root, bound, *times, answer, groups, str(said), program, subject, str(detail))
+        return Row(
+            number, question, root, bound, recorded, used, answer, groups, str(said), program, subject, str(detail)
+        )
 
     def related(self, root: str) -> list[tuple[Row, About]]:
         """All that is remembered for a root, or came from elsewhere (nobody knows what that is about), newest first."""
         rows = self._run(
             f"SELECT {_COLUMNS}, about, parts FROM Entries LEFT JOIN Subjects ON id = subject "
-            "WHERE root IN (?, '') AND detail != '' ORDER BY number DESC",
-            (root,),
+            f"WHERE root IN ({_TEXT}, '') AND detail != '' ORDER BY number DESC",
+            (_encoded(root),),
         )
         found = [(self._row(row[:-2]), About(str(row[-2] or ""), str(row[-1] or ""))) for row in rows]
         return [(row, about) for row, about in found if row is not None]
@@ -227,7 +244,7 @@ class Database:
             return None
 
     def stamps(self, group: bytes, root: str) -> list[str]:
-        rows = self._run("SELECT stamps FROM Stamps WHERE facts = ? AND root = ?", (group, root))
+        rows = self._run(f"SELECT stamps FROM Stamps WHERE facts = ? AND root = {_TEXT}", (group, _encoded(root)))
         try:
             return inflate(rows[0][0]).decode("ascii").split("\n") if rows else []
         except (ValueError, TypeError):
@@ -243,43 +260,38 @@ class Database:
         self._run("INSERT OR REPLACE INTO Programs VALUES (?, ?)", (stamp, digest))
 
     def put_stamps(self, group: bytes, root: str, stamps: Sequence[str]) -> None:
-        self._run(_PUT_STAMPS, (group, root, pack("\n".join(stamps).encode("ascii"))))
+        self._run(_PUT_STAMPS, (group, _encoded(root), pack("\n".join(stamps).encode("ascii"))))
 
     def put(
         self, groups: Mapping[bytes, Group], entries: Sequence[Entry], subjects: Mapping[bytes, About] | None = None
     ) -> None:
-        """All of it or nothing. `groups` and `subjects`: by their ids."""
+        """All of it or nothing. `groups` and `subjects`: by their ids. Raises ValueError for what is no text."""
+        rows = [_entry_row(entry, int(time.time())) for entry in entries]
         self._run("BEGIN IMMEDIATE")
-        now = int(time.time())
         new = [(name, pack(group.facts)) for name, group in groups.items() if not self._has_group(name)]
         self._run_all("INSERT OR REPLACE INTO Facts VALUES (?, ?)", new)
         stamps = [(name, pack("\n".join(group.stamps).encode("ascii"))) for name, group in groups.items()]
-        for root in {entry.root for entry in entries}:
+        for root in {_encoded(entry.root) for entry in entries}:
             self._run_all(_PUT_STAMPS, [(name, root, data) for name, data in stamps])
         about = [(name, *row) for name, row in (subjects or {}).items()]
         self._run_all("INSERT OR IGNORE INTO Subjects VALUES (?, ?, ?)", about)
-        self._put_entries(entries, now)
+        self._put_entries(entries, rows)
         self._run("COMMIT")
 
     def _has_group(self, name: bytes) -> bool:
         return bool(self._run("SELECT 1 FROM Facts WHERE id = ?", (name,)))
 
-    def _put_entries(self, entries: Sequence[Entry], now: int) -> None:
+    def _put_entries(self, entries: Sequence[Entry], rows: Sequence[tuple[object, ...]]) -> None:
         self._run_all(
-            "DELETE FROM Entries WHERE question = ? AND root = ? AND facts = ? AND bound = ?",
-            [(entry.question, entry.root, entry.groups, entry.bound) for entry in entries],
+            f"DELETE FROM Entries WHERE question = ? AND root = {_TEXT} AND facts = ? AND bound = {_TEXT}",
+            [(entry.question, _encoded(entry.root), entry.groups, _encoded(entry.bound)) for entry in entries],
         )
-        rows = []
-        for question, root, bound, answer, groups, description, program, subject, detail in entries:
-            checksum = _checksum(question, root, bound, answer, groups, program, subject)
-            asked = program, subject, detail
-            rows.append((question, root, bound, now, now, answer, groups, description, *asked, checksum))
-        marks = ", ".join("?" * 12)
+        marks = f"?, {_TEXT}, {_TEXT}, ?, ?, ?, ?, {_TEXT}, ?, ?, {_TEXT}, ?"
         self._run_all(f"INSERT INTO Entries ({_COLUMNS}) VALUES (NULL, {marks})", rows)
-        places = {(entry.question, entry.root) for entry in entries}
+        places = {(entry.question, _encoded(entry.root)) for entry in entries}
         self._run_all(
-            "DELETE FROM Entries WHERE question = ? AND root = ? AND number NOT IN (SELECT number FROM Entries "
-            "WHERE question = ? AND root = ? ORDER BY number DESC LIMIT ?)",
+            f"DELETE FROM Entries WHERE question = ? AND root = {_TEXT} AND number NOT IN (SELECT number FROM Entries "
+            f"WHERE question = ? AND root = {_TEXT} ORDER BY number DESC LIMIT ?)",
             [(*place, *place, KEPT_ALTERNATIVES) for place in places],
         )
 
@@ -420,6 +432,7 @@ class Database:
             raise sqlite3.OperationalError(str(error)) from error
         connection = sqlite3.connect(self.path, timeout=2, isolation_level=None, check_same_thread=False)
         self._file = file_identity(self.path)
+        connection.text_factory = _decoded
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version != SCHEMA_VERSION:

@@ -29,7 +29,9 @@ from cython.cimports.frazil.lang.values import (
     finished,
     get_value,
     glance,
+    is_unmade,
     kept,
+    make_value,
     new_cell,
     new_thunk,
     place_of,
@@ -319,7 +321,16 @@ def only_value(select: Select, attrs: Attrs) -> object:
     if shape is not select.memo:
         select.place = place_of(shape, cython.cast(str, select.path))
         select.memo = shape
-    return get_value(attrs, select.place) if select.place >= 0 else MISSING
+    place: cython.Py_ssize_t = select.place
+    if place < 0:
+        return MISSING
+    value: object = raw_value(attrs, place)
+    if is_unmade(value):
+        value = make_value(attrs, place)
+        # What is made may look through this node, too, at a set of another shape. Who called needs the place.
+        select.memo = shape
+        select.place = place
+    return value
 
 
 @cython.cfunc

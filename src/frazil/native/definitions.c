@@ -1,8 +1,8 @@
-/* What a set literal defines, while it is read (`lang/definitions.pxd` says what for).
+/* What a set literal defines, while it is read (`lang/definitions.py` says what for).
  *
  * Names are compared by address: the parser has one string for each. So is a shape found again by the addresses of its
- * names; that table forgets, and `SHAPES` of `lang/values.py` knows all. Where there
- * is no interpreter's lock nothing is remembered from one set to the next. */
+ * names; that table forgets, and `SHAPES` of `lang/origins.py` knows all. Where there is no interpreter's lock nothing
+ * is remembered from one set to the next. */
 
 #include <Python.h>
 #include <limits.h>
@@ -21,7 +21,7 @@ typedef struct frazil_definitions {
     Definition items[];
 } Definitions;
 
-/* As `lang/values.pxd` has them. */
+/* As `lang/origins.pxd` has them. */
 typedef struct {
     PyObject_HEAD
     Py_ssize_t count;
