@@ -80,7 +80,9 @@ struct mount_attributes {
 #define ATTRIBUTE_NOSUID 0x2
 #define ATTRIBUTE_NODEV 0x4
 
-enum operation_kind { OP_DIRECTORY = 1, OP_FILE, OP_SYMLINK, OP_BIND, OP_TMPFS, OP_PROC, OP_DEVPTS, OP_PROTECT, OP_MODE, OP_OVERLAY };
+enum operation_kind {
+    OP_DIRECTORY = 1, OP_FILE, OP_SYMLINK, OP_BIND, OP_TMPFS, OP_PROC, OP_DEVPTS, OP_PROTECT, OP_MODE, OP_OVERLAY, OP_SYSFS
+};
 
 /* Flags of OP_BIND. */
 #define BIND_OPTIONAL 1 /* an absent source is skipped */
@@ -94,6 +96,7 @@ struct operation {
     const char *path;   /* in the new root, absolute */
     const char *source; /* BIND: host path; SYMLINK: target; FILE: contents; TMPFS: options */
     Py_ssize_t source_length;
+    int opened; /* BIND: the source, opened while its folders could be entered, or -1 */
 };
 
 struct spec {
@@ -103,7 +106,9 @@ struct spec {
     const char *program, *directory, *hostname;
     const struct sock_filter *filter;
     unsigned short filter_length;
-    long uid, gid; /* identities to take last, or -1 */
+    long uid, gid; /* identities to take, or -1: last, unless the builder is the root of its user namespace (`roots`) */
+    const gid_t *groups; /* supplementary ones */
+    size_t group_count;
     unsigned long personality;
     int clone_flags, input, output, new_root, new_session, loopback, no_new_privileges, no_cores, propagate, die;
     int close_others, scope_sockets, wait_for_maps;
@@ -111,6 +116,8 @@ struct spec {
     int blank;   /* an empty file in it to mount on, or -1: further ones are links to it */
     int ruleset; /* of Landlock, or -1 */
     int later;   /* a socket that takes what `_attach.c` needs, or -1 */
+    int cgroup;  /* `cgroup.procs` of the control group that the child belongs to, or -1 */
+    int roots;
     const char *shared; /* below which things may be attached */
     int status, sync; /* pipes: failures out, "the maps are written" in */
     int parents[2];   /* the parent's ends of both */
@@ -191,7 +198,7 @@ static void enter_root(struct spec *spec) {
     if (umount2(OLD_ROOT, MNT_DETACH) < 0) fail(spec, "unmounting the old root directory", NULL);
     /* Removing it would undo the mount in the kept namespace, too: an empty folder stays. */
     if (spec->later < 0 && rmdir(OLD_ROOT) < 0) fail(spec, "removing the place of the old root directory", NULL);
-    if (!spec->propagate && chmod("/", 0555) < 0) fail(spec, "setting the mode of", "/");
+    if (!spec->propagate && !spec->roots && chmod("/", 0555) < 0) fail(spec, "setting the mode of", "/");
 }
 
 static void bring_loopback_up(const struct spec *spec) {
@@ -214,13 +221,33 @@ static void die_with_parent(const struct spec *spec) {
 
 static void take_identity(const struct spec *spec) {
     if (spec->gid >= 0) {
-        if (syscall(SET_GROUPS, 0, NULL) < 0 && errno != EPERM) fail(spec, "dropping the supplementary groups", NULL);
+        if (syscall(SET_GROUPS, spec->group_count, spec->groups) < 0 && (spec->group_count || errno != EPERM))
+            fail(spec, "setting the supplementary groups", NULL);
         if (syscall(SET_GROUP, spec->gid, spec->gid, spec->gid) < 0) fail(spec, "setting the group", NULL);
     }
     if (spec->uid >= 0) {
         if (syscall(SET_USER, spec->uid, spec->uid, spec->uid) < 0) fail(spec, "setting the user", NULL);
         die_with_parent(spec); /* a change of user clears it */
     }
+}
+
+/* The id by which the caller may enter the host's folders has no name among those of the builder, and nothing can be
+ * made under it: so what is to be shown is opened first, then the builder's root takes over. */
+static void become_root(const struct spec *spec) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &raised);
+    }
+    for (Py_ssize_t i = 0; i < spec->operation_count; i++) {
+        struct operation *o = &spec->operations[i];
+        if (o->kind != OP_BIND) continue;
+        o->opened = open(o->source, O_PATH | O_CLOEXEC | (o->flags & BIND_COPY_LINK ? O_NOFOLLOW : 0));
+        if (o->opened < 0 && !((o->flags & BIND_OPTIONAL) && (errno == ENOENT || errno == ENOTDIR)))
+            fail(spec, "getting attributes of path", o->source);
+    }
+    take_identity(spec);
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int scope_abstract_sockets(void) {
@@ -330,9 +357,10 @@ static void prepare(struct spec *spec) {
         if (setdomainname("(none)", 6) < 0) fail(spec, "setting the domain name", NULL);
     }
     redirect(spec);
+    if (spec->roots) become_root(spec);
     if (spec->new_root) enter_root(spec);
     confine(spec); /* while there are capabilities: a filter needs them where new privileges stay allowed */
-    take_identity(spec);
+    if (!spec->roots) take_identity(spec);
     if (spec->ruleset >= 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
                                syscall(SYS_landlock_restrict_self, spec->ruleset, 0) < 0))
         fail(spec, "applying Landlock", NULL);
@@ -354,6 +382,8 @@ static int child(void *argument) {
     /* Copies that would keep the pipes open after the parent's death, which they are there to tell. */
     for (int i = 0; i < 2; i++) close(spec->parents[i]);
     if (spec->wait_for_maps && read(spec->sync, &byte, 1) != 1) _exit(127);
+    /* By now it is in its control group, which is to look like the root of all. */
+    if (spec->cgroup >= 0 && unshare(CLONE_NEWCGROUP) < 0) fail(spec, "creating a control group namespace", NULL);
     prepare(spec);
     default_signals();
     run(spec);
@@ -426,6 +456,7 @@ static int to_operations(PyObject *sequence, struct spec *spec, PyObject **keep)
             PyErr_SetString(PyExc_ValueError, "embedded null byte");
             return -1;
         }
+        o->opened = -1;
     }
     return 0;
 }
@@ -471,6 +502,8 @@ static pid_t start(struct spec *spec, const char *uids, const char *gids, int de
     close(sync[0]), close(status[1]);
     if (pid > 0) {
         const char *step = uids ? write_maps(pid, uids, gids, deny) : NULL;
+        if (!step && spec->cgroup >= 0 && dprintf(spec->cgroup, "%d", (int)pid) < 0)
+            step = "moving the builder into its control group";
         if (step) {
             failure->error = errno;
             snprintf(failure->step, sizeof failure->step, "%s", step);
@@ -502,7 +535,8 @@ static pid_t start(struct spec *spec, const char *uids, const char *gids, int de
 static char *spec_names[] = {"program",  "argv",      "environment", "directory",   "operations", "namespaces", "uid_map",
                              "gid_map",  "deny_setgroups", "uid",    "gid",         "input",      "output",     "hostname",
                              "filter",   "personality", "loopback",  "new_session", "confined",   "propagate",  "die",
-                             "scope_sockets", "no_new_privileges", "ruleset", "later",  "shared",      NULL};
+                             "scope_sockets", "no_new_privileges", "ruleset", "later",  "shared",      "groups",
+                             "cgroup",   "roots",     NULL};
 
 struct parsed {
     struct spec spec;
@@ -518,14 +552,18 @@ static int parse(PyObject *args, PyObject *keywords, struct parsed *p) {
     int confined;
     memset(p, 0, sizeof *p);
     struct spec *s = &p->spec;
-    s->later = s->scratch = s->blank = -1;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "yOOyOizzplliizz#kpppppppi|iz", spec_names, &s->program, &argv,
+    const char *groups = NULL;
+    Py_ssize_t groups_length = 0;
+    s->later = s->scratch = s->blank = s->cgroup = -1;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "yOOyOizzplliizz#kpppppppi|izy#ip", spec_names, &s->program, &argv,
                                      &environment, &s->directory, &operations, &s->clone_flags, &p->uids, &p->gids,
                                      &p->deny, &s->uid, &s->gid, &s->input, &s->output, &s->hostname, &filter,
                                      &filter_length, &s->personality, &s->loopback, &s->new_session, &confined,
                                      &s->propagate, &s->die, &s->scope_sockets, &s->no_new_privileges,
-                                     &s->ruleset, &s->later, &s->shared))
+                                     &s->ruleset, &s->later, &s->shared, &groups, &groups_length, &s->cgroup, &s->roots))
         return -1;
+    s->groups = (const gid_t *)groups;
+    s->group_count = groups_length / sizeof(gid_t);
     if (s->later >= 0 && !s->shared) {
         PyErr_SetString(PyExc_ValueError, "a place is needed below which things are attached");
         return -1;
@@ -611,6 +649,27 @@ static PyObject *isolate(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* Every process of a user at once: those that multiply are no faster. Only the user itself may ask for that. */
+static PyObject *kill_user(PyObject *self, PyObject *args) {
+    (void)self;
+    long uid;
+    if (!PyArg_ParseTuple(args, "l", &uid)) return NULL;
+    if (uid <= 0) {
+        PyErr_SetString(PyExc_ValueError, "a user other than root is needed");
+        return NULL;
+    }
+    pid_t pid = fork();
+    if (pid < 0) return PyErr_SetFromErrno(PyExc_OSError);
+    if (pid == 0) {
+        if (syscall(SET_USER, uid, uid, uid) < 0) _exit(1);
+        _exit(kill(-1, SIGKILL) < 0 && errno != ESRCH ? 1 : 0);
+    }
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR) return PyErr_SetFromErrno(PyExc_OSError);
+    return PyBool_FromLong(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static PyObject *set_death_signal(PyObject *self, PyObject *args) {
     (void)self;
     int number;
@@ -623,6 +682,7 @@ static PyMethodDef methods[] = {
     {"spawn", (PyCFunction)(void (*)(void))spawn, METH_VARARGS | METH_KEYWORDS, "Starts a program; returns its id."},
     {"execute", (PyCFunction)(void (*)(void))execute, METH_VARARGS | METH_KEYWORDS, "Replaces this process."},
     {"isolate", isolate, METH_VARARGS, "Moves this process into new namespaces."},
+    {"kill_user", kill_user, METH_VARARGS, "Kills every process of a user; whether that could be asked for."},
     {"set_death_signal", set_death_signal, METH_VARARGS, "The signal this process gets when its parent dies."},
     {NULL, NULL, 0, NULL},
 };
@@ -640,6 +700,7 @@ PyMODINIT_FUNC PyInit__sandbox(void) {
     PyModule_AddIntConstant(m, "BIND", OP_BIND);
     PyModule_AddIntConstant(m, "TMPFS", OP_TMPFS);
     PyModule_AddIntConstant(m, "PROC", OP_PROC);
+    PyModule_AddIntConstant(m, "SYSFS", OP_SYSFS);
     PyModule_AddIntConstant(m, "DEVPTS", OP_DEVPTS);
     PyModule_AddIntConstant(m, "PROTECT", OP_PROTECT);
     PyModule_AddIntConstant(m, "MODE", OP_MODE);

@@ -11,6 +11,7 @@ SYMLINK: int
 BIND: int
 TMPFS: int
 PROC: int
+SYSFS: int
 DEVPTS: int
 PROTECT: int
 MODE: int
@@ -58,6 +59,9 @@ def spawn(
     ruleset: int,
     later: int = -1,
     shared: str | None = None,
+    groups: bytes = b"",
+    cgroup: int = -1,
+    roots: bool = False,
 ) -> int: ...
 def execute(
     program: bytes,
@@ -86,4 +90,5 @@ def execute(
     ruleset: int,
 ) -> NoReturn: ...
 def isolate(namespaces: int, uid_map: str | None, gid_map: str | None, deny_setgroups: bool, /) -> None: ...
+def kill_user(uid: int, /) -> bool: ...
 def set_death_signal(number: int, /) -> None: ...

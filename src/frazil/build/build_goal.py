@@ -11,6 +11,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from frazil.activity import Activity, ActivityType, Verbosity
+from frazil.build.build_users import IDS_PER_BUILD, BuildUser, acquire_build_user, uses_build_users
 from frazil.build.derivation_goal import known_outputs
 from frazil.build.errors import BuildError, DerivationFailed, Failure, describe_status
 from frazil.build.external import external_builder
@@ -46,6 +47,7 @@ class BuildGoal:
         self.closure: frozenset[StorePath] = frozenset()
         self.locks: PathLocks | None = None
         self.random: dict[str, StorePath] = {}
+        self.user: BuildUser | None = None
 
     @property
     def text(self) -> str:
@@ -70,12 +72,16 @@ class BuildGoal:
                 if outputs is not None:
                     return Done(Status.ALREADY_VALID, outputs, self.path)
                 if self.worker.loop.running < self.settings.max_jobs:
-                    break
+                    if (yield from self._take_user()):
+                        break
+                    continue
                 self._release(delete=False)
                 yield SLOT
             return (yield from self._run())
         finally:
             self._release(delete=False)
+            if self.user is not None:
+                self.user.release()
             self.worker.loop.wake_for_slot()
 
     def _remotely(self) -> Generator[Wait, Event | None, Done | None]:
@@ -224,6 +230,31 @@ class BuildGoal:
                     delete_tree(f"{self.store.config.real_store_dir}/{path.base}")
         return None
 
+    def _take_user(self) -> Generator[Wait, Event | None, bool]:
+        """Whom the builder will be. False after waiting for one: the locks were given back then."""
+        group = self.store.settings.build_users_group
+        if self.drv.is_builtin or not uses_build_users(self.settings, group):
+            return True
+        count = IDS_PER_BUILD if self.options.wants_uid_range else 1
+        mode, plain = self.settings.sandbox, self.options.no_chroot or not self.drv.type().is_sandboxed
+        sandboxed = mode == "true" or (mode == "relaxed" and not plain) or not self.store.config.is_at_logical_place
+
+        def acquire() -> BuildUser | None:
+            state = self.store.config.state_dir
+            return acquire_build_user(state, self.settings, group, count=count, sandboxed=sandboxed)
+
+        self.user = acquire()
+        if self.user is not None:
+            return True
+        self._release(delete=False)
+        text = f"waiting for a free build user ID for '{self.text}'"
+        with Activity(self.worker.reporter, ActivityType.BUILD_WAITING, text, level=Verbosity.WARN):
+            while (user := acquire()) is None:
+                self.worker.loop.wake_for_slot()
+                yield A_WHILE
+        user.release()  # the locks come first
+        return False
+
     def _release(self, *, delete: bool) -> None:
         if self.locks is not None:
             self.locks.delete_files = delete
@@ -245,6 +276,7 @@ class BuildGoal:
             self.closure,
             self._known(),
             self.mode,
+            user=self.user,
         )
         settings = self.settings
         logs = self.store.config.log_dir if settings.keep_build_log else None
@@ -283,7 +315,7 @@ class BuildGoal:
         loop.wake_for_slot()
         yield from self._run_post_build_hook(outputs)
         self._release(delete=True)
-        return Done(Status.BUILT, outputs, self.path, start, int(time.time()))
+        return Done(Status.BUILT, outputs, self.path, start, int(time.time()), build.usage)
 
     def _follow(self, child: Child, log: BuildLog, file: LogFile) -> Generator[Wait, Event | None, None]:
         """Reads the builder's terminal to its end."""

@@ -204,6 +204,7 @@ class DerivationGoal:
             self.path,
             outcome.start_time,
             outcome.stop_time,
+            outcome.usage,
         )
 
     def _build_resolved(self, resolved: Derivation) -> Steps:
@@ -231,7 +232,7 @@ class DerivationGoal:
         status = done.status
         if status is Status.ALREADY_VALID:
             status = Status.RESOLVES_TO_ALREADY_VALID
-        return Done(status, done.outputs, self.path, done.start_time, done.stop_time)
+        return Done(status, done.outputs, self.path, done.start_time, done.stop_time, done.usage)
 
     # ----------------------------------------------------------------------------------------------------- repairing
 

@@ -20,17 +20,17 @@ _PREFIX = "nix-frazil-"
 class BuildDirectory:
     """`top` is for nobody but us; `path` inside it is the builder's. Making one raises StoreError."""
 
-    def __init__(self, parent: str, owner: int | None) -> None:
+    def __init__(self, parent: str, owner: int | None, group: int | None = None) -> None:
         self.top, self._descriptor = _create(parent)
         self.path = f"{self.top}/build"
         self.temporary = f"{self.top}/tmp"
-        self._owner = owner
+        self._owner, self._group = owner, owner if group is None else group
         try:
             os.mkdir(self.path, 0o700)
             os.mkdir(self.temporary)
             os.chmod(self.temporary, 0o1777)
             if owner is not None:
-                os.chown(self.path, owner, owner)
+                os.chown(self.path, owner, self._group or owner)
         except OSError as error:
             self._close()  # nobody locks it now: the next build removes it
             raise from_os_error(error, f"creating the build directory '{self.top}'") from error
@@ -44,7 +44,7 @@ class BuildDirectory:
                 file.write(contents)
                 os.fchmod(descriptor, 0o644)
                 if self._owner is not None:
-                    os.fchown(descriptor, self._owner, self._owner)
+                    os.fchown(descriptor, self._owner, self._group or self._owner)
         except OSError as error:
             raise from_os_error(error, f"writing '{self.path}/{name}'") from error
 

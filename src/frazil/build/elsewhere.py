@@ -68,4 +68,13 @@ def result_of(target: DerivedPath, outcome: Outcome) -> BuildResult:
         failure = DerivationFailed(_FAILURES.get(outcome.status, Failure.MISC_FAILURE), outcome.message)
         return BuildResult(target, None, derivation, failure=failure, start_time=start, stop_time=stop)
     outputs = {name: found.path for name, found in outcome.outputs.items()}
-    return BuildResult(target, Status(outcome.status), derivation, outputs, start_time=start, stop_time=stop)
+    return BuildResult(
+        target,
+        Status(outcome.status),
+        derivation,
+        outputs,
+        start_time=start,
+        stop_time=stop,
+        cpu_user=outcome.cpu_user,
+        cpu_system=outcome.cpu_system,
+    )

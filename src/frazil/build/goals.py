@@ -25,6 +25,8 @@ from frazil.store.path import StorePath
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from frazil.build.cgroups import Usage
+
 SLOT = "slot"
 A_WHILE = "a while"
 READ_SIZE = 65536
@@ -39,6 +41,8 @@ class Done:
     derivation: StorePath | None = None
     start_time: int = 0
     stop_time: int = 0
+    usage: Usage | None = None
+    """What the builder used, where its control group says."""
 
 
 Outcome = Done | DerivationFailed

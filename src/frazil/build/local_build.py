@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from frazil.activity import Reporter, Verbosity
 from frazil.build import sandbox as sandboxes
+from frazil.build.build_users import BuildUser, kill_processes
+from frazil.build.cgroups import Cgroup, Usage, check_feature
 from frazil.build.directories import BuildDirectory
 from frazil.build.environment import BuilderEnvironment, builder_environment
 from frazil.build.errors import BuildError, Failure, SandboxUnavailable
@@ -67,6 +69,10 @@ class LocalBuild:
     scratch: dict[str, StorePath] = field(default_factory=dict)
     directory: BuildDirectory | None = None
     chroot: str = ""
+    user: BuildUser | None = None
+    """Whom the builder is to be on this machine; given back by who took it."""
+    cgroup: Cgroup | None = None
+    usage: Usage | None = None
     external: ExternalBuilder | None = None
     """Who builds it in our place."""
     recursive: RecursiveDaemon | None = None
@@ -114,7 +120,14 @@ class LocalBuild:
 
     @property
     def _owner(self) -> int | None:
-        return sandboxes.identity().host if self.isolated and not self._builtin else None
+        return self._who.host
+
+    @property
+    def _who(self) -> sandboxes.Identity:
+        user = None if self._builtin or self.external is not None else self.user
+        if self.isolated and not self._builtin:
+            return sandboxes.identity(user)
+        return sandboxes.plain_identity(user)
 
     def _wants_sandbox(self) -> bool:
         mode = self.settings.sandbox
@@ -128,7 +141,8 @@ class LocalBuild:
 
     def _start(self) -> None:
         self.reporter.log(Verbosity.CHATTY, f"executing builder '{self.drv.builder}'")
-        self.directory = BuildDirectory(self._build_directory_parent(), self._owner)
+        group = self.user.gid if self.user is not None else None
+        self.directory = BuildDirectory(self._build_directory_parent(), self._owner, group)
         rewrites = self._choose_scratch()
         environment = builder_environment(
             self.store,
@@ -141,6 +155,7 @@ class LocalBuild:
         )
         for name, contents in environment.files.items():
             self.directory.write(name, contents)
+        self._prepare_user()
         if self.isolated:
             self._check_groups()
             self._make_chroot()
@@ -184,6 +199,23 @@ class LocalBuild:
         )
         address = os.fsencode(f"unix://{self._directory_inside}/{SOCKET_NAME}")
         return replace(environment, variables={**environment.variables, b"NIX_REMOTE": address})
+
+    def _prepare_user(self) -> None:
+        """Nobody else may be there under the builder's ids. Raises BuildError, UsageError."""
+        if self._builtin or self.external is not None:
+            return
+        if self.options.wants_uid_range:
+            if not self.isolated:
+                raise BuildError("feature 'uid-range' is only supported in sandboxed builds")
+            if self.user is None or self.user.count == 1:
+                raise BuildError("feature 'uid-range' requires the setting 'auto-allocate-uids' to be enabled")
+        if self.isolated and (self.settings.use_cgroups or self.options.wants_uid_range):
+            check_feature(self.settings)
+            uid = self.user.uid if self.user is not None else None
+            gid = self.user.gid if self.user is not None else None
+            self.cgroup = Cgroup(self.store.config.state_dir, uid, gid, self._owner)
+        if self.user is not None and not self.isolated:
+            kill_processes(self.user.uid)
 
     def _check_groups(self) -> None:
         wanted = self.settings.require_drop_supplementary_groups
@@ -250,7 +282,7 @@ class LocalBuild:
         os.mkdir(f"{self.chroot}/store")
         os.chmod(f"{self.chroot}/store", 0o1775)
         if self._owner is not None:
-            os.chown(f"{self.chroot}/store", 0, self._owner)
+            os.chown(f"{self.chroot}/store", 0, self._owner if self.user is None else self.user.gid)
 
     def _spawn(self, environment: BuilderEnvironment, output: int) -> int:
         builder = self.drv.builder.encode("latin-1")
@@ -272,9 +304,11 @@ class LocalBuild:
                 allow_new_privileges=self.settings.allow_new_privileges,
                 ruleset=ruleset,
             )
-            return sandboxes.start(process, self._sandbox() if self.isolated else None)
+            return sandboxes.start(process, self._sandbox() if self.isolated else None, self.user)
         finally:
             os.close(null)
+            if self.cgroup is not None:
+                self.cgroup.close()
             if ruleset >= 0:
                 os.close(ruleset)
 
@@ -344,6 +378,7 @@ class LocalBuild:
             certificates=self.settings.ssl_cert_file,
             kvm="kvm" in self.settings.system_features,
             shared_memory_size=self.settings.sandbox_dev_shm_size,
+            cgroup=self.cgroup.members if self.cgroup is not None else -1,
             later=self.recursive.door if self.recursive is not None and self.recursive.feature != SUBMITTING else -1,
         )
 
@@ -424,7 +459,17 @@ class LocalBuild:
             _kill_session(self.pid)
         _, status = os.waitpid(self.pid, 0)
         self.pid = -1
+        self._end_strays()
         return status
+
+    def _end_strays(self) -> None:
+        """What the builder left under ids or in a group that are its own, so that nobody changes its outputs now."""
+        if self.cgroup is not None:
+            cgroup, self.cgroup = self.cgroup, None
+            cgroup.end()
+            self.usage = cgroup.usage
+        if self.user is not None and not self.isolated and not self._builtin and self.external is None:
+            kill_processes(self.user.uid)
 
     def finish(self) -> dict[str, StorePath]:
         """After the terminal's end: output → path. Raises BuilderFailed, DerivationFailed, StoreError."""
@@ -459,6 +504,7 @@ class LocalBuild:
             known=self.known,
             real_of=self._real_scratch,
             owner=self._owner,
+            owner_count=self._who.count,
             on_different=self._run_diff_hook,
             keep_different=self.settings.keep_failed or bool(self.settings.run_diff_hook and self.settings.diff_hook),
             trusted=self._builtin,
@@ -498,6 +544,7 @@ class LocalBuild:
             if descriptor >= 0:
                 os.close(descriptor)
         self.terminal = self.exit_descriptor = -1
+        self._end_strays()
         if self.recursive is not None:
             recursive, self.recursive = self.recursive, None
             recursive.close()

@@ -18,6 +18,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Reference = StorePath | str
 """A store path, or the name of one of the derivation's outputs."""
 
+UID_RANGE = "uid-range"
 _FILE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _TOKENS = re.compile(r"[^ \t\n\r]+")
 
@@ -52,6 +53,11 @@ class DerivationOptions:
     """Whether this machine is tried before remote builders. Without any there is nothing to prefer, and `max-jobs = 0`
     refuses such a derivation like every other."""
     allow_substitutes: bool = True
+
+    @property
+    def wants_uid_range(self) -> bool:
+        """Whether the builder is the root of a range of user ids."""
+        return UID_RANGE in self.required_features
 
     def checks_for(self, output: str) -> OutputChecks | None:
         return self.checks if self.checks_by_output is None else self.checks_by_output.get(output)

@@ -62,6 +62,8 @@ class Registration:
     owner: int | None
     on_different: Callable[[str, str], None]
     """(registered object, newly built one) when a check finds a difference."""
+    owner_count: int = 1
+    """How many ids from `owner` on are the builder's."""
     keep_different: bool = False
     trusted: bool = False
     """Made by our own code: nobody outside can hold a descriptor of it."""
@@ -143,7 +145,7 @@ class Registration:
     def _canonicalise(self, real: str, owner: int | None) -> None:
         canonicalise(
             real,
-            owner_range=None if owner is None else (owner, owner),
+            owner_range=None if owner is None else (owner, owner + self.owner_count - 1),
             ignored_attributes=self.store.settings.ignored_acls,
             seen=self.seen,
         )

@@ -41,6 +41,9 @@ class BuildResult:
     failure: DerivationFailed | None = None
     start_time: int = 0
     stop_time: int = 0
+    cpu_user: int | None = None
+    """Microseconds, where a control group counted them."""
+    cpu_system: int | None = None
 
     @property
     def succeeded(self) -> bool:

@@ -8,13 +8,18 @@ killing it ends everything it started. Source: Nix's manual on `sandbox`, `sandb
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from frazil.build import _sandbox as native
 from frazil.build.errors import SandboxError, sandbox_error
 from frazil.build.seccomp import builder_filter
+
+if TYPE_CHECKING:
+    from frazil.build.build_users import BuildUser
 
 BUILD_UID, BUILD_GID = 1000, 100
 _HOST_IDS = (872415232, 30001)
@@ -46,6 +51,15 @@ class Identity:
     uid: int
     gid: int
     host: int | None
+    groups: tuple[int, ...] = ()
+    """Supplementary groups of a builder without a sandbox."""
+    count: int = 1
+    """How many ids; with more than one the builder is the root of its sandbox."""
+
+    @property
+    def inside(self) -> tuple[int, int]:
+        """The ids that the builder has in a sandbox."""
+        return (0, 0) if self.count > 1 else (BUILD_UID, BUILD_GID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,8 @@ class Sandbox:
     shared_memory_size: str = "50%"
     later: int = -1
     """A socket that takes what is needed to show more store objects while the builder runs (`recursive`)."""
+    cgroup: int = -1
+    """The descriptor that takes the members of the builder's control group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +103,26 @@ class Process:
     """A Landlock ruleset's descriptor, for a builder without a sandbox."""
 
 
+def identity(user: BuildUser | None = None) -> Identity:
+    """Who a builder in a sandbox is. `user`: the ids that were reserved for it."""
+    if user is None:
+        return _common_identity()
+    if user.count > 1:
+        maps = (f"0 {user.uid} {user.count}\n", f"0 {user.gid} {user.count}\n")
+        return Identity(*maps, deny_setgroups=False, uid=0, gid=0, host=user.uid, count=user.count)
+    maps = (f"0 0 1\n{BUILD_UID} {user.uid} 1\n", f"0 0 1\n{BUILD_GID} {user.gid} 1\n")
+    return Identity(*maps, deny_setgroups=False, uid=BUILD_UID, gid=BUILD_GID, host=user.uid)
+
+
+def plain_identity(user: BuildUser | None) -> Identity:
+    """Who a builder without a sandbox is: a user of the machine, or whoever runs us."""
+    if user is None:
+        return Identity("", "", deny_setgroups=False, uid=-1, gid=-1, host=None)
+    return Identity("", "", False, user.uid, user.gid, user.uid, user.groups)
+
+
 @cache
-def identity() -> Identity:
+def _common_identity() -> Identity:
     """Root gives builders a user of their own, so that they own nothing outside; others can only map themselves."""
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
@@ -171,16 +205,17 @@ def _bind(path: str, source: str, flags: int) -> Operation:
     return (native.BIND, os.fsencode(path), os.fsencode(source), flags)
 
 
-def _accounts(sandbox: Sandbox) -> list[Operation]:
+def _accounts(sandbox: Sandbox, who: Identity) -> list[Operation]:
     home = sandbox.build_directory_inside
+    uid, gid = who.inside
     return [
         _file(
             "/etc/passwd",
             f"root:x:0:0:Nix build user:{home}:/noshell\n"
-            f"nixbld:x:{BUILD_UID}:{BUILD_GID}:Nix build user:{home}:/noshell\n"
+            f"nixbld:x:{uid}:{gid}:Nix build user:{home}:/noshell\n"
             "nobody:x:65534:65534:Nobody:/:/noshell\n",
         ),
-        _file("/etc/group", f"root:x:0:\nnixbld:!:{BUILD_GID}:\nnogroup:x:65534:\n"),
+        _file("/etc/group", f"root:x:0:\nnixbld:!:{gid}:\nnogroup:x:65534:\n"),
     ]
 
 
@@ -216,10 +251,10 @@ def _devices(sandbox: Sandbox) -> list[Operation]:
     return found
 
 
-def _operations(sandbox: Sandbox, hard_links: bool) -> list[Operation]:
+def _operations(sandbox: Sandbox, who: Identity, hard_links: bool) -> list[Operation]:
     """`hard_links`: the builder can neither become root nor take the names of root's files away."""
     targets = {check_target(mount.target, mount.source): mount for mount in sandbox.paths}
-    found = [_bind("/tmp", sandbox.temporary_directory, 0), *_accounts(sandbox), *_network(sandbox)]
+    found = [_bind("/tmp", sandbox.temporary_directory, 0), *_accounts(sandbox, who), *_network(sandbox)]
     if "/dev" not in targets:
         found += _devices(sandbox)
     found.append(_bind(sandbox.store_directory, sandbox.store_scratch, native.BIND_SCRATCH))
@@ -235,30 +270,34 @@ def _operations(sandbox: Sandbox, hard_links: bool) -> list[Operation]:
         flags = copy | native.BIND_OPTIONAL * mount.optional | native.BIND_RDONLY * mount.read_only
         found.append(_bind(target, mount.source, flags))
     found.append((native.PROC, b"/proc", b"", 0))
-    found.append((native.MODE, b"/etc", b"", 0o555))
+    if who.count == 1:
+        found.append((native.MODE, b"/etc", b"", 0o555))
+    elif not sandbox.network and "/sys" not in targets:  # the kernel shows it to who owns the network
+        found.append((native.SYSFS, b"/sys", b"", 0))
     return found
 
 
-def start(process: Process, sandbox: Sandbox | None) -> int:
+def start(process: Process, sandbox: Sandbox | None, user: BuildUser | None = None) -> int:
     """Starts a builder; without a sandbox as a plain process that still leads a session and dies with us."""
-    who = identity()
+    who = plain_identity(user) if sandbox is None else identity(user)
     namespaces = 0
-    hard_links = who.host is not None and not process.allow_new_privileges
+    hard_links = who.host is not None and who.count == 1 and not process.allow_new_privileges
     if sandbox is not None:
-        namespaces = _ISOLATED | native.NEWUSER | (0 if sandbox.network else native.NEWNET) | _cgroup_namespace()
+        namespaces = _ISOLATED | native.NEWUSER | (0 if sandbox.network else native.NEWNET)
+        namespaces |= _cgroup_namespace() if sandbox.cgroup < 0 else 0
     try:
         return native.spawn(
             program=os.fsencode(process.program),
             argv=list(process.arguments),
             environment=[name + b"=" + value for name, value in process.environment.items()],
             directory=os.fsencode(process.directory),
-            operations=_operations(sandbox, hard_links) if sandbox is not None else [],
+            operations=_operations(sandbox, who, hard_links) if sandbox is not None else [],
             namespaces=namespaces,
             uid_map=who.uid_map if sandbox is not None else None,
             gid_map=who.gid_map if sandbox is not None else None,
             deny_setgroups=who.deny_setgroups,
-            uid=who.uid if sandbox is not None else -1,
-            gid=who.gid if sandbox is not None else -1,
+            uid=who.uid,
+            gid=who.gid,
             input=process.input,
             output=process.output,
             hostname="localhost" if sandbox is not None else None,
@@ -274,6 +313,9 @@ def start(process: Process, sandbox: Sandbox | None) -> int:
             ruleset=process.ruleset,
             later=sandbox.later if sandbox is not None else -1,
             shared=sandbox.store_directory if sandbox is not None else None,
+            groups=struct.pack(f"{len(who.groups)}I", *who.groups),
+            cgroup=sandbox.cgroup if sandbox is not None else -1,
+            roots=who.count > 1,
         )
     except native.SetupError as error:
         raise sandbox_error(error) from error

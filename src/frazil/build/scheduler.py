@@ -166,7 +166,14 @@ def _result(target: DerivedPath, goal: Goal) -> BuildResult:
     if done is None:
         raise FrazilBug("a goal was cut off although nothing failed")
     return BuildResult(
-        target, done.status, done.derivation, done.outputs, start_time=done.start_time, stop_time=done.stop_time
+        target,
+        done.status,
+        done.derivation,
+        done.outputs,
+        start_time=done.start_time,
+        stop_time=done.stop_time,
+        cpu_user=done.usage.user if done.usage is not None else None,
+        cpu_system=done.usage.system if done.usage is not None else None,
     )
 
 

@@ -32,7 +32,7 @@ def default_platforms(system: str) -> frozenset[str]:
 
 
 def default_features() -> frozenset[str]:
-    features = {"nixos-test", "benchmark", "big-parallel"}
+    features = {"nixos-test", "benchmark", "big-parallel", "uid-range"}
     return frozenset(features | {"kvm"} if os.access("/dev/kvm", os.R_OK | os.W_OK) else features)
 
 
@@ -81,6 +81,12 @@ class BuildSettings:
     filter_syscalls: bool = True
     allow_new_privileges: bool = False
     impersonate_linux_26: bool = False
+    auto_allocate_uids: bool = False
+    """Builders of root are users out of a range of ids: see `build_users`."""
+    start_id: int = 872415232
+    id_count: int = 128 * 65536
+    use_cgroups: bool = False
+    """Builders in a sandbox have control groups of their own: see `cgroups`."""
     require_drop_supplementary_groups: bool | None = None
     """Whether a builder that cannot be taken its supplementary groups is refused; None: where root runs frazil."""
     impure_env: Mapping[str, str] = field(default_factory=dict)

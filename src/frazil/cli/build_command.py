@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from frazil.build.errors import BuildFailed
+    from frazil.build.result import BuildResult
     from frazil.store.derived_path import DerivedPath
     from frazil.store.path import StorePath
 
@@ -29,14 +30,14 @@ def run_build(context: Context, arguments: Arguments) -> None:
     if arguments.flag("dry-run"):
         print_missing(context, paths, Verbosity.ERROR)
         if arguments.flag("json"):
-            print_json(context, arguments, paths, built=False)
+            print_json(context, arguments, paths)
         return
     mode = "check" if arguments.flag("rebuild") else "repair" if arguments.flag("repair") else "normal"
-    build_paths(context, paths, mode=mode)
+    results = build_paths(context, paths, mode=mode)
     if not context.store_is_cache and not arguments.came_last("no-link", "out-link"):
         make_links(context, paths, arguments.value("out-link", "result") or "result")
     if arguments.flag("json"):
-        print_json(context, arguments, paths, built=True)
+        print_json(context, arguments, paths, results)
     if arguments.flag("print-out-paths"):
         for path in paths:
             for _, output in outputs_of(context, path):
@@ -46,10 +47,12 @@ def run_build(context: Context, arguments: Arguments) -> None:
         set_profile(context, profile, [output for path in paths for _, output in outputs_of(context, path)])
 
 
-def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "normal", announce: bool = True) -> None:
+def build_paths(
+    context: Context, paths: Sequence[DerivedPath], *, mode: str = "normal", announce: bool = True
+) -> list[BuildResult]:
     """Raises BuildFailed after all that could run has run."""
     if mode == "normal" and all(path.outputs is not None and path.base in context.found for path in paths):
-        return
+        return []
     from frazil.build.errors import BuildFailed
     from frazil.build.scheduler import realise
 
@@ -71,6 +74,7 @@ def build_paths(context: Context, paths: Sequence[DerivedPath], *, mode: str = "
     for result in results:
         if result.path.outputs is not None and not result.path.through:
             context.built.setdefault(result.path.base, {}).update(result.outputs)
+    return results
 
 
 def _exit_status(context: Context, error: BuildFailed) -> int:
@@ -177,9 +181,13 @@ def _is_latest(profile: str, path: str) -> bool:
         return False
 
 
-def print_json(context: Context, arguments: Arguments, paths: Sequence[DerivedPath], *, built: bool) -> None:
+def print_json(
+    context: Context, arguments: Arguments, paths: Sequence[DerivedPath], results: Sequence[BuildResult] = ()
+) -> None:
+    """`results`: of the same paths, where they were built now."""
     import json
 
+    by_path = {result.path: result for result in results}
     records: list[object] = []
     for path in paths:
         if path.outputs is None:
@@ -190,10 +198,23 @@ def print_json(context: Context, arguments: Arguments, paths: Sequence[DerivedPa
         for name in path.outputs.choose(known):
             output = known[name]
             outputs[name] = context.directory.show(output) if output else None
-        records.append({"drvPath": context.directory.show(path.base), "outputs": outputs})
+        measured = _measured(by_path[path]) if path in by_path else {}
+        records.append({"drvPath": context.directory.show(path.base), "outputs": outputs, **measured})
     pretty = arguments.flag("pretty") or (os.isatty(1) and not arguments.flag("no-pretty"))
     separators = None if pretty else (",", ":")
     context.print(json.dumps(records, indent=2 if pretty else None, separators=separators, sort_keys=True))
+
+
+def _measured(result: BuildResult) -> dict[str, int | float]:
+    """When it was built, and what processor time it took where builders have control groups: both in seconds."""
+    found: dict[str, int | float] = {}
+    for name, moment in (("startTime", result.start_time), ("stopTime", result.stop_time)):
+        if moment:
+            found[name] = moment
+    for name, time in (("cpuUser", result.cpu_user), ("cpuSystem", result.cpu_system)):
+        if time is not None:
+            found[name] = time / 1_000_000
+    return found
 
 
 BUILD_OPTIONS = (

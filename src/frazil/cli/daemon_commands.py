@@ -185,6 +185,10 @@ def _listen(context: Context, forced: bool | None, path: str | None) -> int:
         settings.words("trusted-users"), settings.words("allowed-users"), settings.text("build-users-group"), forced
     )
     load_what_clients_need()
+    if settings.boolean("use-cgroups") and "cgroups" in settings.features:
+        from frazil.build.cgroups import move_daemon
+
+        move_daemon()
     servers = activated() or [bind(os.path.abspath(path or socket_path(context)))]
     os.chdir("/")
 

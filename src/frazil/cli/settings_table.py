@@ -200,19 +200,14 @@ SETTING_FEATURES: dict[str, str] = {
 }
 """Settings that mean something only while an experimental feature is on."""
 
-_NO_RANGES = "builds run under one user id each"
 WITHOUT_EFFECT: dict[str, tuple[str, bool]] = {
-    "auto-allocate-uids": (_NO_RANGES, True),
     "download-buffer-size": ("downloads are used as they come", False),
     "eval-attrset-update-layer-rhs-threshold": ("attribute sets are stored in another way", False),
     "http3": ("downloads use HTTP/1.1 or HTTP/2", False),
-    "id-count": (_NO_RANGES, False),
     "plugin-files": ("plugins of C++ Nix cannot be loaded", True),
     "preallocate-contents": ("files are written as they come", False),
     "remote-build-log-size": ("logs of other machines have the limit of our own, 'max-build-log-size'", False),
-    "start-id": (_NO_RANGES, False),
     "upgrade-nix-store-path-url": ("frazil is upgraded by pip", False),
-    "use-cgroups": ("builds run outside of control groups of their own", True),
 }
 """Settings of parts that frazil does not have: (reason, whether one in a file is worth a warning, too)."""
 

@@ -26,6 +26,8 @@ def outcome_of(result: BuildResult) -> Outcome:
         times_built=1 if status is Status.BUILT else 0,
         start_time=result.start_time,
         stop_time=result.stop_time,
+        cpu_user=result.cpu_user,
+        cpu_system=result.cpu_system,
         outputs={name: Realisation(path) for name, path in result.outputs.items()},
     )
 

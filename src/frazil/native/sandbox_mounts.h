@@ -60,13 +60,14 @@ static int remount_read_only(const char *path) {
 
 static void copy_link(const struct spec *spec, const char *source, const struct operation *operation) {
     char target[PATH_MAX];
-    ssize_t n = readlink(source, target, sizeof target - 1);
+    int opened = operation->opened;
+    ssize_t n = opened < 0 ? readlink(source, target, sizeof target - 1) : readlinkat(opened, "", target, sizeof target - 1);
     if (n < 0) fail(spec, "reading the symbolic link", operation->source);
     target[n] = 0;
     make_parents(spec, operation->path);
     if (symlink(target, operation->path) < 0) fail(spec, "creating symlink", operation->path);
     struct stat st;
-    if (lstat(source, &st) == 0) {
+    if ((opened < 0 ? lstat(source, &st) : fstat(opened, &st)) == 0) {
         struct timespec times[2] = {st.st_atim, st.st_mtim};
         utimensat(AT_FDCWD, operation->path, times, AT_SYMLINK_NOFOLLOW);
     }
@@ -102,10 +103,18 @@ static void make_mount_point(struct spec *spec, const struct operation *operatio
 }
 
 static void bind_path(struct spec *spec, const struct operation *operation) {
-    char buffer[PATH_MAX];
-    const char *source = host_path(spec, buffer, operation->source), *path = operation->path;
+    char buffer[PATH_MAX], opened[40];
+    const char *source = operation->source, *path = operation->path;
     struct stat st;
-    if ((operation->flags & BIND_COPY_LINK ? lstat(source, &st) : stat(source, &st)) < 0) {
+    if (operation->opened >= 0) {
+        snprintf(opened, sizeof opened, "/proc/self/fd/%d", operation->opened);
+        source = opened;
+    } else if (spec->roots)
+        return; /* it is not there, and need not be */
+    source = host_path(spec, buffer, source);
+    int missing = operation->opened >= 0 ? fstat(operation->opened, &st)
+                  : operation->flags & BIND_COPY_LINK ? lstat(source, &st) : stat(source, &st);
+    if (missing < 0) {
         if ((operation->flags & BIND_OPTIONAL) && (errno == ENOENT || errno == ENOTDIR)) return;
         fail(spec, "getting attributes of path", operation->source);
     }
@@ -201,6 +210,10 @@ static void apply(struct spec *spec, const struct operation *operation) {
     case OP_PROC:
         if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
         if (mount("none", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(spec, "mounting", path);
+        break;
+    case OP_SYSFS:
+        if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
+        if (mount("none", path, "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) fail(spec, "mounting", path);
         break;
     case OP_DEVPTS:
         if (mkdir(path, 0755) < 0 && errno != EEXIST) fail(spec, "creating the directory", path);
