@@ -68,9 +68,11 @@ def test_logs_that_caches_have(run: Run, tmp_path: Path, path: str) -> None:
     (cache / "log" / path.rpartition("/")[2]).write_text("said much\n")
     (cache / "nix-cache-info").write_text("StoreDir: /nix/store\n")
     assert "is not available" in run(*NIX, "log", path, "--option", "substituters", "").err
-    assert run(*NIX, "log", path, "--option", "substituters", f"file://{cache}").out == "said much\n"
+    found = run(*NIX, "log", path, "--option", "substituters", f"file://{cache}")
+    assert found.out == "said much\n" and f"got build log for '{path}' from 'file://{cache}'" in found.err
     assert run(*NIX, "store", "copy-log", "--from", f"file://{cache}", path).status == 0
-    assert run(*NIX, "log", path, "--option", "substituters", "").out == "said much\n"
+    found = run(*NIX, "log", path, "--option", "substituters", "")
+    assert found.out == "said much\n" and f"got build log for '{path}' from 'local" in found.err
 
 
 def test_evaluation_into_a_cache(run: Run, tmp_path: Path, path: str) -> None:

@@ -30,6 +30,7 @@ from frazil.store.config import StoreConfig, StoreSettings
 from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
 from frazil.store.local import LocalStore
 from frazil.store.metadata import delete_tree
+from frazil.store.opening import open_store
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
 from frazil.store.receiving import BATCH
@@ -401,3 +402,11 @@ def test_numbers_are_written_as_they_are_read() -> None:
     writer.flush()
     reader = Reader(io.BytesIO(sink.getvalue()))
     assert (reader.number(), reader.number()) == (1, 2)
+
+
+def test_the_usual_daemon_has_a_name(tmp_path: Path) -> None:
+    """Also where its socket is named; another one is shown by its socket."""
+    usual = str(tmp_path / "socket")
+    environment = {"NIX_DAEMON_SOCKET_PATH": usual}
+    for address, shown in (("unix://" + usual, "daemon"), ("unix://", "daemon"), ("unix:///other", "unix:///other")):
+        assert open_store(address, StoreSettings(), RecordingReporter(), environment).uri == shown

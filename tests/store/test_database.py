@@ -131,7 +131,9 @@ def test_reopening(tmp_path: Path) -> None:
     reader.close()
 
 
-def test_old_schemas_are_upgraded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", ["6", "7", "8", "9", "killed"])
+def test_old_schemas_are_upgraded(tmp_path: Path, schema: str) -> None:
+    """`killed`: somebody did so, and died before it was written down."""
     with sqlite3.connect(tmp_path / "db.sqlite") as old:
         old.execute(
             "create table ValidPaths (id integer primary key autoincrement not null, path text unique not null,"
@@ -143,8 +145,15 @@ def test_old_schemas_are_upgraded(tmp_path: Path) -> None:
         old.execute("create table DerivationOutputs (drv integer, id text, path text, primary key (drv, id))")
         row = (DIRECTORY.show(path(1)), "sha256:" + Hash.of("sha256", b"1").base16, 5, 8)
         old.execute("insert into ValidPaths (path, hash, registrationTime, narSize) values (?, ?, ?, ?)", row)
+        if schema in ("8", "9", "killed"):
+            old.execute("alter table ValidPaths add column ultimate integer")
+            old.execute("alter table ValidPaths add column sigs text")
+        if schema in ("9", "killed"):
+            old.execute("drop table FailedPaths")
+        if schema == "killed":
+            old.execute("alter table ValidPaths add column ca text")
     old.close()
-    (tmp_path / "schema").write_text("7")
+    (tmp_path / "schema").write_text("7" if schema == "killed" else schema)
     database = open_database(tmp_path)
     assert database.info(path(1)) == info(1)
     names = {row[0] for row in database.rows("select name from sqlite_master")}

@@ -351,7 +351,7 @@ def read_log(context: Context, arguments: Arguments) -> None:
         log = log_of(context, path)
         if log is None:
             raise FrazilError(f"build log of derivation '{context.store.show(path)}' is not available")
-        context.print_bytes(log)
+        context.print_bytes(log[0])
 
 
 def query(context: Context, arguments: Arguments) -> None:

@@ -174,13 +174,15 @@ def log(context: Context, arguments: Arguments) -> None:
         found = log_of(context, path.base)
         if found is None:
             raise FrazilError(f"build log of '{path.show(context.any_store.directory)}' is not available")
-        context.print_bytes(found)
+        text, store = found
+        context.note(f"got build log for '{path.show(context.any_store.directory)}' from '{store.uri}'")
+        context.print_bytes(text)
         return
 
 
-def log_of(context: Context, path: StorePath) -> bytes | None:
-    """In the store, else in the substituters; who of them cannot be asked is named and passed over. A derivation with
-    floating inputs was built under another path."""
+def log_of(context: Context, path: StorePath) -> tuple[bytes, Store] | None:
+    """And who had it: the store, else one of the substituters; who of them cannot be asked is named and passed over. A
+    derivation with floating inputs was built under another path."""
     from frazil.build.resolution import resolved_path
     from frazil.store.errors import UnsupportedOperation
 
@@ -198,7 +200,7 @@ def log_of(context: Context, path: StorePath) -> bytes | None:
         except UnsupportedOperation:
             break  # others may have it
         if found is not None:
-            return found
+            return found, store
     for other in context.substituters.stores:
         try:
             found = next(filter(None, (other.build_log(candidate) for candidate in reversed(candidates))), None)
@@ -206,8 +208,7 @@ def log_of(context: Context, path: StorePath) -> bytes | None:
             context.warn(error.message)
             continue
         if found is not None:
-            context.note(f"got build log for '{store.show(path)}' from '{other.uri}'")
-            return found
+            return found, other
     return None
 
 

@@ -41,7 +41,10 @@ def open_daemon(
     path = reference.path if reference.scheme == "unix" else ""
     if path and not path.startswith("/"):
         raise UsageError(f"the address of a socket must be an absolute path, but is '{path}'")
-    path = path or environment.get("NIX_DAEMON_SOCKET_PATH") or f"{config.state_dir}/daemon-socket/socket"
+    usual = environment.get("NIX_DAEMON_SOCKET_PATH") or f"{config.state_dir}/daemon-socket/socket"
+    path = path or usual
+    if path == usual:
+        config = config.with_(uri="daemon")  # as others call it, however it was named
     connections, age = _connections(parameters)
     _warn_unknown(parameters, reporter)
     return RemoteStore(

@@ -85,14 +85,9 @@ _BUILD_TRACE_SCHEMA = (
     " outputPath text not null, signatures text)",
     "create index if not exists IndexBuildTraceV3 on BuildTraceV3(drvPath, outputName)",
 )
-_LEGACY_UPGRADES = {
-    8: (
-        "alter table ValidPaths add column ultimate integer",
-        "alter table ValidPaths add column sigs text",
-    ),
-    9: ("drop table if exists FailedPaths",),
-    10: ("alter table ValidPaths add column ca text",),
-}
+_OLDEST = 6
+_LATER_COLUMNS = {"ultimate": "integer", "sigs": "text", "ca": "text"}
+"""Of ValidPaths; schemas 6 to 9 lack some or all."""
 _NOT_OURS = (
     "This command may have been run as non-root in a single-user Nix installation,\nor the Nix daemon may have crashed."
 )
@@ -172,7 +167,7 @@ class Database:
                     if version == 0
                     else "database schema needs migrating, but this cannot be done in read-only mode"
                 )
-            if 0 < version < 7:
+            if 0 < version < _OLDEST:
                 raise StoreError(
                     f"the store's database has the old format {version}, which is no longer supported",
                     hint="open the store with an older Nix first",
@@ -271,18 +266,19 @@ class Database:
             raise from_os_error(error, f"writing '{path}'") from error
 
     def _upgrade(self, connection: sqlite3.Connection) -> None:
-        """Schemas 7 to 9 → 10, alone with the store."""
+        """Schemas 6 to 9 → 10, alone with the store. Whoever did so may have died before it was written down."""
         if not locks.flock(self._big_lock, fcntl.LOCK_EX, wait=False):
             self._warn("waiting for exclusive access to the Nix store...")
             locks.flock(self._big_lock, fcntl.LOCK_UN)
             locks.flock(self._big_lock, fcntl.LOCK_EX)
-        version = self._schema_version()
-        for step, statements in _LEGACY_UPGRADES.items():
-            if version < step:
-                connection.execute("begin immediate")
-                for statement in statements:
-                    connection.execute(statement)
-                connection.execute("commit")
+        if self._schema_version() < SCHEMA_VERSION:
+            connection.execute("begin immediate")
+            present = {row[1] for row in connection.execute("pragma table_info(ValidPaths)")}
+            for name, kind in _LATER_COLUMNS.items():
+                if name not in present:
+                    connection.execute(f"alter table ValidPaths add column {name} {kind}")
+            connection.execute("drop table if exists FailedPaths")
+            connection.execute("commit")
         self._write_schema_version()
         locks.flock(self._big_lock, fcntl.LOCK_SH)
 
