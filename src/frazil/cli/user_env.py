@@ -166,7 +166,7 @@ class Element:
         from frazil.lang.runtime import force
 
         value = self.meta.get(name)
-        return force(value) if value is not None and is_plain(self.session.evaluator, value, 0) else None
+        return force(value) if value is not None and is_plain(self.session.evaluator, value) else None
 
     def set_meta(self, name: str, value: str) -> None:
         self._meta = {**self.meta, name: value}

@@ -24,7 +24,7 @@ from frazil.store.path import StoreDirectory, StorePath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     Value = Any
@@ -158,7 +158,7 @@ class Package:
         """An attribute of `meta`, forced; MISSING where there is none or where it holds anything but plain data."""
         table = self.meta_attributes
         value = MISSING if table is None else table.lookup(name)
-        return force(value) if value is not MISSING and is_plain(self.evaluator, value, 0) else MISSING
+        return force(value) if value is not MISSING and is_plain(self.evaluator, value) else MISSING
 
     @property
     def meta_attributes(self) -> Attrs | None:
@@ -171,23 +171,32 @@ class Package:
             return force_attrs(value, trace)
 
 
-def is_plain(evaluator: Any, value: Value, depth: int) -> bool:
-    """Whether a value is data throughout, as `meta` is meant to be. Forces all of it."""
-    if depth > MAX_DEPTH:
-        raise EvalError(
-            "stack overflow; max-call-depth exceeded",
-            pos=determine_pos(value),
-            positions=evaluator.positions,
-            hint="'meta' is nested too deeply",
-        )
-    value = force(value)
-    if isinstance(value, list):
-        return all(is_plain(evaluator, element, depth + 1) for element in value)
-    if isinstance(value, Attrs):
-        if value.has("outPath"):
-            return False
-        return all(is_plain(evaluator, element, depth + 1) for element in value.raw_values())
-    return isinstance(value, str | int | float) or hasattr(value, "context")
+def is_plain(evaluator: Any, value: Value) -> bool:
+    """Whether a value is data throughout, as `meta` is meant to be. Forces all of it, in order."""
+    inside: list[Iterator[Value]] = [iter([value])]  # not by calls: Python's own limit of depth is lower than ours
+    while inside:
+        for value in inside[-1]:
+            if len(inside) > MAX_DEPTH + 1:
+                raise EvalError(
+                    "stack overflow; max-call-depth exceeded",
+                    pos=determine_pos(value),
+                    positions=evaluator.positions,
+                    hint="'meta' is nested too deeply",
+                )
+            value = force(value)
+            if isinstance(value, list):
+                inside.append(iter(value))
+                break
+            if isinstance(value, Attrs):
+                if value.has("outPath"):
+                    return False
+                inside.append(iter(value.raw_values()))
+                break
+            if not (isinstance(value, str | int | float) or hasattr(value, "context")):
+                return False
+        else:
+            inside.pop()
+    return True
 
 
 def package_of(evaluator: Any, value: Value, directory: StoreDirectory, path: str = "") -> Package | None:

@@ -202,9 +202,9 @@ class InfoCache:
 
     def note_facts(self, uri: str, store_dir: str, wants_mass_query: bool, priority: int) -> CacheFacts | None:
         rows = self._rows(
-            "insert into BinaryCaches(url, timestamp, storeDir, wantMassQuery, priority) values (?1, ?2, ?3, ?4, ?5) "
-            "on conflict (url) do update set timestamp = ?2, storeDir = ?3, wantMassQuery = ?4, priority = ?5 "
-            "returning id",
+            "insert into BinaryCaches(url, timestamp, storeDir, wantMassQuery, priority) values (?, ?, ?, ?, ?) "
+            "on conflict (url) do update set timestamp = excluded.timestamp, storeDir = excluded.storeDir, "
+            "wantMassQuery = excluded.wantMassQuery, priority = excluded.priority returning id",
             (uri, int(time.time()), store_dir, wants_mass_query, priority),
         )
         return CacheFacts(rows[0][0], store_dir, wants_mass_query, priority) if rows else None
