@@ -26,3 +26,27 @@ def test_others_are_refused(run: Run, drv: str) -> None:
     assert two.err == f"error: building more than one derivation output is not supported, in '{drv}!dev,lib'\n"
     assert f"derivation '{drv}' does not have output 'nope'" in run("nix-build", f"{drv}!nope").err
     assert two.status == 1
+
+
+def test_repair_writes_again(run: Run, drv: str, tmp_path: Path) -> None:
+    """Evaluation does not trust that what is registered is there as it was."""
+    source = tmp_path / "source"
+    source.write_text("whole")
+    file = tmp_path / "with.nix"
+    file.write_text(
+        f'derivation {{ name = "b"; system = "x"; builder = "${{{source}}}"; text = builtins.toFile "t" "x"; }}'
+    )
+    shown = run("nix-instantiate", str(file)).out.strip()
+    store = tmp_path / "root/nix/store"
+    made, other = store / Path(shown).name, store / Path(drv).name
+    whole = {path: path.read_bytes() for path in store.iterdir() if path.is_file()}
+    assert len(whole) == 4  # two derivations, the source, the text
+    for path in whole:
+        path.chmod(0o644)
+        path.write_text("damage")
+    run("nix-instantiate", str(file))
+    assert made.read_text() == "damage"
+    assert run("nix-instantiate", "--repair", str(file)).out.strip() == shown
+    assert other.read_text() == "damage"
+    del whole[other]
+    assert {path: path.read_bytes() for path in whole} == whole

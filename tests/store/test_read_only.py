@@ -12,7 +12,7 @@ import pytest
 from frazil.errors import UsageError
 from frazil.store import garbage, nar
 from frazil.store.config import StoreConfig, StoreSettings
-from frazil.store.errors import ReadOnlyStore, StoreError, UnsupportedStore
+from frazil.store.errors import ReadOnlyStore, StoreError
 from frazil.store.local import LocalStore
 from frazil.store.path import StorePath
 
@@ -137,7 +137,6 @@ def test_parameters_are_checked(root: Path) -> None:
     for parameter in ("read-only", "require-sigs", "ignore-gc-delete-failure"):
         with pytest.raises(UsageError, match=f"Boolean setting '{parameter}' has invalid value 'perhaps'"):
             LocalStore(StoreConfig.from_uri(f"local?root={root}&{parameter}=perhaps", {}))
-    with pytest.raises(UnsupportedStore, match="roots"):
-        StoreConfig.from_uri(f"local?root={root}&use-roots-daemon=true", {})
+    assert StoreConfig.from_uri(f"local?root={root}&use-roots-daemon=true", {}).asks_for_roots
     config = StoreConfig.from_uri(f"local?root={root}&require-sigs=false", {})
     assert not LocalStore(config, StoreSettings(require_signatures=True)).settings.require_signatures

@@ -223,7 +223,6 @@ BUILD_OPTIONS = (
     Option("--print-out-paths", "Print the store paths of the results."),
     Option("--dry-run", "Only say what would be built."),
     Option("--rebuild", "Build again what is there, and compare."),
-    Option("--repair", "Replace what is damaged."),
 )
 
 COMMANDS = {

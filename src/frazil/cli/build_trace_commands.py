@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
+from frazil.cli.common_options import JSON
 from frazil.cli.context import Context, require_feature
 from frazil.cli.options import Arguments, Command
+from frazil.cli.store_paths import STORE_PATHS
 from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 
 
 def info(context: Context, arguments: Arguments) -> None:
-    from frazil.cli.store_paths import derived_paths
+    from frazil.cli.store_paths import derived_paths, store_paths
 
     require_feature(context, "ca-derivations")
     found: dict[object, Realisation | StorePath] = {}
+    if arguments.flag("all") or arguments.flag("recursive") or arguments.flag("derivation"):
+        _print(context, arguments, list(store_paths(context, arguments)))
+        return
     for path in derived_paths(context, arguments):
         for one in _realised(context, path):
             found[one] = one
@@ -87,8 +91,7 @@ COMMANDS = {
     "store build-trace info": Command(
         info,
         "query where outputs of derivations went",
-        INSTALLABLES,
-        STDIN,
+        STORE_PATHS,
         JSON,
         positional="installables…",
         at_most=None,

@@ -75,6 +75,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "store repair": ("store_commands", "build damaged store paths again", UTILITY),
     "store optimise": ("store_commands", "replace equal files in the store by hard links", UTILITY),
     "store dump-path": ("store_commands", "write a store path's archive to standard output", UTILITY),
+    "store roots-daemon": ("daemon_commands", "serve which store paths running processes use", UTILITY),
     "store info": ("store_commands", "test whether the store can be accessed", UTILITY),
     "store path-from-hash-part": ("store_commands", "find a store path by its hash part", UTILITY),
     "build": ("build_command", "build a derivation or fetch a store path", MAIN),

@@ -31,6 +31,7 @@ EVALUATION = (
     Option("--include -I", "Add *path* to what `<…>` searches.", "path", kind=APPEND),
     Option("--eval-store", "Evaluate in the store *store-url*: derivations and sources go there.", "store-url"),
     Option("--debugger", "Stop at errors and at `builtins.break`, for a look around."),
+    Option("--repair", "Write again what evaluation puts into the store, and build again what is damaged."),
     Option("--impure", "Allow access to mutable paths and the environment."),
     Option(
         "--override-flake",

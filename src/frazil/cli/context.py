@@ -328,6 +328,8 @@ class Context:
                 return self._store
             if self.store_config.read_only and not self.store_config.is_dummy:
                 require_feature(self, "read-only-local-store")
+            if self.store_config.asks_for_roots:
+                require_feature(self, "local-overlay-store")
             reporter = self._served or self.reporter
             if self.store_config.scheme == "local":
                 self._store = LocalStore(self.store_config, store_settings(self.settings), reporter)
@@ -379,6 +381,10 @@ class Context:
         if self._any_store is None:
             self._any_store = self.open_address(self.store_address) if self.store_is_cache else self.store
         return self._any_store
+
+    def read_from(self, address: str) -> None:
+        """`--from`: paths are looked up in another store than the one of `--store`."""
+        self._any_store = self.open_address(address)
 
     def open_address(self, address: str) -> Store:
         """Another store, closed at the end."""

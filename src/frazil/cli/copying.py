@@ -212,10 +212,13 @@ def make_content_addressed(context: Context, arguments: Arguments) -> None:
     from frazil.cli.store_paths import store_paths
     from frazil.store.addressing import make_content_addressed as rewrite
 
-    source: Store = context.any_store
+    origin = arguments.value("from")
     destination = arguments.value("to")
+    if origin is not None:
+        context.read_from(origin)
+    source: Store = context.any_store
     paths = store_paths(context, arguments)
-    target = context.open_address(destination) if destination else source
+    target = context.open_address(destination or context.store_address) if destination or origin else source
     moved = rewrite(
         source,
         target,
@@ -236,7 +239,10 @@ COMMANDS = {
         "rewrite a path or closure to content-addressed form",
         STORE_PATHS,
         JSON,
-        (Option("--to", "The store to add the new paths to.", "store-uri"),),
+        (
+            Option("--from", "The store to read the paths from.", "store-uri"),
+            Option("--to", "The store to add the new paths to.", "store-uri"),
+        ),
         positional="installables…",
         at_most=None,
         examples=(("A package that needs no signature anywhere", "frazil store make-content-addressed .#hello"),),

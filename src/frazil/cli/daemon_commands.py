@@ -215,6 +215,21 @@ def load_what_clients_need() -> None:
     import frazil.store.local  # noqa: F401
 
 
+def run_roots_daemon(context: Context, arguments: Arguments) -> int:
+    from frazil.daemon.listen import activated, bind
+    from frazil.daemon.roots_daemon import run
+    from frazil.store.roots import ROOTS_SOCKET
+
+    require_feature(context, "local-overlay-store")
+    config = context.store_config
+    if config.scheme != "local" or config.is_dummy or context.store_is_cache:
+        raise UsageError(f"Roots daemon only functions with a local store, not '{context.store_address}'")
+    servers = activated() or [bind(f"{config.state_dir}/{ROOTS_SOCKET}")]
+    os.chdir("/")
+    run(config, servers, lambda text: _log(context, text))
+    return 0
+
+
 OPTIONS = (
     Option("--stdio", "Serve whoever is at the other end of standard input and output."),
     Option("--force-trusted", "Trust every client."),
@@ -233,7 +248,12 @@ COMMANDS = {
             ("Serve the store to all users of this machine", "frazil daemon"),
             ("Serve one client, as `ssh-ng://` does", "frazil daemon --stdio"),
         ],
-    )
+    ),
+    "store roots-daemon": Command(
+        run_roots_daemon,
+        "serve which store paths running processes use",
+        examples=[("For collectors that may not look at all processes", "frazil store roots-daemon")],
+    ),
 }
 
 PROGRAMS = {

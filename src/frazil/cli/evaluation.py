@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from frazil.instantiate.recording import ReadRecorder
     from frazil.instantiate.session import Session
     from frazil.lang.registry import BuiltinSpec
+    from frazil.store.local import LocalStore
 
 
 LARGEST_INPUT = 1 << 30
@@ -63,9 +64,15 @@ def make_session(
     evaluation = arguments.value("eval-store")
     if evaluation is not None:
         context.evaluate_in(evaluation)
+
+    def open_store() -> LocalStore:
+        store = context.open_store() if evaluation is None else context.evaluation_store
+        store.repairs = arguments.flag("repair")
+        return store
+
     session = Session(
         context.store_config if evaluation is None else context.evaluation_store.config,
-        context.open_store if evaluation is None else lambda: context.evaluation_store,
+        open_store,
         settings,
         build_settings=lambda: context.build_settings,
         fetch_settings=lambda: context.fetch_settings,
@@ -270,7 +277,7 @@ def wants_evaluation(context: Context, arguments: Arguments) -> bool:
     from frazil.activity import Verbosity
 
     settings = context.settings
-    if arguments.has("eval-store"):
+    if arguments.has("eval-store") or arguments.flag("repair"):
         return True
     if not settings.boolean("eval-cache") or context.verbosity >= Verbosity.CHATTY:
         return True

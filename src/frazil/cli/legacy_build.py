@@ -168,7 +168,6 @@ OPTIONS = (
     Option("--out-link -o", "Name the links *path* instead of `result`.", "path"),
     Option("--dry-run", "Only say what would be built."),
     Option("--check", "Build again what is there, and compare."),
-    Option("--repair", "Replace what is damaged."),
     Option("--add-drv-link", "No longer means anything.", hidden=True),
     Option("--indirect", "No longer means anything.", hidden=True),
     Option("--drv-link", "No longer means anything.", "path", hidden=True),

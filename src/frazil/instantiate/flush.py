@@ -24,6 +24,9 @@ def flush(effects: StoreEffects) -> None:
         effects.store.unsupported("writeDerivation" if only_derivations else "addToStoreFromDump")
     store, prefix = effects.store, effects.directory.path + "/"
     ahead = effects.take_ahead()
+    if ahead is not None and store.repairs:
+        ahead.close()
+        ahead = None
     sources, effects.pending_sources = effects.pending_sources, {}
     texts, effects.pending_texts = effects.pending_texts, {}
     derivations, effects.instantiator.pending = effects.instantiator.pending, {}
@@ -50,7 +53,7 @@ def _protect(effects: StoreEffects, shown: list[str]) -> set[str]:
     show = effects.directory.show
     paths = list(map(effects.directory.parse, shown))
     effects.store.add_temporary_roots(paths)
-    return {show(path) for path in effects.store.valid_among(paths)}
+    return set() if effects.store.repairs else {show(path) for path in effects.store.valid_among(paths)}
 
 
 def _write_sources(effects: StoreEffects, missing: dict[str, PendingSource], ahead: Ahead | None) -> None:

@@ -180,7 +180,7 @@ class ForeignStore(LocalStore):
         self.add_texts([(path, contents, frozenset(map(self.show, references)))])
 
     def add_texts(self, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]]) -> None:
-        valid = self.valid_among([path for path, _, _ in texts])
+        valid = self.valid_among([path for path, _, _ in texts]) if not self.repairs else set()
         missing = []
         for path, contents, references in texts:
             if path in valid:
@@ -189,7 +189,10 @@ class ForeignStore(LocalStore):
             parsed = frozenset([self.parse(text) for text in references])
             info = adding.text_info(path, contents, parsed)
             missing.append((info, _file_archive(contents)))
-        if missing:
+        if self.repairs:
+            for info, send in missing:
+                self.add_archive(info, send, repair=True)
+        elif missing:
             self.add_archives(missing)
             self._known_valid.update(info.path for info, _ in missing)
 

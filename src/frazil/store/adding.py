@@ -114,7 +114,7 @@ def add_text_at(store: LocalStore, path: StorePath, contents: bytes, references:
             store.computed[path] = Computed(text_info(path, contents, references), contents=contents)
         return
     store.add_temporary_root(path)
-    if store.is_valid(path):
+    if store.is_valid(path) and not store.repairs:
         return
     _place_file(store, path, contents, executable=False)
     store.register([text_info(path, contents, references)], computed=True)
@@ -131,7 +131,7 @@ def add_texts(
         return
     paths = [path for path, _, _ in texts]
     store.add_temporary_roots(paths)
-    valid = store.valid_among(paths)
+    valid = store.valid_among(paths) if not store.repairs else set()
     missing = [entry for entry in texts if entry[0] not in valid]
     parsed: dict[str, StorePath] = {}
     for _, _, references in missing:

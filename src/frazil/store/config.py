@@ -129,6 +129,8 @@ class StoreConfig(Record):
     is_dummy: bool = False
     refuses: bool = False
     """Whether adding is an error: to `dummy://` without `?read-only=false`."""
+    asks_for_roots: bool = False
+    """Whether a daemon is asked which paths running processes use."""
     is_user_default: bool = False
     scheme: str = "local"
     """How the store is reached: "local", or as in an address whose store others look after ("daemon", "ssh", …)."""
@@ -259,11 +261,6 @@ def _local(
         state = environment.get("NIX_STATE_DIR") or DEFAULT_STATE_DIRECTORY
         log = environment.get("NIX_LOG_DIR") or DEFAULT_LOG_DIRECTORY
     known = _LOCATION_PARAMETERS | _OTHER_PARAMETERS
-    if _flag(parameters, "use-roots-daemon", False):
-        raise UnsupportedStore(
-            f"cannot open the store '{uri}': frazil asks no other program for garbage collector roots",
-            hint="leave `use-roots-daemon` out: a collection looks at running processes by itself",
-        )
     return StoreConfig(
         store_dir=store_dir,
         real_store_dir=_directory(parameters.get("real") or real, "real"),
@@ -274,6 +271,7 @@ def _local(
         read_only=_flag(parameters, "read-only", False) or is_dummy,
         is_dummy=is_dummy,
         refuses=is_dummy and _flag(parameters, "read-only", True),
+        asks_for_roots=_flag(parameters, "use-roots-daemon", False),
         parameters={key: value for key, value in parameters.items() if key in _OTHER_PARAMETERS},
         unknown_parameters=tuple(sorted(set(parameters) - known)),
     )

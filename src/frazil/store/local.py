@@ -59,6 +59,8 @@ class LocalStore(RecordedStore):
         self._automatic: AutomaticCollection | None = None
         self.ahead: list[Ahead] = []
         """Who is writing objects into our working folder."""
+        self.repairs = False
+        """Whether what evaluation adds is written even where it is there: it may be damaged."""
         self.unlocked: dict[StorePath, tuple[bytes, bool]] = {}
         """Files that were put in their places without a lock and are not registered yet: contents, executable."""
 
@@ -138,7 +140,7 @@ class LocalStore(RecordedStore):
         references: Iterable[StorePath] = (),
     ) -> StorePath:
         """Copies a file tree into the store (`builtins.path`, `nix-store --add`). `source`: physical."""
-        addition = Addition(name, method, algorithm, frozenset(references), repair)
+        addition = Addition(name, method, algorithm, frozenset(references), repair or self.repairs)
         path = self.take_tree(addition, source, filter)
         if self.settings.warn_large_path_threshold:
             self._warn_if_large(source, self.query_info(path).nar_size)
@@ -165,7 +167,7 @@ class LocalStore(RecordedStore):
         """A single file with these contents."""
         if method == "text":
             return self.add_text(name, contents)
-        return self.take_bytes(Addition(name, method, algorithm), contents, executable)
+        return self.take_bytes(Addition(name, method, algorithm, repair=self.repairs), contents, executable)
 
     def add_from_nar(
         self,

@@ -20,8 +20,24 @@ from frazil.store.errors import BadStorePath, StoreError, from_os_error
 from frazil.store.path import StorePath
 
 if TYPE_CHECKING:
-    from frazil.store.local import LocalStore
+    from typing import Protocol
 
+    from frazil.store.config import StoreConfig
+    from frazil.store.local import LocalStore
+    from frazil.store.path import StoreDirectory
+
+    class Place(Protocol):
+        """Where a store is: all it takes to tell its paths."""
+
+        @property
+        def config(self) -> StoreConfig: ...
+        @property
+        def directory(self) -> StoreDirectory: ...
+
+
+ROOTS_SOCKET = "gc-roots-socket/socket"
+_ROOTS_PATIENCE = 60.0
+_MOST_ROOTS = 1 << 28
 CENSORED = "{censored}"
 Roots = dict[StorePath, set[str]]
 
@@ -110,7 +126,8 @@ def find_lasting_roots(store: LocalStore, *, censor: bool = False, tidy: bool = 
     _ = store.database
     for folder in ("gcroots", "profiles"):
         _Search(store, roots, tidy=tidy and not store.config.read_only).visit(f"{store.config.state_dir}/{folder}")
-    for path, holders in find_runtime_roots(store).items():
+    running = ask_for_runtime_roots(store) if store.config.asks_for_roots else find_runtime_roots(store)
+    for path, holders in running.items():
         if store.is_registered(path):
             roots.setdefault(path, set()).update({CENSORED} if censor else holders)
     return roots
@@ -227,7 +244,36 @@ def _read_temporary(store: LocalStore, path: str) -> bytes:
 # ------------------------------------------------------------------------------------------------ running processes
 
 
-def find_runtime_roots(store: LocalStore) -> Roots:
+def ask_for_runtime_roots(store: LocalStore) -> Roots:
+    """Of the daemon that may look at processes which we may not (`use-roots-daemon`). Raises StoreError: without an
+    answer, what is in use is not known."""
+    import socket
+
+    place = f"{store.config.state_dir}/{ROOTS_SOCKET}"
+    found = bytearray()
+    try:
+        folder = os.open(os.path.dirname(place), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(_ROOTS_PATIENCE)
+                connection.connect(f"/proc/self/fd/{folder}/socket")
+                while data := connection.recv(1 << 16):
+                    found += data
+                    if len(found) > _MOST_ROOTS:
+                        raise StoreError(f"the roots daemon at '{place}' says too much")
+        finally:
+            os.close(folder)
+    except OSError as error:
+        failure = from_os_error(error, f"asking the roots daemon at '{place}'")
+        failure.hint = failure.hint or "it is started by `frazil store roots-daemon`, by who may look at all processes"
+        raise failure from error
+    if found and found[-1] != 0:
+        raise StoreError(f"the roots daemon at '{place}' stopped in the middle of a path")
+    texts = [os.fsdecode(bytes(text)) for text in found.split(b"\0") if text]
+    return {store.parse(text): {CENSORED} for text in texts}
+
+
+def find_runtime_roots(store: Place) -> Roots:
     """Store paths that running processes execute, have open, mapped, as working folder, or in their environment."""
     found: dict[str, set[str]] = {}
     pattern = _environment_pattern(store)
@@ -252,13 +298,13 @@ def find_runtime_roots(store: LocalStore) -> Roots:
     return roots
 
 
-def _environment_pattern(store: LocalStore) -> re.Pattern[bytes]:
+def _environment_pattern(store: Place) -> re.Pattern[bytes]:
     places = {store.config.store_dir, store.config.real_store_dir}
     prefix = b"|".join([re.escape(os.fsencode(place)) for place in sorted(places)])
     return re.compile(b"(?:" + prefix + rb")/[0-9a-z]+[0-9a-zA-Z+\-._?=]*")
 
 
-def _store_path_of(store: LocalStore, text: str) -> StorePath | None:
+def _store_path_of(store: Place, text: str) -> StorePath | None:
     real = store.config.real_store_dir + "/"
     if text.startswith(real):
         text = store.config.store_dir + "/" + text[len(real) :]
