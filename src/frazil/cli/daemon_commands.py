@@ -206,13 +206,22 @@ def _log(context: Context, text: str) -> None:
 
 
 def load_what_clients_need() -> None:
-    """Before there are any, so that each process finds it loaded."""
+    """Before there are any, so that each process finds it loaded, and none looks at it again for what is garbage:
+    pages that nobody writes to are shared and cost nothing."""
+    import gc
+    import mmap  # noqa: F401
+
     import frazil.build.scheduler
     import frazil.build.worker
+    import frazil.cli.room_settings
     import frazil.daemon.server
     import frazil.store.adding
     import frazil.store.database
+    import frazil.store.layout
     import frazil.store.local  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 def run_roots_daemon(context: Context, arguments: Arguments) -> int:

@@ -19,8 +19,26 @@ from frazil.protocol.wire import FramedReader, Input, Output, Reader, Writer
 from frazil.protocol.worker import SERVER_FEATURES, ServerInfo, greet_client
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from frazil.store.local import LocalStore
     from frazil.store.path import StorePath
+
+
+class _Work:
+    """See `Conversation.work`. After an error its answer is another: the client goes on listening until then."""
+
+    __slots__ = ("_tunnel",)
+
+    def __init__(self, tunnel: TunnelReporter) -> None:
+        self._tunnel = tunnel
+
+    def __enter__(self) -> None:
+        self._tunnel.start_work()
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None:
+            self._tunnel.stop_work()
 
 
 class Conversation:
@@ -38,6 +56,7 @@ class Conversation:
         self.tunnel = TunnelReporter(self.writer)
         self.store: LocalStore = host.open(self.tunnel)
         self.dialect = Dialect(self.store.directory, (0, 0))
+        self._work = _Work(self.tunnel)
 
     # ------------------------------------------------------------------------------------------------ conversation
 
@@ -98,12 +117,9 @@ class Conversation:
             raise ProtocolError(f"invalid operation {number}")
         operation(self)
 
-    @contextmanager
-    def work(self) -> Iterator[None]:
+    def work(self) -> AbstractContextManager[None]:
         """What is done within may be logged to the client; it must leave nothing of the request unread."""
-        self.tunnel.start_work()
-        yield
-        self.tunnel.stop_work()
+        return self._work
 
     @contextmanager
     def framed(self) -> Iterator[FramedReader]:

@@ -25,6 +25,7 @@ MAXIMUM_CHUNK = 1 << 30
 """A single frame: read piece by piece, never as a whole."""
 _PIECE = 1 << 20
 _PAD = b"\0" * 8
+_PADS = tuple(_PAD[: -size % 8] for size in range(8))
 _U64 = struct.Struct("<Q")
 FRAME_SIZE = 64 * 1024
 """How much is gathered before a frame is sent."""
@@ -189,10 +190,13 @@ class Writer:
 
     def string(self, data: bytes) -> None:
         size = len(data)
+        if size < self.LIMIT:
+            self.raw(_U64.pack(size) + data + _PADS[size & 7])
+            return
         self.raw(_U64.pack(size))
         self.raw(data)
-        if size % 8:
-            self.raw(_PAD[: -size % 8])
+        if size & 7:
+            self.raw(_PADS[size & 7])
 
     def text(self, text: str) -> None:
         self.string(text.encode("utf-8", "surrogateescape"))

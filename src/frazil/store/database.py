@@ -16,6 +16,7 @@ from frazil.digest import DigestError, Hash
 from frazil.errors import TraceFrame
 from frazil.plain_sqlite import sqlite3
 from frazil.store import locks
+from frazil.store.changes import Changes
 from frazil.store.config import StoreSettings
 from frazil.store.content_address import ContentAddress
 from frazil.store.errors import (
@@ -42,6 +43,9 @@ SCHEMA_VERSION = 10
 _CHUNK = 500
 """Paths asked for at once: SQLite limits the parameters of a statement (to 999 in old versions)."""
 BUSY_SECONDS = 3600.0
+_QUESTIONS_BEFORE_REMEMBERING = 8
+_REMEMBERED = 1 << 14
+"""Answers at most."""
 
 _SCHEMA = """
 create table if not exists ValidPaths (
@@ -147,6 +151,11 @@ class Database:
         self._big_lock = -1
         self._has_build_trace = False
         self._depth = 0
+        self._questions = 0
+        self._changes: Changes | None = None
+        self._mark: bytes | None = None
+        self._remembered_valid: dict[StorePath, bool] = {}
+        self._remembered_infos: dict[StorePath, PathInfo | None] = {}
         self._connection = self._open()
 
     # ------------------------------------------------------------------------------------------------ opening
@@ -305,6 +314,9 @@ class Database:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+            if self._changes is not None:
+                changes, self._changes = self._changes, None
+                changes.close()
             self._release_big_lock()
 
     # --------------------------------------------------------------------------------------------- statements
@@ -365,8 +377,32 @@ class Database:
                 hint="was this store made for another store directory (NIX_STORE_DIR)?",
             ) from error
 
+    def _may_remember(self) -> bool:
+        """Whether answers may be remembered, and only such are that still hold: nobody committed anything since."""
+        if self._changes is None:
+            self._questions += 1
+            if self._questions == _QUESTIONS_BEFORE_REMEMBERING and not self.read_only:
+                self._changes = Changes.open(self.path)
+            if self._changes is None:
+                return False
+        mark = self._changes.mark()
+        if mark is None or self._depth:
+            return False
+        if mark != self._mark or len(self._remembered_infos) + len(self._remembered_valid) > _REMEMBERED:
+            self._remembered_valid.clear()
+            self._remembered_infos.clear()
+            self._mark = mark
+        return True
+
     def is_valid(self, path: StorePath) -> bool:
-        return bool(self.rows("select 1 from ValidPaths where path = ?", (self.directory.show(path),)))
+        with self._lock:
+            remember = self._may_remember()
+            if remember and (known := self._remembered_valid.get(path)) is not None:
+                return known
+            found = bool(self.rows("select 1 from ValidPaths where path = ?", (self.directory.show(path),)))
+            if remember:
+                self._remembered_valid[path] = found
+            return found
 
     def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
         with self._lock:
@@ -387,6 +423,15 @@ class Database:
         return {self._path(text) for (text,) in self.rows("select path from ValidPaths")}
 
     def info(self, path: StorePath) -> PathInfo | None:
+        with self._lock:
+            if not self._may_remember():
+                return self._ask_for_info(path)
+            known = self._remembered_infos.get(path)
+            if known is None and path not in self._remembered_infos:
+                known = self._remembered_infos[path] = self._ask_for_info(path)
+            return known
+
+    def _ask_for_info(self, path: StorePath) -> PathInfo | None:
         rows = self.rows(f"select {_INFO_COLUMNS} from ValidPaths where path = ?", (self.directory.show(path),))
         if not rows:
             return None
