@@ -50,3 +50,15 @@ def test_repair_writes_again(run: Run, drv: str, tmp_path: Path) -> None:
     assert other.read_text() == "damage"
     del whole[other]
     assert {path: path.read_bytes() for path in whole} == whole
+
+
+def test_what_failed_is_named_as_it_was_asked_for(run: Run, tmp_path: Path) -> None:
+    """By derivation with `nix-build`, by output with `nix build`."""
+    text = 'let f = name: derivation { inherit name; system = "x"; builder = "/b"; }; in { a = f "a"; b = f "b"; }'
+    (tmp_path / "a.nix").write_text(text)
+    drvs = run("nix-instantiate", str(tmp_path / "a.nix")).out.split()
+    old = run("nix-build", "--keep-going", "--no-out-link", *drvs)
+    assert old.err.endswith("build of " + ", ".join(f"'{drv}'" for drv in sorted(drvs)) + " failed\n")
+    new = run("nix", "build", "--keep-going", "--no-link", *(f"{drv}^out" for drv in drvs))
+    assert new.err.endswith("build of " + ", ".join(f"'{drv}^out'" for drv in sorted(drvs)) + " failed\n")
+    assert new.status == 1

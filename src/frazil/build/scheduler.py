@@ -196,7 +196,7 @@ def failure_of(
         return BuildFailed(causes[0].message, causes, exit_status=status, hint=causes[0].hint, targets=names)
     for cause in causes:
         reporter.log(Verbosity.ERROR, failure_text(cause))
-    # As C++ Nix, which names derivations here, not outputs.
+    # As C++ Nix, which names derivations here, not outputs; the commands of `nix` say it in their own way.
     required = {target.with_(outputs=None).show(store.directory) for target, _ in failed}
     quoted = ", ".join(f"'{name}'" for name in sorted(required))
     return BuildFailed(f"build of {quoted} failed", causes, exit_status=status, targets=names)

@@ -70,6 +70,9 @@ def build_paths(
     except BuildFailed as error:
         if not context.legacy:
             error.exit_status = _exit_status(context, error)
+            if len(error.targets) > 1:  # the commands of `nix` name the outputs asked for, the older ones derivations
+                names = ", ".join(f"'{name}'" for name in error.targets)
+                error.message = f"build of {names} failed"
         raise
     for result in results:
         if result.path.outputs is not None and not result.path.through:
