@@ -16,6 +16,7 @@ from frazil.activity import Verbosity
 from frazil.build.errors import BuildError, BuildFailed
 from frazil.build.log import read_log
 from frazil.build.result import Status
+from frazil.build.scheduler import realise
 from frazil.digest import Hash
 from frazil.errors import UsageError
 from frazil.store.content_address import ContentAddress
@@ -222,6 +223,25 @@ def test_repairing_mends_what_was_damaged(lab: Lab) -> None:
     assert path.read_text() == "wrong"
     lab.build(drv, mode="repair")
     assert path.read_text() == "right\n"
+
+
+def test_repairing_a_path_looks_at_what_it_needs(lab: Lab) -> None:
+    below = lab.derivation("echo right > $out", name="below")
+    top = lab.derivation("echo @below@ > $out", name="top", needs=[below])
+    built, needed = lab.build(top, below)
+    lab.real(needed).chmod(0o644)
+    lab.real(needed).write_text("wrong")
+    lab.events.messages.clear()
+    realise(lab.store, [DerivedPath(built.outputs["out"])], lab.settings(), lab.events, mode="repair")
+    assert lab.real(needed).read_text() == "right\n"
+    bad, good = (lab.store.show(result.outputs["out"]) for result in (needed, built))
+    said = [text for _, text in lab.events.messages if "check" in text or "missing" in text]
+    assert said == [
+        f"checking path '{good}'...",
+        f"checking path '{bad}'...",
+        f"path '{bad}' is corrupted or missing!",
+        f"found corrupted or missing path '{bad}' in the output closure of '{lab.store.show(top)}'",
+    ]
 
 
 def test_repairing_without_a_sandbox(plain_lab: Lab) -> None:

@@ -44,4 +44,4 @@ def test_bad_keys(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\xff:no key")))
     result = run(*NIX, "key", "convert-secret-to-public")
     assert (result.status, "corrupt" in result.err) == (1, True)
-    assert "cannot read" in run(*NIX, "store", "sign", "--all", "-k", str(tmp_path / "none")).err
+    assert "opening file" in run(*NIX, "store", "sign", "--all", "-k", str(tmp_path / "none")).err

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+from frazil.activity import Verbosity
 from frazil.build.errors import BuildError, DerivationFailed, Failure
 from frazil.build.goals import Done, Event, Goal, Steps, Wait
 from frazil.build.missing import fixed_address
@@ -195,6 +196,8 @@ class DerivationGoal:
         if outcome is None or isinstance(outcome, DerivationFailed):
             raise outcome or DerivationFailed(Failure.MISC_FAILURE, f"the build of '{self.text}' was cut off")
         outputs = dict(outcome.outputs)
+        if self.mode == "repair":
+            self.worker.contents_mended(outputs.values())
         missing = [name for name in self.wanted if name not in outputs]
         if missing:
             outputs.update(self._valid() or {})
@@ -251,7 +254,7 @@ class DerivationGoal:
             if worker.contents_good(path):
                 continue
             text = f"found corrupted or missing path '{store.show(path)}' in the output closure of '{self.text}'"
-            worker.warn(text)
+            worker.reporter.log(Verbosity.ERROR, text)
             if path in derivers:
                 goals.append(worker.derivation_goal(derivers[path], ALL_OUTPUTS, "repair"))
             else:

@@ -63,6 +63,7 @@ class Worker:
         """Who has other machines build."""
         self._reported: set[DerivationFailed] = set()
         self._goals: dict[object, Goal] = {}
+        self._contents_good: dict[StorePath, bool] = {}
         self._absent: set[StorePath] = set()
         """Paths that were not valid when the database was asked for many."""
         self._all = Activity(reporter, ActivityType.REALISE, "", level=Verbosity.ERROR)
@@ -218,8 +219,10 @@ class Worker:
                     return Done(Status.ALREADY_VALID)
                 raise
         if self.store.is_registered(path):
-            if self.mode == "repair" and not self.contents_good(path):
-                return (yield from self._repair_path(path))
+            if self.mode == "repair":
+                if not self.contents_good(path):
+                    return (yield from self._repair_path(path))
+                yield from self._repair_needed(path)
             return Done(Status.ALREADY_VALID)
         return (yield from self._substitute(path, address))
 
@@ -235,13 +238,31 @@ class Worker:
 
         return (yield from PathSubstitution(shared, path, address, repair).steps())
 
+    def _repair_needed(self, path: StorePath) -> Steps:
+        """The path itself is good; what it refers to is looked at where it is known how all that was made."""
+        from frazil.build.goals import Done
+        from frazil.build.result import Status
+        from frazil.store.derived_path import ALL_OUTPUTS
+
+        deriver = self.store.query_info(path).deriver
+        if deriver is not None and self.store.is_valid(deriver):
+            outputs = self.store.query_derivation_outputs(deriver).values()
+            if all(output is not None and self.store.is_registered(output) for output in outputs):
+                goal = self.derivation_goal(deriver, ALL_OUTPUTS, "repair")
+                yield [goal]
+                if goal.failed or goal.done is None:
+                    raise BuildError(f"cannot repair path '{self.store.show(path)}'")
+        return Done(Status.ALREADY_VALID)
+
     def _repair_path(self, path: StorePath) -> Steps:
         from frazil.build.goals import Done
         from frazil.build.result import Status
         from frazil.store.derived_path import ALL_OUTPUTS
 
         try:
-            return (yield from self._substitute(path, None, repair=True))
+            done = yield from self._substitute(path, None, repair=True)
+            self.contents_mended([path])
+            return done
         except DerivationFailed:
             pass  # then it has to be built
         deriver = self.store.query_info(path).deriver
@@ -290,13 +311,23 @@ class Worker:
                 copy_closure(evaluation, self.store, there, self.reporter, check_signatures=False)
 
     def contents_good(self, path: StorePath) -> bool:
-        """Whether a valid path's bytes are what was registered."""
+        """Whether a valid path's bytes are what was registered. Read once; `contents_mended` says when that changed."""
         import os
 
         from frazil.store.nar import hash_path
 
-        real = f"{self.store.config.real_store_dir}/{path.base}"
-        return os.path.lexists(real) and hash_path(real)[0] == self.store.query_info(path).nar_hash
+        if path in self._contents_good:
+            return self._contents_good[path]
+        shown, real = self.store.show(path), f"{self.store.config.real_store_dir}/{path.base}"
+        self.reporter.log(Verbosity.INFO, f"checking path '{shown}'...")
+        good = os.path.lexists(real) and hash_path(real)[0] == self.store.query_info(path).nar_hash
+        self._contents_good[path] = good
+        if not good:
+            self.reporter.log(Verbosity.ERROR, f"path '{shown}' is corrupted or missing!")
+        return good
+
+    def contents_mended(self, paths: Iterable[StorePath]) -> None:
+        self._contents_good.update(dict.fromkeys(paths, True))
 
 
 def _by_name(target: DerivedPath) -> tuple[str, StorePath, str]:

@@ -80,7 +80,7 @@ def _wanted(
     context: Context, arguments: Arguments, source: Store, *, from_elsewhere: bool
 ) -> list[tuple[DerivedPath, StorePath]]:
     """What was asked for, built where it is an installable of the own store."""
-    from frazil.cli.store_paths import derived_paths, paths_meant
+    from frazil.cli.store_paths import build_missing, derived_paths, paths_meant
     from frazil.store.derived_path import DerivedPath
 
     if arguments.flag("all"):
@@ -90,7 +90,9 @@ def _wanted(
     if not from_elsewhere or not all(source.directory.is_inside(text) for text in arguments.positional):
         derived = derived_paths(context, arguments)
         if not from_elsewhere:
-            return [(one, path) for one in derived for path in paths_meant(context, arguments, one, build=True)]
+            if not arguments.flag("derivation"):
+                build_missing(context, derived)
+            return [(one, path) for one in derived for path in paths_meant(context, arguments, one)]
         context.store.flush()
         return [(one, path) for one in derived for path in _there(context, arguments, source, one)]
     found = []
@@ -217,7 +219,7 @@ def make_content_addressed(context: Context, arguments: Arguments) -> None:
     if origin is not None:
         context.read_from(origin)
     source: Store = context.any_store
-    paths = store_paths(context, arguments)
+    paths = store_paths(context, arguments, build=not context.store_is_cache)
     target = context.open_address(destination or context.store_address) if destination or origin else source
     moved = rewrite(
         source,

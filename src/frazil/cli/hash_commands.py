@@ -80,7 +80,7 @@ def run_paths(mode: str) -> Callable[[Context, Arguments], None]:
         algorithm = algorithm_of(arguments, "sha256") or "sha256"
         chosen = arguments.value("mode", mode) or mode
         if chosen not in {"nar", "flat", "git"}:
-            raise UsageError(f"unknown content address method '{chosen}', expect 'flat', 'nar' or 'git'")
+            raise UsageError(f"Unknown file ingestion method '{chosen}', expect `flat`, `nar`, or `git`")
         if chosen == "git":
             require_feature(context, "git-hashing")
         form = chosen_format(arguments)

@@ -277,8 +277,18 @@ def print_freed(context: Context, results: Results) -> None:
 
 
 def delete(context: Context, arguments: Arguments) -> None:
-    results = context.store.delete(store_paths(context, arguments), ignore_liveness=arguments.flag("ignore-liveness"))
-    print_freed(context, results)
+    delete_paths(context, store_paths(context, arguments), ignore_liveness=arguments.flag("ignore-liveness"))
+
+
+def delete_paths(context: Context, paths: list[StorePath], **options: bool) -> None:
+    """What was freed is said where something went wrong, too."""
+    from frazil.store.garbage import Results
+
+    results = Results()
+    try:
+        results = context.store.delete(paths, **options)
+    finally:
+        print_freed(context, results)
 
 
 def verify(context: Context, arguments: Arguments) -> int:

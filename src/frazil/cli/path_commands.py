@@ -12,7 +12,7 @@ from frazil.activity import Verbosity
 from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
 from frazil.cli.context import Context, require_feature
 from frazil.cli.options import Arguments, Command, Option
-from frazil.cli.store_paths import STORE_PATHS, derived_paths, paths_meant, store_paths
+from frazil.cli.store_paths import STORE_PATHS, derived_paths, paths_meant, store_paths, what
 from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
@@ -170,13 +170,14 @@ def _marks(info: PathInfo) -> list[str]:
 
 
 def log(context: Context, arguments: Arguments) -> None:
-    for path in derived_paths(context, arguments):
+    for path, text in zip(derived_paths(context, arguments), arguments.positional or [""]):
+        name = what(context, arguments, text, path)
         found = log_of(context, path.base)
         if found is None:
-            raise FrazilError(f"build log of '{path.show(context.any_store.directory)}' is not available")
-        text, store = found
-        context.note(f"got build log for '{path.show(context.any_store.directory)}' from '{store.uri}'")
-        context.print_bytes(text)
+            raise FrazilError(f"build log of '{name}' is not available")
+        log_text, store = found
+        context.note(f"got build log for '{name}' from '{store.uri}'")
+        context.print_bytes(log_text)
         return
 
 
@@ -223,11 +224,12 @@ def why_depends(context: Context, arguments: Arguments) -> None:
     if package.outputs is not None and not arguments.flag("derivation"):
         build_paths(context, [package])
     (dependency,) = derived_paths(context, arguments, [dependency_text])
-    start = paths_meant(context, arguments, package, build=False)[0]
-    targets = paths_meant(context, arguments, dependency, build=False)
+    start = paths_meant(context, arguments, package)[0]
+    targets = paths_meant(context, arguments, dependency)
     closure = context.store.closure([start])
     if not targets or targets[0] not in closure:
-        context.note(f"'{package_text}' does not depend on '{dependency_text}'", Verbosity.ERROR)
+        names = what(context, arguments, package_text, package), what(context, arguments, dependency_text, dependency)
+        context.note("'{}' does not depend on '{}'".format(*names), Verbosity.ERROR)
         return
     distances = _distances(context, closure, targets[0])
     if arguments.has("graph"):

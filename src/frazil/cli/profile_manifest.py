@@ -114,7 +114,7 @@ class ProfileManifest:
             manifest = json.loads(data)
             version = manifest.get("version", 0)
             if version not in (1, 2, 3):
-                raise FrazilError(f"profile manifest '{path}' has unsupported version {version}")
+                raise FrazilError(f'profile manifest "{path}" has unsupported version {version}')
             elements = manifest["elements"]
             named = elements.items() if isinstance(elements, dict) else ((None, one) for one in elements)
             for name, record in named:

@@ -7,7 +7,7 @@ import os
 from frazil.activity import Verbosity
 from frazil.cli.common_options import JSON
 from frazil.cli.context import Context
-from frazil.cli.legacy_store import print_freed
+from frazil.cli.legacy_store import delete_paths, print_freed
 from frazil.cli.options import Arguments, Command, Option
 from frazil.cli.store_paths import STORE_PATHS, store_paths
 from frazil.errors import FrazilError, UsageError
@@ -110,33 +110,48 @@ def _exactly_one(paths: list[StorePath]) -> list[StorePath]:
 
 
 def info(context: Context, arguments: Arguments) -> None:
-    """Of whatever store `--store` names."""
+    """Of whatever store `--store` names. Its address is said whether or not it can be reached."""
     from frazil.store.local import LocalStore
 
-    store = context.any_store.open()
+    store = context.any_store
     ours = isinstance(store, LocalStore) and not store.builds_elsewhere
-    version = store.version or (_version() if ours else None)
-    trusted = store.trusts_us
-    url = store.uri
-    if isinstance(store, LocalStore) and not ours and store.config.parameters:
-        from urllib.parse import urlencode
-
-        url += "?" + urlencode(store.config.parameters, safe="/:")
-    if arguments.flag("json"):
-        import json
-
-        found: dict[str, object] = {"url": url}
+    found: dict[str, object] = {"url": _address(store, ours=ours)}
+    plain = not arguments.flag("json")
+    if plain:
+        context.note(f"Store URL: {found['url']}", Verbosity.NOTICE)
+    try:
+        store.open()
+        version, trusted = store.version or (_version() if ours else None), store.trusts_us
         if version is not None:
             found["version"] = version
         if trusted is not None:
             found["trusted"] = trusted
-        context.print(json.dumps(found, sort_keys=True, separators=(",", ":")))
-        return
-    context.note(f"Store URL: {url}", Verbosity.NOTICE)
-    if version is not None:
+    finally:
+        if not plain:
+            import json
+
+            context.print(json.dumps(found, sort_keys=True, separators=(",", ":")))
+    if plain and version is not None:
         context.note(f"Version: {version}", Verbosity.NOTICE)
-    if trusted is not None:
+    if plain and trusted is not None:
         context.note(f"Trusted: {int(trusted)}", Verbosity.NOTICE)
+
+
+def _address(store: Store, *, ours: bool) -> str:
+    """With its parameters; a store of this machine is `local`, wherever it is."""
+    from frazil.store.recorded import RecordedStore
+
+    if not isinstance(store, RecordedStore):
+        return store.uri
+    from urllib.parse import parse_qsl, urlencode
+
+    if not ours:
+        parameters = store.config.parameters
+        return store.uri + ("?" + urlencode(parameters, safe="/:") if parameters else "")
+    if store.uri.partition(":")[0].partition("?")[0] != "local":
+        return store.uri
+    stated = sorted(parse_qsl(store.config.uri.partition("?")[2]))
+    return "local://?" + urlencode(stated, safe="/:") if stated else "local"
 
 
 def _version() -> str:
@@ -164,7 +179,7 @@ def _add(context: Context, arguments: Arguments, mode: str) -> None:
     from frazil.cli.hash_commands import algorithm_of
 
     if mode not in {"nar", "flat", "text", "git"}:
-        raise UsageError(f"unknown content address method '{mode}', expect 'flat', 'nar', 'text' or 'git'")
+        raise UsageError(f"Unknown file ingestion method '{mode}', expect `flat`, `nar`, or `git`")
     source = os.path.abspath(arguments.positional[0])
     name = arguments.value("name") or os.path.basename(source)
     algorithm = algorithm_of(arguments, "sha256") or "sha256"
@@ -213,13 +228,13 @@ def submit_output(context: Context, arguments: Arguments) -> None:
 
 
 def delete(context: Context, arguments: Arguments) -> None:
-    results = context.store.delete(
+    delete_paths(
+        context,
         store_paths(context, arguments),
         ignore_liveness=arguments.flag("ignore-liveness"),
         skip_alive=arguments.flag("skip-alive"),
         also_referrers=arguments.flag("also-referrers"),
     )
-    print_freed(context, results)
 
 
 def collect(context: Context, arguments: Arguments) -> None:
@@ -340,7 +355,7 @@ def diff_closures(context: Context, arguments: Arguments) -> None:
         (derived,) = derived_paths(context, arguments, [text])
         if derived.outputs is not None and not arguments.flag("derivation"):
             build_paths(context, [derived])
-        ends.append(paths_meant(context, arguments, derived, build=False)[0])
+        ends.append(paths_meant(context, arguments, derived)[0])
     run_difference(context, ends[0], ends[1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from frazil.activity import Verbosity
 from frazil.cli.common_options import INSTALLABLES, STDIN
 from frazil.cli.evaluation import with_deep_stack
 from frazil.cli.options import Option
@@ -66,17 +67,59 @@ def store_paths(context: Context, arguments: Arguments, *, build: bool = False) 
         if arguments.positional:
             raise UsageError("'--all' does not expect arguments")
         return store.topological(store.query_all_valid())
-    found: list[StorePath] = []
-    for path in derived_paths(context, arguments):
-        found += paths_meant(context, arguments, path, build=build)
-    found = list(dict.fromkeys(found))
+    wanted = derived_paths(context, arguments)
+    if not arguments.flag("derivation"):
+        _provide(context, wanted, build=build)
+    found = list(dict.fromkeys([one for path in wanted for one in paths_meant(context, arguments, path)]))
     if arguments.flag("recursive"):
         return store.topological(store.closure(found))
     return found
 
 
-def paths_meant(context: Context, arguments: Arguments, path: DerivedPath, *, build: bool) -> list[StorePath]:
-    from frazil.cli.build_command import build_paths, outputs_of
+def _provide(context: Context, paths: list[DerivedPath], *, build: bool) -> None:
+    """What is not there is built or fetched, all at once; without `build` it is only said what would be."""
+    from frazil.cli.build_command import print_missing
+
+    if build:
+        build_missing(context, paths)
+        return
+    absent = _absent(context, paths)
+    if not absent:
+        return
+    if not context.store_is_cache:
+        print_missing(context, absent, Verbosity.ERROR)
+        return
+    context.note("don't know how to build these paths:", Verbosity.ERROR)
+    for path in sorted(path.base for path in absent):
+        context.note(f"  {context.any_store.show(path)}", Verbosity.ERROR)
+
+
+def build_missing(context: Context, paths: list[DerivedPath]) -> None:
+    """Raises BuildFailed."""
+    from frazil.cli.build_command import build_paths
+
+    absent = _absent(context, paths)
+    if absent:
+        build_paths(context, absent)
+
+
+def _absent(context: Context, paths: list[DerivedPath]) -> list[DerivedPath]:
+    """All but plain store paths that are valid."""
+    plain = [path.base for path in paths if path.outputs is None]
+    valid = context.any_store.valid_among(plain) if plain else set()
+    return [path for path in paths if path.outputs is not None or path.base not in valid]
+
+
+def what(context: Context, arguments: Arguments, text: str, path: DerivedPath) -> str:
+    """How messages name an installable: by attribute where there is a file, store paths in full."""
+    if any(arguments.has(key) for key in ("file", "expr")):
+        return text.partition("^")[0]
+    return text if stored_path(context, text) is None else path.show(context.any_store.directory)
+
+
+def paths_meant(context: Context, arguments: Arguments, path: DerivedPath) -> list[StorePath]:
+    """What `_provide` or `build_missing` has made."""
+    from frazil.cli.build_command import outputs_of
 
     if arguments.flag("derivation"):
         if path.outputs is not None or path.base.is_derivation:
@@ -85,6 +128,4 @@ def paths_meant(context: Context, arguments: Arguments, path: DerivedPath, *, bu
         if deriver is None:
             raise UsageError(f"'{context.any_store.show(path.base)}' does not have a known deriver")
         return [deriver]
-    if build and path.outputs is not None:
-        build_paths(context, [path])
     return [output for _, output in outputs_of(context, path)]

@@ -201,7 +201,7 @@ def installed(context: Context, session: Session, profile: str) -> list[Element]
     from frazil.flake.derivations import find_derivations
 
     if os.path.exists(f"{profile}/manifest.json"):
-        raise FrazilError(f"profile '{profile}' is incompatible with 'nix-env'; please use 'nix profile' instead")
+        raise FrazilError(f"profile \"{profile}\" is incompatible with 'nix-env'; please use 'nix profile' instead")
     manifest = f"{profile}/manifest.nix"
     if not os.path.exists(manifest):
         real = _real_profile(context, profile)
@@ -246,7 +246,7 @@ def create(
         context.store.add_permanent_root(context.store.parse(text), link)
 
     if Profile(profile).set_if_unchanged(context.store.show(out_path), add_root, token) is None:
-        context.note(f"profile '{profile}' changed while we were busy; restarting")
+        context.note(f'profile "{profile}" changed while we were busy; restarting')
         return False
     return True
 

@@ -162,7 +162,7 @@ class Repository:
                 pygit2.option(pygit2.enums.Option.SET_OWNER_VALIDATION, False)
                 self._libgit2 = pygit2.Repository(self.git_directory)
             except pygit2.GitError as error:
-                raise GitError(f"opening Git repository '{self.directory}': {error}") from error
+                raise GitError(f'opening Git repository "{self.directory}": {error}') from error
         return self._libgit2
 
     def has_object(self, revision: str) -> bool:
@@ -234,7 +234,7 @@ def _find_git_directory(directory: str) -> str:
     if os.path.isdir(os.path.join(directory, "objects")) and os.path.exists(os.path.join(directory, "HEAD")):
         return directory
     if not os.path.isdir(directory):
-        raise GitError(f"Git repository '{directory}' does not exist.")
+        raise GitError(f'Git repository "{directory}" does not exist.')
     raise GitError(f"'{directory}' is not a git repository", hint="git init, or use a path: reference instead")
 
 

@@ -180,7 +180,7 @@ def put_file(attributes: InputAttributes, path: str, contents: bytes, commit_mes
 
 def clone_input(attributes: InputAttributes, destination: str, context: FetchContext) -> None:
     if os.path.lexists(destination):
-        raise FetchError(f"cannot clone into existing path '{destination}'")
+        raise FetchError(f'cannot clone into existing path "{destination}"')
     _scheme(attributes, "clone").clone(attributes, destination, context)
 
 

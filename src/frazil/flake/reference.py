@@ -228,19 +228,19 @@ def find_flake_directory(path: str, allow_missing: bool, notice: Notice, warn: N
     try:
         device = os.lstat(path).st_dev
     except OSError as error:
-        raise FlakeNotFound(f"getting status of '{path}': {error.strerror}") from error
+        raise FlakeNotFound(f'getting status of "{path}": {error.strerror}') from error
     if not os.path.isdir(path):
         if os.path.basename(path) != "flake.nix":
             raise FlakeNotFound(f'path "{path}" is not a flake (because it\'s not a directory)')
         parent = os.path.dirname(path)
         warn(
-            f"Path '{path}' should point at the directory containing the 'flake.nix' file, not the file itself. "
-            f"Pretending that you meant '{parent}'"
+            f"Path \"{path}\" should point at the directory containing the 'flake.nix' file, not the file itself. "
+            f'Pretending that you meant "{parent}"'
         )
         path = parent
     if allow_missing or os.path.lexists(os.path.join(path, "flake.nix")):
         return path
-    notice(f"path '{path}' does not contain a 'flake.nix', searching up")
+    notice(f"path \"{path}\" does not contain a 'flake.nix', searching up")
     start, hint = path, "'frazil flake init' creates one from a template"
     while os.path.dirname(path) != path:
         if os.path.lexists(os.path.join(path, "flake.nix")):
@@ -252,7 +252,7 @@ def find_flake_directory(path: str, allow_missing: bool, notice: Notice, warn: N
                 hint=hint,
             )
         if os.lstat(path).st_dev != device:
-            raise FlakeNotFound(f"unable to find a flake before encountering filesystem boundary at '{path}'")
+            raise FlakeNotFound(f'unable to find a flake before encountering filesystem boundary at "{path}"')
         path = os.path.dirname(path)
     raise FlakeNotFound("could not find a flake.nix file", hint=f"searched '{start}' and the folders above it; {hint}")
 

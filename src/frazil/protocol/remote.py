@@ -62,7 +62,7 @@ class RemoteStore(PooledStore[WorkerClient]):
     def _new(self) -> Channel[WorkerClient]:
         try:
             channel = self._connect(self.directory, self.reporter)
-        except (StoreError, ProtocolError) as error:
+        except ProtocolError as error:
             error.message = f"cannot open connection to remote store '{self.uri}': {error.message}"
             raise
         if self._sends_options:

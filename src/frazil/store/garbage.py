@@ -486,9 +486,8 @@ def _delete_dead(store: LocalStore, collector: _Collector, graph: ReferenceGraph
             _check_deletable(store, graph, path, wanted, live, collector.server.hash_parts)
     collector.delete_valid(graph.referrers_first(wanted))
     for path in sorted(options.paths):
-        unused = path not in graph.numbers and path.hash_part not in collector.server.hash_parts
-        if unused and os.path.lexists(f"{store.config.real_store_dir}/{path.base}"):
-            collector.delete_path(path.base)
+        if path not in graph.numbers and path.hash_part not in collector.server.hash_parts:
+            collector.delete_path(path.base)  # whether or not anything is there
 
 
 def _delete_outside(store: LocalStore) -> None:

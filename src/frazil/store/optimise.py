@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from frazil.activity import Activity, ActivityType, ResultType
+from frazil.activity import Activity, ActivityType, ResultType, Verbosity
 from frazil.store import nar
 from frazil.store.errors import from_os_error
 
@@ -36,13 +36,15 @@ def optimise_store(store: LocalStore) -> Statistics:
     paths = sorted(store.query_all_valid())
     linker = _Linker(store, statistics)
     linker.load()
-    with Activity(store.reporter, ActivityType.OPTIMISE_STORE, "optimising the store") as activity:
+    with Activity(store.reporter, ActivityType.OPTIMISE_STORE, "", level=Verbosity.ERROR) as activity:
         linker.activity = activity
         for done, path in enumerate(paths):
             activity.progress(done, len(paths))
             store.add_temporary_root(path)
             if store.is_registered(path):
-                linker.visit(f"{store.config.real_store_dir}/{path.base}")
+                text = f"optimising path '{store.show(path)}'"
+                with Activity(store.reporter, ActivityType.UNKNOWN, text, level=Verbosity.TALKATIVE):
+                    linker.visit(f"{store.config.real_store_dir}/{path.base}")
         activity.progress(len(paths), len(paths))
     return statistics
 
@@ -69,6 +71,7 @@ class _Linker:
                 self.known_inodes = {entry.inode() for entry in entries}
         except OSError as error:
             raise from_os_error(error, f"reading '{self.folder}'") from error
+        self.store.reporter.log(Verbosity.TALKATIVE, f"loaded {len(self.known_inodes)} hash inodes")
 
     def visit(self, top: str) -> None:
         try:

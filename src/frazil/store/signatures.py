@@ -129,7 +129,7 @@ def read_secret_key(path: str) -> SecretKey:
         with open(path, encoding="utf-8", errors="replace") as file:
             return SecretKey.parse(file.read(_MAXIMUM_TEXT))
     except OSError as error:
-        raise StoreError(f"cannot read the secret key file '{path}': {error.strerror}") from error
+        raise StoreError(f'opening file "{path}": {error.strerror}', hint="a secret key was expected there") from error
 
 
 def sign_info(info: PathInfo, directory: StoreDirectory, key: SecretKey) -> PathInfo:

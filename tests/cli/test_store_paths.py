@@ -1,0 +1,73 @@
+"""Commands on store paths that are not there (yet)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .conftest import Run
+
+NIX = ("nix", "--extra-experimental-features", "nix-command")
+NOWHERE = "/nix/store/wzx6ba5kwyv02vqxfdwcds0nq5a8h24y-nope"
+
+
+def derivations(run: Run, tmp_path: Path) -> list[str]:
+    text = 'let f = name: derivation { inherit name; system = "x"; builder = "/b"; }; in { a = f "a"; b = f "b"; }'
+    (tmp_path / "a.nix").write_text(text)
+    return sorted(run("nix-instantiate", str(tmp_path / "a.nix")).out.split())
+
+
+def test_what_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
+    drv, other = derivations(run, tmp_path)
+    found = run(*NIX, "path-info", f"{drv}^out", f"{other}^out")
+    assert found.err.startswith("these 2 derivations will be built:\n  ")
+    assert (found.status, drv in found.err, other in found.err) == (1, True, True)
+    unknown = f"don't know how to build these paths:\n  {NOWHERE}\nerror: path '{NOWHERE}' is not valid\n"
+    assert run(*NIX, "path-info", NOWHERE).err == unknown
+    (tmp_path / "cache").mkdir()
+    assert run(*NIX, "--store", f"file://{tmp_path}/cache", "path-info", NOWHERE).err == unknown
+    assert run(*NIX, "path-info", drv).err == ""
+
+
+def test_what_is_copied_is_built_together(run: Run, tmp_path: Path) -> None:
+    drvs = derivations(run, tmp_path)
+    words = ["copy", "--keep-going", "--to", f"file://{tmp_path}/cache"]
+    failed = run(*NIX, *words, *(f"{drv}^out" for drv in drvs))
+    assert failed.err.startswith("these 2 derivations will be built:\n")
+    assert failed.err.endswith("build of " + ", ".join(f"'{drv}^out'" for drv in drvs) + " failed\n")
+    fetched = run(*NIX, *words, NOWHERE)
+    assert "is required, but there is no substituter that can build it" in fetched.err
+
+
+def test_deleting_tells_what_was_freed(run: Run, tmp_path: Path) -> None:
+    gone = run(*NIX, "store", "delete", NOWHERE)
+    assert (gone.status, gone.out) == (0, "1 store paths deleted, 0.0 KiB freed\n")
+    assert f"deleting '{NOWHERE}'" in gone.err
+    (tmp_path / "file").write_text("x")
+    path = run("nix-store", "--add", str(tmp_path / "file")).out.strip()
+    run("nix-store", "--add-root", str(tmp_path / "root-link"), "--realise", path)
+    for words in ((*NIX, "store", "delete"), ("nix-store", "--delete")):
+        kept = run(*words, path)
+        assert (kept.status, kept.out) == (1, "0 store paths deleted, 0.0 KiB freed\n")
+
+
+def test_a_log_is_named_by_its_installable(run: Run, tmp_path: Path) -> None:
+    (drv, _) = derivations(run, tmp_path)
+    assert "error: build log of 'a' is not available" in run(*NIX, "log", "-f", str(tmp_path / "a.nix"), "a").err
+    assert f"error: build log of '{drv}' is not available" in run(*NIX, "log", drv).err
+
+
+def test_a_store_is_named_before_it_is_reached(run: Run, tmp_path: Path) -> None:
+    there = f"local?require-sigs=false&root={tmp_path}/x"
+    assert (
+        f"Store URL: local://?require-sigs=false&root={tmp_path}/x\n"
+        in run(*NIX, "--store", there, "store", "info").err
+    )
+    daemon = f"unix://{tmp_path}/none"
+    failed = run(*NIX, "--store", daemon, "store", "info")
+    assert failed.err.startswith(f"Store URL: {daemon}\nerror: cannot connect to socket at '{tmp_path}/none'")
+    assert run(*NIX, "--store", daemon, "store", "info", "--json").out == f'{{"url":"{daemon}"}}\n'
+
+
+def test_optimising_says_little(run: Run) -> None:
+    assert run(*NIX, "store", "optimise").err == "0.0 KiB freed by hard-linking 0 files\n"
+    assert run(*NIX, "store", "optimise", "-v").err.startswith("loaded 0 hash inodes\n")
