@@ -125,6 +125,9 @@ class Reporter:
     def stop(self, identifier: int) -> None:
         pass
 
+    def estimate(self, seconds: float) -> None:
+        """How long what is left may take, by what it took before."""
+
 
 class LateReporter(Reporter):
     """Makes the reporter that it stands for when there is something to report: most evaluations say nothing."""
@@ -149,6 +152,9 @@ class LateReporter(Reporter):
 
     def stop(self, identifier: int) -> None:
         self._make().stop(identifier)
+
+    def estimate(self, seconds: float) -> None:
+        self._make().estimate(seconds)
 
 
 class SilentReporter(Reporter):

@@ -34,6 +34,10 @@ class Events(Reporter):
         self.running: set[int] = set()
         self.building: set[int] = set()
         self.most_at_once = 0
+        self.estimates: list[float] = []
+
+    def estimate(self, seconds: float) -> None:
+        self.estimates.append(seconds)
 
     def log(self, level: Verbosity, text: str) -> None:
         self.messages.append((level, text))

@@ -88,12 +88,38 @@ def test_slots_are_handed_on() -> None:
         yield A_WHILE
         log.append(f"{name} ends")
         run.running -= 1
-        run.wake_for_slot()
         return OK
 
     goals = [run.add(Goal(name), job(name)) for name in "abc"]
     run.run(goals)
     assert log == ["a starts", "a ends", "b starts", "b ends", "c starts", "c ends"]
+
+
+def test_the_longest_chain_comes_first() -> None:
+    """a and b are alone; c is what the chain d, e waits for, and d takes long; the last of the three starts first."""
+    log: list[str] = []
+    run = loop(max_jobs=1)
+    run.cost = lambda key: {"d": 10.0}.get(str(key), 1.0)
+
+    def job(name: str, needs: list[Goal]) -> Steps:
+        if needs:
+            yield needs
+        while True:
+            yield SLOT
+            if run.running < run.max_jobs:
+                break
+        run.running += 1
+        log.append(name)
+        yield A_WHILE
+        run.running -= 1
+        return OK
+
+    a, b, c, x = (run.add(Goal(name), job(name, [])) for name in "abcx")
+    d = run.add(Goal("d"), job("d", [c]))
+    e = run.add(Goal("e"), job("e", [d]))
+    y = run.add(Goal("y"), job("y", [x]))
+    run.run([a, b, e, y])
+    assert log == ["c", "d", "x", "a", "b", "e", "y"]
 
 
 def test_events_of_a_child() -> None:

@@ -82,7 +82,6 @@ class BuildGoal:
             self._release(delete=False)
             if self.user is not None:
                 self.user.release()
-            self.worker.loop.wake_for_slot()
 
     def _remotely(self) -> Generator[Wait, Event | None, Done | None]:
         """Has another machine build it; None where none will."""
@@ -123,7 +122,7 @@ class BuildGoal:
         start = int(time.time())
         outputs = yield from HookBuild(self, hook).run()
         self.worker.counts.done += 1
-        self.worker.update_progress()
+        self.worker.has_built(self.path)
         yield from self._run_post_build_hook(outputs)
         self._release(delete=True)
         return Done(Status.BUILT, outputs, self.path, start, int(time.time()))
@@ -216,7 +215,6 @@ class BuildGoal:
             reporter = self.worker.reporter
             with Activity(reporter, ActivityType.BUILD_WAITING, text, level=Verbosity.WARN):
                 while True:
-                    self.worker.loop.wake_for_slot()
                     yield A_WHILE
                     if self.locks.acquire():
                         break
@@ -250,7 +248,6 @@ class BuildGoal:
         text = f"waiting for a free build user ID for '{self.text}'"
         with Activity(self.worker.reporter, ActivityType.BUILD_WAITING, text, level=Verbosity.WARN):
             while (user := acquire()) is None:
-                self.worker.loop.wake_for_slot()
                 yield A_WHILE
         user.release()  # the locks come first
         return False
@@ -282,7 +279,7 @@ class BuildGoal:
         logs = self.store.config.log_dir if settings.keep_build_log else None
         title = f"{_TITLES[self.mode]} '{self.text}'"
         fields = (self.text, "", 1, 1)
-        start = int(time.time())
+        start, began = int(time.time()), time.monotonic()
         file = LogFile(logs, self.path.base, compress=settings.compress_build_log)
         loop.running += 1
         worker.counts.running += 1
@@ -292,7 +289,7 @@ class BuildGoal:
                 terminal, settings.timeout, settings.max_silent_time, build.exit_descriptor, build.end_left_over
             )
             with Activity(worker.reporter, ActivityType.BUILD, title, fields=fields) as activity:
-                worker.update_progress()
+                worker.has_started(self.path, self.mode)
                 log = BuildLog(activity, settings.log_lines)
                 try:
                     yield from self._follow(child, log, file)
@@ -310,9 +307,10 @@ class BuildGoal:
             worker.counts.running -= 1
             worker.update_progress()
         worker.counts.done += 1
-        worker.update_progress()
+        worker.has_built(self.path)
+        if self.mode == "normal":
+            worker.times.note(self.path.name, time.monotonic() - began)
         self._record(outputs)
-        loop.wake_for_slot()
         yield from self._run_post_build_hook(outputs)
         self._release(delete=True)
         return Done(Status.BUILT, outputs, self.path, start, int(time.time()), build.usage)

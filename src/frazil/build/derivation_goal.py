@@ -146,8 +146,7 @@ class DerivationGoal:
 
     def _build(self) -> Steps:
         worker, store, drv = self.worker, self.store, self.drv
-        worker.counts.expected += 1
-        worker.update_progress()
+        worker.will_build(self.path)
         self._check_impure_inputs()
         chains = {chain: self._input_goal(chain) for chain in input_chains(drv)}
         goals = list(dict.fromkeys(chains.values()))

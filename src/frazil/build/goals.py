@@ -74,7 +74,7 @@ Steps = Generator[Wait, Event | None, Outcome]
 class Goal:
     """`quiet`: whoever waits for it reports its failure itself."""
 
-    __slots__ = ("failed", "key", "outcome", "quiet", "steps", "waiters", "waiting")
+    __slots__ = ("failed", "key", "outcome", "quiet", "rank", "steps", "waiters", "waiting")
 
     def __init__(self, key: object, *, quiet: bool = False) -> None:
         self.key = key
@@ -85,6 +85,8 @@ class Goal:
         self.waiting: set[Goal] = set()
         self.failed = 0
         """How many of the goals it waited for last have failed."""
+        self.rank: float | None = None
+        """How long the longest chain of what waits for it takes; None until asked for."""
 
     @property
     def done(self) -> Done | None:
@@ -151,7 +153,9 @@ class Loop:
         """Builders that occupy a slot; counted by those who start them."""
         self.stopping = False
         self._ready: deque[tuple[Goal, Event | None]] = deque()
-        self._for_slot: deque[Goal] = deque()
+        self._for_slot: list[Goal] = []
+        self.cost: Callable[[object], float] = lambda key: 1.0
+        """How long the goal of a key may take; what the longest chain waits for is started first."""
         self._sleeping: list[tuple[float, Goal]] = []
         self._children: dict[int, Child] = {}
         self._goals: list[Goal] = []
@@ -188,7 +192,7 @@ class Loop:
             self._close()
 
     def _run_ready(self, top: set[Goal]) -> None:
-        while self._ready and not self.stopping:
+        while not self.stopping and (self._ready or self._give_slot()):
             goal, event = self._ready.popleft()
             if goal.outcome is None:
                 self._step(goal, event)
@@ -223,7 +227,6 @@ class Loop:
             self._await_job(goal, wait)
         elif wait == SLOT:
             self._for_slot.append(goal)
-            self.wake_for_slot()
         elif wait == A_WHILE:
             self._sleeping.append((time.monotonic() + self.poll_interval, goal))
         else:
@@ -268,6 +271,7 @@ class Loop:
             return
         for other in goal.waiting:
             other.waiters.append(goal)
+            other.rank = None
 
     def _finish(self, goal: Goal, outcome: Outcome) -> None:
         goal.outcome = outcome
@@ -284,10 +288,31 @@ class Loop:
                 # Before everything else: a failure climbs to the top before anything new is started.
                 (self._ready.appendleft if failed else self._ready.append)((waiter, None))
 
-    def wake_for_slot(self) -> None:
-        """After a builder ended: one goal may try for its place."""
-        if self._for_slot and self.running < self.max_jobs:
-            self._ready.append((self._for_slot.popleft(), None))
+    def _give_slot(self) -> bool:
+        """A free place goes to the goal that the longest chain waits for: the critical path. Only when nothing else
+        can go on is known what waits for what."""
+        if not self._for_slot or self.running >= self.max_jobs:
+            return False
+        best = max(self._for_slot, key=self.rank)  # the first of equal ones
+        self._for_slot.remove(best)
+        self._ready.append((best, None))
+        return True
+
+    def rank(self, goal: Goal) -> float:
+        """How long it takes from its start to the end of the longest chain of what waits for it."""
+        stack = [goal]
+        while stack:
+            current = stack[-1]
+            unknown = [waiter for waiter in current.waiters if waiter.rank is None] if current.rank is None else []
+            if unknown:
+                stack += unknown
+                continue
+            stack.pop()
+            if current.rank is None:
+                above = max((waiter.rank or 0.0 for waiter in current.waiters), default=0.0)
+                current.rank = self.cost(current.key) + above
+        assert goal.rank is not None
+        return goal.rank
 
     def forget(self, child: Child) -> None:
         self._children.pop(child.descriptor, None)

@@ -105,6 +105,8 @@ class BuildSettings:
     """The program that has them do it; None: our own; empty: none."""
     build_hook_kill_timeout: int = 0
     """Milliseconds that it gets to end by itself before it is killed."""
+    history: str | None = None
+    """The folder in which is kept how long builds took: see `history`."""
     diff_hook: str = ""
     run_diff_hook: bool = False
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from frazil.activity import Activity, ActivityType, Reporter, Verbosity
 from frazil.build.errors import BuildError, DerivationFailed, Failure, failure_text
 from frazil.build.goals import Goal, Loop, Steps
+from frazil.build.history import BuildTimes
 from frazil.build.settings import BuildSettings
 from frazil.store.derivation import Derivation
 from frazil.store.derived_path import DerivedPath, OutputsSpec
@@ -59,6 +60,11 @@ class Worker:
             interval = max(1.0, float(store.settings.min_free_check_interval))
             self.loop.tick = (interval, lambda: store.collect_if_needed(wait=False))
         self.counts = Counts()
+        self.times = BuildTimes(settings.history)
+        self.loop.cost = self._cost
+        self._left: dict[StorePath, float] = {}
+        """Derivations to be built, and how long each may take."""
+        self._left_in_all = self._longest = 0.0
         self.hooks: Hooks | None = None
         """Who has other machines build."""
         self._reported: set[DerivationFailed] = set()
@@ -108,6 +114,7 @@ class Worker:
             if self._own is not None:
                 self._own.close()
         finally:
+            self.times.save()
             self.builds.__exit__(kind, error, trace)
             self._all.__exit__(kind, error, trace)
 
@@ -153,6 +160,41 @@ class Worker:
         counts = self.counts
         expected = max(counts.expected, counts.done + counts.running)
         self.builds.progress(counts.done, expected, counts.running, counts.failed)
+
+    def _cost(self, key: object) -> float:
+        """A derivation's goal stands for its build."""
+        if isinstance(key, tuple) and key[0] == "derivation":
+            return self._usual(key[1].name)
+        return 0.0
+
+    def _usual(self, name: str) -> float:
+        known = self.times.expected(name)
+        return self.times.usual() if known is None else known
+
+    def will_build(self, path: StorePath) -> None:
+        """One more derivation is to be built."""
+        self.counts.expected += 1
+        if self.times.known and path not in self._left:
+            self._left[path] = self._usual(path.name)
+            self._left_in_all += self._left[path]
+        self.update_progress()
+
+    def has_started(self, path: StorePath, mode: str) -> None:
+        if self.times.known:
+            self._longest = self.loop.rank(self._goals["build", path, mode])
+        self._tell()
+
+    def has_built(self, path: StorePath) -> None:
+        took = self._left.pop(path, 0.0)
+        self._left_in_all -= took
+        self._longest = max(0.0, self._longest - took)
+        self._tell()
+
+    def _tell(self) -> None:
+        """No sooner than the longest chain allows, nor than all slots together can do it."""
+        self.update_progress()
+        if self.times.known:
+            self.reporter.estimate(max(self._left_in_all / max(1, self.settings.max_jobs), self._longest))
 
     # -------------------------------------------------------------------------------------------------------- goals
 

@@ -195,6 +195,9 @@ class TeeReporter(Reporter):
         self.shown.stop(identifier)
         self.records.stop(identifier)
 
+    def estimate(self, seconds: float) -> None:
+        self.shown.estimate(seconds)
+
     def finish(self) -> None:
         self.shown.finish()
 

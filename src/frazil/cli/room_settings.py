@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from frazil.cache_folder import cache_folder
 from frazil.cli.settings import Settings, default_system, kind_of
 
 TYPE_CHECKING = False
@@ -157,6 +158,7 @@ def build_settings(settings: Settings, *, print_build_logs: bool) -> BuildSettin
     values["configuration"] = lambda: _configuration(settings)
     folder = settings.environment.get("NIX_CONF_DIR") or "/etc/nix"
     values.setdefault("builders", f"@{folder}/machines")
+    values["history"] = cache_folder(settings.environment)
     return BuildSettings(**values)
 
 
