@@ -172,6 +172,19 @@ def test_a_second_cache_helps(tmp_path: Path, origin: tuple[Server, list[StorePa
     assert target.query_all_valid() == set(paths[:10]) and target.verify(check_contents=True)
 
 
+def test_a_cache_that_names_other_paths(
+    tmp_path: Path, origin: tuple[Server, list[StorePath]], target: LocalStore
+) -> None:
+    """It is passed over, and named; what others have is taken from them."""
+    server, paths = origin
+    shutil.copytree(tmp_path / "cache", tmp_path / "bad")
+    shutil.copy(tmp_path / f"bad/{paths[3].hash_part}.narinfo", tmp_path / f"bad/{paths[0].hash_part}.narinfo")
+    bad, good = f"file://{tmp_path / 'bad'}?priority=1", f"{server.url}?priority=2"
+    reporter = fetch(target, [paths[0]], settings(good, bad))
+    said = messages(target, reporter, Verbosity.ERROR)
+    assert said.count("but got") == 1 and target.query_all_valid() == {paths[0]}
+
+
 def test_only_bad_ones(tmp_path: Path, origin: tuple[Server, list[StorePath]], target: LocalStore) -> None:
     _, paths = origin
     damaged(tmp_path / "cache", lambda name: True)

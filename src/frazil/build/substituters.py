@@ -157,7 +157,7 @@ class Substituters:
     def offer(
         self, local: LocalStore, store: Store, path: StorePath, address: ContentAddress | None = None
     ) -> Offer | None:
-        """Raises StoreError, also for a store that answers with another path."""
+        """Raises StoreError."""
         there = self.place_in(store, local.directory, path, address)
         if there is None:
             return None

@@ -86,6 +86,8 @@ class BinaryCache(Store):
         self._lookups = lookups
         self._facts: CacheFacts | None = None
         self._known: dict[str, NarInfo | None] = {}
+        self._lies: set[str] = set()
+        """Hash parts for which the cache named other paths."""
         self._mutex = threading.RLock()
         self._opened = False
         self._found_priority = DEFAULT_PRIORITY
@@ -191,18 +193,25 @@ class BinaryCache(Store):
     # ---------------------------------------------------------------------------------------------------- queries
 
     def narinfo(self, path: StorePath) -> NarInfo | None:
-        """What the cache says of a path, from its files or remembered. Raises FormatError for a lie."""
+        """What the cache says of a path, from its files or remembered; None for a lie."""
         return self._matching(path, self._narinfos([path.hash_part])[path.hash_part])
 
     def _matching(self, path: StorePath, found: NarInfo | None) -> NarInfo | None:
-        """A cache is asked by hash part: what it has may be of another name."""
+        """A cache is asked by hash part: what it has may be of another name. An answer of another hash part is none; it
+        is said once."""
         if found is None or found.info.path == path:
             return found
-        if found.info.path.hash_part == path.hash_part:
-            return None
-        raise FormatError(
-            f"asked '{self.uri}' for '{self.show(path)}' but got '{self.show(found.info.path)}'",
-        )
+        if found.info.path.hash_part != path.hash_part:
+            self._note_lie(path.hash_part, self.show(path), found)
+        return None
+
+    def _note_lie(self, hash_part: str, wanted: str, found: NarInfo) -> None:
+        with self._mutex:
+            said = hash_part in self._lies
+            self._lies.add(hash_part)
+        if not said:
+            text = f"asked '{self.uri}' for '{wanted}' but got '{self.show(found.info.path)}'"
+            self.reporter.log(Verbosity.ERROR, text)
 
     def _narinfos(self, hash_parts: Sequence[str]) -> dict[str, NarInfo | None]:
         """By hash part; many at once."""
@@ -287,7 +296,8 @@ class BinaryCache(Store):
             raise StoreError("invalid hash part")
         found = self._narinfos([hash_part])[hash_part]
         if found is not None and found.info.path.hash_part != hash_part:
-            raise FormatError(f"asked '{self.uri}' for '{hash_part}' but got '{self.show(found.info.path)}'")
+            self._note_lie(hash_part, hash_part, found)
+            return None
         return None if found is None else found.info.path
 
     def query_all_valid(self) -> set[StorePath]:
