@@ -78,6 +78,19 @@ def test_errors_carry_place_and_trace(session: frazil.Session) -> None:
         session.evaluate("1 +")
 
 
+def test_notes_are_text_that_can_be_printed(session: frazil.Session, place: Path) -> None:
+    """Whatever bytes the source has: notebooks encode what they show."""
+    (place / "bytes.nix").write_bytes(b'{ a = throw "_\xff_"; b = 1 + "\xff"; c = { a = 1; }."\xff"; }')
+    values = session.evaluate_file(place / "bytes.nix")
+    for name in "abc":
+        with pytest.raises(frazil.EvalError) as caught:
+            values[name]
+        (note,) = caught.value.__notes__
+        for text in (note, str(caught.value), str(caught.value.hint)):
+            text.encode()
+        assert "\ufffd" in note
+
+
 def test_builds(session: frazil.Session) -> None:
     good = session.evaluate(BUILDER.format(name="good", script="echo one > $out; echo two > $dev"))
     bad = session.evaluate(BUILDER.format(name="bad", script="echo told; exit 3"))

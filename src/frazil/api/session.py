@@ -202,8 +202,10 @@ class Session:
             return self._worker.call(function)
         except FrazilError as error:
             if not getattr(error, "__notes__", None):
+                from frazil.cli.display import clean
+
                 # Python shows notes below the message: place, source line and the way there.
-                error.add_note(self._context.show_error(error))
+                error.add_note(clean(self._context.show_error(error)))
                 _complete(error)
             # Where in frazil it was raised says nothing about the program that was evaluated.
             raise error.with_traceback(None) from error.__cause__
@@ -330,6 +332,7 @@ def _check_name(name: Any) -> None:
 
 def _complete(error: FrazilError) -> None:
     """`position` and `hint` as the note has them, for programs."""
+    from frazil.cli.display import clean
     from frazil.cli.error_advice import advice
     from frazil.cli.error_layout import point_out
     from frazil.lang.errors import EvalBaseError
@@ -337,7 +340,7 @@ def _complete(error: FrazilError) -> None:
     if isinstance(error, EvalBaseError) and error.position is None:
         error.settle_position(next((frame.position for frame in reversed(error.trace) if frame.position), None))
     if error.hint is None:
-        error.hint = "\n".join([*point_out(error, error.position)[1], *advice(error, error.position)]) or None
+        error.hint = clean("\n".join([*point_out(error, error.position)[1], *advice(error, error.position)])) or None
 
 
 def _attribute_path(text: str) -> list[str]:
