@@ -220,9 +220,11 @@ class LiteralReader(Scanner):
                 piece = i
                 while True:
                     i = find_quote(p, i, n)
+                    if i + 1 >= n:
+                        break
                     c = p[i]
                     d = p[i + 1]
-                    if i + 1 >= n or d == 39 or c == 36 and d == 123 or c == 39 and d == 36:
+                    if d == 39 or c == 36 and d == 123 or c == 39 and d == 36:
                         break
                     i += 2
                 if has_null(p, piece, i):
