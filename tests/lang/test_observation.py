@@ -69,6 +69,22 @@ def test_function_calls_are_traced() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("builtins.foldl' (a: b: a + b) 0 [ 1 2 3 ]", {18: 3, 21: 3}),
+        ("builtins.sort (a: b: a < b) [ 2 1 ]", {16: 1, 19: 1}),
+        ("builtins.mapAttrs (n: v: v) { a = 1; b = 2; }", {20: 2, 23: 2}),
+        ("builtins.foldl' (a: if a == 0 then b: b else b: a) 0 [ 1 2 ]", {18: 2, 36: 1, 46: 1}),
+    ],
+)
+def test_both_functions_of_a_call_by_a_builtin_count(text: str, columns: dict[int, int]) -> None:
+    observer = evaluate(text, show_stats=True, count_calls=True)[0].observer
+    found = observer.statistics()
+    assert {function["column"]: function["count"] for function in found["functions"]} == columns
+    assert found["nrFunctionCalls"] == sum(columns.values())
+
+
 def test_counts() -> None:
     text = "let s = { a = 1; b = 2; }; f = x: x // { c = s.a; }; in map f [ s s ] ++ [ 1 ]"
     observer = evaluate(text, show_stats=True, count_calls=True)[0].observer

@@ -62,6 +62,8 @@ let ${map} = 1; in 1 => 1:1 dynamic attributes not allowed in let
 1.0e400 => 1:1 invalid float '1.0e400'
 /* => 1:1 syntax error, unexpected '/'
 a ? "b" 1 => 1:9 syntax error, unexpected integer, expecting end of file
+with/a;a => 1:7 syntax error, unexpected ';', expecting end of file
+let:x in => 1:7 syntax error, unexpected 'in', expecting end of file
 """
 
 

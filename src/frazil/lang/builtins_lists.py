@@ -10,6 +10,7 @@ from cython.cimports.frazil.lang.comparison import equal, less_than
 from cython.cimports.frazil.lang.deep_force import determine_pos
 from cython.cimports.frazil.lang.runtime import (
     call_value,
+    call_with_two,
     delayed_calls,
     force,
     force_attrs,
@@ -28,7 +29,6 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     State,
     attrs_from_dict,
-    new_env,
     new_int,
     new_thunk,
     same_text,
@@ -59,25 +59,6 @@ def call_one(state: State, function: object, item: object) -> object:
     value: object = called.expr.apply(called.env, item, 0)
     state.call_depth -= 1
     return value
-
-
-@cython.cfunc
-def call_two(state: State, function: object, left: object, right: object) -> object:
-    """`function left right` as one level of call depth."""
-    if type(function) is not Lambda:
-        return call_value(state, function, [left, right], 0)
-    if state.call_depth > state.max_call_depth or stack_is_low():
-        raise stack_overflow(state, 0)
-    state.call_depth += 1
-    called: Lambda = cython.cast(Lambda, function)
-    inner: object
-    if called.expr.inner is not None:
-        inner = called.expr.inner.apply(new_env(called.env, left), right, 0)
-        state.call_depth -= 1
-        return inner
-    inner = called.expr.apply(called.env, left, 0)
-    state.call_depth -= 1
-    return call_one(state, inner, right)
 
 
 def builtin_all(state: State, arguments: list):
@@ -205,7 +186,7 @@ def builtin_fold_left_strict(state: State, arguments: list):
     items: list = force_list(arguments[2], "while evaluating the third argument passed to builtins.foldlStrict")
     result = arguments[1]
     for item in items:
-        result = call_two(state, function, result, item)
+        result = call_with_two(state, function, result, item, 0)
     return force(result)
 
 
@@ -346,7 +327,7 @@ class Order:
         if self.function is None:
             spend(1)
             return less_than(self.state, left, right, "while evaluating the ordering function passed to builtins.sort")
-        result = call_two(self.state, self.function, left, right)
+        result = call_with_two(self.state, self.function, left, right, 0)
         if type(result) is not bool:
             force_bool(result, "while evaluating the return value of the sorting function passed to builtins.sort")
         return result is True

@@ -16,6 +16,7 @@ cdef class WatchedCall(Expr):
     cdef readonly list arguments
     cdef Scope scope
     cdef object call(self, Env env)
+    cdef object report(self, object function, list arguments)
     cdef object apply(self, object current, list arguments)
     cdef object apply_functor(self, Attrs attrs, object argument)
 

@@ -20,6 +20,7 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     PrimopApplication,
     Scope,
+    State,
     Thunk,
     get_slot,
     new_thunk,
@@ -79,6 +80,11 @@ class WatchedCall(Expr):
                 else:
                     observer.avoided += 1
             arguments.append(value)
+        return self.report(function, arguments)
+
+    @cython.cfunc
+    def report(self, function: object, arguments: list) -> object:
+        observer = self.observer
         if not observer.watches_calls:
             return self.apply(function, arguments)
         observer.enter(function, arguments, self.pos)
@@ -243,6 +249,15 @@ def watched_call(observer, state, pos, function, arguments, scope):
     node.arguments = arguments
     node.scope = scope
     return node
+
+
+def watched_call_with_two(state, function, first, second, pos):
+    """A builtin calls `a: b: …` with both arguments: one call, of two functions."""
+    node: WatchedCall = WatchedCall.__new__(WatchedCall)
+    node.state = state
+    node.pos = pos
+    node.observer = cython.cast(State, state).observer
+    return node.report(function, [first, second])
 
 
 def watched_body(observer, function, body, scope, slots):

@@ -90,6 +90,11 @@ def call_with_two(state, function, first, second, pos):
     expr: LambdaExpr = cython.cast(Lambda, function).expr
     value: object
     if expr.inner is not None:
+        if state.observer is not None:
+            from frazil.lang.observed import watched_call_with_two
+
+            state.call_depth -= 1
+            return watched_call_with_two(state, function, first, second, pos)
         value = expr.inner.apply(new_env(cython.cast(Lambda, function).env, first), second, pos)
         state.call_depth -= 1
         return value

@@ -76,7 +76,7 @@ class Scanner:
         self.text = text
         self.offset = 0
         self.modes = ["initial"]
-        self.runs = {PATH_RUN: (0, 0), SCHEME_RUN: (0, 0)}
+        self.runs = {PATH_RUN: (0, -1), SCHEME_RUN: (0, -1)}
 
     def tokens(self) -> Iterator[tuple[str, int]]:
         previous = 0
