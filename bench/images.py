@@ -292,7 +292,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=("digests", "change", "large", "sizes"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="frazil-bench-", ignore_cleanup_errors=True) as text:
-        bench = Bench(given.frazil, Path(text), given.store or f"local?root={text}/root")
+        # What lies in a folder is found from everywhere; a name alone is looked for on PATH.
+        program = os.path.abspath(given.frazil) if os.sep in given.frazil else given.frazil
+        bench = Bench(program, Path(text), given.store or f"local?root={text}/root")
         wanted = given.only or ("digests", "change", "large", "sizes")
         if "digests" in wanted:
             digests(bench)

@@ -225,3 +225,44 @@ def test_an_engine_that_cannot_fetch_gets_the_archive(run: Run, tmp_path: Path) 
     assert done.status == 0, done.err
     assert "all 2 layers sent" in done.err
     assert json.loads(run("frazil", "image", "inspect", "--json", "loaded.tar").out)["name"].startswith("greet:")
+
+
+def test_pulled_to_wherever(run: Run, tmp_path: Path, fake: FakeRegistry) -> None:  # noqa: F811
+    """Into an archive, an engine, another registry: as `build` does."""
+    path = add(run, tmp_path / "greet-1.0")
+    name = f"{fake.host}/team/greet:1"
+    pushed = run("frazil", "image", "push", path, name)
+    assert pushed.status == 0, pushed.err
+    done = run("frazil", "image", "pull", name, "docker-archive:greet.tar")
+    assert done.status == 0, done.err
+    shown = json.loads(run("frazil", "image", "inspect", "greet.tar", "--json").out)
+    assert shown["name"] == name
+    assert shown["config"] == json.loads(run("frazil", "image", "inspect", path, "--json").out)["config"]
+    again = run("frazil", "image", "pull", name, f"docker://{fake.host}/other/greet:2")
+    assert again.out == pushed.out, again.err
+    assert ("other/greet", "2") in fake.manifests
+    assert "for an OCI layout" in failure(run("frazil", "image", "pull", name, "docker-archive:x", "--all"))
+    loaded = run("frazil", "image", "pull", name, "podman:", "--engine", "sh -c 'cat >given; exit 3'")
+    assert "load' failed" in failure(loaded)
+    assert (tmp_path / "given").stat().st_size > 10_000
+
+
+def test_what_is_an_image_already(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    """It can get another name. Other options are for packages, and none is passed over in silence."""
+    path = add(run, tmp_path / "greet-1.0")
+    assert run("frazil", "image", "build", path, "--to", "docker-archive:one.tar").status == 0
+    for option in (["-e", "A=1"], ["--port", "1"], ["--entrypoint", ""], ["--with", path], ["--created", "now"]):
+        done = run("frazil", "image", "build", "one.tar", *option, "--to", "oci:two")
+        assert "is an image already" in failure(done), option
+    done = run("frazil", "image", "build", "one.tar", "--name", "example.org/a/b:c", "--to", "docker-archive:two.tar")
+    assert done.status == 0, done.err
+    assert json.loads(run("frazil", "image", "inspect", "two.tar", "--json").out)["name"] == "example.org/a/b:c"
+    assert "is a number, not" in failure(run("frazil", "image", "build", path, "--max-layers", "²"))
+
+
+def test_images_do_not_steer_terminals(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    path = add(run, tmp_path / "greet-1.0")
+    assert run("frazil", "image", "build", path, "-l", "a=\x1b[2J", "--to", "docker-archive:one.tar").status == 0
+    for text in (path, "one.tar"):
+        shown = run("frazil", "image", "inspect", text, *(["-l", "a=\x1b[2J"] if text == path else []))
+        assert shown.status == 0 and "\x1b" not in shown.out and "\ufffd[2J" in shown.out, shown.out

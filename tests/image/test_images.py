@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.image.conftest import FakeRegistry, Make
 
+from frazil.image import layouts
 from frazil.image import registry as registry_module
 from frazil.image.difference import LayerSummary, compare
 from frazil.image.errors import ImageError, RegistryError
 from frazil.image.inventory import packages_of, split_name
-from frazil.image.layouts import write_layout
+from frazil.image.layouts import add_to_index, write_layout
 from frazil.image.memory import LayerMemory
 from frazil.image.prepared import Prepared, Preparer
 from frazil.image.pull import pull
@@ -23,6 +25,7 @@ from frazil.image.recipe import Recipe, make_image
 from frazil.image.reference import ImageName
 from frazil.image.registry import Registry
 from frazil.image.sbom import cyclonedx, provenance, spdx
+from frazil.packages.oci.image import MANIFEST_MEDIA, describe
 from frazil.packages.oci.read import Container, open_image
 from frazil.store.local import LocalStore
 
@@ -298,3 +301,67 @@ def test_differences(store: LocalStore, make: Make) -> None:
     assert [(change.name, change.old, change.new, change.size) for change in found.changes] == [
         ("tool", "1.0", "2.0", 0)
     ]
+
+
+def test_two_write_to_one_layout(store: LocalStore, make: Make, tmp_path: Path) -> None:
+    """Each keeps what the other has put there meanwhile; so does who brings an image without a tag."""
+    folder = str(tmp_path / "layout")
+    with Preparer(LayerMemory(None)) as preparer:
+        images = [prepare(store, make, preparer, str(number)) for number in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: write_layout(folder, [images[number]], f"v{number}"), range(8)))
+    descriptor = describe(MANIFEST_MEDIA, images[0].contents[images[0].manifest.digest])
+    add_to_index(folder, descriptor, {}, None)
+    index = json.loads((tmp_path / "layout/index.json").read_text())["manifests"]
+    names = [item.get("annotations", {}).get("org.opencontainers.image.ref.name") for item in index]
+    assert names[0] is None and sorted(names[1:]) == [f"v{number}" for number in range(8)]
+
+
+def test_a_copy_that_fails_leaves_nothing(
+    store: LocalStore, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    folder = tmp_path / "layout"
+    with Preparer(LayerMemory(None)) as preparer:
+        image = prepare(store, make, preparer)
+        monkeypatch.setattr(layouts, "_link", lambda *_: False)
+        monkeypatch.setattr("shutil.copyfile", full)
+        with pytest.raises(ImageError, match="No space left"):
+            write_layout(str(folder), [image], "1")
+    assert os.listdir(folder / "blobs/sha256") == []
+    memory = tmp_path / "memory"
+    monkeypatch.setattr("os.replace", full)
+    LayerMemory(str(memory)).keep("key", "gz", image.layers[0])
+    assert os.listdir(memory) == []
+
+
+def test_two_fetch_one_blob(store: LocalStore, make: Make, fake: FakeRegistry, tmp_path: Path) -> None:
+    with Preparer(LayerMemory(None)) as preparer, registry_of(fake) as registry:
+        image = prepare(store, make, preparer, "x" * 100_000)
+        push(registry, [image], Whereabouts(None))
+        fake.log.clear()
+        with ThreadPoolExecutor(6) as pool:
+            jobs = [pool.submit(pull, registry, str(tmp_path / "layout"), "amd64") for _ in range(6)]
+            assert {job.result() for job in jobs} == {image.manifest.digest}
+    blobs = [line for line in fake.log if "/blobs/" in line]
+    assert len(blobs) == len(set(blobs)) == 3
+    assert not [name for name in os.listdir(tmp_path / "layout/blobs/sha256") if name.endswith(".part")]
+
+
+def test_what_is_fetched_ends_with_an_interrupt(
+    store: LocalStore, make: Make, fake: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Preparer(LayerMemory(None)) as preparer, registry_of(fake) as registry:
+        push(registry, [prepare(store, make, preparer)], Whereabouts(None))
+        fetched = registry.fetch_blob
+
+        def interrupted(digest: str, size: int, path: str) -> None:
+            registry.stop()
+            fetched(digest, size, path)
+
+        monkeypatch.setattr(registry, "fetch_blob", interrupted)
+        with pytest.raises(RegistryError, match="interrupted"):
+            pull(registry, str(tmp_path / "layout"), "amd64")
+    assert not (tmp_path / "layout/index.json").exists()

@@ -232,3 +232,14 @@ def test_wrong_arguments() -> None:
         _layer.Layer([], [], owner, 1).write(-1)
     with pytest.raises(TypeError):
         _layer.Layer([], [], owner, 1).write("x")  # type: ignore[arg-type]
+
+
+def test_folders_in_folders(tmp_path: Path) -> None:
+    """What would not end, or only with the stack, ends with a message."""
+    here = str(tmp_path)
+    for _ in range(300):
+        here += "/d"
+        os.mkdir(here)
+    layer = ObjectLayer(("/nix/store/x",), real=(("/nix/store/x", str(tmp_path)),))
+    with pytest.raises(OciError, match="lies in more than 250 folders"):
+        layer.size()

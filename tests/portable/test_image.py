@@ -51,9 +51,9 @@ def test_a_hostile_name_of_the_service(tmp_path: Path) -> None:
 
 
 def test_terminals_are_not_steered() -> None:
-    from frazil.cli.portable_commands import _plain
+    from frazil.cli.display import plain_text
 
-    assert _plain("a\tb \x1b[31mü\x9b") == "a\tb \ufffd[31mü\ufffd"
+    assert plain_text("a\tb \x1b[31mü\x9b") == "a\tb \ufffd[31mü\ufffd"
 
 
 def test_os_release() -> None:

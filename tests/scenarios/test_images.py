@@ -45,11 +45,19 @@ FLAKE = """{
           name = "layered";
           tag = "1";
           maxLayers = 4;
+          uid = 1000;
+          gid = 100;
           contents = [ pkgs.hello ];
           fakeRootCommands = "mkdir -p srv; chown 33:33 srv";
           config.Cmd = [ "/bin/hello" ];
           compressor = "zstd";
         };
+        shell = dockerTools.buildNixShellImage {
+          drv = pkgs.runCommand "greeting" { passAsFile = [ "words" ]; words = "Hello, world!"; } "cp $wordsPath $out";
+          tag = "Shell";
+          run = ''test $NIX_BUILD_TOP = /build && buildDerivation && mapfile lines <$out && echo "$lines"'';
+        };
+        wrong = dockerTools.streamNixShellImage { drv = pkgs.hello.overrideAttrs { __structuredAttrs = true; }; };
       };
     };
 }
@@ -72,7 +80,7 @@ def owners(archive: Path) -> dict[str, tuple[int, int]]:
 def build(world: World, folder: Path) -> dict[str, str]:
     """What `dockerTools` makes, by name: digests of the packed file and of the image's archive."""
     found = {}
-    for name in ("rooted", "layered"):
+    for name in ("rooted", "layered", "shell"):
         words = ("image", "build", *OVERRIDE, f".#{name}", "--to", f"docker-archive:{name}.tar")
         done = world.run("frazil", *words, cwd=folder, limit=900)
         assert done.status == 0, done.error
@@ -109,7 +117,14 @@ def test_images_of_a_flake(user_world: World, world: World) -> None:
         assert rooted["data"] == (1000, 100)
         assert "etc/.wh.gone" in rooted and "etc/passwd" in rooted and "nix/var/nix/db/db.sqlite" in rooted
         assert not any(name.startswith(("dev", "proc")) for name in rooted)
-        assert owners(folder / "layered.tar")["srv"] == (33, 33)
+        layered = owners(folder / "layered.tar")  # `uid` and `gid` are the store's
+        assert (layered["srv"], layered["bin/hello"]) == ((33, 33), (0, 0))
+        assert {owner for name, owner in layered.items() if name.startswith("nix/store/")} == {(1000, 100)}
+        shell = owners(folder / "shell.tar")
+        assert shell["nix/store"] == shell["nix/var/nix"] == shell["build"] == (1000, 1000)
+        name = json.loads(world.ok("image", "inspect", "--json", *OVERRIDE, ".#shell", cwd=folder))["name"]
+        assert name == "greeting-env:Shell"
+        assert "structured attributes" in world.run("frazil", "build", *OVERRIDE, ".#wrong", cwd=folder).error
         layers = json.loads(world.ok("image", "inspect", "--json", *OVERRIDE, ".#layered", cwd=folder))["layers"]
         assert len(layers) <= 4
         assert layers[0]["paths"][0].startswith("glibc")
@@ -126,7 +141,7 @@ def check_podman(folder: Path) -> None:
     podman = ["podman", "--root", f"{root}/root", "--runroot", f"{root}/run", "--storage-driver", "vfs"]
     podman += ["--cgroup-manager=cgroupfs", "--runtime", "runc"]
     limits = ["--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000"]
-    for name in ("rooted", "layered"):
+    for name in ("rooted", "layered", "shell"):
         loaded = subprocess.run([*podman, "load", "-q", "-i", f"{folder}/{name}.tar"], capture_output=True, text=True)
         assert loaded.returncode == 0, loaded.stderr
         image = loaded.stdout.rpartition(": ")[2].strip()

@@ -192,6 +192,11 @@ def show_bug(error: BaseException, *, trace: bool) -> str:
     return text + " together with this:\n\n" + "".join(traceback.format_exception(error))
 
 
+def plain_text(text: str) -> str:
+    """What files from elsewhere say may not steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def decimal_size(count: int) -> str:
     """Bytes, as people read them."""
     amount = float(count)

@@ -6,7 +6,7 @@ import os
 
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK, SOURCE
 from frazil.cli.context import Context
-from frazil.cli.display import decimal_size
+from frazil.cli.display import decimal_size, plain_text
 from frazil.cli.image_targets import COMPRESSION, RECIPE, Subject, architecture_of, memory_of, subject
 from frazil.cli.options import APPEND, Arguments, Command, Option
 from frazil.errors import UsageError
@@ -60,7 +60,7 @@ def _deliver(context: Context, arguments: Arguments, subjects: list[Subject], de
     elif destination.kind == "docker-archive":
         _archive(context, subjects[0], destination)
     else:
-        _load(context, arguments, subjects[0], destination)
+        _load(context, arguments, subjects[0], destination, destination.kind)
 
 
 def _layout(context: Context, arguments: Arguments, subjects: list[Subject], destination: Destination) -> None:
@@ -107,19 +107,10 @@ def _write_archive(one: Subject, name: str, file: IO[bytes]) -> str:
 
 def _archive_file(one: Subject, name: str, path: str) -> str:
     """There in one step, or not at all."""
-    import tempfile
+    from frazil.image.files import replacing
 
-    path = os.path.realpath(path)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
-    try:
-        with open(handle, "wb", buffering=1 << 20) as file:
-            identity = _write_archive(one, name, file)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return identity
+    with replacing(os.path.realpath(path)) as temporary, open(temporary, "wb", buffering=1 << 20) as file:
+        return _write_archive(one, name, file)
 
 
 def load(context: Context, arguments: Arguments) -> None:
@@ -131,16 +122,15 @@ def load(context: Context, arguments: Arguments) -> None:
     _load(context, arguments, one, Destination.parse(f"podman:{name or ''}"))
 
 
-def _load(context: Context, arguments: Arguments, one: Subject, destination: Destination) -> str:
-    """The image's ID."""
+def _load(
+    context: Context, arguments: Arguments, one: Subject, destination: Destination, kind: str | None = None
+) -> None:
+    """`kind`: of the engine, None where any will do."""
     from frazil.image.engines import find_engine
 
-    wanted = arguments.value("engine") or (destination.kind if arguments.has("to") else None)
-    engine = find_engine(wanted)
+    engine = find_engine(arguments.value("engine") or kind)
     name = str(destination.name) if destination.name is not None else one.full_name
-    identity = _give(context, arguments, one, engine, name)
-    context.print(identity)
-    return identity
+    context.print(_give(context, arguments, one, engine, name))
 
 
 def _give(context: Context, arguments: Arguments, one: Subject, engine: list[str], name: str) -> str:
@@ -217,15 +207,30 @@ def _send(context: Context, arguments: Arguments, subjects: list[Subject], name:
 
 
 def pull(context: Context, arguments: Arguments) -> None:
-    from frazil.image.pull import pull as pull_image
     from frazil.image.reference import Destination, ImageName
 
     name = ImageName.parse(arguments.positional[0].removeprefix("docker://"))
     destination = Destination.parse(arguments.positional[1] if len(arguments.positional) > 1 else "oci:image")
-    if destination.kind != "oci":
-        raise UsageError(
-            "images are pulled into an OCI layout", hint="pull to oci:FOLDER, then: frazil image build FOLDER --to …"
-        )
+    if destination.kind == "oci":
+        context.print(_fetch(context, arguments, name, destination.path))
+    elif arguments.flag("all"):
+        raise UsageError("images of all architectures are for an OCI layout", hint="pull to oci:FOLDER")
+    else:
+        import tempfile
+
+        from frazil.cli.image_targets import from_layout
+
+        with tempfile.TemporaryDirectory(prefix="frazil-image-") as folder:
+            _fetch(context, arguments, name, os.path.join(folder, "image"))
+            called = f"{name.registry}/{name.repository}" if name.registry else name.repository
+            one = from_layout(os.path.join(folder, "image"), called, name.tag or "latest")
+            _deliver(context, arguments, [one], destination)
+
+
+def _fetch(context: Context, arguments: Arguments, name: ImageName, folder: str) -> str:
+    """Into a layout. The digest."""
+    from frazil.image.pull import pull as pull_image
+
     architecture = arguments.value("architecture") or architecture_of(context)
     with _registry(context, arguments, name, pushing=False) as registry:
         key = arguments.value("key")
@@ -236,10 +241,7 @@ def pull(context: Context, arguments: Arguments) -> None:
             trusted = _named_digest(registry)
             verify_image(registry, trusted, public_key(key))
             registry.name = name.at(trusted)
-        digest = pull_image(
-            registry, destination.path, architecture, everything=arguments.flag("all"), note=context.note
-        )
-    context.print(digest)
+        return pull_image(registry, folder, architecture, everything=arguments.flag("all"), note=context.note)
 
 
 def _named_digest(registry: Registry) -> str:
@@ -319,9 +321,10 @@ def inspect(context: Context, arguments: Arguments) -> None:
         described = [{"diffID": layer.diff_id, "size": layer.size, "paths": list(layer.names)} for layer in layers]
         context.print(json.dumps({"name": one.full_name, "config": config, "layers": described}, indent=2))
         return
-    context.print(f"{one.full_name}  {config.get('os')}/{config.get('architecture')}  {config.get('created')}")
+    machine = f"{config.get('os')}/{config.get('architecture')}"
+    context.print(plain_text(f"{one.full_name}  {machine}  {config.get('created')}"))
     for key, value in sorted((config.get("config") or {}).items()):
-        context.print(f"  {key}: {_shown(value)}")
+        context.print(plain_text(f"  {key}: {_shown(value)}"))
     context.print(f"{len(layers)} layers, {decimal_size(sum(layer.size for layer in layers))}")
     for layer in layers:
         context.print(f"  {layer.diff_id[7:19]}  {decimal_size(layer.size):>9}  {_few(layer.names)}")
@@ -515,8 +518,9 @@ COMMANDS = {
     ),
     "image pull": Command(
         pull,
-        "fetch an image from a registry into an OCI layout",
+        "fetch an image from a registry",
         PLAIN,
+        ENGINE,
         (
             Option("--architecture", "Which image of several (default: this machine's).", "name"),
             Option("--all", "Images of all architectures."),
@@ -525,7 +529,10 @@ COMMANDS = {
         positional="name destination",
         at_least=1,
         at_most=2,
-        examples=[("Into a folder", "frazil image pull registry.example/team/app:1.0 oci:app")],
+        examples=[
+            ("Into an OCI layout", "frazil image pull registry.example/team/app:1.0 oci:app"),
+            ("Into one file", "frazil image pull registry.example/team/app:1.0 docker-archive:app.tar"),
+        ],
     ),
     "image run": Command(
         run,

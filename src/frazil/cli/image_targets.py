@@ -131,7 +131,8 @@ def memory_of(context: Context) -> LayerMemory:
 def subject(context: Context, arguments: Arguments, text: str) -> Subject:
     """The image that an installable, an archive or a layout stands for. Raises FrazilError."""
     if _is_image_file(context, text):
-        return _from_file(context, text, text, os.path.basename(text.rstrip("/")).partition(".")[0])
+        found = _from_file(context, text, text, os.path.basename(text.rstrip("/")).partition(".")[0])
+        return _as_it_is(arguments, text, found)
     from frazil.cli.evaluation import with_deep_stack
     from frazil.cli.run_commands import program_of, resolve_placeholders
     from frazil.store.derived_path import DerivedPath
@@ -149,9 +150,32 @@ def subject(context: Context, arguments: Arguments, text: str) -> Subject:
     context.store.flush()
     archive = context.store.real_path(roots[0])
     if os.path.isfile(archive):
-        return _archive(context, roots[0], archive)
+        return _as_it_is(arguments, text, _archive(context, roots[0], archive))
     more = [output for path in extra for _, output in outputs_of(context, path)]
     return _package(context, arguments, text, program, roots, more)
+
+
+def _as_it_is(arguments: Arguments, text: str, one: Subject) -> Subject:
+    """An image that is made already: it can be called otherwise, and nothing else."""
+    for option in RECIPE:
+        if option.key != "name" and arguments.has(option.key):
+            raise UsageError(
+                f"'{text}' is an image already, and {option.names[0]} says how one is made of a package",
+                hint="leave it out, or name the package that the image was made of",
+            )
+    given = arguments.value("name")
+    if given is not None:
+        one.name, one.tag = _names(given, one.name, one.tag)
+    return one
+
+
+def from_layout(folder: str, name: str, tag: str) -> Subject:
+    """The only image of a layout of ours."""
+    from frazil.image.errors import translated
+    from frazil.packages.oci.read import Container, open_image
+
+    with translated():
+        return Subject(name, tag, stored=open_image(Container(folder)), parameters={"image": name})
 
 
 def is_evaluated(context: Context, text: str) -> bool:
@@ -253,7 +277,9 @@ def _package(
 
 def _names(given: str | None, package: str, hash_part: str) -> tuple[str, str]:
     if given is None:
-        clean = "".join(c if c.isalnum() or c in "._-" else "-" for c in package.lower()).strip("._-")
+        import re
+
+        clean = re.sub(r"(?!(?:[._]|__|-+)[a-z0-9])[^a-z0-9]+", "-", package.lower()).strip("._-")
         return clean or "image", hash_part
     from frazil.image.reference import ImageName
 
@@ -291,7 +317,7 @@ def _recipe(context: Context, arguments: Arguments, entry_point: tuple[str, ...]
     from frazil.image.recipe import DEFAULT_LAYERS, Recipe
 
     layers = arguments.value("max-layers", str(DEFAULT_LAYERS)) or ""
-    if not layers.isdigit():
+    if not layers.isascii() or not layers.isdigit() or len(layers) > 6:
         raise UsageError(f"'--max-layers' is a number, not '{layers}'")
     labels = {}
     for label in arguments.all("label"):

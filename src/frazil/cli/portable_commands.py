@@ -7,7 +7,7 @@ import os
 from frazil.cli.build_command import build_paths, outputs_of
 from frazil.cli.common_options import EVALUATION, FLAKE_LOCK, JSON, SOURCE
 from frazil.cli.context import Context
-from frazil.cli.display import decimal_size
+from frazil.cli.display import decimal_size, plain_text
 from frazil.cli.options import Arguments, Command, Option
 from frazil.errors import UsageError
 
@@ -130,22 +130,17 @@ def inspect(context: Context, arguments: Arguments) -> None:
         return
     context.print(f"{image.name}  {decimal_size(image.file_size)}, squashfs with {image.compression}")
     for key, value in sorted(image.os_release.items()):
-        context.print(f"  {key}: {_plain(value)}")
+        context.print(f"  {key}: {plain_text(value)}")
     for unit in image.units:
         mark = "" if unit in image.matching else f"  (not a unit of '{image.service}': never attached)"
-        context.print(f"unit {_plain(unit.name)}{mark}")
+        context.print(f"unit {plain_text(unit.name)}{mark}")
         for line in unit.text.splitlines():
-            context.print(f"  {_plain(line)}" if line else "")
+            context.print(f"  {plain_text(line)}" if line else "")
     context.print(f"{len(image.held)} store objects, {image.files} files, {decimal_size(image.size)} unpacked")
     for held in sorted(image.held, key=lambda held: (-held.size, held.path)):
-        context.print(f"  {decimal_size(held.size):>9}  {_plain(held.path)}")
+        context.print(f"  {decimal_size(held.size):>9}  {plain_text(held.path)}")
     for path in image.missing:
         context.warn(f"there is no '{path}', which systemd wants to mount over")
-
-
-def _plain(text: str) -> str:
-    """What an image says may not steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _described(image: PortableImage) -> dict[str, object]:

@@ -19,9 +19,10 @@ enum {
     ROOM = 1 << 18,  /* of a block */
     BLOCKS = 16,     /* that lie between who reads and who hashes */
     ALONE = 4 << 20, /* a layer of fewer bytes is hashed by who reads */
+    DEEPEST = 250,   /* folders in one another: each takes room on the stack, and a descriptor */
 };
 
-typedef enum { FAILED_SYSTEM = 1, FAILED_TYPE, FAILED_CHANGED, FAILED_MEMORY, FAILED_PYTHON } Failure;
+typedef enum { FAILED_SYSTEM = 1, FAILED_TYPE, FAILED_CHANGED, FAILED_DEPTH, FAILED_MEMORY, FAILED_PYTHON } Failure;
 
 typedef struct {
     char *inside, *place; /* the path in the image without its first slash; the path on disk */
@@ -72,6 +73,7 @@ typedef struct {
     Bytes path;     /* of what is looked at */
     Bytes header;
     uint32_t object;
+    int depth;
     Failure failure;
     int error;
 } Walk;
@@ -373,9 +375,12 @@ static int list_folder(Walk *walk, int folder, const char *name) {
     Listing listing = {0};
     size_t outer = walk->path.size;
     int result = -1;
+    if (walk->depth == DEEPEST)
+        return failed(walk, FAILED_DEPTH);
     DIR *stream = open_folder(folder, name);
     if (stream == NULL)
         return failed(walk, errno == ELOOP ? FAILED_CHANGED : FAILED_SYSTEM);
+    walk->depth++;
     if (list(&listing, stream)) {
         failed(walk, FAILED_SYSTEM);
         goto end;
@@ -395,6 +400,7 @@ static int list_folder(Walk *walk, int folder, const char *name) {
     walk->path.size = outer;
     result = 0;
 end:
+    walk->depth--;
     forget(&listing);
     closedir(stream);
     return result;
@@ -467,7 +473,8 @@ static PyObject *report(const Walk *walk) {
         errno = walk->error;
         PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
     } else {
-        PyObject *arguments = Py_BuildValue("(sO)", walk->failure == FAILED_TYPE ? "type" : "changed", path);
+        const char *reason = walk->failure == FAILED_TYPE ? "type" : walk->failure == FAILED_DEPTH ? "depth" : "changed";
+        PyObject *arguments = Py_BuildValue("(sO)", reason, path);
         if (arguments != NULL)
             PyErr_SetObject(unfit, arguments);
         Py_XDECREF(arguments);

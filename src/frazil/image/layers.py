@@ -15,6 +15,7 @@ MOST_KEPT = 100_000
 _REASONS = {
     "type": "is neither a file nor a folder nor a link, so no image can hold it",
     "changed": "changed while it was read",
+    "depth": "lies in more than 250 folders",
 }
 
 

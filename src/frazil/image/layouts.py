@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from frazil.image.errors import ImageError, translated
+from frazil.image.files import UNFINISHED, replace_file, replacing
 from frazil.image.prepared import Prepared, is_ours
 from frazil.packages.oci.image import Descriptor, index_json
 from frazil.packages.oci.layout import MARKER, blob_path
@@ -20,7 +22,7 @@ _NAME = "org.opencontainers.image.ref.name"
 def write_layout(folder: str, images: Sequence[Prepared], tag: str | None = None) -> tuple[int, int]:
     """(blobs, bytes) that were written. An existing layout keeps what it has under other tags. Raises ImageError."""
     with translated():
-        kept = _open(folder, tag)
+        open_layout(folder)
         count = total = 0
         described: list[Descriptor] = []
         for image in images:
@@ -34,37 +36,61 @@ def write_layout(folder: str, images: Sequence[Prepared], tag: str | None = None
             annotations = ((_NAME, tag),) if tag else ()
             manifest = image.manifest
             described.append(Descriptor(manifest.media, manifest.digest, manifest.size, annotations, manifest.platform))
-        _replace(os.path.join(folder, "index.json"), index_json([*kept, *described]))
+        _list(folder, described, tag)
     return count, total
 
 
 def add_to_index(folder: str, descriptor: Descriptor, contents: dict[str, bytes], tag: str | None) -> None:
     """An image whose blobs are there; `contents`: of its manifests."""
-    kept = _open(folder, tag)
+    open_layout(folder)
     for digest, content in contents.items():
         _add_bytes(folder, digest, content)
     annotations = ((_NAME, tag),) if tag else ()
     named = Descriptor(descriptor.media, descriptor.digest, descriptor.size, annotations, descriptor.platform)
-    _replace(os.path.join(folder, "index.json"), index_json([*kept, named]))
+    _list(folder, [named], tag)
 
 
-def _open(folder: str, tag: str | None) -> list[Descriptor]:
-    """Makes the folders. What stays in the index: other tags."""
+def _list(folder: str, images: Sequence[Descriptor], tag: str | None) -> None:
+    """The images into the index, before what is there; one process after the other."""
+    with _locked(folder):
+        replace_file(os.path.join(folder, "index.json"), index_json([*images, *_others(folder, tag)]))
+
+
+@contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def open_layout(folder: str) -> None:
+    """Makes the folders. Raises ImageError where something else is there."""
     marker = os.path.join(folder, "oci-layout")
-    foreign = not os.path.isdir(folder) or set(os.listdir(folder)) - {"blobs"} if os.path.lexists(folder) else False
-    if foreign and not os.path.exists(marker):
-        raise ImageError(f"'{folder}' is there and is no OCI layout", hint="give another folder")
-    os.makedirs(os.path.join(folder, "blobs/sha256"), exist_ok=True)
-    if not os.path.exists(marker):
-        _replace(marker, MARKER)
-        return []
+    foreign = ImageError(f"'{folder}' is there and is no OCI layout", hint="give another folder")
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise foreign
+    os.makedirs(folder, exist_ok=True)
+    with _locked(folder):
+        if not os.path.exists(marker):
+            if any(name != "blobs" and not name.startswith(UNFINISHED) for name in os.listdir(folder)):
+                raise foreign
+            replace_file(marker, MARKER)
+        os.makedirs(os.path.join(folder, "blobs/sha256"), exist_ok=True)
+    _others(folder, None)  # a damaged one is told of before anything is made for it
+
+
+def _others(folder: str, tag: str | None) -> list[Descriptor]:
+    """What stays in the index: other tags."""
     try:
         with open(os.path.join(folder, "index.json"), "rb") as file:
             found = json.loads(file.read(LARGEST_JSON))["manifests"]
         kept = []
         for item in found:
             annotations = item.get("annotations") or {}
-            if tag is not None and annotations.get(_NAME) not in (None, tag):
+            if annotations.get(_NAME) not in (None, tag):
                 platform = tuple(sorted((item.get("platform") or {}).items()))
                 names = tuple(sorted(annotations.items()))
                 kept.append(Descriptor(item["mediaType"], item["digest"], item["size"], names, platform))
@@ -75,28 +101,18 @@ def _open(folder: str, tag: str | None) -> list[Descriptor]:
         raise ImageError(f"the OCI layout '{folder}' is damaged", hint="remove it, and it is made anew") from None
 
 
-def _replace(path: str, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
-    with open(handle, "wb") as file:
-        file.write(content)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
-
-
 def _add_bytes(folder: str, digest: str, content: bytes) -> None:
     path = blob_path(folder, digest)
     if not os.path.exists(path):
-        _replace(path, content)
+        replace_file(path, content)
 
 
 def _add(folder: str, digest: str, source: str) -> None:
     path = blob_path(folder, digest)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
-    os.close(handle)
-    if not (is_ours(source) and _link(source, temporary)):
-        shutil.copyfile(source, temporary)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with replacing(path) as temporary:
+        if not (is_ours(source) and _link(source, temporary)):
+            shutil.copyfile(source, temporary)
 
 
 def _link(source: str, place: str) -> bool:

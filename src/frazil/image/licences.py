@@ -73,8 +73,9 @@ _IN_WORDS = {
     "libtasn1-6": "LGPL-2.1-or-later",
     "libtinfo6": "X11-distribute-modifications-variant",
     "nss-cacert": "MPL-2.0",
+    "python3": "Python-2.0",
 }
-"""Libraries that many programs need, and whose copyright files say it in words, or are another package's."""
+"""What many programs need, and whose copyright files say it in words, or are another package's."""
 
 TABLE = """
 folder:

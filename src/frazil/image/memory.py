@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 
+from frazil.image.files import replace_file
 from frazil.packages.oci.image import Descriptor, Packed
 from frazil.packages.oci.streams import LAYER_MEDIA, ZSTD_LEVEL
 
@@ -46,7 +46,7 @@ class LayerMemory:
             with open(path, "rb") as file:
                 found = json.loads(file.read(_LARGEST))
             digest, size, diff_id = found["digest"], found["size"], found["diff_id"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         if not (isinstance(digest, str) and isinstance(size, int) and isinstance(diff_id, str)):
             return None
@@ -61,9 +61,6 @@ class LayerMemory:
         )
         try:
             os.makedirs(self.folder, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self.folder)
-            with open(handle, "w", encoding="ascii") as file:
-                file.write(text)
-            os.replace(temporary, path)
+            replace_file(path, text.encode())
         except OSError:
             return  # it is made again next time

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from frazil.image.errors import ImageError, translated
-from frazil.image.layouts import add_to_index
+from frazil.image.layouts import add_to_index, open_layout
 from frazil.image.registry import Registry
 from frazil.packages.oci.errors import BadImage
 from frazil.packages.oci.image import Descriptor, describe
 from frazil.packages.oci.layout import blob_path
-from frazil.packages.oci.read import parse_json
+from frazil.packages.oci.read import fields, parse_json
 
 PARALLEL = 4
 _LARGEST_BLOB = 1 << 40
@@ -31,7 +32,7 @@ def pull(
     with translated():
         media, content = registry.manifest(registry.name.wanted)
         descriptor = describe(media, content)
-        manifest = _fields(content)
+        manifest = _manifest(content)
         contents = {descriptor.digest: content}
         manifests = [manifest]
         if "manifests" in manifest:
@@ -39,25 +40,36 @@ def pull(
             for item in _choose(manifest["manifests"], architecture, everything):
                 inner_media, inner = registry.manifest(str(item.get("digest")))
                 contents[str(item["digest"])] = inner
-                manifests.append(_fields(inner))
+                manifests.append(_manifest(inner))
                 if not everything:
-                    platform = tuple((str(k), str(v)) for k, v in sorted((item.get("platform") or {}).items()))
+                    platform = tuple((str(k), str(v)) for k, v in sorted(fields(item.get("platform")).items()))
                     found = describe(inner_media or media, inner)
                     descriptor = Descriptor(found.media, found.digest, found.size, (), platform)
                     contents.pop(describe(media, content).digest)
-        blobs = [_blob(item) for one in manifests for item in [one.get("config"), *(one.get("layers") or [])]]
-        os.makedirs(os.path.join(folder, "blobs/sha256"), exist_ok=True)
+        blobs = [_blob(item) for one in manifests for item in [one.get("config"), *_layers(one)]]
+        open_layout(folder)
         with ThreadPoolExecutor(PARALLEL) as pool:
-            list(pool.map(lambda blob: _fetch(registry, folder, blob[0], blob[1], note), dict.fromkeys(blobs)))
+            try:
+                list(pool.map(lambda blob: _fetch(registry, folder, blob[0], blob[1], note), dict.fromkeys(blobs)))
+            except BaseException:
+                registry.stop()
+                raise
         add_to_index(folder, descriptor, contents, registry.name.tag)
     return descriptor.digest
 
 
-def _fields(content: bytes) -> dict[str, Any]:
+def _manifest(content: bytes) -> dict[str, Any]:
     found = parse_json(content, "the manifest")
     if not isinstance(found, dict):
         raise BadImage("the manifest is not a set of fields")
     return found
+
+
+def _layers(manifest: dict[str, Any]) -> list[Any]:
+    layers = manifest.get("layers") or []
+    if not isinstance(layers, list):
+        raise BadImage("the manifest lists no layers")
+    return layers
 
 
 def _choose(items: Any, architecture: str, everything: bool) -> list[dict[str, Any]]:
@@ -66,10 +78,10 @@ def _choose(items: Any, architecture: str, everything: bool) -> list[dict[str, A
     if everything:
         return items
     for item in items:
-        platform = item.get("platform") or {}
+        platform = fields(item.get("platform"))
         if platform.get("architecture") == architecture and platform.get("os", "linux") == "linux":
             return [item]
-    there = ", ".join(sorted({str((item.get("platform") or {}).get("architecture")) for item in items}))
+    there = ", ".join(sorted({str(fields(item.get("platform")).get("architecture")) for item in items}))
     raise ImageError(f"there is no image for {architecture}", hint=f"there are images for {there}: --architecture")
 
 
@@ -85,7 +97,14 @@ def _fetch(registry: Registry, folder: str, digest: str, size: int, note: Callab
     path = blob_path(folder, digest)
     if os.path.exists(path):
         return
-    note(f"fetching {digest}")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     part = f"{path}.part"
-    registry.fetch_blob(digest, size, part)
-    os.replace(part, path)
+    with open(part, "ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # another process may be fetching it
+        if os.path.exists(path):
+            if not os.path.samestat(os.stat(path), os.fstat(held.fileno())):
+                os.unlink(part)
+            return
+        note(f"fetching {digest}")
+        registry.fetch_blob(digest, size, part)
+        os.replace(part, path)

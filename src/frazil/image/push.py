@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from frazil.image.errors import ImageError
+from frazil.image.files import replace_file
 from frazil.image.prepared import Prepared
 from frazil.image.registry import Registry
 from frazil.packages.oci.image import INDEX_MEDIA, MANIFEST_MEDIA, Descriptor, describe, index_json
@@ -41,8 +41,8 @@ class Whereabouts:
                     found = json.loads(file.read(8 << 20))
                 if isinstance(found, dict):
                     self._found = {key: value for key, value in found.items() if isinstance(value, str)}
-            except (OSError, ValueError):
-                pass
+            except (OSError, ValueError, RecursionError):
+                pass  # nothing is known
 
     def get(self, host: str, digest: str) -> str | None:
         return self._found.get(f"{host} {digest}")
@@ -54,14 +54,10 @@ class Whereabouts:
             self._found[f"{host} {digest}"] = repository
         newest = dict(list(self._found.items())[-20_000:])
         try:
-            folder = os.path.dirname(self.path)
-            os.makedirs(folder, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=folder)
-            with open(handle, "w", encoding="utf-8") as file:
-                json.dump(newest, file)
-            os.replace(temporary, self.path)
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            replace_file(self.path, json.dumps(newest).encode())
         except OSError:
-            pass
+            pass  # the next push asks the registry again
 
 
 def push(

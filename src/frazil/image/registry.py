@@ -251,7 +251,8 @@ class Registry:
             return self._location(response)
 
     def stop(self) -> None:
-        """Ends uploads after the piece that each of them is sending, so that they can be taken up later."""
+        """Ends uploads after the piece that each of them is sending, and what is fetched at once, so that they can be
+        taken up later."""
         self._stopped = True
 
     def send_blob(self, digest: str, path: str, place: str | None = None) -> int:
@@ -349,6 +350,9 @@ class Registry:
 
     def fetch_blob(self, digest: str, size: int, path: str) -> None:
         """Into the file, which may hold a beginning of it. Raises RegistryError where the bytes are others."""
+        algorithm, _, wanted = digest.partition(":")
+        if algorithm not in ("sha256", "sha512") or not re.fullmatch("[0-9a-f]+", wanted):
+            raise RegistryError(f"'{digest}' is not a digest of a blob")
         for attempt in range(ATTEMPTS):
             have = os.stat(path).st_size if os.path.exists(path) else 0
             if have > size:
@@ -363,7 +367,6 @@ class Registry:
                 if attempt + 1 == ATTEMPTS:
                     raise RegistryError(f"fetching {digest}: {_reason(error)}") from error
                 self._pause(0.2 * 2**attempt)
-        algorithm, _, wanted = digest.partition(":")
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, algorithm).hexdigest()
         if found != wanted:
@@ -384,6 +387,8 @@ class Registry:
                     left = size - (have if response.status == 206 else 0)
                     while data := response.read():
                         left -= len(data)
+                        if self._stopped:
+                            raise RegistryError(f"fetching {digest} was interrupted")
                         if left < 0:
                             raise RegistryError(f"the registry '{self.name.host}' gives too many bytes for {digest}")
                         file.write(data)

@@ -87,5 +87,8 @@ def _remove_old(folder: str) -> None:
     now = time.time()
     with os.scandir(folder) as entries:
         for _, entry in zip(range(_MOST), entries, strict=False):
-            if now - entry.stat(follow_symlinks=False).st_mtime > LONGEST:
-                os.unlink(entry.path)
+            try:
+                if now - entry.stat(follow_symlinks=False).st_mtime > LONGEST:
+                    os.unlink(entry.path)
+            except FileNotFoundError:
+                continue  # another process was first

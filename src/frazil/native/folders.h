@@ -37,7 +37,8 @@ static int bytes_add(Bytes *bytes, const void *data, size_t size) {
         return 0; /* there may be nothing to copy from, or to */
     if (bytes_reserve(bytes, size))
         return -1;
-    memcpy(bytes->data + bytes->size, data, size);
+    if (size)
+        memcpy(bytes->data + bytes->size, data, size);
     bytes->size += size;
     return 0;
 }

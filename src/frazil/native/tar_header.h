@@ -70,13 +70,18 @@ static void tar_octal(uint8_t *at, int width, uint64_t value) {
         at[i] = (uint8_t)('0' + (value & 7));
 }
 
+static void tar_text(uint8_t *at, Text text) {
+    if (text.size) /* else it may be nowhere */
+        memcpy(at, text.data, text.size);
+}
+
 static void tar_block(
     uint8_t *block, Text prefix, Text name, Text target, char type, unsigned mode, const uint64_t numbers[4],
     const Owner *owner
 ) {
     unsigned sum = 0;
     memset(block, 0, TAR_BLOCK);
-    memcpy(block, name.data, name.size);
+    tar_text(block, name);
     tar_octal(block + 100, 8, mode & 07777);
     tar_octal(block + 108, 8, numbers[0]);
     tar_octal(block + 116, 8, numbers[1]);
@@ -84,7 +89,7 @@ static void tar_block(
     tar_octal(block + 136, 12, numbers[2]);
     memset(block + 148, ' ', 8);
     block[156] = (uint8_t)type;
-    memcpy(block + 157, target.data, target.size);
+    tar_text(block + 157, target);
     memcpy(block + 257, "ustar\00000", 8);
     if (owner != NULL) {
         strcpy((char *)block + 265, owner->uname);
@@ -92,7 +97,7 @@ static void tar_block(
     }
     tar_octal(block + 329, 8, 0);
     tar_octal(block + 337, 8, 0);
-    memcpy(block + 345, prefix.data, prefix.size);
+    tar_text(block + 345, prefix);
     for (int i = 0; i < TAR_BLOCK; i++)
         sum += block[i];
     tar_octal(block + 148, 7, sum);

@@ -6,12 +6,15 @@ import hashlib
 import http.client
 import io
 import json
+import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from frazil.packages.oci import skopeo
 from frazil.packages.oci.described import (
     DescribedImage,
     describe_folder,
@@ -21,7 +24,7 @@ from frazil.packages.oci.described import (
     open_described,
 )
 from frazil.packages.oci.errors import OciError
-from frazil.packages.oci.image import CONFIG_MEDIA, Descriptor, describe, manifest_json, pack_layer
+from frazil.packages.oci.image import CONFIG_MEDIA, Descriptor, Packed, describe, manifest_json, pack_layer
 from frazil.packages.oci.placed import Permission, Placed, PlacedLayer
 from frazil.packages.oci.serve import ImageServer
 from frazil.packages.oci.tree import StoreLayer
@@ -210,6 +213,8 @@ def test_an_image_from_elsewhere_is_a_base(store: Store, tmp_path: Path) -> None
     layers(store, tmp_path)
     made = image(tmp_path, "layers", fromImage=str(tmp_path / "base"), config={"Env": ["B=3"]})
     assert json.loads(made.config)["config"]["Env"] == ["A=1", "B=3"]
+    lower = image(tmp_path, "layers", fromImage=str(tmp_path / "base"), config={"env": ["B=3"], "cmd": ["x"]})
+    assert json.loads(lower.config)["config"] == {"Env": ["A=1", "B=3"], "Cmd": ["x"]}
     assert json.loads(made.config)["history"][0]["created_by"] == "ADD"
     assert made.packed[0] == packed
     sent = io.BytesIO()
@@ -306,3 +311,22 @@ def test_a_layer_that_cannot_be_made_is_told() -> None:
     with server, pytest.raises(http.client.IncompleteRead):
         request(server, f"/v2/{server.name}/blobs/{digest}")
     assert isinstance(server.failure, OciError) and not server.sent
+
+
+def test_a_disk_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not skopeo's view of it alone."""
+
+    def send(write: Any) -> None:
+        raise OSError(5, "Input/output error", "/nix/store/x")
+
+    digest = "sha256:" + "1" * 64
+    broken = SimpleNamespace(config=b"{}", packed=[Packed(Descriptor("m", digest, 5), digest)], senders=lambda: [send])
+    monkeypatch.setattr(skopeo, "open_described", lambda path: broken)
+    program = tmp_path / "skopeo"
+    fetch = "import sys, urllib.request; url = next(w for w in sys.argv if w.startswith('docker://'))[9:]; "
+    fetch += "url = 'http://' + url.rpartition(':')[0].replace('/', '/v2/', 1); "
+    fetch += f"urllib.request.urlopen(url + '/blobs/{digest}').read()"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{fetch}" "$@"\n')
+    program.chmod(0o755)
+    with pytest.raises(OSError, match="Input/output"):
+        skopeo.run(str(program), ["copy", "nix:image.json", "docker://elsewhere/x"])

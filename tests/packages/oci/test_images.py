@@ -28,9 +28,10 @@ from frazil.packages.oci.image import (
 from frazil.packages.oci.layout import LayoutWriter
 from frazil.packages.oci.read import Container, open_image, opened
 from frazil.packages.oci.root import changes, copy_contents, snapshot
+from frazil.packages.oci.streams import compressor, kind_of
 from frazil.packages.oci.tar import Entry, TarWriter
 from frazil.packages.oci.times import resolve_time
-from frazil.packages.oci.tree import FolderLayer, StoreLayer
+from frazil.packages.oci.tree import FolderLayer, StoreLayer, walk
 
 
 def make_store(folder: Path, name: str = "abc-tool") -> str:
@@ -429,3 +430,62 @@ def test_modes_of_folders_stay_in_the_image(tmp_path: Path, link_last: bool) -> 
         assert (target / str(outside)[1:] / "below").stat().st_mode & 0o777 == 0o777
     assert (outside / "below").stat().st_mode & 0o777 == 0o700
     assert (target / "own").stat().st_mode & 0o777 == 0o711
+
+
+def test_many_folders_in_one_another(tmp_path: Path) -> None:
+    """Of an image: refused; of a root that is made here: as deep as the system lets it be."""
+    with pytest.raises(BadImage, match="more than 250 folders"):
+        unpack_entries(tmp_path / "root", [file(b"a/" * 300 + b"x")])
+    links = [(Entry(b"l", "symlink", target=b"a/" * 200), b""), file(b"l/" + b"b/" * 100 + b"x")]
+    with pytest.raises(BadImage, match="more than 250 folders"):
+        unpack_entries(tmp_path / "other", links)
+    folders = [str(tmp_path / "deep")]
+    for _ in range(1500):
+        folders.append(folders[-1] + "/d")
+    for folder in folders:
+        os.mkdir(folder)
+    try:
+        assert len(list(walk(os.fsencode(folders[0])))) == 1501
+        assert len(changes({}, folders[0])[0]) == 1500
+    finally:  # whoever clears up afterwards would not come so far
+        for folder in reversed(folders):
+            os.rmdir(folder)
+
+
+@pytest.mark.parametrize("environment", ["A=1", [1], {"A": "1"}])
+def test_an_environment_that_is_none(environment: object) -> None:
+    with pytest.raises(OciError, match="Env is not a list of texts"):
+        builder.overlay_configuration({}, {"Env": environment})
+
+
+def test_layers_of_a_pipeline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says itself how many there are."""
+    graph = [{"path": f"/nix/store/{number:032}-x", "references": []} for number in range(200)]
+    spec = {"graph": graph, "maxLayers": 1, "imageName": "a", "imageTag": "1", "config": {}, "exclude": []}
+    place = str(tmp_path / "conf.json")
+
+    def planned(*steps: object) -> int:
+        (tmp_path / "spec.json").write_text(json.dumps({**spec, "layeringPipeline": [["popularity_contest"], *steps]}))
+        if main(["plan", str(tmp_path / "spec.json"), place]):
+            return 0
+        return len(json.loads(Path(place).read_text())["storeLayers"])
+
+    assert planned(["limit_layers", 120]) == 120
+    assert planned() == 0
+    assert "the layering pipeline makes 200 layers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["gz", "none", "zstd"])
+def test_merged_images_are_packed_as_the_last(tmp_path: Path, kind: str) -> None:
+    image = Image({}, "amd64", "1970-01-01T00:00:01Z", [])
+    paths = []
+    for number, own in enumerate(("none", kind)):
+        paths.append(str(tmp_path / f"{number}.tar"))
+        with open(paths[-1], "wb") as out:
+            packer = compressor(own, out.write)
+            write_docker_archive(image, packer.write, [f"a:{number}"])
+            packer.finish()
+    (tmp_path / "merge.json").write_text(json.dumps({"images": paths, "compressor": None}))
+    assert main(["merge", str(tmp_path / "merge.json"), str(tmp_path / "merged")]) == 0
+    assert kind_of(str(tmp_path / "merged")) == kind
+    assert open_image(Container(str(tmp_path / "merged")), tag="0").names == ["a:0"]

@@ -6,6 +6,8 @@ import bz2
 import gzip
 import io
 import random
+import shutil
+import sys
 from itertools import accumulate
 
 import pytest
@@ -122,3 +124,18 @@ def test_zstd_frames_of_all_kinds() -> None:
                 read_all(source, 1000)
     with pytest.raises(OciError, match="no zstd frame"):
         WholeFrames(io.BytesIO(plain + b"rest")).read(1 << 30)
+
+
+def test_zstd_by_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in builders of the package set, whose Python has no such library. What is cut off ends."""
+    if shutil.which("zstd") is None:
+        pytest.skip("the program 'zstd' is not there")
+    data = random.Random(1).randbytes(300_000)
+    whole = packed("zstd", [data])
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    assert packed("zstd", [data])[:4] == whole[:4]
+    assert read_all(Decompressed(io.BytesIO(whole)), 70_000) == data
+    with pytest.raises(OciError, match="ends early"):
+        read_all(Decompressed(io.BytesIO(whole[:-5])), 70_000)
+    with pytest.raises(OciError, match="damaged"):
+        read_all(Decompressed(io.BytesIO(whole[:100_000] + bytes(100) + whole[100_100:])), 70_000)

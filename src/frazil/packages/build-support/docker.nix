@@ -172,7 +172,7 @@ let
           ;
         singleLayer = true;
         imageName = toLower name;
-        imageTag = if tag == null then "" else toLower tag;
+        imageTag = if tag == null then "" else tag;
         configFile = baseJson;
         customisationLayer = layer;
         exclude = [
@@ -186,7 +186,7 @@ let
         passthru = {
           buildArgs = args;
           inherit layer;
-          imageTag = if tag != null then toLower tag else hashOf result;
+          imageTag = if tag != null then tag else hashOf result;
         };
       } ''
         ${oci} archive "$NIX_ATTRS_JSON_FILE" "$out"
@@ -210,8 +210,6 @@ let
       enableFakechroot,
       includeNixDB,
       baseJson,
-      uid,
-      gid,
       mtime,
     }:
     let
@@ -225,12 +223,7 @@ let
         contents = optional (contents != [ ]) "${joined}";
         keepContentsDirlinks = true;
         folder = "layer";
-        inherit
-          extraCommands
-          uid
-          gid
-          mtime
-          ;
+        inherit extraCommands mtime;
       }
       // optionalAttrs includeNixDB { exportReferencesGraph.graph = contents ++ [ baseJson ]; }
       // optionalAttrs (fakeRootCommands != "") (
@@ -240,7 +233,6 @@ let
           ready = true;
           script = pkgs.writeScript "fake-root-commands.sh" ''
             ${lib.optionalString enableFakechroot "export PATH=${pkgs.coreutils}/bin:/bin"}
-            ${lib.optionalString (uid != 0 || gid != 0) "chown -R ${toString uid}:${toString gid} ."}
             ${fakeRootCommands}
           '';
         }
@@ -276,7 +268,7 @@ let
       passthru ? { },
       meta ? { },
     }:
-    assert lib.assertMsg (maxLayers > 1)
+    assert lib.assertMsg (layeringPipeline != null || maxLayers > 1)
       "the maxLayers argument of dockerTools.buildLayeredImage must be greater than 1, since the customisation layer is one (and is ${toString maxLayers})";
     let
       baseName = baseNameOf name;
@@ -290,8 +282,6 @@ let
           fakeRootCommands
           enableFakechroot
           includeNixDB
-          uid
-          gid
           mtime
           ;
       };
@@ -393,6 +383,8 @@ let
       run ? null,
     }:
     assert lib.assertMsg (drv ? drvAttrs) "streamNixShellImage: `drv` must be a derivation";
+    assert lib.assertMsg (!(drv.drvAttrs.__structuredAttrs or false))
+      "streamNixShellImage: '${drv.name}' has structured attributes, which no environment of an image can hold";
     assert lib.assertMsg (command == null || run == null) "streamNixShellImage: give `command` or `run`, and not both";
     let
       # What a build of it sees, as texts; the sources of the shell are what its environment names.
@@ -404,6 +396,8 @@ let
           lib.optionalString value "1"
         else if builtins.isList value then
           toString (map text value)
+        else if builtins.isPath value then
+          "${value}"
         else
           toString value;
       passed = drv.drvAttrs.passAsFile or [ ];
@@ -411,17 +405,26 @@ let
       plainVariables = lib.mapAttrs (_: text) (removeAttrs drv.drvAttrs (passed ++ [ "args" ]));
       passedVariables = builtins.listToAttrs (map (key: lib.nameValuePair "${key}Path" (fileOf key)) passed);
       buildFolder = "/build";
-      variables =
-        plainVariables
+      # Builds the derivation itself: the store in the image belongs to the user.
+      builder = pkgs.writeShellScriptBin "buildDerivation" ''
+        unset IN_NIX_SHELL
+        exec ${lib.escapeShellArgs (map text ([ drv.drvAttrs.builder ] ++ drv.drvAttrs.args or [ ]))}
+      '';
+      staticPath = "${builtins.dirOf shell}:${builder}/bin";
+      variables = {
+        SSL_CERT_FILE = "${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt";
+        NIX_SSL_CERT_FILE = "${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt";
+        PATH = staticPath;
+        HOME = homeDirectory;
+        USER = "nixbld";
+        NIX_STORE = builtins.storeDir;
+        NIX_BUILD_CORES = "1";
+      }
+        // plainVariables
         // passedVariables
         // lib.genAttrs (drv.outputs or [ "out" ]) (output: builtins.unsafeDiscardStringContext drv.${output}.outPath)
         // {
-          HOME = homeDirectory;
-          USER = "nixbld";
-          PATH = "/path-not-set";
           NIX_BUILD_TOP = buildFolder;
-          NIX_STORE = builtins.storeDir;
-          NIX_BUILD_CORES = "1";
           TMPDIR = buildFolder;
           TEMPDIR = buildFolder;
           TMP = buildFolder;
@@ -437,25 +440,20 @@ let
         dontAddDisableDepTrack=1
         # Where the derivation has a setup of its own, its functions and hooks are there as in a build.
         [ -e "''${stdenv:-}/setup" ] && source "$stdenv/setup"
-        PATH=${builtins.dirOf shell}:"$PATH"
-        SHELL=${shell}
-        BASH=${shell}
+        PATH=${staticPath}:"$PATH"
+        SHELL=${lib.escapeShellArg shell}
+        BASH=${lib.escapeShellArg shell}
         set +e
         [ -n "''${PS1:-}" ] && PS1='\n\[\033[1;32m\][nix-shell:\w]\$\[\033[0m\] '
         if [ "$(type -t runHook)" = function ]; then runHook shellHook; fi
         unset NIX_ENFORCE_PURITY
         shopt -u nullglob
         shopt -s execfail
-        ${if run != null then "${run}\nexit" else lib.optionalString (command != null) command}
+        ${lib.concatStringsSep "\n" (map (commands: "${commands}\nexit") (lib.remove null [ command run ]))}
       '';
     in
     streamLayeredImage {
-      inherit
-        name
-        tag
-        uid
-        gid
-        ;
+      inherit name tag;
       contents = [
         binSh
         usrBinEnv
@@ -466,7 +464,8 @@ let
         })
       ];
       fakeRootCommands = ''
-        mkdir -p .${homeDirectory} ./build ./tmp
+        mkdir -p .${homeDirectory} ./build ./tmp .${builtins.storeDir} ./nix/var/nix ./etc/nix
+        chown -R ${toString uid}:${toString gid} ./nix ./etc/nix
         chown ${toString uid}:${toString gid} .${homeDirectory} ./build
         chmod 1777 ./tmp
       '';
@@ -509,8 +508,9 @@ let
 
   mergeImages =
     images:
-    ociCommand "merge-docker-images.tar.gz" {
-      compressor = "gz";
+    ociCommand "merge-docker-images" {
+      # As the last of the images.
+      compressor = null;
       images = map (image: if image.isExe or false then "${image.conf}" else "${image}") images;
     } ''
       ${oci} merge "$NIX_ATTRS_JSON_FILE" "$out"

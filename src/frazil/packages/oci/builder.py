@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from .errors import OciError
-from .image import Described, Image, TarLayer, write_docker_archive
+from .image import Described, Image, TarLayer, variables, write_docker_archive
 from .plan import Graph, plan_layers, reachable, read_graph, restrict
-from .streams import Meter, compressor
+from .streams import EXTENSIONS, Meter, compressor, kind_of
 from .tar import Write
 from .times import resolve_time
 from .tree import FolderLayer, Owner, StoreLayer
+
+MOST_LAYERS = 127
+"""What container programs take; of a layering pipeline, which says itself how many layers it makes, no other limit."""
 
 
 def say(text: str) -> None:
@@ -92,14 +95,10 @@ def pack_root(spec: dict[str, Any], output: str) -> None:
 # -- images ------------------------------------------------------------------------------------------------------------
 
 
-def _environment(entries: Sequence[str]) -> dict[str, str]:
-    return {entry.split("=", 1)[0]: entry for entry in entries}
-
-
 def overlay_configuration(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """What the image says, with the base image's environment under its own."""
     result = {key: value for key, value in own.items() if value is not None}
-    environment = _environment(base.get("Env") or []) | _environment(result.get("Env") or [])
+    environment = variables(base.get("Env")) | variables(result.get("Env"))
     if environment:
         result["Env"] = list(environment.values())
     return result
@@ -174,7 +173,8 @@ def _layer_name(paths: Sequence[str], owner: Owner) -> str:
 def plan(spec: dict[str, Any], output: str) -> None:
     """What `stream` needs to know: all is decided but the bytes."""
     graph = _graph(spec)
-    maximum = int(spec["maxLayers"])
+    pipeline = spec.get("layeringPipeline")
+    maximum = int(spec["maxLayers"]) if pipeline is None else MOST_LAYERS
     base_count = 0
     if spec.get("fromImage"):
         from .read import Container, open_image
@@ -186,15 +186,14 @@ def plan(spec: dict[str, Any], output: str) -> None:
     if graph and room < 1:
         raise OciError(
             f"maxLayers is {maximum}, which leaves no layer for store paths: the base image has {base_count}",
-            "give a larger maxLayers; container programs take about 125",
+            f"give a larger maxLayers; container programs take at most {MOST_LAYERS}",
         )
-    pipeline = spec.get("layeringPipeline")
     if isinstance(pipeline, str):
         pipeline = _read(pipeline)
     layers = plan_layers(graph, max(room, 1), pipeline)
     if layers and len(layers) > room:
         raise OciError(
-            f"the layering pipeline makes {len(layers)} layers, where maxLayers = {maximum} leaves room for {room}",
+            f"the layering pipeline makes {len(layers)} layers, where there is room for {room} of at most {maximum}",
             'end the pipeline with [ "limit_layers" N ]',
         )
     kept = ("architecture", "created", "mtime", "uid", "gid", "uname", "gname", "fromImage", "customisationLayer")
@@ -298,7 +297,8 @@ def merge(spec: dict[str, Any], output: str) -> None:
             with open(path, "wb", buffering=1 << 20) as file:
                 write_docker_archive(image, file.write, names, mtime, say)
         paths.append(path)
-    with _packed(spec, output) as write:
+    kind = spec.get("compressor") or (kind_of(paths[-1]) if paths else "gz")
+    with _packed({**spec, "compressor": kind if kind in EXTENSIONS else "gz"}, output) as write:
         merge_archives(paths, write, scratch)
 
 

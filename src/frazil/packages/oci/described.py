@@ -15,7 +15,7 @@ from typing import Any
 
 from .errors import BadImage, OciError
 from .image import Described as Part
-from .image import Descriptor, Image, Layer, Packed
+from .image import Descriptor, Image, Layer, Packed, variables
 from .placed import Placed, PlacedLayer, permissions_by_path
 from .plan import plan_layers, read_graph, restrict
 from .read import LARGEST_IMAGE, parse_json
@@ -130,9 +130,9 @@ def describe_image(spec: dict[str, Any], output: str) -> None:
 
 def _joined(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """The base image's environment under the image's own."""
-    entries = [*(base.get("Env") or []), *(own.get("Env") or own.get("env") or [])]
-    environment = {entry.split("=", 1)[0]: entry for entry in entries}
-    return {"Env": list(environment.values())} if environment else {}
+    key = next((key for key in own if key.lower() == "env"), "Env")
+    environment = variables(base.get("Env")) | variables(own.get(key))
+    return {key: list(environment.values())} if environment else {}
 
 
 def describe_folder(spec: dict[str, Any], output: str) -> None:

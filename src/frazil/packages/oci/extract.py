@@ -22,6 +22,8 @@ from .zstd_frames import Reader
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
 LARGEST_COUNT = 5_000_000
+DEEPEST = 250
+"""Folders in one another, links on the way followed: whoever goes through the image goes down so far."""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,8 @@ class Extractor:
                 os.unlink(path)
                 os.mkdir(path, 0o755)
             stack.append(part)
+            if len(stack) > DEEPEST:
+                raise BadImage(f"the image has more than {DEEPEST} folders in one another")
         return b"/".join((self.root, *stack))
 
     def _whiteout(self, folder: bytes, base: bytes) -> None:
@@ -204,8 +208,8 @@ def unpack_image(layers: Iterable[Reader], folder: str, *, owners: bool = True) 
     try:
         for layer in layers:
             extractor.apply(layer)
+        extractor.finish()
     except OSError as error:
         name = os.fsdecode(error.filename or b"")
         raise OciError(f"cannot unpack the image: {name}: {error.strerror}") from None
-    extractor.finish()
     return extractor.left_out

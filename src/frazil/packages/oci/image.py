@@ -30,6 +30,13 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def variables(entries: Any) -> dict[str, str]:
+    """An image's `Env`, by name. Raises OciError."""
+    if not isinstance(entries or [], list) or not all(isinstance(entry, str) for entry in entries or ()):
+        raise OciError("the image's Env is not a list of texts", 'write Env = [ "NAME=VALUE" … ]')
+    return {entry.partition("=")[0]: entry for entry in entries or ()}
+
+
 class Layer(Protocol):
     """The bytes of one layer's tar, made when asked for, always the same."""
 

@@ -237,7 +237,9 @@ class _Seeking:
 
 def parse_json(content: bytes, name: str) -> Any:
     try:
-        return json.loads(content)
+        found = json.loads(content)
+        json.dumps(found, ensure_ascii=False).encode()  # halves of characters that belong to none cannot be written
+        return found
     except (ValueError, RecursionError):
         raise BadImage(f"'{name}' of the image is not JSON") from None
 
@@ -265,6 +267,20 @@ def _dictionary(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadImage(f"{what} is not a set of fields")
     return value
+
+
+def fields(value: Any) -> dict[str, Any]:
+    """What may be left out, and is as good as left out where it is of another kind."""
+    return value if isinstance(value, dict) else {}
+
+
+def _configuration(content: bytes, name: str) -> dict[str, Any]:
+    found = _dictionary(parse_json(content, name), "the image's configuration")
+    _dictionary(found.get("config") or {}, "the image's config")
+    history = found.get("history") or []
+    if not isinstance(history, list) or not all(isinstance(item, dict) for item in history):
+        raise BadImage("the image's history is not a list of sets of fields")
+    return found
 
 
 def _strings(value: Any, what: str) -> list[str]:
@@ -297,7 +313,7 @@ def _open_docker(container: Container, name: str | None, tag: str | None) -> Sto
     if not isinstance(config_name, str):
         raise BadImage("manifest.json of the image names no configuration")
     content = container.read(config_name)
-    config = _dictionary(parse_json(content, config_name), "the image's configuration")
+    config = _configuration(content, config_name)
     files = _strings(manifest.get("Layers"), "Layers")
     layers = []
     for file, diff_id in zip(files, _diff_ids(config, len(files)), strict=True):
@@ -328,7 +344,7 @@ def _choose(descriptors: Any, name: str | None, tag: str | None, architecture: s
         named = [
             item
             for item in found
-            if (text := str((item.get("annotations") or {}).get(reference, ""))) == (tag or name)
+            if (text := str(fields(item.get("annotations")).get(reference, ""))) == (tag or name)
             or _wanted(text, name, tag)
         ]
         if not named:
@@ -336,7 +352,7 @@ def _choose(descriptors: Any, name: str | None, tag: str | None, architecture: s
         found = named
     wanted = architecture or ARCHITECTURES.get(os.uname().machine)
     for item in found:
-        platform = item.get("platform") or {}
+        platform = fields(item.get("platform"))
         if platform.get("architecture") == wanted and platform.get("os", "linux") == "linux":
             return item
     return found[0]
@@ -355,7 +371,7 @@ def _open_layout(container: Container, name: str | None, tag: str | None, archit
     else:
         raise BadImage("the index of the image leads from one to the next")
     config_bytes = _blob(container, manifest.get("config"))
-    config = _dictionary(parse_json(config_bytes, "the configuration"), "the configuration")
+    config = _configuration(config_bytes, "the configuration")
     described = manifest.get("layers")
     if not isinstance(described, list):
         raise BadImage("the manifest of the image lists no layers")
@@ -366,5 +382,5 @@ def _open_layout(container: Container, name: str | None, tag: str | None, archit
         path, offset, size = container.place(place)
         alone = path if os.path.isdir(container.path) and not offset else None
         layers.append(StoredLayer(_opener(container, place), diff_id, size, digest, str(item.get("mediaType")), alone))
-    reference = (descriptor.get("annotations") or {}).get("org.opencontainers.image.ref.name")
-    return StoredImage(config, layers, [reference] if reference else [], manifest, config_bytes)
+    reference = fields(descriptor.get("annotations")).get("org.opencontainers.image.ref.name")
+    return StoredImage(config, layers, [reference] if isinstance(reference, str) else [], manifest, config_bytes)

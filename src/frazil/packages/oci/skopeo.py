@@ -35,7 +35,7 @@ def run(program: str, arguments: Sequence[str]) -> int:
         words[own[0]] = f"docker://{server.host}/{server.name}:latest"
         words.insert(words.index(command) + 1, _INSECURE[command])
         status = _wait(subprocess.Popen([program, *words]))
-    if isinstance(server.failure, OciError):
+    if server.failure is not None:
         raise server.failure
     if command == "copy" and not status:
         total = sum(server.sent.values())

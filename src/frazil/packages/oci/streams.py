@@ -313,6 +313,12 @@ def is_bzip2(start: bytes) -> bool:
     return start[:3] == b"BZh" and b"1" <= start[3:4] <= b"9" and start[4:6] in (b"1A", b"\x17r")
 
 
+def kind_of(path: str) -> str:
+    """How a file is compressed: gz, zstd, bzip2, xz or none."""
+    with open(path, "rb") as file:
+        return Decompressed(file).kind
+
+
 class Decompressed:
     """A stream of what `source` holds, compressed or not: told by its first bytes. At most `limit` bytes come out."""
 
@@ -432,27 +438,42 @@ def _program_reader(source: Reader) -> Reader:
     except FileNotFoundError:
         raise OciError("the program zstd is not there") from None
 
+    failures: list[BaseException] = []
+
     def feed() -> None:
         assert process.stdin is not None
         try:
-            while chunk := source.read(1 << 16):
-                process.stdin.write(chunk)
-            process.stdin.close()
+            with process.stdin as sink:
+                while chunk := source.read(1 << 16):
+                    sink.write(chunk)
         except BrokenPipeError:
-            pass
+            pass  # its status says why
+        except BaseException as error:
+            failures.append(error)
 
-    threading.Thread(target=feed, daemon=True).start()
-    return _Program(process)
+    thread = threading.Thread(target=feed, daemon=True)
+    thread.start()
+    return _Program(process, thread, failures)
 
 
 class _Program:
-    def __init__(self, process: Any) -> None:
-        self._process = process
+    """`failures`: of reading what the program is given."""
+
+    def __init__(self, process: Any, thread: Any, failures: list[BaseException]) -> None:
+        self._process, self._thread, self._failures = process, thread, failures
 
     def read(self, size: int = -1, /) -> bytes:
+        if self._process.stdout.closed:
+            return b""
         data: bytes = self._process.stdout.read(size)
-        if not data and self._process.wait():
-            raise OciError("the compressed data is damaged")
+        if not data and size:
+            self._thread.join()
+            status = self._process.wait()
+            self._process.stdout.close()
+            if self._failures:
+                raise self._failures[0]
+            if status:
+                raise OciError("the compressed data is damaged")
         return data
 
 

@@ -51,19 +51,13 @@ def direct(layer: Any) -> Direct | None:
 
 def walk(path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
     """A path and all below it, each folder before what it holds, names in byte order, links not followed."""
-    status = os.lstat(path)
-    yield path, status
-    if stat.S_ISDIR(status.st_mode):
-        yield from _below(path)
-
-
-def _below(folder: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
-    for name in sorted(os.listdir(folder)):
-        path = folder + b"/" + name
+    waiting = [path]
+    while waiting:
+        path = waiting.pop()
         status = os.lstat(path)
         yield path, status
         if stat.S_ISDIR(status.st_mode):
-            yield from _below(path)
+            waiting += [path + b"/" + name for name in sorted(os.listdir(path), reverse=True)]
 
 
 def _kind(path: bytes, mode: int) -> str:
