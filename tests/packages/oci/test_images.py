@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from frazil.packages.oci import builder
+from frazil.packages.oci import as_root, builder
 from frazil.packages.oci.builder import main
 from frazil.packages.oci.errors import BadImage, OciError
 from frazil.packages.oci.extract import unpack_image
@@ -489,3 +489,15 @@ def test_merged_images_are_packed_as_the_last(tmp_path: Path, kind: str) -> None
     assert main(["merge", str(tmp_path / "merge.json"), str(tmp_path / "merged")]) == 0
     assert kind_of(str(tmp_path / "merged")) == kind
     assert open_image(Container(str(tmp_path / "merged")), tag="0").names == ["a:0"]
+
+
+@pytest.mark.parametrize("name", ["dev", "nix", "nix/store"])
+def test_links_where_folders_are_mounted(tmp_path: Path, name: str) -> None:
+    """What commands find there would lie outside the image."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    outside.mkdir()
+    (root / name).parent.mkdir(parents=True)
+    (root / name).symlink_to(outside)
+    with pytest.raises(BadImage, match=f"a link at /{name},"):
+        as_root._mount_points(str(root), "/nix/store")
+    assert os.listdir(outside) == []

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import OciError
+from .errors import BadImage, OciError
 from .root import changes, copy_contents, snapshot
 from .streams import Meter
 from .tar import Entry
@@ -100,6 +100,8 @@ def _mount_points(root: str, store: str) -> list[str]:
     made = []
     for name in ("dev", "proc", "sys", *_steps(store)):
         folder = os.path.join(root, name)
+        if os.path.islink(folder):
+            raise BadImage(f"the base image has a link at /{name}, where commands that run as root need a folder")
         if not os.path.isdir(folder):
             os.mkdir(folder, 0o755)
             made.append(folder)
