@@ -30,6 +30,13 @@ def test_wrong_names(text: str) -> None:
         ImageName.parse(text)
 
 
+def test_a_hint_that_helps() -> None:
+    for text, hint in (("Team/App:1", "names are in lower case: team/app:1"), ("X Y", None)):
+        with pytest.raises(UsageError) as caught:
+            ImageName.parse(text)
+        assert caught.value.hint == hint
+
+
 def test_destinations() -> None:
     assert Destination.parse("oci:a/b") == Destination("oci", "a/b")
     assert Destination.parse("oci:a:1") == Destination("oci", "a", ImageName(None, "image", "1"))

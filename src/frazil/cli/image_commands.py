@@ -85,7 +85,7 @@ def _archive(context: Context, one: Subject, destination: Destination) -> None:
         raise ImageError(f"'{path}' is a folder", hint="an archive is one file; for a folder: --to oci:FOLDER")
     if not os.path.isdir(folder := os.path.dirname(os.path.abspath(path))):
         raise ImageError(f"the folder '{folder}' is not there")
-    with translated():
+    with translated(path):
         if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device gets the bytes and stays what it is
             with open(path, "wb", buffering=1 << 20) as file:
                 identity = _write_archive(one, name, file)

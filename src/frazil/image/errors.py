@@ -22,13 +22,14 @@ class RegistryError(ImageError):
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Errors of the shared code, and of the file system, as this room's."""
+def translated(place: str | None = None) -> Iterator[None]:
+    """Errors of the shared code, and of the file system, as this room's. `place`: what is written, where no other file
+    is to blame."""
     try:
         yield
     except OciError as error:
         raise ImageError(error.message, hint=error.hint) from error
     except OSError as error:
-        name = f"'{error.filename}': " if error.filename else ""
+        name = f"'{error.filename or place}': " if error.filename or place else ""
         hint = "is the disk full?" if error.errno == 28 else None
         raise ImageError(f"{name}{error.strerror or error}", hint=hint) from error

@@ -42,7 +42,8 @@ class ImageName:
         if colon and not _TAG.fullmatch(tag):
             raise UsageError(f"'{tag}' in '{text}' is not a tag")
         if not _REPOSITORY.fullmatch(repository):
-            hint = f"names are in lower case: {text.lower()}" if repository != repository.lower() else None
+            lower = repository != repository.lower() and _REPOSITORY.fullmatch(repository.lower())
+            hint = f"names are in lower case: {text.lower()}" if lower else None
             raise UsageError(f"'{text}' is not the name of an image", hint=hint)
         return cls(registry, repository, tag or None, digest or None)
 
