@@ -410,3 +410,13 @@ def test_the_usual_daemon_has_a_name(tmp_path: Path) -> None:
     environment = {"NIX_DAEMON_SOCKET_PATH": usual}
     for address, shown in (("unix://" + usual, "daemon"), ("unix://", "daemon"), ("unix:///other", "unix:///other")):
         assert open_store(address, StoreSettings(), RecordingReporter(), environment).uri == shown
+
+
+def test_what_optimising_brought_is_said(root: Path) -> None:
+    served = Served(root)
+    client = served.client()
+    for name in ("one", "other"):
+        client.add(Addition(name, "flat"), lambda write: write(b"the same"))
+    client.optimise()
+    assert "freed by hard-linking 1 files" in "\n".join(text for _, text in served.reporter.lines)
+    served.close()

@@ -56,7 +56,7 @@ def test_there_and_back(store: LocalStore, tree: Path, tmp_path: Path, bucket: t
             opened(tmp_path, url, place=place) as cache,
             open_local(tmp_path / f"back{len(start)}") as back,
         ):
-            assert isinstance(cache, BinaryCache) and cache.uri == f"s3://{place}"
+            assert isinstance(cache, BinaryCache) and cache.uri == f"s3://{place}?endpoint={url}"
             copy_closure(cache, back, [path], RecordingReporter(), check_signatures=False)
             assert back.verify(check_contents=True) and back.is_valid(path)
     assert not any(kind.signed)
@@ -110,4 +110,13 @@ def test_keys(tmp_path: Path, bucket: tuple[type[Bucket], str]) -> None:
             assert isinstance(cache, BinaryCache)
             assert cache.files.get("x y/ü", 10) == found
         assert kind.signed == [True, True]
-    assert re.fullmatch(r"s3://bucket", cache.uri)
+    assert re.fullmatch(r"s3://bucket\?endpoint=http://127\.0\.0\.1:[0-9]+&profile=work&region=eu-central-1", cache.uri)
+
+
+def test_buckets_of_one_name_are_not_confused(tmp_path: Path, store: LocalStore) -> None:
+    """Answers of one are not remembered as the other's."""
+    path = store.add_text("x", b"text")
+    with serving_bucket() as (_, one), serving_bucket() as (_, other):
+        for url, copied in ((one, 1), (other, 1), (one, 0)):
+            with opened(tmp_path, url) as cache:
+                assert copy_closure(store, cache, [path], RecordingReporter(), check_signatures=False) == copied

@@ -332,13 +332,8 @@ def repair_path(context: Context, arguments: Arguments) -> None:
 
 
 def optimise(context: Context, arguments: Arguments) -> None:
-    from frazil.store.garbage import render_size
-
     no_arguments(arguments)
-    statistics = context.store.optimise()
-    if statistics is None:  # whoever looks after the store has said it
-        return
-    context.note(f"{render_size(statistics.bytes_freed)} freed by hard-linking {statistics.files_linked} files")
+    context.store.optimise()
 
 
 def print_environment(context: Context, arguments: Arguments) -> None:

@@ -347,11 +347,14 @@ class LocalStore(RecordedStore):
         return verify.verify_store(self, check_contents=check_contents, repair=repair, repair_path=repair_path)
 
     def optimise(self) -> optimise.Statistics | None:
-        """None where somebody else does it and says so."""
+        """Says what it brought. None where somebody else does it and says so."""
         from frazil.store import optimise
+        from frazil.store.garbage import render_size
 
         self.require_writable()
-        return optimise.optimise_store(self)
+        found = optimise.optimise_store(self)
+        self.inform(f"{render_size(found.bytes_freed)} freed by hard-linking {found.files_linked} files")
+        return found
 
     def export_paths(self, paths: Iterable[StorePath], write: nar.Write) -> None:
         from frazil.store import exports

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from frazil.store.nar import Read
 
 _CHUNK = 1 << 18
+_WHERE = ("addressing-style", "endpoint", "profile", "region", "scheme")
+"""Parameters that are a part of a bucket's address."""
 _LEAST_PART = 5 << 20
 _SINGLE_PUT = 5 << 30
 """Bytes that one request may carry at most, by the protocol."""
@@ -51,10 +53,17 @@ def open_s3(
     threshold = parameters.number("multipart-threshold", 100 << 20)
     parts = threshold if parameters.flag("multipart-upload", True) else _SINGLE_PUT
     store = _bucket(bucket, parameters, settings.transfer, environment)
-    files = ObjectFiles(
-        store, f"s3://{reference.authority}", prefix.strip("/"), settings.transfer, encodings, part, parts
-    )
+    files = ObjectFiles(store, _shown(reference), prefix.strip("/"), settings.transfer, encodings, part, parts)
     return open_cache(files, parameters, settings, reporter, environment, is_local=False)
+
+
+def _shown(reference: StoreReference) -> str:
+    """With what tells buckets of one name from each other: answers are remembered by it."""
+    from urllib.parse import quote
+
+    given = sorted(set(_WHERE) & set(reference.parameters))
+    query = "&".join(f"{name}={quote(reference.parameters[name], safe=':@/?-._~')}" for name in given)
+    return f"s3://{reference.authority}" + (f"?{query}" if query else "")
 
 
 def _library() -> Any:
@@ -171,6 +180,7 @@ class ObjectFiles:
     ) -> None:
         """`single_put`: larger files go in several parts of `part_size` bytes."""
         self._store, self._uri, self._prefix, self._settings = store, uri, prefix, settings
+        self._base = uri.partition("?")[0]
         self._encodings, self._part_size, self._single_put = encodings, part_size, single_put
         self._library = _library()
 
@@ -201,21 +211,21 @@ class ObjectFiles:
         except (FileNotFoundError, self._library.exceptions.NotFoundError) as error:
             raise SubstituteGone(f"file '{name}' does not exist in binary cache '{self.uri}'") from error
         except PermissionError as error:
-            failed = TransferFailed(f"unable to {doing} '{self.uri}/{name}': permission denied")
+            failed = TransferFailed(f"unable to {doing} '{self._base}/{name}': permission denied")
             failed.status = 403
             raise failed from error
         except (self._library.exceptions.BaseError, OSError) as error:
             reason = str(error).strip().split("\n")[0]
             if "403 Forbidden" in str(error) or "status 403" in str(error).lower():
-                failed = TransferFailed(f"unable to {doing} '{self.uri}/{name}': permission denied")
+                failed = TransferFailed(f"unable to {doing} '{self._base}/{name}': permission denied")
                 failed.status = 403
                 raise failed from error
-            raise TransferFailed(f"unable to {doing} '{self.uri}/{name}': {reason}") from error
+            raise TransferFailed(f"unable to {doing} '{self._base}/{name}': {reason}") from error
 
     def get(self, name: str, maximum: int) -> bytes | None:
         try:
             with self.stream(name) as read:
-                return read_all(read, maximum, f"'{self.uri}/{name}'")
+                return read_all(read, maximum, f"'{self._base}/{name}'")
         except SubstituteGone:
             return None
         except TransferFailed as error:
@@ -255,7 +265,7 @@ class ObjectFiles:
         if encoding and encoding != "identity":
             from frazil.store.compression import decompressed
 
-            read = read_chunks(decompressed(read, encoding, f"'{self.uri}/{name}'"))
+            read = read_chunks(decompressed(read, encoding, f"'{self._base}/{name}'"))
         yield read
 
     def put(self, name: str, body: IO[bytes], length: int, kind: str) -> None:
