@@ -18,8 +18,9 @@ from frazil import _native
 from frazil.digest import BASE32_ALPHABET, base32_length, compress, decode_base32, encode_base32
 from frazil.store import nar
 from frazil.store.aterm import quote, quoted_names
-from frazil.store.errors import StoreError
+from frazil.store.errors import BadStorePath, StoreError
 from frazil.store.metadata import delete_tree
+from frazil.store.path import StorePath
 
 
 @pytest.fixture(params=[True, False], ids=["plain", "instructions"])
@@ -336,3 +337,36 @@ def test_lengths_of_names_and_hash_parts() -> None:
 @given(st.text(st.sampled_from('aé"\\\n\r\t'), max_size=80))
 def test_quoting_sixteen_characters_at_once(text: str) -> None:
     assert _native.variables({"": text}, [""], [])[0] == f"({quote('')},{quote(text)})".encode("latin-1")
+
+
+@given(st.binary(max_size=70))
+def test_base32_and_back(data: bytes) -> None:
+    assert _native.from_base32(_native.base32(data)) == data
+
+
+@given(st.text(alphabet=BASE32_ALPHABET, max_size=60))
+def test_base32_as_a_number(text: str) -> None:
+    size = len(text) * 5 // 8
+    number = 0
+    for character in text:
+        number = number * 32 + BASE32_ALPHABET.index(character)
+    wanted = number.to_bytes(size, "little") if number >> (size * 8) == 0 else None
+    assert _native.from_base32(text) == wanted
+
+
+def test_what_is_no_base32() -> None:
+    for text in ("e", "0u", "\u0100", "\U0001f600", "Ab", "z"):
+        assert _native.from_base32(text) is None
+    assert _native.from_base32("") == b""
+    with pytest.raises(TypeError):
+        _native.split_base(b"bytes", 0)  # type: ignore[arg-type]
+
+
+@given(st.text(max_size=8), st.text(alphabet=BASE32_ALPHABET + "eu/", min_size=31, max_size=33), st.text(max_size=6))
+def test_splitting_a_store_path(before: str, hash_part: str, name: str) -> None:
+    for text in (f"{hash_part}-{name}", f"{hash_part}{name}"):
+        try:
+            wanted = tuple(StorePath(text[:32], text[33:])) if text[32:33] == "-" else None
+        except BadStorePath:
+            wanted = None
+        assert _native.split_base(before + text, len(before)) == wanted

@@ -75,6 +75,12 @@ def hash_part(*pieces: bytes | str) -> str:
 def base32(data: bytes, /) -> str:
     """In Nix's base 32."""
 
+def from_base32(text: str, /) -> bytes | None:
+    """None where it holds another character, or a digit that has no room."""
+
+def split_base(text: str, start: int, /) -> tuple[str, str] | None:
+    """Hash part and name of a store path whose base name is the text's rest; None where that is none."""
+
 def join(*pieces: bytes | str) -> bytes: ...
 def variables(environment: dict[str, str], names: list[str], blank: list[str], /) -> tuple[bytes, list[int]]:
     """A derivation's environment as an ATerm: `("NAME","VALUE")` for each of `names`, separated by commas.

@@ -31,7 +31,6 @@ def _check_allowed(algorithm: str) -> None:
 
 
 BASE32_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
-_PLAIN_DIGITS = str.maketrans(BASE32_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 
 
 class DigestError(FrazilError):
@@ -52,14 +51,15 @@ def encode_base32(data: bytes) -> str:
 
 def decode_base32(text: str) -> bytes:
     """Raises DigestError for a foreign character or a digit that overflows the last byte."""
-    size = len(text) * 5 // 8
-    foreign = text.strip(BASE32_ALPHABET)
-    if foreign:
-        raise DigestError(f"invalid character '{foreign[0]}' in base-32 hash '{text}'")
-    number = int(text.translate(_PLAIN_DIGITS), 32) if text else 0
-    if number >> (size * 8):
+    from frazil._native import from_base32
+
+    found = from_base32(text)
+    if found is None:
+        foreign = text.strip(BASE32_ALPHABET)
+        if foreign:
+            raise DigestError(f"invalid character '{foreign[0]}' in base-32 hash '{text}'")
         raise DigestError(f"invalid base-32 hash '{text}'")
-    return number.to_bytes(size, "little")
+    return found
 
 
 def compress(data: bytes, size: int) -> bytes:
@@ -156,6 +156,8 @@ class Hash(Record):
 
         Raises DigestError, also when the text names another algorithm than `algorithm`.
         """
+        if text.startswith("sha256:") and algorithm in (None, "sha256"):
+            return cls("sha256", _decode(text, text[7:], "sha256", False))
         rest, found, is_sri = text, None, False
         for separator in ":-":
             head, mark, tail = text.partition(separator)

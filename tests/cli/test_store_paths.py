@@ -71,3 +71,14 @@ def test_a_store_is_named_before_it_is_reached(run: Run, tmp_path: Path) -> None
 def test_optimising_says_little(run: Run) -> None:
     assert run(*NIX, "store", "optimise").err == "0.0 KiB freed by hard-linking 0 files\n"
     assert run(*NIX, "store", "optimise", "-v").err.startswith("loaded 0 hash inodes\n")
+
+
+def test_answers_before_one_that_is_missing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    added = run("nix-store", "--add", str(tmp_path / "a")).out.strip()
+    missing = added.rpartition("/")[0] + "/" + "0" * 32 + "-missing"
+    for kind in ("--hash", "--size"):
+        result = run("nix-store", "-q", kind, added, missing, added)
+        assert result.status == 1
+        assert len(result.out.splitlines()) == 1
+        assert f"path '{missing}' is not valid" in result.err

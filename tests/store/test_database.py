@@ -242,3 +242,16 @@ def test_a_path_named_twice(database: Database) -> None:
     found = database.info(path(1))
     assert found is not None
     assert found.nar_size == 99
+
+
+def test_hashes_alone(tmp_path: Path) -> None:
+    database = open_database(tmp_path)
+    infos = [info(number) for number in range(1, 5)]
+    database.register(infos, no_outputs)
+    wanted = [infos[2].path, path(9), infos[0].path]
+    assert list(database.nar_hashes(wanted)) == [(infos[n].path, infos[n].nar_hash) for n in (2, 0)]
+    with database.transaction() as connection:
+        connection.execute("update ValidPaths set hash = ?", (b"\xff",))
+    with pytest.raises(CorruptDatabase):
+        list(database.nar_hashes(wanted))
+    database.close()

@@ -11,7 +11,7 @@ from frazil.cli.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from frazil.activity import Reporter
     from frazil.build.settings import BuildSettings
@@ -58,6 +58,9 @@ def _has_colours(stream: int) -> bool:
 
 class Left(BaseException):
     """The user left a debugger that stopped without an error: the program ends, and nothing is wrong."""
+
+
+_LINES_AT_ONCE = 500
 
 
 class Context:
@@ -234,6 +237,19 @@ class Context:
     def print(self, text: str = "", end: str = "\n") -> None:
         """Text to standard output (ordinary `str`)."""
         self.print_bytes((text + end).encode("utf-8", "surrogateescape"))
+
+    def print_lines(self, lines: Iterable[str]) -> None:
+        """Hundreds at a time; those before an error are printed, too."""
+        waiting: list[str] = []
+        try:
+            for line in lines:
+                waiting.append(line)
+                if len(waiting) == _LINES_AT_ONCE:
+                    shown, waiting = waiting, []
+                    self.print("\n".join(shown))
+        finally:
+            if waiting:
+                self.print("\n".join(waiting))
 
     def print_byte_string(self, text: str, end: str = "\n") -> None:
         """A string of the language (one byte a character)."""

@@ -39,7 +39,8 @@ def run_store(context: Context, arguments: Arguments) -> int | None:
 
 
 def store_paths(context: Context, arguments: Arguments) -> list[StorePath]:
-    return [context.store.follow_links_to_store_path(text) for text in arguments.positional]
+    follow = context.store.follow_links_to_store_path
+    return [follow(text) for text in arguments.positional]
 
 
 def no_arguments(arguments: Arguments) -> None:

@@ -25,16 +25,21 @@ def run_query(context: Context, arguments: Arguments) -> None:
 
 
 def paths_of(context: Context, arguments: Arguments) -> list[StorePath]:
-    return [context.store.follow_links_to_store_path(text) for text in arguments.positional]
+    follow = context.store.follow_links_to_store_path
+    return [follow(text) for text in arguments.positional]
 
 
 def _with_outputs(context: Context, arguments: Arguments, *, use_output: bool = False) -> list[StorePath]:
     """The paths asked about; with --use-output a derivation's outputs instead, with --force-realise built first."""
     found: list[StorePath] = []
+    force = arguments.flag("force-realise")
+    use_output = use_output or arguments.flag("use-output")
+    if not (force or use_output):
+        return paths_of(context, arguments)
     for path in paths_of(context, arguments):
-        if arguments.flag("force-realise"):
+        if force:
             _realise(context, path)
-        if not path.is_derivation or not (use_output or arguments.flag("use-output")):
+        if not path.is_derivation or not use_output:
             found.append(path)
             continue
         for output in context.store.query_derivation_outputs(path).values():
@@ -119,13 +124,13 @@ def binding(context: Context, arguments: Arguments) -> None:
 
 
 def content_hash(context: Context, arguments: Arguments) -> None:
-    for info in context.store.query_infos(_with_outputs(context, arguments)):
-        context.print(str(info.nar_hash))
+    hashes = context.store.query_nar_hashes(_with_outputs(context, arguments))
+    context.print_lines(map(str, hashes))
 
 
 def size(context: Context, arguments: Arguments) -> None:
-    for info in context.store.query_infos(_with_outputs(context, arguments)):
-        context.print(str(info.nar_size))
+    infos = context.store.query_infos(_with_outputs(context, arguments))
+    context.print_lines(str(info.nar_size) for info in infos)
 
 
 def tree(context: Context, arguments: Arguments) -> None:

@@ -58,15 +58,19 @@ def path_info(context: Context, arguments: Arguments) -> None:
     width = max(map(len, shown), default=0)
     sizes = ClosureSizes(store, paths) if closure else None
     infos = store.query_infos(paths) if sizes is None else (sizes.infos[path] for path in paths)
-    for info, text in zip(infos, shown):
-        line = text.ljust(width)
+    human = arguments.flag("human-readable")
+
+    def line(info: PathInfo, text: str) -> str:
+        found = text.ljust(width)
         if size:
-            line += _size(arguments, info.nar_size)
+            found += _size(info.nar_size, human)
         if sizes is not None:
-            line += _size(arguments, sizes.of(info.path))
+            found += _size(sizes.of(info.path), human)
         if sigs:
-            line += "\t" + " ".join(_marks(info))
-        context.print(line)
+            found += "\t" + " ".join(_marks(info))
+        return found
+
+    context.print_lines(map(line, infos, shown))
 
 
 def _infos_as_json(context: Context, arguments: Arguments, paths: list[StorePath]) -> object:
@@ -151,8 +155,8 @@ class ClosureSizes:
         return sum([sizes[number] for number in found])
 
 
-def _size(arguments: Arguments, size: int) -> str:
-    if not arguments.flag("human-readable"):
+def _size(size: int, human: bool) -> str:
+    if not human:
         return f"\t{size:11}"
     from frazil.store.garbage import render_size
 

@@ -5,7 +5,8 @@ Source of truth: the manual's `store/store-object/content-address`.
 
 from __future__ import annotations
 
-from frazil.digest import ALGORITHMS, DigestError, Hash
+from frazil._native import from_base32
+from frazil.digest import ALGORITHMS, DigestError, Hash, base32_length
 from frazil.record import Record
 from frazil.store.errors import FormatError
 from frazil.store.path import NO_REFERENCES, References, StoreDirectory, StorePath
@@ -38,6 +39,11 @@ def parse_method_algorithm(text: str) -> tuple[str, str]:
     return "flat", check_algorithm(text)
 
 
+_USUAL = {"fixed:r:sha256": "nar", "text:sha256": "text", "fixed:sha256": "flat"}
+"""How those of all but a few paths begin."""
+_USUAL_LENGTH = base32_length(32)
+
+
 class ContentAddress(Record):
     """How contents are serialised (`method`) and what their hash then is."""
 
@@ -59,6 +65,10 @@ class ContentAddress(Record):
     @classmethod
     def parse(cls, text: str) -> ContentAddress:
         """Raises FormatError."""
+        start, _, digest = text.rpartition(":")
+        usual = _USUAL.get(start)
+        if usual is not None and len(digest) == _USUAL_LENGTH and (known := from_base32(digest)) is not None:
+            return cls(usual, Hash("sha256", known))
         prefix, mark, rest = text.partition(":")
         if not mark:
             raise FormatError(f"not a content address because it is not in the form '<prefix>:<rest>': {text}")

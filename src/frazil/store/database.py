@@ -455,6 +455,29 @@ class Database:
                     row = columns[text]
                     yield self._make_info(path, row, frozenset(references.get(row[0], ())))
 
+    def nar_hashes(self, paths: Iterable[StorePath]) -> Iterator[tuple[StorePath, Hash]]:
+        """As `infos`, of which it is a part."""
+        show = self.directory.show
+        for chunk in _chunks(list(paths)):
+            texts = [show(path) for path in chunk]
+            marks = ",".join("?" * len(chunk))
+            found = dict(self.rows(f"select path, hash from ValidPaths where path in ({marks})", texts))
+            for text, path in zip(texts, chunk):
+                if text in found:
+                    yield path, self._parse_hash(path, found[text])
+
+    def _parse_hash(self, path: StorePath, text: object) -> Hash:
+        try:
+            return Hash.parse(text if isinstance(text, str) else repr(text))
+        except DigestError as error:
+            raise self._broken(path, error) from error
+
+    def _broken(self, path: StorePath, error: Exception) -> CorruptDatabase:
+        return CorruptDatabase(
+            f"invalid-path entry for '{self.directory.show(path)}': {error}",
+            hint="check the store with `frazil store verify --check-contents --repair`",
+        )
+
     def _references_by_number(self, numbers: list[int], parsed: dict[str, StorePath]) -> dict[int, list[StorePath]]:
         """Of those that have any. `parsed`: as for `_references_of`."""
         rows = self.rows(
@@ -513,10 +536,7 @@ class Database:
                 ContentAddress.parse(address) if address else None,
             )
         except (DigestError, FormatError, ValueError, TypeError) as error:
-            raise CorruptDatabase(
-                f"invalid-path entry for '{self.directory.show(path)}': {error}",
-                hint="check the store with `frazil store verify --check-contents --repair`",
-            ) from error
+            raise self._broken(path, error) from error
 
     def references(self, path: StorePath) -> set[StorePath] | None:
         """Cheaper than `info`; None for an invalid path."""

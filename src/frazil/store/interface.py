@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, Protocol, Self
 
     from frazil.activity import Reporter
+    from frazil.digest import Hash
     from frazil.store import nar
     from frazil.store.config import StoreSettings
     from frazil.store.derivation import Derivation
@@ -172,6 +173,10 @@ class Store:
         if info is None:
             raise InvalidPath(f"path '{self.show(path)}' is not valid")
         return info
+
+    def query_nar_hashes(self, paths: Iterable[StorePath]) -> Iterator[Hash]:
+        """In the order of the paths. Raises InvalidPath."""
+        return (info.nar_hash for info in self.query_infos(paths))
 
     def query_infos(self, paths: Iterable[StorePath]) -> Iterator[PathInfo]:
         """Of many paths in their order. Raises InvalidPath."""

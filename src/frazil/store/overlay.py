@@ -21,6 +21,7 @@ from frazil.store.path import StorePath
 
 if TYPE_CHECKING:
     from frazil.activity import Reporter
+    from frazil.digest import Hash
     from frazil.store.address import StoreReference
     from frazil.store.config import StoreSettings
     from frazil.store.garbage import Options, Results
@@ -129,6 +130,9 @@ class LocalOverlayStore(LocalStore):
 
     def query_infos(self, paths: Iterable[StorePath]) -> Iterator[PathInfo]:
         return Store.query_infos(self, paths)
+
+    def query_nar_hashes(self, paths: Iterable[StorePath]) -> Iterator[Hash]:
+        return Store.query_nar_hashes(self, paths)
 
     def query_references(self, path: StorePath) -> set[StorePath]:
         return set(self.query_info(path).references)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 
 from frazil._native import hash_part as native_hash_part
-from frazil._native import is_hash_part, is_name, sha256, sha256_hex
+from frazil._native import is_hash_part, is_name, sha256, sha256_hex, split_base
 from frazil.digest import BASE32_ALPHABET, Hash
 from frazil.record import Record
 from frazil.store.errors import BadStorePath, BadStorePathName, StoreError
@@ -96,6 +96,9 @@ class StorePath(_Fields):
     @classmethod
     def from_base(cls, base: str) -> StorePath:
         """`base` without a directory. Raises BadStorePath."""
+        parts = split_base(base, 0)
+        if parts is not None:
+            return tuple.__new__(cls, parts)
         if len(base) < HASH_LENGTH + 1:
             raise BadStorePath(f"'{base}' is too short to be a valid store path")
         if base[HASH_LENGTH] != "-":
@@ -205,6 +208,8 @@ class StoreDirectory:
         if not text:
             raise BadStorePath("empty path is not a valid store path")
         prefix = self._prefix
+        if text.startswith(prefix) and (parts := split_base(text, len(prefix))) is not None:
+            return tuple.__new__(StorePath, parts)
         base = text[len(prefix) :]
         if not text.startswith(prefix) or "/" in base or base in (".", "..", ""):
             text = canonical_path(text)
@@ -215,8 +220,11 @@ class StoreDirectory:
 
     def parse_plain(self, text: str) -> StorePath | None:
         """None for what is not simply a store path in its one spelling. Raises BadStorePath."""
-        base = text[len(self._prefix) :]
-        if not text.startswith(self._prefix) or "/" in base or len(base) <= HASH_LENGTH:
+        prefix = self._prefix
+        if text.startswith(prefix) and (parts := split_base(text, len(prefix))) is not None:
+            return tuple.__new__(StorePath, parts)
+        base = text[len(prefix) :]
+        if not text.startswith(prefix) or "/" in base or len(base) <= HASH_LENGTH:
             return None
         return StorePath.from_base(base)
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
+    from frazil.digest import Hash
     from frazil.store.adding import Computed
     from frazil.store.database import Database
     from frazil.store.realisation import Realisation
@@ -277,6 +278,19 @@ class RecordedStore(Store):
         for info in self.database.infos(wanted):
             self._must_be(next(missing), info.path)
             yield info
+        for path in missing:
+            self._must_be(path, None)
+
+    def query_nar_hashes(self, paths: Iterable[StorePath]) -> Iterator[Hash]:
+        if self.computed or not self.has_database:
+            yield from super().query_nar_hashes(paths)
+            return
+        self.flush()
+        wanted = list(paths)
+        missing = iter(wanted)
+        for path, nar_hash in self.database.nar_hashes(wanted):
+            self._must_be(next(missing), path)
+            yield nar_hash
         for path in missing:
             self._must_be(path, None)
 
