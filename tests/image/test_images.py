@@ -365,3 +365,10 @@ def test_what_is_fetched_ends_with_an_interrupt(
         with pytest.raises(RegistryError, match="interrupted"):
             pull(registry, str(tmp_path / "layout"), "amd64")
     assert not (tmp_path / "layout/index.json").exists()
+
+
+def test_more_layers_than_anybody_takes(store: LocalStore, make: Make) -> None:
+    paths = [make(f"tool{number}-1.0") for number in range(130)]
+    assert len(make_image(store, paths, Recipe(max_layers=127)).image.layers) == 127
+    with pytest.raises(ImageError, match="would have 131 layers, and container programs take at most 127"):
+        make_image(store, paths, Recipe(max_layers=1000))

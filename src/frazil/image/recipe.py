@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from frazil.image.errors import ImageError, translated
 from frazil.image.layers import ObjectLayer
 from frazil.packages.oci.image import Described, Image
-from frazil.packages.oci.plan import plan_layers, restrict
+from frazil.packages.oci.plan import check_count, plan_layers, restrict
 from frazil.packages.oci.tar import Entry, Write
 from frazil.packages.oci.tree import Owner, entries_size
 
@@ -137,6 +137,7 @@ def make_image(store: LocalStore, roots: Sequence[StorePath], recipe: Recipe) ->
         created, mtime = resolve_time(recipe.created)
         owner = Owner(mtime=mtime)
         planned = plan_layers(restrict(graph, graph), recipe.max_layers - 1)
+        check_count(len(planned) + 1, f"--max-layers {DEFAULT_LAYERS}")
         real = {show(info.path): store.real_path(info.path) for info in infos}
         root = _root_layer(store, roots, recipe, mtime)
     described, keys = [], []

@@ -472,7 +472,10 @@ def test_layers_of_a_pipeline(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
     assert planned(["limit_layers", 120]) == 120
     assert planned() == 0
-    assert "the layering pipeline makes 200 layers" in capsys.readouterr().err
+    assert "would have 201 layers, and container programs take at most 127" in capsys.readouterr().err
+    (tmp_path / "spec.json").write_text(json.dumps({**spec, "maxLayers": 150}))
+    assert main(["plan", str(tmp_path / "spec.json"), place]) == 1
+    assert "would have 150 layers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["gz", "none", "zstd"])

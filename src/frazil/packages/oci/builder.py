@@ -15,14 +15,11 @@ from typing import Any
 
 from .errors import OciError
 from .image import Described, Image, TarLayer, variables, write_docker_archive
-from .plan import Graph, plan_layers, reachable, read_graph, restrict
+from .plan import MOST_LAYERS, Graph, check_count, plan_layers, reachable, read_graph, restrict
 from .streams import EXTENSIONS, Meter, compressor, kind_of
 from .tar import Write
 from .times import resolve_time
 from .tree import FolderLayer, Owner, StoreLayer
-
-MOST_LAYERS = 127
-"""What container programs take; of a layering pipeline, which says itself how many layers it makes, no other limit."""
 
 
 def say(text: str) -> None:
@@ -173,7 +170,7 @@ def _layer_name(paths: Sequence[str], owner: Owner) -> str:
 def plan(spec: dict[str, Any], output: str) -> None:
     """What `stream` needs to know: all is decided but the bytes."""
     graph = _graph(spec)
-    pipeline = spec.get("layeringPipeline")
+    pipeline = spec.get("layeringPipeline")  # which says itself how many layers there are
     maximum = int(spec["maxLayers"]) if pipeline is None else MOST_LAYERS
     base_count = 0
     if spec.get("fromImage"):
@@ -191,11 +188,10 @@ def plan(spec: dict[str, Any], output: str) -> None:
     if isinstance(pipeline, str):
         pipeline = _read(pipeline)
     layers = plan_layers(graph, max(room, 1), pipeline)
-    if layers and len(layers) > room:
-        raise OciError(
-            f"the layering pipeline makes {len(layers)} layers, where there is room for {room} of at most {maximum}",
-            'end the pipeline with [ "limit_layers" N ]',
-        )
+    check_count(
+        base_count + len(layers) + 1,
+        "give a smaller maxLayers" if pipeline is None else 'end the pipeline with [ "limit_layers" N ]',
+    )
     kept = ("architecture", "created", "mtime", "uid", "gid", "uname", "gname", "fromImage", "customisationLayer")
     result = {key: spec[key] for key in kept if spec.get(key) is not None}
     result |= {

@@ -13,6 +13,14 @@ from typing import Any
 from .errors import OciError
 
 Graph = Mapping[str, frozenset[str]]
+MOST_LAYERS = 127
+"""What container programs take."""
+
+
+def check_count(layers: int, hint: str) -> None:
+    """Raises OciError for an image that nobody would take."""
+    if layers > MOST_LAYERS:
+        raise OciError(f"the image would have {layers} layers, and container programs take at most {MOST_LAYERS}", hint)
 
 
 def read_graph(records: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
