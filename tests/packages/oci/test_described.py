@@ -127,6 +127,9 @@ def test_roots_and_permissions(store: Store, tmp_path: Path) -> None:
     assert inside["home/u"].mode == 0o744 and inside["home/u"].uid == 1000 and inside["home/u"].uname == "u"
     assert inside["home/u/file"].mode == 0o600 and inside["home/u/file"].gid == 100
     assert inside["bin/app"].uid == 0
+    (found,) = layers(store, tmp_path, "unnamed", copyToRoot=[root], perms=[{"path": root, "regex": "/file", "uid": 7}])
+    inside = members(PlacedLayer(tuple(map(Placed.parse, found["paths"]))))
+    assert (inside["home/u/file"].uname, inside["home/u/file"].gname) == ("", "root")
     assert f"{lib[1:]}/lib/x" in inside
     # What is at the root alone is not in the store as well ...
     assert not any(name.startswith(root[1:]) for name in inside)

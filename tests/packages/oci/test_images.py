@@ -504,3 +504,15 @@ def test_links_where_folders_are_mounted(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadImage, match=f"a link at /{name},"):
         as_root._mount_points(str(root), "/nix/store")
     assert os.listdir(outside) == []
+
+
+def test_names_as_container_programs_complete_them(tmp_path: Path) -> None:
+    image = Image({}, "amd64", "1970-01-01T00:00:01Z", [])
+    with open(tmp_path / "a.tar", "wb") as out:
+        write_docker_archive(image, out.write, ["docker.io/library/app:1", "localhost/own:2", "docker.io/team/app:3"])
+    container = Container(str(tmp_path / "a.tar"))
+    for name, tag in (("app", "1"), ("docker.io/library/app", "1"), ("own", "2"), ("team/app", "3")):
+        assert open_image(container, name=name, tag=tag).names
+    for name, tag in (("app", "3"), ("own", "1"), ("other/own", "2")):
+        with pytest.raises(OciError, match="no image named"):
+            open_image(container, name=name, tag=tag)

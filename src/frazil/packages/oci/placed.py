@@ -61,6 +61,10 @@ class Permission:
         def chosen(own: Any, other: Any) -> Any:
             return other if own is None else own
 
+        def called(name: str | None, number: int | None, other: bytes) -> bytes:
+            """Another number without a name is not called as the one before."""
+            return name.encode() if name is not None else other if number is None else b""
+
         return Entry(
             entry.name,
             entry.kind,
@@ -70,8 +74,8 @@ class Permission:
             entry.size,
             entry.mtime,
             entry.target,
-            entry.uname if self.uname is None else self.uname.encode(),
-            entry.gname if self.gname is None else self.gname.encode(),
+            called(self.uname, self.uid, entry.uname),
+            called(self.gname, self.gid, entry.gname),
         )
 
 

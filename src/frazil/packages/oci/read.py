@@ -260,7 +260,12 @@ def open_image(
 
 def _wanted(candidate: str, name: str | None, tag: str | None) -> bool:
     own, _, own_tag = candidate.rpartition(":")
-    return (name is None or own == name) and (tag is None or own_tag == tag)
+    return (name is None or _short(own) == _short(name)) and (tag is None or own_tag == tag)
+
+
+def _short(name: str) -> str:
+    """Without what container programs put before names that have no registry: `docker.io/library/app` is `app`."""
+    return name.removeprefix("docker.io/").removeprefix("library/").removeprefix("localhost/")
 
 
 def _dictionary(value: Any, what: str) -> dict[str, Any]:
