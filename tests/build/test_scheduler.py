@@ -8,11 +8,12 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from frazil.activity import Verbosity
+from frazil.activity import Field, ResultType, Verbosity
 from frazil.build.errors import BuildError, BuildFailed
 from frazil.build.log import read_log
 from frazil.build.result import Status
@@ -478,3 +479,23 @@ def test_a_failing_hook_ends_everything(lab: Lab) -> None:
     assert lab.store.is_registered(lab.store.query_derivation_outputs(drv)["out"] or drv)
     with pytest.raises(BuildError, match="cannot run the post-build hook '/nonexistent'"):
         lab.build(lab.derivation("echo > $out", name="another"), post_build_hook="/nonexistent")
+
+
+def test_an_interrupted_build_is_kept_where_failures_are(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a build that timed out is; the user is told of it, and of what was finished."""
+    first = lab.derivation("echo > $out", name="first")
+    second = lab.derivation("echo > /build/left; echo started; sleep 1000 # @first@", name="second", needs=[first])
+    show = lab.events.result
+
+    def interrupt(identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
+        show(identifier, kind, fields)
+        if kind is ResultType.BUILD_LOG_LINE:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(lab.events, "result", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        lab.build(second, keep_failed=True)
+    texts = [text for _, text in lab.events.messages]
+    (kept,) = [text.split('"')[1] for text in texts if text.startswith("note: keeping build directory")]
+    assert Path(kept, "left").exists()
+    assert "note: 1 derivation was built and stays in the store" in texts

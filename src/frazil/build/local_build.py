@@ -432,9 +432,10 @@ class LocalBuild:
     # ------------------------------------------------------------------------------------------------------- ending
 
     def kill(self) -> None:
-        """Ends the builder and everything it started, and removes what it made."""
+        """Ends the builder and everything it started. What it made goes, unless failures are to be kept."""
+        running = self.pid > 0
         self._stop()
-        self._clean_up(failed=False)
+        self._clean_up(failed=running)
 
     def end_left_over(self) -> None:
         """The builder has ended: so shall what it left in the background. Its status stays to be asked for."""

@@ -197,13 +197,14 @@ class Substitution:
 
     def _watched(self, read: Read, offer: Offer, activity: Activity) -> Read:
         had = shown = 0
+        activity.progress(0, offer.info.nar_size)
 
         def watched(size: int) -> bytes:
             nonlocal had, shown
             self._check_stopped()
             data = read(size)
             had += len(data)
-            if had - shown > 1 << 20:
+            if had - shown > 1 << 18:
                 shown = had
                 activity.progress(had, offer.info.nar_size)
             return data

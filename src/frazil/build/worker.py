@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,7 +65,9 @@ class Worker:
         self.loop.cost = self._cost
         self._left: dict[StorePath, float] = {}
         """Derivations to be built, and how long each may take."""
-        self._left_in_all = self._longest = 0.0
+        self._left_in_all = 0.0
+        self._chains: dict[StorePath, tuple[float, float]] = {}
+        """Of what is building: when it began, and how long the chain takes that waits for it."""
         self.hooks: Hooks | None = None
         """Who has other machines build."""
         self._reported: set[DerivationFailed] = set()
@@ -114,6 +117,10 @@ class Worker:
             if self._own is not None:
                 self._own.close()
         finally:
+            if kind is not None and issubclass(kind, KeyboardInterrupt) and self.counts.done:
+                count = self.counts.done
+                words = "1 derivation was built and stays" if count == 1 else f"{count} derivations were built and stay"
+                self.reporter.log(Verbosity.NOTICE, f"note: {words} in the store")
             self.times.save()
             self.builds.__exit__(kind, error, trace)
             self._all.__exit__(kind, error, trace)
@@ -181,20 +188,21 @@ class Worker:
 
     def has_started(self, path: StorePath, mode: str) -> None:
         if self.times.known:
-            self._longest = self.loop.rank(self._goals["build", path, mode])
+            self._chains[path] = time.monotonic(), self.loop.rank(self._goals["build", path, mode])
         self._tell()
 
     def has_built(self, path: StorePath) -> None:
-        took = self._left.pop(path, 0.0)
-        self._left_in_all -= took
-        self._longest = max(0.0, self._longest - took)
+        self._left_in_all -= self._left.pop(path, 0.0)
+        self._chains.pop(path, None)
         self._tell()
 
     def _tell(self) -> None:
         """No sooner than the longest chain allows, nor than all slots together can do it."""
         self.update_progress()
         if self.times.known:
-            self.reporter.estimate(max(self._left_in_all / max(1, self.settings.max_jobs), self._longest))
+            now = time.monotonic()
+            longest = max((began + rank - now for began, rank in self._chains.values()), default=0.0)
+            self.reporter.estimate(max(self._left_in_all / max(1, self.settings.max_jobs), longest))
 
     # -------------------------------------------------------------------------------------------------------- goals
 

@@ -173,8 +173,8 @@ class RemoteStore(PooledStore[WorkerClient]):
 
         def sender(info: PathInfo) -> nar.Send:
             def send(write: nar.Write) -> None:
-                with terms.around(info), source.open_nar(info.path) as read:
-                    forwarded(info, read)(write)
+                with terms.around(info) as told, source.open_nar(info.path) as read:
+                    forwarded(info, terms.watched(info, told, read))(write)
 
             return send
 

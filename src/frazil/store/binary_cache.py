@@ -390,8 +390,8 @@ class BinaryCache(Store):
         workers = min(len(ordered), max(_UPLOADS, os.cpu_count() or 1) if not self.cache.is_local else self.transfers)
 
         def upload(info: PathInfo) -> NarInfo:
-            with terms.around(info), source.open_nar(info.path) as read:
-                return self._upload(info, read, terms.repair)
+            with terms.around(info) as told, source.open_nar(info.path) as read:
+                return self._upload(info, terms.watched(info, told, read), terms.repair)
 
         with ThreadPoolExecutor(workers, thread_name_prefix="upload") as pool:
             try:

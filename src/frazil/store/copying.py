@@ -97,14 +97,15 @@ class _Progress:
         self, source: Store, target: Store, reporter: Reporter, activity: Activity, infos: list[PathInfo]
     ) -> None:
         self.source, self.target, self.reporter = source, target, reporter
-        self.activity, self.total, self.done = activity, len(infos), 0
+        self.activity, self.total, self.done, self.running = activity, len(infos), 0, 0
 
     def started(self, info: PathInfo) -> AbstractContextManager[object]:
         return _Copied(self, copying_activity(self.source, self.target, info.path, self.reporter))
 
-    def count(self) -> None:
-        self.done += 1
-        self.activity.progress(self.done, self.total)
+    def count(self, *, done: int = 0, running: int) -> None:
+        self.done += done
+        self.running += running
+        self.activity.progress(self.done, self.total, max(0, self.running))
 
 
 class _Copied:
@@ -112,11 +113,12 @@ class _Copied:
         self._progress, self._activity = progress, activity
 
     def __enter__(self) -> Activity:
+        self._progress.count(running=1)
         return self._activity.__enter__()
 
     def __exit__(self, *details: object) -> None:
         self._activity.__exit__(None, None, None)
-        self._progress.count()
+        self._progress.count(done=1, running=-1)
 
 
 def copying_activity(source: Store, target: Store, path: StorePath, reporter: Reporter) -> Activity:
@@ -135,8 +137,9 @@ def copying_activity(source: Store, target: Store, path: StorePath, reporter: Re
 def add_one_by_one(target: Store, source: Archives, infos: Iterable[PathInfo], terms: Terms) -> None:
     """For stores that have no faster way. `infos`: references first."""
     for info in infos:
-        with terms.around(info), source.open_nar(info.path) as read:
-            target.add_nar(info, read, repair=terms.repair, check_signatures=terms.check_signatures)
+        with terms.around(info) as told, source.open_nar(info.path) as read:
+            seen = terms.watched(info, told, read)
+            target.add_nar(info, seen, repair=terms.repair, check_signatures=terms.check_signatures)
 
 
 def copy_realisations(

@@ -61,7 +61,30 @@ class Terms(Record):
 
         return nullcontext()
 
+    @staticmethod
+    def watched(info: PathInfo, told: object, read: nar.Read) -> nar.Read:
+        """`told`: what was entered around the path. An activity hears how much of it has come."""
+        from frazil.activity import Activity
 
+        if not isinstance(told, Activity):
+            return read
+        activity, total = told, info.nar_size
+        activity.progress(0, total)
+        had = shown = 0
+
+        def watched(size: int) -> bytes:
+            nonlocal had, shown
+            data = read(size)
+            had += len(data)
+            if had - shown >= _PROGRESS_STEP or (not data and had > shown):
+                shown = had
+                activity.progress(had, max(had, total))
+            return data
+
+        return watched
+
+
+_PROGRESS_STEP = 1 << 18
 COPIED = Terms()
 
 

@@ -188,7 +188,7 @@ class _Receiver:
 
     def _one(self, info: PathInfo) -> PathLocks | None:
         """The lock of a path that was unpacked; None where it was there already."""
-        with self.terms.around(info):
+        with self.terms.around(info) as told:
             lock = self._lock(info.path)
             try:
                 if not self.terms.repair and self.store.is_registered(info.path):
@@ -197,7 +197,8 @@ class _Receiver:
                     self.places.release()
                     return None
                 with self.source.open_nar(info.path) as read:
-                    adding.unpack_promised(self.store, info, self._watched(read), whole=True, repair=self.terms.repair)
+                    seen = self._watched(self.terms.watched(info, told, read))
+                    adding.unpack_promised(self.store, info, seen, whole=True, repair=self.terms.repair)
                 self._check_stopped()
             except BaseException:
                 lock.release()
