@@ -30,8 +30,9 @@ def opened(path: Path) -> sqlite3.Connection:
 def test_each_commit_gives_another_mark(tmp_path: Path) -> None:
     file = tmp_path / "db"
     ours, theirs = opened(file), opened(file)
-    watch = Changes.open(str(file))
-    assert watch is not None
+    watch = Changes(str(tmp_path), "db")
+    assert watch.mark() is None
+    watch.look()
     marks = [watch.mark()]
     for number in range(5):
         theirs.execute("insert into t values (?)", (number,))
@@ -53,11 +54,13 @@ def test_each_commit_gives_another_mark(tmp_path: Path) -> None:
 
 
 def test_what_is_no_such_index(tmp_path: Path) -> None:
-    assert Changes.open(str(tmp_path / "absent")) is None
     (tmp_path / "empty-shm").write_bytes(b"")
-    assert Changes.open(str(tmp_path / "empty")) is None
     (tmp_path / "other-shm").write_bytes(bytes(8192))
-    assert Changes.open(str(tmp_path / "other")) is None
+    for name in ("absent", "empty", "other"):
+        watch = Changes(str(tmp_path), name)
+        watch.look()
+        assert watch.mark() is None
+        watch.close()
 
 
 def _is_locked(path: str) -> bool:
@@ -72,10 +75,13 @@ def _is_locked(path: str) -> bool:
 
 
 def test_closing_one_leaves_the_locks_of_others(tmp_path: Path) -> None:
+    """Also where the other never looked."""
     file = tmp_path / "db"
+    os.symlink(tmp_path, tmp_path / "link")
     connection = opened(file)
-    first, second = Changes.open(str(file)), Changes.open(str(file))
-    assert first is not None and second is not None
+    first, second = Changes(str(tmp_path), "db"), Changes(str(tmp_path / "link"), "db")
+    first.look()
+    assert first.mark()
     first.close()
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(_is_locked, (f"{file}-shm",))
@@ -139,6 +145,6 @@ def test_within_a_transaction_nothing_is_remembered(store: LocalStore) -> None:
 
 def test_a_closed_store_leaves_no_mapping(store: LocalStore) -> None:
     asked(store, store.add_text("thing", b"contents"))
-    before = len(changes._mappings)
+    before = len(changes._databases)
     store.close()
-    assert len(changes._mappings) == before - 1
+    assert len(changes._databases) == before - 1

@@ -4,9 +4,9 @@ In: the path of an SQLite database in WAL mode that this process has open. Out: 
 commit, by whatever process. It is the header of the WAL index, which every commit writes and every reader compares,
 and which all processes have mapped. Source of truth: SQLite's description of its WAL-mode file format.
 
-A process that closes any descriptor of that file loses all its locks on it, SQLite's among them. So there is one
-descriptor for all of a process's `Changes`, kept until the last of them is closed, which must come after the last
-connection was.
+A process that closes any descriptor of that file loses all its locks on it, SQLite's among them. So what was opened
+stays open until the process has no connection to the database any more: every connection has a `Changes` of its own,
+from before it is opened until after it is closed.
 """
 
 from __future__ import annotations
@@ -18,72 +18,78 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mmap import mmap
 
+    _File = tuple[int, int]
+    """Its device and number."""
+
 _HEADERS = 96
 """The header is there twice, 48 bytes each: while the two differ somebody is writing."""
 _VERSION = (3007000).to_bytes(4, "little"), (3007000).to_bytes(4, "big")
 
 
-class _Mapping:
-    """One file, mapped."""
+class _Database:
+    """A database that this process uses: by how many connections, and the indices that were mapped for them."""
 
-    def __init__(self, descriptor: int, contents: mmap) -> None:
-        self.descriptor, self.contents = descriptor, contents
-        self.users = 0
+    def __init__(self) -> None:
+        self.connections = 0
+        self.indices: list[tuple[_File, int, mmap]] = []
 
 
-_mappings: dict[tuple[int, int], _Mapping] = {}
+_databases: dict[str, _Database] = {}
 _lock = allocate_lock()
 
 
 class Changes:
-    """`mark()`: equal ones mean that nothing was committed in between. Opening one raises nothing: see `open`."""
+    """`mark()`: equal ones mean that nothing was committed in between. `folder`: where the database `name` is."""
 
-    __slots__ = ("_contents", "_key")
+    __slots__ = ("_contents", "_key", "_path")
 
-    def __init__(self, key: tuple[int, int], contents: mmap) -> None:
-        self._key = key
-        self._contents = contents
-
-    @staticmethod
-    def open(database: str) -> Changes | None:
-        """None where there is no such file, or not of the form known here."""
-        path = database + "-shm"
+    def __init__(self, folder: str, name: str) -> None:
+        self._key = os.path.join(os.path.realpath(folder), name)
+        self._path = self._key + "-shm"
+        self._contents: mmap | None = None
         with _lock:
+            _databases.setdefault(self._key, _Database()).connections += 1
+
+    def look(self) -> None:
+        """From now on there are marks, where there is an index and its form is known here."""
+        with _lock:
+            indices = _databases[self._key].indices
             try:
-                status = os.stat(path)
-                key = (status.st_dev, status.st_ino)
-                mapping = _mappings.get(key) or _map(path, key)
+                file = _file(os.stat(self._path))
+                if not any(known == file for known, _, _ in indices):
+                    indices.append(_map(self._path))
             except (OSError, ValueError):
-                return None
-            if mapping is None:
-                return None
-            mapping.users += 1
-            return Changes(key, mapping.contents)
+                return
+            for known, _, contents in indices:
+                if known == file and contents[:4] in _VERSION:
+                    self._contents = contents
 
     def mark(self) -> bytes | None:
-        """None while it is being written."""
+        """None where there are none, and while the index is being written."""
+        if self._contents is None:
+            return None
         found = self._contents[:_HEADERS]
         return found if found[:48] == found[48:] else None
 
     def close(self) -> None:
         """After the connection is closed."""
+        self._contents = None
         with _lock:
-            mapping = _mappings[self._key]
-            mapping.users -= 1
-            if mapping.users == 0:
-                del _mappings[self._key]
-                mapping.contents.close()
-                os.close(mapping.descriptor)
+            database = _databases[self._key]
+            database.connections -= 1
+            if database.connections == 0:
+                del _databases[self._key]
+                for _, descriptor, contents in database.indices:
+                    contents.close()
+                    os.close(descriptor)
 
 
-def _map(path: str, key: tuple[int, int]) -> _Mapping | None:
+def _file(status: os.stat_result) -> _File:
+    return status.st_dev, status.st_ino
+
+
+def _map(path: str) -> tuple[_File, int, mmap]:
     from mmap import PROT_READ, mmap
 
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    mapping = _Mapping(descriptor, mmap(descriptor, 4096, prot=PROT_READ))
-    status = os.fstat(descriptor)
-    _mappings[key] = mapping
-    if (status.st_dev, status.st_ino) == key and mapping.contents[:4] in _VERSION:
-        return mapping
-    mapping.users += 1  # what was opened stays open: to close it would cost SQLite its locks
-    return None
+    return _file(os.fstat(descriptor)), descriptor, mmap(descriptor, _HEADERS, prot=PROT_READ)

@@ -152,7 +152,7 @@ class Database:
         self._has_build_trace = False
         self._depth = 0
         self._questions = 0
-        self._changes: Changes | None = None
+        self._changes = None if read_only else Changes(folder, "db.sqlite")
         self._mark: bytes | None = None
         self._remembered_valid: dict[StorePath, bool] = {}
         self._remembered_infos: dict[StorePath, PathInfo | None] = {}
@@ -161,9 +161,9 @@ class Database:
     # ------------------------------------------------------------------------------------------------ opening
 
     def _open(self) -> sqlite3.Connection:
-        if not self.read_only:
-            self._take_big_lock()
         try:
+            if not self.read_only:
+                self._take_big_lock()
             version = self._schema_version()
             if version > SCHEMA_VERSION:
                 raise StoreError(
@@ -186,8 +186,15 @@ class Database:
             except DAMAGE as error:
                 raise translate(error, self.path) from error
         except BaseException:
-            self._release_big_lock()
+            self._let_go()
             raise
+
+    def _let_go(self) -> None:
+        """After the connection is closed."""
+        if self._changes is not None:
+            changes, self._changes = self._changes, None
+            changes.close()
+        self._release_big_lock()
 
     def _take_big_lock(self) -> None:
         try:
@@ -314,10 +321,7 @@ class Database:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
-            if self._changes is not None:
-                changes, self._changes = self._changes, None
-                changes.close()
-            self._release_big_lock()
+            self._let_go()
 
     # --------------------------------------------------------------------------------------------- statements
 
@@ -380,11 +384,11 @@ class Database:
     def _may_remember(self) -> bool:
         """Whether answers may be remembered, and only such are that still hold: nobody committed anything since."""
         if self._changes is None:
+            return False
+        if self._questions < _QUESTIONS_BEFORE_REMEMBERING:
             self._questions += 1
-            if self._questions == _QUESTIONS_BEFORE_REMEMBERING and not self.read_only:
-                self._changes = Changes.open(self.path)
-            if self._changes is None:
-                return False
+            if self._questions == _QUESTIONS_BEFORE_REMEMBERING:
+                self._changes.look()
         mark = self._changes.mark()
         if mark is None or self._depth:
             return False
