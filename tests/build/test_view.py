@@ -97,7 +97,7 @@ def test_signals_and_statuses(physical: Path) -> None:
     with pytest.raises(ViewError, match="unable to execute 'no-such-program': No such file or directory"):
         run_at(LOGICAL, str(physical), ["no-such-program"], {"PATH": "/usr/bin"})
     done = run("exec_at", physical, ["no-such-program"])
-    assert "unable to execute no-such-program: No such file or directory" in done.stderr
+    assert "unable to execute 'no-such-program': No such file or directory" in done.stderr
     with pytest.raises(ViewError, match="no command"):
         run_at(LOGICAL, str(physical), [], {})
 

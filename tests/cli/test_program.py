@@ -280,3 +280,32 @@ def test_json_evaluates_nothing_unless_strict(run: Run) -> None:
     expression = ("--eval", "--json", "-E", "{ a = 1 + 1; }")
     assert "cannot convert a thunk to JSON" in run("nix-instantiate", *expression).err
     assert run("nix-instantiate", "--strict", *expression).out == '{"a":2}\n'
+
+
+def test_versions_of_libraries(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIX_STORE_DIR", "/here/store")
+    nix = ("nix", "--extra-experimental-features", "nix-command")
+    assert run(*nix, "version").out == "nix (Nix) 2.36.0\n"
+    found = json.loads(run(*nix, "version", "--json").out)
+    assert found["version"] == "2.36.0"
+    assert {"sqlite", "python", "pygit2"} <= set(found["libraries"])
+    long = run("nix", "-v", "--version").out.splitlines()
+    assert "Store directory: /here/store" in long
+    assert f"sqlite {found['libraries']['sqlite']}" in long[-1]
+
+
+def test_help_on_stores(run: Run) -> None:
+    assert "| `ssh-ng://HOST`" in run("nix", "help-stores").out
+
+
+def test_the_usual_profile(run: Run, tmp_path: Path) -> None:
+    """As Nix has it: that of root is beside its channels, and everybody's `default` leads to it."""
+    assert run("nix-env", "-q").status == 0
+    assert run("nix-env", "-qa").out == ""
+    if os.geteuid() == 0:
+        profile = tmp_path / "root/nix/var/nix/profiles/per-user/root/profile"
+        assert (tmp_path / "root/nix/var/nix/profiles/default").readlink() == profile
+    else:
+        profile = tmp_path / "home/.local/state/nix/profiles/profile"
+    assert (tmp_path / "home/.nix-profile").readlink() == profile
+    assert (tmp_path / "home/.nix-defexpr/channels").readlink() == profile.parent / "channels"

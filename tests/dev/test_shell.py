@@ -52,6 +52,14 @@ def test_variables_arrays_and_functions_come_through(tmp_path: Path) -> None:
     assert run_in(environment, 'greet you; echo "${list[1]}" "${table[k]}"', tmp_path) == "hello you {}\nc\nd v w\n"
 
 
+def test_the_script_hides_no_variable(tmp_path: Path) -> None:
+    own = ("name", "text", "line", "flags", "item", "code", "character", "escape", "separator")
+    environment = take_environment(tmp_path, **{name: f"mine {name}" for name in own})
+    for name in own:
+        assert environment.variables[name] == Variable(f"mine {name}", exported=True)
+    assert not {"OPTIND", "BASHPID"} & environment.variables.keys()
+
+
 def test_own_output_paths_point_outside_the_store(tmp_path: Path) -> None:
     environment = take_environment(tmp_path, 'prefix="$out/share"')
     assert run_in(environment, 'echo "$prefix"', tmp_path) == f"{tmp_path}/outputs/out/share\n"

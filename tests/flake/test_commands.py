@@ -145,7 +145,7 @@ def test_init_overwrites_nothing(run: Run, make: Make, tmp_path: Path) -> None:
     assert "skipping identical file" in run("flake", "init", "-t", f"path:{source}#t", cwd=target).err
     (target / "sub" / "file").write_text("mine")
     said = run("flake", "init", "-t", f"path:{source}#t", cwd=target, status=1).err
-    assert "refusing to overwrite existing file" in said
+    assert "\nrefusing to overwrite existing file" in said
     assert "encountered 1 conflicts" in said
     assert (target / "sub" / "file").read_text() == "mine"
 
@@ -170,6 +170,18 @@ def test_prefetch_and_archive(run: Run, make: Make) -> None:
     record = json.loads(run("flake", "archive", "--json", cwd=top).out)
     assert set(record["inputs"]) == {"leaf"}
     assert record["inputs"]["leaf"]["path"].startswith("/nix/store/")
+
+
+def test_inputs_are_fetched_each_for_itself(run: Run, make: Make) -> None:
+    leaf = make("leaf", "{ OUTPUTS }")
+    make("middle", '{ inputs.leaf.url = "path:ROOT/leaf"; OUTPUTS }')
+    top = make("top", '{ inputs.middle.url = "path:ROOT/middle"; inputs.leaf.follows = "middle/leaf"; OUTPUTS }')
+    run("flake", "lock", cwd=top)
+    (leaf / "changed").write_text("")
+    said = run("--store", f"{top.parent}/other", "flake", "prefetch-inputs", cwd=top, status=1).err
+    assert said.count("fetching 'path:") == 2
+    assert "NAR hash mismatch" in said
+    assert run("flake", "prefetch-inputs", cwd=top).err.count("fetching 'path:") == 2  # both are in the store
 
 
 def test_builtins(run: Run, make: Make) -> None:

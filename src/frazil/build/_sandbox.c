@@ -134,6 +134,12 @@ static PyObject *SetupError;
 
 static _Noreturn void fail(const struct spec *spec, const char *step, const char *detail) {
     struct failure failure = {.error = errno};
+    if (spec->status < 0) { /* this process replaces itself: nobody reads a pipe */
+        const char *quote = detail ? "'" : "";
+        dprintf(2, "error: %s%s%s%s%s: %s\n", step, detail ? " " : "", quote, detail ? detail : "", quote,
+                strerror(failure.error));
+        _exit(1);
+    }
     size_t n = strlen(step);
     if (n > 200) n = 200;
     memcpy(failure.step, step, n);
@@ -145,10 +151,6 @@ static _Noreturn void fail(const struct spec *spec, const char *step, const char
         n += m;
     }
     failure.step[n] = 0;
-    if (spec->status < 0) { /* this process replaces itself: nobody reads a pipe */
-        dprintf(2, "error: %s: %s\n", failure.step, strerror(failure.error));
-        _exit(1);
-    }
     ssize_t ignored = write(spec->status, &failure, sizeof failure);
     (void)ignored;
     _exit(127);

@@ -10,6 +10,8 @@ MAIN, SECONDARY, UTILITY, HELP = "Main commands", "Infrequently used commands", 
 # words -> (module, summary, category)
 TABLE: dict[str, tuple[str, str, str]] = {
     "help": ("help_command", "show help about frazil or one of its commands", HELP),
+    "help-stores": ("help_command", "show help about store types and their settings", HELP),
+    "version": ("help_command", "show the version, and those of the libraries in use", UTILITY),
     "repl": ("repl_command", "start an interactive environment for evaluating Nix expressions", MAIN),
     "run": ("run_commands", "run a Nix application", MAIN),
     "env shell": ("run_commands", "run a shell in which the specified packages are available", MAIN),
@@ -156,7 +158,7 @@ ALIASES: dict[str, tuple[str, bool]] = {
     "store ping": ("store info", True),
     "nar dump-path": ("nar pack", True),
     "store optimize": ("store optimise", False),
-    "profile install": ("profile add", False),
+    "profile install": ("profile add", True),
 }
 
 # argv[0] -> (module, summary)

@@ -106,7 +106,7 @@ def _realise(context: Context, opened: Opened, installable: Installable) -> Stor
         )
 
     def realise(paths: Sequence[DerivedPath]) -> None:
-        build_paths(context, paths)
+        build_paths(context, paths, announce=False)
 
     return realise_environment(context.store, derivations.pop(), realise)
 

@@ -181,20 +181,19 @@ def _is_expression(path: str) -> bool:
 
 def _default_expressions(context: Context) -> str:
     """`~/.nix-defexpr`, made with links to channels where it is missing."""
-    environment = context.settings.environment
-    home = environment.get("HOME") or os.path.expanduser("~")
+    from frazil.cli.legacy_env import profiles_folder, user_state
+
+    home = context.settings.environment.get("HOME") or os.path.expanduser("~")
     path = os.path.join(home, ".nix-defexpr")
     if context.settings.boolean("use-xdg-base-directories"):
-        state = environment.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
-        path = os.path.join(state, "nix", "defexpr")
+        path = os.path.join(user_state(context), "defexpr")
     if not os.path.lexists(path):
-        profiles = os.path.join(context.store_config.state_dir, "profiles", "per-user")
-        user = environment.get("USER") or "root"
         try:
             os.makedirs(path)
-            os.symlink(os.path.join(profiles, user, "channels"), os.path.join(path, "channels"))
+            os.symlink(os.path.join(profiles_folder(context), "channels"), os.path.join(path, "channels"))
             if os.geteuid() != 0:
-                os.symlink(os.path.join(profiles, "root", "channels"), os.path.join(path, "channels_root"))
+                root = os.path.join(context.store_config.state_dir, "profiles", "per-user", "root", "channels")
+                os.symlink(root, os.path.join(path, "channels_root"))
         except OSError:
             pass  # then there are no packages by default
     return path

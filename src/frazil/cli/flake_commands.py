@@ -15,6 +15,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "flake metadata": ("flake_metadata", "show flake metadata", MAIN),
     "flake new": ("flake_init", "create a flake in the specified directory from a template", MAIN),
     "flake prefetch": ("flake_copying", "download the source tree of a flake reference into the store", MAIN),
+    "flake prefetch-inputs": ("flake_copying", "fetch the inputs of a flake", MAIN),
     "flake show": ("flake_show", "show the outputs provided by a flake", MAIN),
     "flake update": ("flake_locking", "update flake lock file", MAIN),
     "registry add": ("registry_commands", "add/replace flake in user flake registry", SECONDARY),

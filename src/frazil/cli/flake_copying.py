@@ -117,6 +117,32 @@ def archive(context: Context, arguments: Arguments) -> None:
         )
 
 
+def prefetch_inputs(context: Context, arguments: Arguments) -> int:
+    """Every input once, inputs' inputs too; one that fails is told and does not keep the others."""
+    from frazil.flake.lock import LockedNode
+
+    trees = open_trees(context, arguments)
+    reference = parse_reference(context, trees, (arguments.positional or ["."])[0])
+    flags = lock_flags(context, arguments, trees)
+    locked = with_deep_stack(lambda: trees.lock(reference, flags))
+    failed = False
+    seen: set[int] = set()
+    pending: list[Node] = [locked.lock_file.root]
+    for node in pending:
+        if isinstance(node, LockedNode) and node.locked.relative_path is None:
+            context.note(f"fetching '{node.locked}'...")
+            try:
+                trees.fetch_locked(node.locked)
+            except FrazilError as error:
+                context.note(f"error: {error.message}", Verbosity.ERROR)
+                failed = True
+        for _, edge in node.sorted_inputs():
+            if isinstance(edge, LockedNode) and id(edge) not in seen:
+                seen.add(id(edge))
+                pending.append(edge)
+    return int(failed)
+
+
 _URL: dict[str, Any] = {"positional": "flake-url", "at_most": 1, "experimental": "flakes"}
 
 COMMANDS = {
@@ -142,6 +168,14 @@ COMMANDS = {
         FLAKE_LOCK,
         **_URL,
         examples=[("Get the source of a flake", "frazil flake clone nixpkgs --dest ./nixpkgs")],
+    ),
+    "flake prefetch-inputs": Command(
+        prefetch_inputs,
+        "fetch the inputs of a flake",
+        EVALUATION,
+        FLAKE_LOCK,
+        **_URL,
+        examples=[("Have everything here before the network goes", "frazil flake prefetch-inputs")],
     ),
     "flake prefetch": Command(
         prefetch,

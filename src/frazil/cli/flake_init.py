@@ -46,7 +46,7 @@ def _copy(context: Context, installable: object, folder: str) -> None:
     source = coerce_to_path(trees.evaluator, cursor.get("path").force(), set(), "")
 
     def error(text: str) -> None:
-        context.reporter.log(Verbosity.ERROR, f"error: {text}")
+        context.reporter.log(Verbosity.ERROR, text)
 
     copied = TemplateCopier(trees.effects, trees.notice, error).copy(source, folder)
     if copied.changed and os.path.lexists(os.path.join(folder, ".git")):

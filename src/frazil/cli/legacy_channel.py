@@ -31,18 +31,14 @@ class Channels:
     """Where everything is, and what is subscribed."""
 
     def __init__(self, context: Context) -> None:
-        environment = context.settings.environment
-        home = environment.get("HOME") or os.path.expanduser("~")
-        base = environment.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
-        state = environment.get("NIX_STATE_HOME") or os.path.join(base, "nix")
+        from frazil.cli.legacy_env import profiles_folder, user_state
+
+        home = context.settings.environment.get("HOME") or os.path.expanduser("~")
+        state = user_state(context)
         xdg = context.settings.boolean("use-xdg-base-directories")
         self.file = os.path.join(state, "channels") if xdg else os.path.join(home, ".nix-channels")
         self.expressions = os.path.join(state, "defexpr") if xdg else os.path.join(home, ".nix-defexpr")
-        if os.geteuid() == 0:
-            folder = os.path.join(context.store_config.state_dir, "profiles", "per-user", "root")
-        else:
-            folder = os.path.join(state, "profiles")
-        self.profile = os.path.join(folder, "channels")
+        self.profile = os.path.join(profiles_folder(context), "channels")
 
     def read(self) -> dict[str, str]:
         """Name → URL. Raises FrazilError."""

@@ -20,24 +20,38 @@ if TYPE_CHECKING:
     from frazil.store.profile import Profile
 
 
-def default_profile(context: Context) -> str:
-    """Where `~/.nix-profile` leads, made where it is missing."""
+def user_state(context: Context) -> str:
+    """The folder `nix` of the user's own state."""
     environment = context.settings.environment
     home = environment.get("HOME") or os.path.expanduser("~")
-    state = environment.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
-    xdg = context.settings.boolean("use-xdg-base-directories")
-    link = os.path.join(state, "nix", "profile") if xdg else os.path.join(home, ".nix-profile")
-    if os.path.islink(link):
-        target = os.readlink(link)
-        return os.path.normpath(os.path.join(os.path.dirname(link), target))
+    base = environment.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
+    return environment.get("NIX_STATE_HOME") or os.path.join(base, "nix")
+
+
+def profiles_folder(context: Context) -> str:
+    """Where the user's profiles and channels are: root's are those of the store."""
     if os.geteuid() == 0:
-        profile = os.path.join(context.store_config.state_dir, "profiles", "default")
-    else:
-        profile = os.path.join(state, "nix", "profiles", "profile")
-    if not os.path.lexists(link):
-        os.makedirs(os.path.dirname(link), exist_ok=True)
-        os.symlink(profile, link)
-    return profile
+        return os.path.join(context.store_config.state_dir, "profiles", "per-user", "root")
+    return os.path.join(user_state(context), "profiles")
+
+
+def default_profile(context: Context) -> str:
+    """Where `~/.nix-profile` leads, made where it is missing."""
+    home = context.settings.environment.get("HOME") or os.path.expanduser("~")
+    xdg = context.settings.boolean("use-xdg-base-directories")
+    link = os.path.join(user_state(context), "profile") if xdg else os.path.join(home, ".nix-profile")
+    profile = os.path.join(profiles_folder(context), "profile")
+    try:
+        os.makedirs(os.path.dirname(profile), exist_ok=True)
+        if not os.path.lexists(link):
+            os.makedirs(os.path.dirname(link), exist_ok=True)
+            os.symlink(profile, link)
+        everybody = os.path.join(context.store_config.state_dir, "profiles", "default")
+        if os.geteuid() == 0 and not os.path.lexists(everybody):
+            os.symlink(profile, everybody)  # what login scripts look for
+        return os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
+    except OSError:
+        return link
 
 
 def profile_path(context: Context, arguments: Arguments) -> str:

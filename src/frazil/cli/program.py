@@ -372,8 +372,12 @@ def print_version(context: Context, arguments: Arguments) -> int:
         context.print(f"System configuration file: {directory}/nix.conf")
         files = [path for path in user_files(os.environ) if not path.endswith("/frazil/frazil.conf")]
         context.print(f"User configuration files: {':'.join(files)}")
-        context.print("Store directory: /nix/store")
+        from frazil.cli.help_command import libraries
+
+        context.print(f"Store directory: {context.store_config.store_dir}")
         context.print(f"State directory: {os.environ.get('NIX_STATE_DIR') or '/nix/var/nix'}")
+        linked = ", ".join(f"{name} {version}" for name, version in sorted(libraries().items()))
+        context.print(f"Linked libraries: {linked}")
     return 0
 
 

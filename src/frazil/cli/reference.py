@@ -10,6 +10,7 @@ import sys
 
 from frazil.cli.commands import PROGRAMS, table
 from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
+from frazil.cli.help_stores import stores_page
 from frazil.cli.program import load_command
 from frazil.cli.settings_table import ALIASES, ROWS, SETTING_FEATURES, WITHOUT_EFFECT
 
@@ -102,7 +103,7 @@ def settings_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES = {"cli.md": commands_page, "settings.md": settings_page}
+PAGES = {"cli.md": commands_page, "settings.md": settings_page, "stores.md": stores_page}
 
 
 def main(folder: str) -> None:

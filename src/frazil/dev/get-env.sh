@@ -8,95 +8,96 @@ export dontAddDisableDepTrack=1
 
 [ -z "${stdenv-}" ] || source "$stdenv/setup"
 
-# Taken before this script defines anything of its own.
+# Taken before this script defines anything of its own. What it defines has a prefix, in functions too: the value of a
+# variable is read by its name, and a local one of that name would stand before it.
 frazilEnvVariables=$(declare -p)
 frazilEnvFunctions=$(declare -F)
 
 frazilEnvQuote() {
-    local text=$1
-    text=${text//\\/\\\\}
-    text=${text//\"/\\\"}
-    text=${text//$'\n'/\\n}
-    text=${text//$'\r'/\\r}
-    text=${text//$'\t'/\\t}
+    local frazilEnvQuotedText=$1
+    frazilEnvQuotedText=${frazilEnvQuotedText//\\/\\\\}
+    frazilEnvQuotedText=${frazilEnvQuotedText//\"/\\\"}
+    frazilEnvQuotedText=${frazilEnvQuotedText//$'\n'/\\n}
+    frazilEnvQuotedText=${frazilEnvQuotedText//$'\r'/\\r}
+    frazilEnvQuotedText=${frazilEnvQuotedText//$'\t'/\\t}
     # Other control characters are not allowed in JSON as they are.
-    local code character escape
-    if [[ $text == *[$'\x01'-$'\x1f']* ]]; then
-        for code in {1..31}; do
-            printf -v escape '\\x%02x' "$code"
-            printf -v character "$escape"
-            printf -v escape '\\u%04x' "$code"
-            text=${text//"$character"/$escape}
+    local frazilEnvQuotedCode frazilEnvQuotedCharacter frazilEnvQuotedEscape
+    if [[ $frazilEnvQuotedText == *[$'\x01'-$'\x1f']* ]]; then
+        for frazilEnvQuotedCode in {1..31}; do
+            printf -v frazilEnvQuotedEscape '\\x%02x' "$frazilEnvQuotedCode"
+            printf -v frazilEnvQuotedCharacter "$frazilEnvQuotedEscape"
+            printf -v frazilEnvQuotedEscape '\\u%04x' "$frazilEnvQuotedCode"
+            frazilEnvQuotedText=${frazilEnvQuotedText//"$frazilEnvQuotedCharacter"/$frazilEnvQuotedEscape}
         done
     fi
-    printf '"%s"' "$text"
+    printf '"%s"' "$frazilEnvQuotedText"
 }
 
 frazilEnvFunctionsAsJson() {
-    local line name text separator=''
-    while read -r line; do
-        [[ $line =~ ^declare\ -f[a-z]*\ (.*) ]] || continue
-        name=${BASH_REMATCH[1]}
-        text=$(declare -f "$name")
+    local frazilEnvLine frazilEnvName frazilEnvText frazilEnvSeparator=''
+    while read -r frazilEnvLine; do
+        [[ $frazilEnvLine =~ ^declare\ -f[a-z]*\ (.*) ]] || continue
+        frazilEnvName=${BASH_REMATCH[1]}
+        frazilEnvText=$(declare -f "$frazilEnvName")
         # The text between the outermost braces; what follows them (a redirection) belongs to the body's list too.
-        [[ $text =~ ^[^{]*\{(.*)\}[^}]*$ ]] || continue
-        printf '%s' "$separator"
-        frazilEnvQuote "$name"
+        [[ $frazilEnvText =~ ^[^{]*\{(.*)\}[^}]*$ ]] || continue
+        printf '%s' "$frazilEnvSeparator"
+        frazilEnvQuote "$frazilEnvName"
         printf ': '
         frazilEnvQuote "${BASH_REMATCH[1]}"
-        separator=$',\n    '
+        frazilEnvSeparator=$',\n    '
     done <<<"$frazilEnvFunctions"
 }
 
 frazilEnvVariable() {
-    local flags=$1 name=$2 separator='' item
-    case $flags in
+    local frazilEnvFlags=$1 frazilEnvName=$2 frazilEnvSeparator='' frazilEnvItem
+    case $frazilEnvFlags in
     *A*)
-        local -n frazilEnvTable=$name
+        local -n frazilEnvTable=$frazilEnvName
         printf '{"type": "associative", "value": {'
-        for item in "${!frazilEnvTable[@]}"; do
-            printf '%s' "$separator"
-            frazilEnvQuote "$item"
+        for frazilEnvItem in "${!frazilEnvTable[@]}"; do
+            printf '%s' "$frazilEnvSeparator"
+            frazilEnvQuote "$frazilEnvItem"
             printf ': '
-            frazilEnvQuote "${frazilEnvTable[$item]}"
-            separator=', '
+            frazilEnvQuote "${frazilEnvTable[$frazilEnvItem]}"
+            frazilEnvSeparator=', '
         done
         printf '}}'
         ;;
     *a*)
-        local -n frazilEnvList=$name
+        local -n frazilEnvList=$frazilEnvName
         printf '{"type": "array", "value": ['
-        for item in "${frazilEnvList[@]}"; do
-            printf '%s' "$separator"
-            frazilEnvQuote "$item"
-            separator=', '
+        for frazilEnvItem in "${frazilEnvList[@]}"; do
+            printf '%s' "$frazilEnvSeparator"
+            frazilEnvQuote "$frazilEnvItem"
+            frazilEnvSeparator=', '
         done
         printf ']}'
         ;;
     *)
-        if [[ $flags == *x* ]]; then printf '{"type": "exported", "value": '; else printf '{"type": "var", "value": '; fi
-        frazilEnvQuote "${!name}"
+        if [[ $frazilEnvFlags == *x* ]]; then printf '{"type": "exported", "value": '; else printf '{"type": "var", "value": '; fi
+        frazilEnvQuote "${!frazilEnvName}"
         printf '}'
         ;;
     esac
 }
 
 frazilEnvVariablesAsJson() {
-    local line flags name separator=''
-    while read -r line; do
-        [[ $line =~ ^declare\ -([^\ ]+)\ ([A-Za-z_][A-Za-z0-9_]*)(=|$) ]] || continue
-        flags=${BASH_REMATCH[1]} name=${BASH_REMATCH[2]}
+    local frazilEnvLine frazilEnvFlags frazilEnvName frazilEnvSeparator=''
+    while read -r frazilEnvLine; do
+        [[ $frazilEnvLine =~ ^declare\ -([^\ ]+)\ ([A-Za-z_][A-Za-z0-9_]*)(=|$) ]] || continue
+        frazilEnvFlags=${BASH_REMATCH[1]} frazilEnvName=${BASH_REMATCH[2]}
         # Name references and read-only variables cannot be set again in another shell.
-        [[ $flags != *[nr]* ]] || continue
-        case $name in
-        BASH_* | COMP_* | frazilEnv* | _ | DIRSTACK | EUID | FUNCNAME | GROUPS | HISTCMD | HOSTNAME | PIPESTATUS | PWD | OLDPWD | \
+        [[ $frazilEnvFlags != *[nr]* ]] || continue
+        case $frazilEnvName in
+        BASH_* | BASHPID | COMP_* | frazilEnv* | _ | DIRSTACK | EUID | FUNCNAME | GROUPS | HISTCMD | HOSTNAME | PIPESTATUS | OPTIND | PWD | \
             RANDOM | SHLVL | SECONDS | SRANDOM | EPOCHREALTIME | EPOCHSECONDS) continue ;;
         esac
-        printf '%s' "$separator"
-        frazilEnvQuote "$name"
+        printf '%s' "$frazilEnvSeparator"
+        frazilEnvQuote "$frazilEnvName"
         printf ': '
-        frazilEnvVariable "$flags" "$name"
-        separator=$',\n    '
+        frazilEnvVariable "$frazilEnvFlags" "$frazilEnvName"
+        frazilEnvSeparator=$',\n    '
     done <<<"$frazilEnvVariables"
 }
 
