@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from frazil.activity import Activity, ActivityType, Verbosity
+from frazil.activity import Activity, ActivityType, ResultType, Verbosity
 from frazil.cli.bar import BarReporter
 from frazil.cli.reporter import JsonReporter, LineReporter, build_name, make_reporter
 from frazil.errors import FrazilError, TraceFrame
@@ -30,6 +30,16 @@ def test_build_logs_carry_the_name() -> None:
         activity.log_line("configuring")
     assert lines == ["building...\n", "hello> configuring\n"]
     assert build_name(path) == "hello"
+
+
+@pytest.mark.parametrize(("prefixed", "line"), [(True, "hello (post)> done\n"), (False, "post-build-hook: done\n")])
+def test_what_hooks_say_is_told_from_builds(prefixed: bool, line: str) -> None:
+    lines: list[str] = []
+    reporter = LineReporter(Verbosity.INFO, build_logs=True, prefix_logs=prefixed, write=lines.append)
+    path = "/nix/store/" + "0" * 32 + "-hello.drv"
+    with Activity(reporter, ActivityType.POST_BUILD_HOOK, "hook", fields=[path], level=Verbosity.TALKATIVE) as activity:
+        reporter.result(activity.identifier, ResultType.POST_BUILD_LOG_LINE, ("done",))
+    assert lines == [line]
 
 
 def test_json_lines() -> None:

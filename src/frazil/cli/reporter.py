@@ -87,7 +87,7 @@ class LineReporter(Reporter):
         self.line(terminal_text(shown, self.colours))
 
     def start(self, activity: Started) -> None:
-        if activity.kind is ActivityType.BUILD and activity.fields:
+        if activity.kind in (ActivityType.BUILD, ActivityType.POST_BUILD_HOOK) and activity.fields:
             self.names[activity.identifier] = build_name(str(activity.fields[0]))
         if activity.text and activity.level <= self.verbosity and activity.kind is not ActivityType.BUILD_WAITING:
             self.line(readable(activity.text) + "...")
@@ -96,7 +96,12 @@ class LineReporter(Reporter):
         if kind in (ResultType.BUILD_LOG_LINE, ResultType.POST_BUILD_LOG_LINE) and self.build_logs and fields:
             name = self.names.get(identifier, "")
             line = readable(str(fields[0]))
-            self.line(f"{self.palette.faint}{name}>{self.palette.normal} {line}" if self.prefix_logs and name else line)
+            after = kind is ResultType.POST_BUILD_LOG_LINE
+            if self.prefix_logs and name:
+                name += " (post)" if after else ""
+                self.line(f"{self.palette.faint}{name}>{self.palette.normal} {line}")
+            else:
+                self.line(f"post-build-hook: {line}" if after else line)
 
     def stop(self, identifier: int) -> None:
         self.names.pop(identifier, None)

@@ -55,7 +55,8 @@ def _list(context: Context, arguments: Arguments, tree: Tree, inner: str, text: 
         found = listing(tree, inner, deep=arguments.flag("recursive"))
         context.print(json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
         return
-    name = "." if node.kind == "directory" else os.path.basename(text.rstrip("/"))
+    # As in C++ Nix an archive that is a file, not a folder, has no name in itself.
+    name = "." if node.kind == "directory" else os.path.basename(inner)
     if name == "." and not arguments.flag("directory"):
         _list_folder(context, arguments, tree, inner, name, node)
     else:
