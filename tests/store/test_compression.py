@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 
 import pytest
@@ -17,7 +18,7 @@ data = st.one_of(st.binary(max_size=300), st.integers(0, 700_000).map(lambda n: 
 
 
 def unpack(packed: bytes, method: str, step: int = 1 << 18) -> bytes:
-    file = io.BytesIO(packed)
+    file = io.io.BytesIO(packed)
     return b"".join(decompressed(lambda size: file.read(min(size, step)), method))
 
 
@@ -58,7 +59,7 @@ def test_flipped_bits(method: str, place: int, bits: int) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_bombs_come_in_small_pieces(method: str) -> None:
     packed = compress(bytes(30_000_000), method, level={"br": 1, "xz": 0, "lzip": 0, "lzma": 0}.get(method, -1))
-    file = io.BytesIO(packed)
+    file = io.io.BytesIO(packed)
     sizes = [len(piece) for piece in decompressed(file.read, method)]
     assert sum(sizes) == 30_000_000 and max(sizes) <= 2 * CHUNK
 
@@ -132,3 +133,19 @@ def test_sizes_that_a_frame_only_claims() -> None:
     assert packed[4] >> 6 == 1  # two bytes of content size: 300 - 256
     huge = packed[:4] + bytes([packed[4] & 0x3F | 0xC0]) + (1 << 60).to_bytes(8, "little") + packed[7:]
     assert unpack_small(huge, "zstd", 300) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, (16 << 20) - 1, 16 << 20, (16 << 20) + 1, 33 << 20])
+def test_frames_packed_beside_are_the_same(size: int) -> None:
+    data = (b"0123456789abcdef" * 4099)[: 1 << 16] * (size // (1 << 16) + 1)
+    found = []
+    for parallel in (False, True):
+        pieces: list[bytes] = []
+        packer = Compressor("zstd", pieces.append, parallel=parallel)
+        for start in range(0, size, 300_001):
+            packer.write(data[start : min(start + 300_001, size)])
+        packer.finish()
+        packed = b"".join(pieces)
+        assert packed.count(b"\x28\xb5\x2f\xfd") >= max(1, -(-size // (16 << 20)))
+        found.append(hashlib.sha256(b"".join(decompressed(io.BytesIO(packed).read, "zstd", "it"))).digest())
+    assert found == [hashlib.sha256(data[:size]).digest()] * 2

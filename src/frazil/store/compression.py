@@ -15,6 +15,8 @@ from frazil.errors import UsageError
 from frazil.store.errors import FormatError, StoreError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     from frazil.store.nar import Read, Write
 
 CHUNK = 1 << 18
@@ -401,20 +403,40 @@ class _None:
 
 
 class _Zstd:
-    """Frames of 16 MiB of input that follow each other, each with its size in front: what Nix writes."""
+    """Frames of 16 MiB of input that follow each other, each with its size in front: what Nix writes.
+
+    `parallel`: while a frame is packed, by several threads, what comes next is gathered and hashed already.
+    """
 
     def __init__(self, level: int, parallel: bool) -> None:
         import zstandard
 
         threads = min(len(os.sched_getaffinity(0)), _ZSTD_THREADS) if parallel else 0
         self._inner = zstandard.ZstdCompressor(level=level, threads=threads if threads > 1 else 0)
-        self._held = bytearray()
+        self._helper: ThreadPoolExecutor | None = None
+        self._parallel = parallel
+        self._held, self._other = bytearray(), bytearray()
         self._size = 0
         """How much of `_held` is waiting; it keeps its size, since getting so much memory anew takes long."""
+        self._packing: Future[bytes] | None = None
         self._any = False
 
     def _frame(self) -> bytes:
         packed: bytes = self._inner.compress(memoryview(self._held)[: self._size])
+        self._size, self._any = 0, True
+        return packed
+
+    def _next_frame(self) -> bytes:
+        """What is there of frames before, while the one that is full is being packed."""
+        if not self._parallel:
+            return self._frame()
+        if self._helper is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._helper = ThreadPoolExecutor(1, thread_name_prefix="zstd")
+        packed = b"" if self._packing is None else self._packing.result()
+        self._packing = self._helper.submit(self._inner.compress, memoryview(self._held)[: self._size])
+        self._held, self._other = self._other, self._held
         self._size, self._any = 0, True
         return packed
 
@@ -432,12 +454,16 @@ class _Zstd:
             room = _ZSTD_FRAME - self._size
             self._hold(rest[:room])
             rest = rest[room:]
-            packed.append(self._frame())
+            packed.append(self._next_frame())
         self._hold(rest)
         return packed[0] if len(packed) == 1 else b"".join(packed)
 
     def flush(self) -> bytes:
-        return self._frame() if self._size or not self._any else b""
+        packed = b"" if self._packing is None else self._packing.result()
+        if self._helper is not None:
+            self._helper.shutdown()
+            self._helper = self._packing = None
+        return packed + self._frame() if self._size or not self._any else packed
 
 
 class _Brotli:

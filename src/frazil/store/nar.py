@@ -382,7 +382,7 @@ class Source:
             if have:
                 data = self.take(min(have, left))
             else:
-                data = self._read(min(left, _CHUNK))
+                data = self._read(min(left, 2 * _CHUNK))
                 if not data:
                     raise BadArchive("unexpected end of archive")
                 self._start += len(data)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from frazil.store.nar import Read, Write
 
 _PIECE = 1 << 18
+_LARGEST = 2 * _PIECE
+"""What is handed on as it is: who reads asks for so much, too, so that nothing is copied."""
 _PIECES = 8
 """How many wait between the two threads."""
 
@@ -48,10 +50,11 @@ class _Pipe:
                 self._pieces.put(None)
 
     def _write(self, data: bytes) -> None:
-        for start in range(0, len(data), _PIECE):
+        whole = len(data) <= _LARGEST
+        for start in range(0, len(data), _LARGEST):
             if self._abandoned:
                 raise _Abandoned
-            self._pieces.put(data[start : start + _PIECE] if len(data) > _PIECE else data)
+            self._pieces.put(data if whole else data[start : start + _LARGEST])
 
     def read(self, size: int) -> bytes:
         while not self._held:
@@ -63,6 +66,8 @@ class _Pipe:
                 if self._failure is not None:
                     raise self._failure
                 return b""
+            if 0 < len(piece) <= size:
+                return piece
             self._held = memoryview(piece)
         data, self._held = bytes(self._held[:size]), self._held[size:]
         return data
