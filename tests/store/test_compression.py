@@ -18,7 +18,7 @@ data = st.one_of(st.binary(max_size=300), st.integers(0, 700_000).map(lambda n: 
 
 
 def unpack(packed: bytes, method: str, step: int = 1 << 18) -> bytes:
-    file = io.io.BytesIO(packed)
+    file = io.BytesIO(packed)
     return b"".join(decompressed(lambda size: file.read(min(size, step)), method))
 
 
@@ -59,7 +59,7 @@ def test_flipped_bits(method: str, place: int, bits: int) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_bombs_come_in_small_pieces(method: str) -> None:
     packed = compress(bytes(30_000_000), method, level={"br": 1, "xz": 0, "lzip": 0, "lzma": 0}.get(method, -1))
-    file = io.io.BytesIO(packed)
+    file = io.BytesIO(packed)
     sizes = [len(piece) for piece in decompressed(file.read, method)]
     assert sum(sizes) == 30_000_000 and max(sizes) <= 2 * CHUNK
 

@@ -531,7 +531,7 @@ class _ParallelXz:
     """Blocks packed by several threads, as streams that follow each other."""
 
     def __init__(self, level: int) -> None:
-        from concurrent.futures import Future, ThreadPoolExecutor
+        from concurrent.futures import ThreadPoolExecutor
 
         threads = len(os.sched_getaffinity(0))
         self._level = level
