@@ -181,7 +181,8 @@ def _chain_lines(context: Context, shown: str, chains: Sequence[Chain], limit: i
     if not chains:
         yield f"'{shown}' is dead: no root leads to it. The next collection deletes it."
         return
-    plural = "one root keeps" if len(chains) == 1 else f"{len(chains)} roots keep"
+    count = sum(len(chain.links) for chain in chains)
+    plural = "one root keeps" if count == 1 else f"{count} roots keep"
     yield f"{plural} '{shown}' alive:"
     for chain in chains[:limit]:
         yield ""
@@ -192,4 +193,5 @@ def _chain_lines(context: Context, shown: str, chains: Sequence[Chain], limit: i
             yield f"{'  ' * depth}{word} {context.store.show(after)}"
     if limit is not None and len(chains) > limit:
         yield ""
-        yield f"… and {len(chains) - limit} more roots (--all-roots shows them)"
+        more = sum(len(chain.links) for chain in chains[limit:])
+        yield f"… and {more} more root{'' if more == 1 else 's'} (--all-roots shows them)"
