@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from frazil.activity import Field, ResultType, Verbosity
+from frazil.activity import ActivityType, Field, ResultType, Verbosity
 from frazil.build.errors import BuildError, BuildFailed
 from frazil.build.log import read_log
 from frazil.build.result import Status
@@ -499,3 +499,11 @@ def test_an_interrupted_build_is_kept_where_failures_are(lab: Lab, monkeypatch: 
     (kept,) = [text.split('"')[1] for text in texts if text.startswith("note: keeping build directory")]
     assert Path(kept, "left").exists()
     assert "note: 1 derivation was built and stays in the store" in texts
+
+
+def test_activities_of_a_worker(lab: Lab) -> None:
+    """What programs that read records count on: the three that stand for all come first, whatever is done."""
+    lab.build(lab.derivation("echo > $out"))
+    kinds = [kind for kind, _ in lab.events.started]
+    assert kinds == [ActivityType.REALISE, ActivityType.BUILDS, ActivityType.COPY_PATHS, ActivityType.BUILD]
+    assert lab.events.running == set()

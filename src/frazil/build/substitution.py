@@ -57,18 +57,14 @@ class Substitution:
         self.locked = 0
         self.stopped = threading.Event()
         self.done = self.expected = self.running = self.failed = 0
-        self._activity = Activity(worker.reporter, ActivityType.COPY_PATHS, "", level=Verbosity.ERROR)
-        self._shown = False
+        self._download = self._unpacked = 0
+        """Bytes of all paths that were and are being fetched."""
 
     def close(self) -> None:
         self.stopped.set()
         self._asking.close()
         self._fetching.close()
-        try:
-            self.flush()
-        finally:
-            if self._shown:
-                self._activity.__exit__(None, None, None)
+        self.flush()
 
     # ---------------------------------------------------------------------------------------------- registering
 
@@ -103,10 +99,14 @@ class Substitution:
         return None
 
     def progress(self) -> None:
-        if not self._shown:
-            self._activity.__enter__()
-            self._shown = True
-        self._activity.progress(self.done, max(self.expected, self.done), self.running, self.failed)
+        self.worker.copies.progress(self.done, max(self.expected, self.done), self.running, self.failed)
+
+    def begun(self, offer: Offer) -> None:
+        self.running += 1
+        self._download += offer.download_size
+        self._unpacked += offer.info.nar_size
+        self.worker.expect_bytes(self._download, self._unpacked)
+        self.progress()
 
     # ---------------------------------------------------------------------------------------------------- asking
 
@@ -291,12 +291,15 @@ class PathSubstitution:
         references = [self.worker.path_goal(path) for path in others]
         if shared.locked >= EARLY:
             yield from self._references(offer, references)
-        copying = copying_activity(offer.store, self.store, self.path, self.worker.reporter)
-        with copying as activity:
+        reporter = self.worker.reporter
+        fields = (self.store.show(self.path), offer.store.uri)
+        with (
+            Activity(reporter, ActivityType.SUBSTITUTE, "", fields=fields, level=Verbosity.ERROR) as whole,
+            copying_activity(offer.store, self.store, self.path, reporter, whole) as activity,
+        ):
             if not (yield from self._take_lock()):
                 return Done(Status.ALREADY_VALID)
-            shared.running += 1
-            shared.progress()
+            shared.begun(offer)
             self.job = shared.fetch(offer, activity, repair=self.repair)
             try:
                 yield from self._references(offer, references)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from frazil.activity import Activity, ActivityType, Reporter, Verbosity
+from frazil.activity import Activity, ActivityType, Reporter, ResultType, Verbosity
 from frazil.build.errors import BuildError, DerivationFailed, Failure, failure_text
 from frazil.build.goals import Goal, Loop, Steps
 from frazil.build.history import BuildTimes
@@ -77,6 +77,7 @@ class Worker:
         """Paths that were not valid when the database was asked for many."""
         self._all = Activity(reporter, ActivityType.REALISE, "", level=Verbosity.ERROR)
         self.builds = Activity(reporter, ActivityType.BUILDS, "", level=Verbosity.ERROR)
+        self.copies = Activity(reporter, ActivityType.COPY_PATHS, "", level=Verbosity.ERROR)
 
     def __enter__(self) -> Worker:
         from frazil.build.directories import remove_stale
@@ -85,6 +86,7 @@ class Worker:
             remove_stale(self.settings.build_dir or f"{self.store.config.state_dir}/builds", self.warn)
         self._all.__enter__()
         self.builds.__enter__()
+        self.copies.__enter__()
         self.hooks = self._make_hooks()
         return self
 
@@ -122,6 +124,7 @@ class Worker:
                 words = "1 derivation was built and stays" if count == 1 else f"{count} derivations were built and stay"
                 self.reporter.log(Verbosity.NOTICE, f"note: {words} in the store")
             self.times.save()
+            self.copies.__exit__(kind, error, trace)
             self.builds.__exit__(kind, error, trace)
             self._all.__exit__(kind, error, trace)
 
@@ -162,6 +165,11 @@ class Worker:
 
     def warn(self, text: str) -> None:
         self.reporter.log(Verbosity.WARN, text)
+
+    def expect_bytes(self, download: int, unpacked: int) -> None:
+        """Of all that is fetched."""
+        for kind, size in ((ActivityType.FILE_TRANSFER, download), (ActivityType.COPY_PATH, unpacked)):
+            self.reporter.result(self._all.identifier, ResultType.SET_EXPECTED, (int(kind), size))
 
     def update_progress(self) -> None:
         counts = self.counts

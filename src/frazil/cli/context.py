@@ -439,7 +439,9 @@ class Context:
     def build_settings(self) -> BuildSettings:
         from frazil.cli.room_settings import build_settings
 
-        settings = build_settings(self.settings, print_build_logs=self.build_logs)
+        shown = self.log_format or ""  # whoever reads records has seen the lines, too
+        seen = self.build_logs or shown == "internal-json" or shown.endswith("-with-logs")
+        settings = build_settings(self.settings, print_build_logs=seen)
         log_command = "nix-store -l" if self.legacy else f"{self.program} log"
         changes: dict[str, object] = {"fetch": self.fetch_settings, "log_command": log_command}
         features = self.store_config.parameters.get("system-features")

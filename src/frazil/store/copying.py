@@ -121,7 +121,9 @@ class _Copied:
         self._progress.count(done=1, running=-1)
 
 
-def copying_activity(source: Store, target: Store, path: StorePath, reporter: Reporter) -> Activity:
+def copying_activity(
+    source: Store, target: Store, path: StorePath, reporter: Reporter, parent: Activity | None = None
+) -> Activity:
     """Says which path is copied, from where to where: the local store goes without saying."""
     shown, origin, destination = source.show(path), source.uri, target.uri
     if source.goes_without_saying:
@@ -131,7 +133,7 @@ def copying_activity(source: Store, target: Store, path: StorePath, reporter: Re
     else:
         text = f"copying path '{shown}' from '{origin}' to '{destination}'"
     fields = (shown, origin, destination)
-    return Activity(reporter, ActivityType.COPY_PATH, text, fields=fields, level=Verbosity.INFO)
+    return Activity(reporter, ActivityType.COPY_PATH, text, fields=fields, level=Verbosity.INFO, parent=parent)
 
 
 def add_one_by_one(target: Store, source: Archives, infos: Iterable[PathInfo], terms: Terms) -> None:
