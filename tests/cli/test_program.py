@@ -203,6 +203,19 @@ def test_old_names_of_commands_that_are_missing(run: Run) -> None:
             assert result.status == 1 and "not a recognised command" in result.err, name
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("hash-file", "'hash-file' is a deprecated alias for 'hash file'"),
+        ("store ping", "'ping' is a deprecated alias for 'info'"),
+        ("nar dump-path", "'nix nar dump-path' is a deprecated alias for 'nix nar pack'"),
+        ("realisation info", "'realisation' is a deprecated alias for 'store build-trace'"),
+    ],
+)
+def test_old_names_of_commands(run: Run, words: str, said: str) -> None:
+    assert said in run("nix", *words.split(), "/nothing/here").err
+
+
 def test_a_group_lists_its_commands(run: Run) -> None:
     assert "nix config requires a sub-command. Available sub-commands:\n\n         · check" in run("nix", "config").err
 

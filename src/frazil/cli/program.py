@@ -237,8 +237,13 @@ def _find_command(
     if name in ALIASES:
         target, deprecated = ALIASES[name]
         if deprecated:
-            old, new = (name, target) if first == "nar" else (rest[0], target.partition(" ")[2])
             prefix = "nix " if first == "nar" else ""
+            if first == "nar":
+                old, new = name, target
+            elif target.startswith(first + " "):
+                old, new = rest[0], target.partition(" ")[2]
+            else:  # the whole group has another name
+                old, new = first, target.rpartition(" ")[0]
             context.warn(f"'{prefix}{old}' is a deprecated alias for '{prefix}{new}'")
         name = target if target in known else name
     if name not in known:
