@@ -62,3 +62,17 @@ def test_what_failed_is_named_as_it_was_asked_for(run: Run, tmp_path: Path) -> N
     new = run("nix", "build", "--keep-going", "--no-link", *(f"{drv}^out" for drv in drvs))
     assert new.err.endswith("build of " + ", ".join(f"'{drv}^out'" for drv in sorted(drvs)) + " failed\n")
     assert new.status == 1
+
+
+@pytest.mark.parametrize(
+    ("features", "command"), [("", "nix-store -l"), ("nix-command", "nix log")], ids=["without", "with"]
+)
+def test_which_command_shows_the_log(run: Run, tmp_path: Path, features: str, command: str) -> None:
+    """The new one, where it may be used."""
+    (tmp_path / "a.nix").write_text(
+        'derivation { name = "a"; system = builtins.currentSystem; builder = "/bin/sh";'
+        ' args = [ "-c" "echo oops; exit 1" ]; }'
+    )
+    options = ("-Q", "--no-out-link", "--option", "sandbox", "false", "--option", "experimental-features", features)
+    found = run("nix-build", str(tmp_path / "a.nix"), *options)
+    assert found.status == 100 and f"  {command} " in found.err

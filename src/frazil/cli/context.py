@@ -442,7 +442,9 @@ class Context:
         shown = self.log_format or ""  # whoever reads records has seen the lines, too
         seen = self.build_logs or shown == "internal-json" or shown.endswith("-with-logs")
         settings = build_settings(self.settings, print_build_logs=seen)
-        log_command = "nix-store -l" if self.legacy else f"{self.program} log"
+        log_command = f"{self.program} log"
+        if self.legacy:
+            log_command = "nix log" if settings.has_feature("nix-command") else "nix-store -l"
         changes: dict[str, object] = {"fetch": self.fetch_settings, "log_command": log_command}
         features = self.store_config.parameters.get("system-features")
         if features is not None:
