@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from frazil.daemon.additions import Additions
@@ -31,6 +32,7 @@ from frazil.protocol.values import (
     write_outcome,
     write_realisation,
 )
+from frazil.protocol.wire import Input, Output, Writer
 from frazil.protocol.worker import BUILD_MODES, DELETE_REFERRERS, Op
 
 if TYPE_CHECKING:
@@ -44,9 +46,14 @@ if TYPE_CHECKING:
     from frazil.store.path_info import PathInfo
 
 _UNLIMITED = (1 << 63) - 1
+_PACKED_INFOS = 1 << 10
 
 
 class Server(Additions):
+    def __init__(self, incoming: Input, outgoing: Output, host: Host, *, trusted: bool) -> None:
+        super().__init__(incoming, outgoing, host, trusted=trusted)
+        self._packed_infos: dict[StorePath, tuple[PathInfo, bytes]] = {}
+
     # ----------------------------------------------------------------------------------------------------- queries
 
     def is_valid_path(self) -> None:
@@ -174,7 +181,22 @@ class Server(Additions):
             info = self.visible_info(path)
         self.writer.boolean(info is not None)
         if info is not None:
-            write_info(self.writer, self.dialect, info)
+            self.writer.raw(self._packed_info(info))
+
+    def _packed_info(self, info: PathInfo) -> bytes:
+        """The same object, which the store remembers while it holds, is packed once."""
+        known = self._packed_infos.get(info.path)
+        if known is not None and known[0] is info:
+            return known[1]
+        pieces = BytesIO()
+        writer = Writer(pieces)
+        write_info(writer, self.dialect, info)
+        writer.flush()
+        if len(self._packed_infos) >= _PACKED_INFOS:
+            self._packed_infos.clear()
+        packed = pieces.getvalue()
+        self._packed_infos[info.path] = (info, packed)
+        return packed
 
     def query_missing(self) -> None:
         targets = self._targets()
