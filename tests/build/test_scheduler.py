@@ -507,3 +507,45 @@ def test_activities_of_a_worker(lab: Lab) -> None:
     kinds = [kind for kind, _ in lab.events.started]
     assert kinds == [ActivityType.REALISE, ActivityType.BUILDS, ActivityType.COPY_PATHS, ActivityType.BUILD]
     assert lab.events.running == set()
+
+
+def _program(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_diff_hook_is_shown_both(lab: Lab, tmp_path: Path) -> None:
+    drv = lab.derivation("read x < /proc/uptime; echo $x > $out; cat /proc/sys/kernel/random/uuid >> $out")
+    (result,) = lab.build(drv)
+    hook = _program(tmp_path / "hook", 'echo "$#" "$(cmp -s "$1" "$2" || echo differs)" "$(basename "$3")" $(pwd)')
+    with pytest.raises(BuildFailed) as found:
+        lab.build(drv, mode="check", run_diff_hook=True, diff_hook=hook)
+    assert found.value.exit_status == 104
+    assert f"4 differs {drv.base} /" in [text for _, text in lab.events.messages]
+    assert os.path.exists(f"{lab.real(result)}.check")
+    lab.events.messages.clear()
+    for wrong, words in ((_program(tmp_path / "bad", "exit 3"), "ended with 3"), ("/nonexistent", "No such file")):
+        with pytest.raises(BuildFailed, match="may not be deterministic"):
+            lab.build(drv, mode="check", run_diff_hook=True, diff_hook=wrong)
+        assert any(text.startswith("diff hook execution failed") and words in text for _, text in lab.events.messages)
+    with pytest.raises(BuildFailed):
+        lab.build(drv, mode="check", diff_hook=hook)  # nobody asked to run it
+    assert sum("differs" in text and "4 " in text for _, text in lab.events.messages) == 0
+
+
+def test_the_pre_build_hook_adds_paths(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given/file").write_text("seen")
+    lines = f"echo extra-sandbox-paths; echo /given={tmp_path}/given; echo /also={tmp_path}/given; echo"
+    hook = _program(tmp_path / "hook", lines)
+    script = "cat /given/file /also/file > $out"
+    (result,) = lab.build(lab.derivation(script), pre_build_hook=hook)
+    assert lab.real(result).read_text() == "seenseen"
+    other = lab.derivation("echo > $out", name="other")
+    for text, words in (("echo nonsense", "unknown pre-build hook command 'nonsense'"), ("exit 3", "exit code 3")):
+        with pytest.raises(BuildError, match=words):
+            lab.build(other, pre_build_hook=_program(tmp_path / "bad", text))
+    with pytest.raises(BuildError, match="No such file"):
+        lab.build(other, pre_build_hook="/nonexistent")
+    assert lab.left_over() == []

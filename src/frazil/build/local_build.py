@@ -519,9 +519,13 @@ class LocalBuild:
         assert self.directory is not None
         command = [self.settings.diff_hook, old, new, self.store.show(self.drv_path), self.directory.path]
         try:
-            result = subprocess.run(command, cwd="/", stdout=subprocess.PIPE, check=False)
+            uid, gid, groups = (self.user.uid, self.user.gid, self.user.groups) if self.user else (None, None, None)
+            result = subprocess.run(
+                command, cwd="/", stdout=subprocess.PIPE, check=False, user=uid, group=gid, extra_groups=groups
+            )
         except OSError as error:
-            self.reporter.log(Verbosity.ERROR, f"diff hook execution failed: {error}")
+            text = f"diff hook execution failed: cannot run '{command[0]}': {error.strerror}"
+            self.reporter.log(Verbosity.ERROR, text)
             return
         if result.returncode:
             text = f"diff hook execution failed: diff-hook program '{command[0]}' ended with {result.returncode}"

@@ -79,8 +79,15 @@ def _from_hook(settings: BuildSettings, drv: str, chroot: str) -> list[Mount]:
     try:
         command = [settings.pre_build_hook, drv, chroot]
         lines = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.split("\n")
-    except (OSError, subprocess.CalledProcessError, UnicodeDecodeError) as error:
-        raise BuildError(f"the pre-build hook '{settings.pre_build_hook}' failed: {error}") from error
+    except subprocess.CalledProcessError as error:
+        how = f"failed with exit code {error.returncode}"
+        if error.returncode < 0:
+            how = f"failed due to signal {-error.returncode}"
+        raise BuildError(f'program "{settings.pre_build_hook}" {how}') from error
+    except OSError as error:
+        raise BuildError(f"cannot run the pre-build hook '{settings.pre_build_hook}': {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BuildError(f"the pre-build hook '{settings.pre_build_hook}' does not write UTF-8") from error
     found, listing = [], False
     for line in lines[:-1]:
         if not listing:
