@@ -90,6 +90,12 @@ def new(algorithm: str) -> Any:
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
+def unknown_algorithm(name: str) -> DigestError:
+    return DigestError(
+        f"unknown hash algorithm '{name}', expect 'blake3', 'md5', 'sha1', 'sha256', or 'sha512'",
+    )
+
+
 class Hash(Record):
     """A digest and what made it. `str()` gives `sha256:<base 32>`."""
 
@@ -157,7 +163,7 @@ class Hash(Record):
         Raises DigestError, also when the text names another algorithm than `algorithm`.
         """
         if text.startswith("sha256:") and algorithm in (None, "sha256"):
-            return cls("sha256", _decode(text, text[7:], "sha256", False))
+            return cls("sha256", _decode(text[7:], "sha256", False))
         rest, found, is_sri = text, None, False
         for separator in ":-":
             head, mark, tail = text.partition(separator)
@@ -167,9 +173,9 @@ class Hash(Record):
         else:
             head, mark, _ = text.partition(":")
             if mark:
-                raise DigestError(f"unknown hash algorithm '{head}'")
+                raise unknown_algorithm(head)
         if found and algorithm and found != algorithm:
-            raise DigestError(f"hash '{text}' should have type '{algorithm}' but has type '{found}'")
+            raise DigestError(f"hash '{text}' should have type '{algorithm}'", hint=f"it has type '{found}'")
         kind = found or algorithm
         if kind is None:
             raise DigestError(
@@ -177,27 +183,30 @@ class Hash(Record):
                 hint="write it as an SRI hash, sha256-…, or with a prefix, sha256:…",
             )
         if kind not in ALGORITHMS:
-            raise DigestError(f"unknown hash algorithm '{kind}'")
-        return cls(kind, _decode(text, rest, kind, is_sri))
+            raise unknown_algorithm(kind)
+        return cls(kind, _decode(rest, kind, is_sri))
 
 
-def _decode(text: str, rest: str, algorithm: str, is_sri: bool) -> bytes:
+def _decode(rest: str, algorithm: str, is_sri: bool) -> bytes:
     size = ALGORITHMS[algorithm]
+    base, decoded = "SRI", b""
     try:
         if not is_sri and len(rest) == size * 2:
-            return bytes.fromhex(rest)
-        if not is_sri and len(rest) == base32_length(size):
-            return decode_base32(rest)
-        if is_sri and rest:
-            rest += "=" * (-len(rest) % 4)  # the padding may be left out
-        if len(rest) == (size + 2) // 3 * 4:
+            base = "base16"
+            decoded = bytes.fromhex(rest)
+        elif not is_sri and len(rest) == base32_length(size):
+            base = "nix32"
+            decoded = decode_base32(rest)
+        elif is_sri or len(rest) == (size + 2) // 3 * 4:
             from binascii import a2b_base64
 
-            decoded = a2b_base64(rest, strict_mode=True)
-            if len(decoded) == size:
-                return decoded
-    except ValueError as error:
-        raise DigestError(f"invalid {algorithm} hash '{text}'") from error
-    if is_sri:
-        raise DigestError(f"invalid SRI hash '{text}'")
-    raise DigestError(f"hash '{text}' has wrong length for hash algorithm '{algorithm}'")
+            base = "SRI" if is_sri else "Base64"
+            padded = rest + "=" * (-len(rest) % 4) if is_sri else rest  # the padding may be left out
+            decoded = a2b_base64(padded, strict_mode=True)
+        else:
+            raise DigestError(f"hash '{rest}' has wrong length for hash algorithm '{algorithm}'")
+    except ValueError:
+        pass  # as if nothing could be decoded
+    if len(decoded) != size:
+        raise DigestError(f"invalid {base} hash '{rest}', length {len(decoded)} != expected length {size}")
+    return decoded

@@ -82,3 +82,19 @@ def test_answers_before_one_that_is_missing(run: Run, tmp_path: Path) -> None:
         assert result.status == 1
         assert len(result.out.splitlines()) == 1
         assert f"path '{missing}' is not valid" in result.err
+
+
+def test_trees_and_graphs(run: Run, tmp_path: Path) -> None:
+    """What needs nothing of the others comes first in a tree."""
+    text = """let f = name: needs: derivation { inherit name needs; system = "x"; builder = "/b"; };
+      low = f "low" []; middle = f "middle" [ low ]; in f "top-most" [ low middle ]"""
+    (tmp_path / "a.nix").write_text(text)
+    top = run("nix-instantiate", str(tmp_path / "a.nix")).out.strip()
+    names = {line.partition("-")[2]: line for line in run("nix-store", "-qR", top).out.split()}
+    low, middle = names["low.drv"], names["middle.drv"]
+    tree = run("nix-store", "-q", "--tree", top).out
+    assert tree == f"{top}\n├───{low}\n└───{middle}\n    └───{low} [...]\n"
+    assert run("nix-store", "-q", "--graph", top).out.count(" -> ") == 3
+    drawn = run("nix-store", "-q", "--graphml", top).out
+    assert "<key id='narSize' for='node' attr.name='narSize' attr.type='long'/><key id='name'" in drawn
+    assert drawn.count("<edge ") == 3

@@ -77,8 +77,8 @@ def test_bad_names(name: str, message: str) -> None:
     ("text", "message"),
     [
         ("", "empty path is not a valid store path"),
-        ("/nix/store", "path '/nix/store' is not in the Nix store"),
-        ("/nix/storex/" + HASH + "-a", "path '/nix/storex/" + HASH + "-a' is not in the Nix store"),
+        ("/nix/store", 'path "/nix/store" is not in the Nix store'),
+        ("/nix/storex/" + HASH + "-a", 'path "/nix/storex/" + HASH + "-a" is not in the Nix store'),
         ("/nix/store/abc", "'abc' is too short to be a valid store path"),
         (
             f"/nix/store/{HASH}a-b",
@@ -86,7 +86,7 @@ def test_bad_names(name: str, message: str) -> None:
         ),
         (f"/nix/store/e{HASH[1:]}-b", f"store path 'e{HASH[1:]}-b' contains illegal base-32 character 'e'"),
         (f"/nix/store/{HASH}-", f"path '{HASH}-' is not a valid store path: name must not be empty"),
-        (f"/nix/store/{HASH}-a/b", f"path '/nix/store/{HASH}-a/b' is not in the Nix store"),
+        (f"/nix/store/{HASH}-a/b", f'path "/nix/store/{HASH}-a/b" is not in the Nix store'),
     ],
 )
 def test_bad_paths(text: str, message: str) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from frazil.cli.context import Context, require_feature
 from frazil.cli.options import Arguments, Command, Option
-from frazil.digest import ALGORITHMS, Hash
+from frazil.digest import ALGORITHMS, DigestError, Hash
 from frazil.digest import new as new_hash
-from frazil.errors import UsageError
+from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,14 @@ PATHS = (
 
 def algorithm_of(arguments: Arguments, default: str | None) -> str | None:
     name = arguments.value("algo", default)
-    if name is not None and name not in ALGORITHMS:
+    if name is not None:
+        known_algorithm(name)
+    return name
+
+
+def known_algorithm(name: str) -> None:
+    """Raises UsageError, also for one whose feature is off."""
+    if name not in ALGORITHMS:
         from frazil.cli.suggest import did_you_mean
 
         raise UsageError(
@@ -42,7 +49,6 @@ def algorithm_of(arguments: Arguments, default: str | None) -> str | None:
         )
     if name == "blake3":
         new_hash(name)  # an error where the feature is off
-    return name
 
 
 def chosen_format(arguments: Arguments, default: str = "sri") -> str:
@@ -68,10 +74,14 @@ def hash_of_path(context: Context, path: str, algorithm: str, mode: str) -> Hash
 
 
 def hash_file(path: str, algorithm: str) -> Hash:
+    """Of anything that can be read to an end, pipes too."""
     state = new_hash(algorithm)
-    with open(path, "rb") as file:
-        while data := file.read(1 << 20):
-            state.update(data)
+    try:
+        with open(path, "rb") as file:
+            while data := file.read(1 << 20):
+                state.update(data)
+    except OSError as error:
+        raise FrazilError(f'opening file "{path}": {error.strerror}') from error
     return Hash(algorithm, state.digest())
 
 
@@ -111,7 +121,7 @@ def run_convert(context: Context, arguments: Arguments) -> None:
     for text in arguments.positional:
         parsed = Hash.parse(text, algorithm)
         if source is not None and not _is_written_in(text, parsed, source):
-            raise UsageError(
+            raise DigestError(
                 f"input hash '{text}' has format '{_format_of(text, parsed)}', but '--from {source}' was specified"
             )
         context.print(parsed.render(target, prefix=False))

@@ -26,18 +26,13 @@ def run_hash(context: Context, arguments: Arguments) -> None:
     for base in ("base16", "base32", "base64", "sri"):
         if arguments.flag(f"to-{base}"):
             for text in arguments.positional:
-                context.print(Hash.parse(text, algorithm or _named_algorithm(text)).render(base, prefix=False))
+                context.print(Hash.parse(text, algorithm).render(base, prefix=False))
             return
     form = chosen_format(arguments, "base16")
     mode = "flat" if arguments.flag("flat") else "nar"
     for path in arguments.positional:
         digest = hash_of_path(context, path, algorithm or "md5", mode)
         context.print(_rendered(digest, form, truncate=arguments.flag("truncate")))
-
-
-def _named_algorithm(text: str) -> str | None:
-    """A bare hash without --type is MD5's, as ever."""
-    return None if ":" in text or "-" in text else "md5"
 
 
 def _rendered(digest: Hash, form: str, *, truncate: bool) -> str:

@@ -8,6 +8,7 @@ import sys
 from frazil.activity import Verbosity
 from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
 from frazil.cli.context import Context
+from frazil.cli.hash_commands import known_algorithm
 from frazil.cli.options import Arguments, Command, Option
 from frazil.errors import FrazilError, UsageError
 
@@ -130,6 +131,7 @@ def add_fixed(context: Context, arguments: Arguments) -> None:
     if not arguments.positional:
         raise UsageError("first argument must be hash algorithm")
     algorithm, *files = arguments.positional
+    known_algorithm(algorithm)
     method = "nar" if arguments.flag("recursive") else "flat"
     for text in files:
         source = os.path.abspath(text)
@@ -143,6 +145,7 @@ def print_fixed_path(context: Context, arguments: Arguments) -> None:
     from frazil.digest import Hash
 
     algorithm, digest, name = arguments.positional
+    known_algorithm(algorithm)
     method = "nar" if arguments.flag("recursive") else "flat"
     path = context.store.directory.make_fixed_output_path(method, Hash.parse(digest, algorithm), name)
     context.print(context.store.show(path))

@@ -134,86 +134,24 @@ def size(context: Context, arguments: Arguments) -> None:
 
 
 def tree(context: Context, arguments: Arguments) -> None:
+    from frazil.store.graph import tree as lines_of
+
     done: set[StorePath] = set()
     for path in paths_of(context, arguments):
-        _print_tree(context, path, "", "", done)
-
-
-def _print_tree(context: Context, path: StorePath, first: str, rest: str, done: set[StorePath]) -> None:
-    """Depth first; a path shown before is not opened again."""
-    pending = [(path, first, rest)]
-    while pending:
-        current, head, tail = pending.pop()
-        shown = context.store.show(current)
-        if current in done:
-            context.print(f"{head}{shown} [...]")
-            continue
-        done.add(current)
-        context.print(head + shown)
-        below = list(reversed(context.store.topological(context.store.query_info(current).references)))
-        entries = [
-            (
-                item,
-                tail + ("└───" if i == len(below) - 1 else "├───"),
-                tail + ("    " if i == len(below) - 1 else "│   "),
-            )
-            for i, item in enumerate(below)
-        ]
-        pending += reversed(entries)
-
-
-COLOURS = ("black", "red", "green", "blue", "magenta", "burlywood")
+        context.print_lines(lines_of(context.store, path, done))
 
 
 def graph(context: Context, arguments: Arguments) -> None:
     """Graphviz' language."""
-    context.print("digraph G {")
-    colour = 0
-    for path, below in _walk(context, arguments):
-        context.print(f'"{path.base}" [label = "{path.name}", shape = box, style = filled, fillcolor = "#ff0000"];')
-        for other in below:
-            context.print(f'"{other.base}" -> "{path.base}" [color = "{COLOURS[colour % len(COLOURS)]}"];')
-            colour += 1
-    context.print("}")
+    from frazil.store.graph import dot
 
-
-def _walk(context: Context, arguments: Arguments) -> Iterable[tuple[StorePath, list[StorePath]]]:
-    """Every path of the closure once, smallest first among those known, with its references but itself."""
-    import heapq
-
-    pending = sorted(set(_with_outputs(context, arguments)))
-    done: set[StorePath] = set()
-    while pending:
-        path = heapq.heappop(pending)
-        if path in done:
-            continue
-        done.add(path)
-        below = sorted(context.store.query_info(path).references - {path})
-        for other in below:
-            heapq.heappush(pending, other)
-        yield path, below
+    context.print_lines(dot(context.store, _with_outputs(context, arguments)))
 
 
 def graphml(context: Context, arguments: Arguments) -> None:
-    context.print("<?xml version='1.0' encoding='utf-8'?>")
-    context.print("<graphml xmlns='http://graphml.graphdrawing.org/xmlns'")
-    context.print("    xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'")
-    context.print("    xsi:schemaLocation='http://graphml.graphdrawing.org/xmlns/1.0/graphml.xsd'>")
-    for name, kind in (("narSize", "long"), ("name", "string"), ("type", "string")):
-        context.print(f"<key id='{name}' for='node' attr.name='{name}' attr.type='{kind}'/>")
-    context.print("<graph id='G' edgedefault='directed'>")
-    for path, below in _walk(context, arguments):
-        kind = "derivation" if path.is_derivation else "output-path"
-        nar_size = context.store.query_info(path).nar_size
-        context.print(f'  <node id="{path.base}">')
-        context.print(f'    <data key="narSize">{nar_size}</data>')
-        context.print(f'    <data key="name">{path.name}</data>')
-        context.print(f'    <data key="type">{kind}</data>')
-        context.print("  </node>")
-        for other in below:
-            context.print(f'  <edge source="{path.base}" target="{other.base}"/>')
-    context.print("</graph>")
-    context.print("</graphml>")
+    from frazil.store.graph import graphml as lines_of
+
+    context.print_lines(lines_of(context.store, _with_outputs(context, arguments)))
 
 
 def resolve(context: Context, arguments: Arguments) -> None:

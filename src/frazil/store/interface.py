@@ -175,7 +175,7 @@ class Store:
             path = os.path.normpath(os.path.join(os.path.dirname(path), target))
         else:
             raise BadStorePath(f"too many symbolic links encountered while resolving '{text}'")
-        raise BadStorePath(f"path '{path}' is not in the Nix store")
+        raise BadStorePath(f'path "{path}" is not in the Nix store')
 
     def follow_links_to_store_path(self, text: str) -> StorePath:
         return self.directory.parse_plain(text) or self.directory.split(self.follow_links(text))[0]

@@ -215,7 +215,7 @@ class StoreDirectory:
             text = canonical_path(text)
             directory, _, base = text.rpartition("/")
             if directory != self.path:
-                raise BadStorePath(f"path '{text}' is not in the Nix store")
+                raise BadStorePath(f'path "{text}" is not in the Nix store')
         return StorePath.from_base(base)
 
     def parse_plain(self, text: str) -> StorePath | None:
