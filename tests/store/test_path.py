@@ -78,7 +78,7 @@ def test_bad_names(name: str, message: str) -> None:
     [
         ("", "empty path is not a valid store path"),
         ("/nix/store", 'path "/nix/store" is not in the Nix store'),
-        ("/nix/storex/" + HASH + "-a", 'path "/nix/storex/" + HASH + "-a" is not in the Nix store'),
+        ("/nix/storex/" + HASH + "-a", 'path "/nix/storex/' + HASH + '-a" is not in the Nix store'),
         ("/nix/store/abc", "'abc' is too short to be a valid store path"),
         (
             f"/nix/store/{HASH}a-b",
