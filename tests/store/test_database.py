@@ -255,3 +255,13 @@ def test_hashes_alone(tmp_path: Path) -> None:
     with pytest.raises(CorruptDatabase):
         list(database.nar_hashes(wanted))
     database.close()
+
+
+def test_what_is_no_text_is_not_recorded(tmp_path: Path) -> None:
+    database = open_database(tmp_path)
+    database.register([info(1)], no_outputs)
+    foreign = info(2).with_(signatures=frozenset(["key:\udce0AA"]))
+    with pytest.raises(StoreError, match="not valid UTF-8"):
+        database.register([foreign], no_outputs)
+    assert database.all_valid() == {path(1)}
+    database.close()

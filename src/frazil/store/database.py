@@ -98,12 +98,15 @@ _NOT_OURS = (
 _INFO_COLUMNS = "id, hash, registrationTime, deriver, narSize, ultimate, sigs, ca"
 
 
-DAMAGE = (sqlite3.Error, UnicodeDecodeError)
-"""Of a damaged database even the error messages may be no text."""
+DAMAGE = (sqlite3.Error, UnicodeError)
+"""Of a damaged database even the error messages may be no text; nor need be what others want recorded."""
 
 
 def translate(error: Exception, path: str) -> StoreError:
     """A StoreError that says what to do."""
+    if isinstance(error, UnicodeEncodeError):
+        shown = error.object.encode("utf-8", "backslashreplace").decode()
+        return StoreError(f"cannot record '{shown}' in the store's database: it is not valid UTF-8")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return DiskFull(

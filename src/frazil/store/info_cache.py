@@ -153,6 +153,8 @@ class InfoCache:
                 return []
 
     def _note(self, statement: str, values: tuple[Any, ...]) -> None:
+        if not all(map(_is_text, values)):
+            return  # a cache may say anything; what no database can hold is asked for again
         with self._mutex:
             self._pending.append((statement, values))
             if len(self._pending) >= _PENDING:
@@ -301,6 +303,16 @@ class InfoCache:
             "values (?, ?, ?, ?, ?, ?)",
             (cache, derivation.base, output, path, signatures, now),
         )
+
+
+def _is_text(value: object) -> bool:
+    if not isinstance(value, str) or value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _info(row: Any) -> NarInfo:
