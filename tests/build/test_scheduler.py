@@ -17,7 +17,7 @@ from frazil.activity import ActivityType, Field, ResultType, Verbosity
 from frazil.build.errors import BuildError, BuildFailed
 from frazil.build.log import read_log
 from frazil.build.result import Status
-from frazil.build.scheduler import realise
+from frazil.build.scheduler import realise, realise_derivation
 from frazil.digest import Hash
 from frazil.errors import UsageError
 from frazil.store.content_address import ContentAddress
@@ -549,3 +549,12 @@ def test_the_pre_build_hook_adds_paths(lab: Lab, tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="No such file"):
         lab.build(other, pre_build_hook="/nonexistent")
     assert lab.left_over() == []
+
+
+def test_a_build_may_be_the_first_thing_in_a_store(lab: Lab, tmp_path: Path) -> None:
+    """On a machine that only lends itself the derivation is not in the store."""
+    path = lab.derivation("echo made > $out")
+    other = Lab(tmp_path / "other")
+    with other.store:
+        result = realise_derivation(other.store, path, lab.store.read_derivation(path), other.settings(), other.events)
+        assert other.real(result).read_text() == "made\n"

@@ -201,6 +201,7 @@ class BuildGoal:
     def _lock_paths(self) -> list[str]:
         if not self.store.keeps_files:
             return []
+        _ = self.store.database  # a store in which nothing was done yet has no folders
         root = self.store.config.real_store_dir
         outputs = self.drv.output_paths(self.store.directory)
         return [f"{root}/{path.base if path else f'{self.path.base}.{name}'}" for name, path in outputs.items()]
