@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -21,11 +22,12 @@ from frazil.image.memory import LayerMemory
 from frazil.image.prepared import Prepared, Preparer
 from frazil.image.pull import pull
 from frazil.image.push import Whereabouts, push
-from frazil.image.recipe import Recipe, make_image
+from frazil.image.recipe import Recipe, make_image, planned_image
 from frazil.image.reference import ImageName
 from frazil.image.registry import Registry
 from frazil.image.sbom import cyclonedx, provenance, spdx
-from frazil.packages.oci.image import MANIFEST_MEDIA, describe
+from frazil.packages.oci.builder import assemble
+from frazil.packages.oci.image import MANIFEST_MEDIA, describe, write_docker_archive
 from frazil.packages.oci.read import Container, open_image
 from frazil.store.local import LocalStore
 
@@ -372,3 +374,43 @@ def test_more_layers_than_anybody_takes(store: LocalStore, make: Make) -> None:
     assert len(make_image(store, paths, Recipe(max_layers=127)).image.layers) == 127
     with pytest.raises(ImageError, match="would have 131 layers, and container programs take at most 127"):
         make_image(store, paths, Recipe(max_layers=1000))
+
+
+def test_what_is_no_plan(store: LocalStore, tmp_path: Path) -> None:
+    for text in ("[]", "{}", '{"storeLayers": 1, "customisationLayer": "x", "imageName": "a", "imageTag": "b"}', "{"):
+        (tmp_path / "conf.json").write_text(text)
+        with pytest.raises(ImageError, match=r"no plan of an image|is not JSON"):
+            planned_image(store, str(tmp_path / "conf.json"))
+    (tmp_path / "conf.json").write_text('{"fromImage": "/nix/store/x"}')
+    assert planned_image(store, str(tmp_path / "conf.json")) is None
+
+
+def test_a_plan(store: LocalStore, make: Make, tmp_path: Path) -> None:
+    """Its layers are those of other images of the same paths, and what it makes is what it would stream."""
+    library = make("library-1.0")
+    (tmp_path / "custom").mkdir()
+    (tmp_path / "custom/layer.tar").write_bytes(bytes(10240))
+    (tmp_path / "custom/checksum").write_text(hashlib.sha256(bytes(10240)).hexdigest())
+    custom = store.add_path("custom", str(tmp_path / "custom"))
+    spec = {
+        "architecture": "amd64",
+        "config": {"Cmd": ["/bin/x"]},
+        "imageName": "app",
+        "imageTag": "1",
+        "storeLayers": [[store.show(library)]],
+        "customisationLayer": store.show(custom),
+    }
+    (tmp_path / "conf.json").write_text(json.dumps(spec))
+    planned = planned_image(store, str(tmp_path / "conf.json"))
+    assert planned is not None and (planned.name, planned.tag) == ("app", "1")
+    assert planned.made.packages == ((store.show(library),), ())
+    own = make_image(store, [library], Recipe())
+    assert planned.made.keys[0] == own.keys[0]
+    with Preparer(LayerMemory(None), "none") as preparer:
+        prepared = preparer.of_recipe(planned.made)
+        assert prepared.layers[0] == preparer.of_recipe(own).layers[0]
+    real = {**spec, "storeLayers": [], "customisationLayer": store.real_path(custom)}
+    image, names, _ = assemble(real)
+    assert names == ["app:1"]
+    image.layers.insert(0, planned.made.image.layers[0])
+    assert write_docker_archive(image, lambda _: None, names) == prepared.config.digest

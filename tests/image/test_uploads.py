@@ -127,19 +127,24 @@ def test_an_interrupted_push_to_a_real_registry_goes_on(run: Run, tmp_path: Path
     assert run("frazil", "image", "pull", f"{registry}/a:1", "oci:pulled").status == 0
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.3])
+@pytest.mark.parametrize("wait", [0.0, 0.01, 0.3])
 def test_a_killed_push_to_a_real_registry(run: Run, tmp_path: Path, registry: str, wait: float) -> None:  # noqa: F811
+    """Such a registry signs how much it has in its answer to a piece. Who did not hear that answer cannot go on: it
+    gives the upload up. The blob is sent again, and no other."""
     path = large(run, tmp_path)
     arguments = words(path, f"{registry}/a:1")
     process = started(arguments)
-    uploads = tmp_path / "registry/docker/registry/v2/repositories/a/_uploads"
-    while process.poll() is None and not any(uploads.glob("*/data")):
+    repository = tmp_path / "registry/docker/registry/v2/repositories/a"
+    uploads, layers = repository / "_uploads", repository / "_layers/sha256"
+    while process.poll() is None and not (any(uploads.glob("*/data")) and layers.exists()):
         time.sleep(0.005)
     time.sleep(wait)
     process.kill()
     process.communicate()
     done = run("frazil", *arguments)
     assert done.status == 0, done.err
+    sent = re.search(r"([01]) layers sent \(([0-9.]+) [kM]?B\), 0 mounted, ([12]) there before", done.err)
+    assert sent is not None and int(sent[1]) + int(sent[3]) == 2, done.err
     assert run("frazil", "image", "pull", f"{registry}/a:1", "oci:pulled").status == 0
 
 

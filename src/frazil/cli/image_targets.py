@@ -143,6 +143,9 @@ def subject(context: Context, arguments: Arguments, text: str) -> Subject:
     else:
         program, needed = with_deep_stack(lambda: program_of(context, arguments, text))
     targets = [path for path in needed if isinstance(path, DerivedPath)]
+    planned = _planned(context, arguments, text, targets)
+    if planned is not None:
+        return planned
     extra = _extra(context, arguments)
     build_paths(context, [*targets, *extra])
     program = resolve_placeholders(context, program, targets) if program else ""
@@ -242,6 +245,48 @@ def _archive(context: Context, root: StorePath, path: str) -> Subject:
     if status:
         raise FrazilError(f"'{shown}' made no image (status {status})")
     return _from_file(context, shown, spool.name, root.name)
+
+
+def _planned(context: Context, arguments: Arguments, text: str, targets: Sequence[DerivedPath]) -> Subject | None:
+    """An image that `dockerTools` makes in layers: of its plan, without the archive, whose layers would be packed and
+    unpacked once more. None where it is none."""
+    plan = _plan_of(context, targets[0].base) if len(targets) == 1 and targets[0].is_built else None
+    if plan is None:
+        return None
+    from frazil.image.recipe import planned_image
+
+    build_paths(context, [plan])
+    context.store.flush()
+    ((_, output),) = outputs_of(context, plan)
+    found = planned_image(context.store, context.store.real_path(output))
+    if found is None:
+        return None
+    return _as_it_is(arguments, text, Subject(found.name, found.tag, made=found.made, parameters={"image": text}))
+
+
+def _plan_of(context: Context, derivation: StorePath) -> DerivedPath | None:
+    """What the package set says of an image's derivation: which of its inputs is the plan."""
+    import json
+
+    from frazil.store.derived_path import DerivedPath, OutputsSpec
+
+    if not context.store.is_valid(derivation):
+        return None
+    read = context.store.read_derivation(derivation)
+    known = read.environment
+    attributes = json.loads(known["__json"]) if "__json" in known else known
+    plan = attributes.get("imagePlan")
+    if not isinstance(plan, str):
+        return None
+    for path, names in read.input_derivations.items():
+        if not plan.endswith("-" + path.name.removesuffix(".drv")):
+            continue
+        outputs = context.store.read_derivation(path).output_paths(context.directory)
+        for name in names:
+            output = outputs.get(name)
+            if output is not None and context.directory.show(output) == plan:
+                return DerivedPath(path, OutputsSpec(frozenset((name,))))
+    return None
 
 
 def _extra(context: Context, arguments: Arguments) -> list[DerivedPath]:

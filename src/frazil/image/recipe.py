@@ -174,6 +174,54 @@ def described_image(store: LocalStore, file: str) -> Made:
     return Made(found.image, found.paths, infos, keys, found)
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """`name`, `tag`: what the image is called."""
+
+    made: Made
+    name: str
+    tag: str
+
+
+def planned_image(store: LocalStore, file: str) -> Planned | None:
+    """Of what the package set's `streamLayeredImage` has planned, to the byte what it streams. None where there is a
+    base image, which is better read as a whole. Raises ImageError."""
+    from frazil.packages.oci.builder import assemble
+    from frazil.packages.oci.image import TarLayer
+    from frazil.packages.oci.read import LARGEST_JSON, parse_json
+    from frazil.packages.oci.tree import StoreLayer
+
+    def real(path: str) -> str:
+        return store.real_path(store.directory.parse(path))
+
+    with translated():
+        with open(file, "rb") as content:
+            spec = parse_json(content.read(LARGEST_JSON), file)
+        try:
+            if spec.get("fromImage"):
+                return None
+            folder, named = spec["customisationLayer"], (spec["imageName"], spec["imageTag"])
+            names = sorted({path for paths in spec["storeLayers"] for path in paths})
+        except (KeyError, TypeError, AttributeError):
+            raise ImageError(f"'{file}' is no plan of an image") from None
+        image, _, _ = assemble({**spec, "customisationLayer": real(folder)})
+        by_path = {store.show(info.path): info for info in store.query_infos([*map(store.directory.parse, names)])}
+        keys, packages = [], []
+        for number, part in enumerate(image.layers):
+            layer = part.layer
+            if isinstance(layer, StoreLayer):
+                packages.append(layer.paths)
+                keys.append(layer_key(layer.paths, [by_path[path] for path in layer.paths], layer.owner))
+                quick = ObjectLayer(layer.paths, layer.owner, tuple((path, real(path)) for path in layer.paths))
+                image.layers[number] = Described(quick, part.comment, part.name)
+            else:
+                assert isinstance(layer, TarLayer)
+                packages.append(())
+                keys.append("stored-sha256-" + part.name)
+    made = Made(image, tuple(packages), tuple(by_path[path] for path in names), tuple(keys))
+    return Planned(made, *named)
+
+
 def layer_key(paths: Sequence[str], infos: Sequence[PathInfo], owner: Owner) -> str:
     meter = hashlib.sha256(b"frazil layer 1\0")
     meter.update(repr(owner).encode())

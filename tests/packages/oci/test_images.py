@@ -343,7 +343,7 @@ def test_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     planned = json.loads(conf.read_text())
     assert planned["imageTag"] == "hashhash"
     assert planned["storeLayers"] == [[store]]
-    (tmp_path / "archive.json").write_text(json.dumps({"conf": str(conf), "compressor": "gz"}))
+    (tmp_path / "archive.json").write_text(json.dumps({"imagePlan": str(conf), "compressor": "gz"}))
     outputs = [tmp_path / "1.tar.gz", tmp_path / "2.tar.gz"]
     for output in outputs:
         assert main(["archive-stream", str(tmp_path / "archive.json"), str(output)]) == 0

@@ -318,6 +318,7 @@ let
         runCommand "stream-${baseName}"
           {
             preferLocalBuild = true;
+            imagePlan = "${conf}";
             passthru = passthru // {
               inherit conf layer;
               imageName = toLower name;
@@ -347,7 +348,8 @@ let
     in
     ociCommand "${name}.tar${extension compressor name}" {
       inherit compressor meta;
-      conf = "${stream.conf}";
+      # What needs the layers and not the archive finds them here.
+      imagePlan = "${stream.conf}";
       inherit (stream) imageName;
       passthru = {
         inherit (stream) imageTag;

@@ -11,7 +11,9 @@
   symlinks ? [ ],
   # Further packages: what the units and links name is there anyway.
   contents ? [ ],
-  squashfsTools ? pkgs.squashfsTools,
+  # Called so by older and by newer versions.
+  squashfsTools ? squashfs-tools,
+  squashfs-tools ? pkgs.squashfsTools,
   squash-compression ? "xz -Xdict-size 100%",
   squash-block-size ? "1M",
 }:

@@ -275,7 +275,7 @@ def archive(spec: dict[str, Any], output: str) -> None:
 
 def archive_stream(spec: dict[str, Any], output: str) -> None:
     """What `stream` would say, into a file."""
-    image, names, mtime = assemble(_read(spec["conf"]), os.environ.get("TMPDIR"))
+    image, names, mtime = assemble(_read(spec["imagePlan"]), os.environ.get("TMPDIR"))
     with _packed(spec, output) as write:
         write_docker_archive(image, write, names, mtime, say)
 

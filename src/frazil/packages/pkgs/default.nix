@@ -276,6 +276,7 @@ programs
   lua = self.lua5_4;
   vim-full = self.vim;
   sqlite-interactive = self.sqlite;
+  squashfs-tools = self.squashfsTools;
   openssl_3 = self.openssl;
   utillinux = self.util-linux;
   glibc = decorate {
