@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frazil.cli.pictures import HEIGHT, MAXIMUM, WIDTH, dependency_graph, treemap, write_picture
+from frazil.cli.pictures import HEIGHT, MAXIMUM, WIDTH, dependency_graph, in_order, treemap, write_picture
 from frazil.errors import UsageError
 from frazil.store.config import StoreConfig
 from frazil.store.local import LocalStore
@@ -50,6 +50,23 @@ def test_a_way_is_lit() -> None:
     assert [p.attrib.get("class") for p in root.iter(f"{SVG}path")].count("way") == 2
     groups = {g.find(f"{SVG}title").text: g.attrib["class"] for g in root.iter(f"{SVG}g")}  # type: ignore[union-attr]
     assert groups == {"a<": "way", "b": "way", "c": "other", "d": "way"}
+
+
+def test_labels_fit_and_are_names() -> None:
+    hash_part = "0" * 32
+    svg = dependency_graph([[f"{hash_part}-top"], [f"{hash_part}-" + "w" * 90]], [], [])
+    texts = [element.text or "" for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    assert texts[0] == "top"
+    assert texts[1].endswith("…") and len(texts[1]) * 7.2 <= 280
+    shown = [element.text for element in ElementTree.fromstring(treemap({"n" * 300: 5}, str)).iter(f"{SVG}text")]
+    assert len(shown) == 2 and shown[1] == "5"
+
+
+def test_fewer_arrows_cross() -> None:
+    levels, arrows = [["a"], ["b", "c"], ["x", "y"]], [("a", "b"), ("a", "c"), ("b", "y"), ("c", "x"), ("x", "b")]
+    assert in_order(levels, arrows) == [["a"], ["b", "c"], ["y", "x"]]
+    svg = dependency_graph(in_order(levels, arrows), arrows, ["a"])
+    assert [p.attrib.get("class") for p in ElementTree.fromstring(svg).iter(f"{SVG}path")].count("back") == 1
 
 
 def test_names_of_pictures(tmp_path: Path) -> None:

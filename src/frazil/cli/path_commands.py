@@ -263,21 +263,27 @@ def _draw_ways(
     context: Context, place: str, start: StorePath, target: StorePath, distances: dict[StorePath, int]
 ) -> None:
     """All that lies between the two, the shortest way lit."""
-    from frazil.cli.pictures import dependency_graph, write_picture
+    from frazil.cli.pictures import dependency_graph, in_order, write_picture
 
     store = context.store
     between = store.closure([start]) & distances.keys()
-    far = max(distances[path] for path in between)
-    levels: list[list[str]] = [[] for _ in range(far + 1)]
+    levels = [[start.base]]
     arrows = []
-    for path in sorted(between):
-        levels[far - distances[path]].append(path.base)
-        arrows += [(path.base, other.base) for other in store.query_references(path) if other in between]
+    seen, column = {start}, [start]
+    while column:
+        following = set()
+        for path in column:
+            others = sorted(store.query_references(path) & between - {path})
+            arrows += [(path.base, other.base) for other in others]
+            following |= {other for other in others if other not in seen}
+        seen |= following
+        column = sorted(following)
+        levels.append([path.base for path in column])
     way = [start]
     while way[-1] != target:
         way.append(min(store.query_references(way[-1]) & between - {way[-1]}, key=lambda path: (distances[path], path)))
     title = f"why {start.name} depends on {target.name}"
-    write_picture(place, title, dependency_graph(levels, arrows, [path.base for path in way]))
+    write_picture(place, title, dependency_graph(in_order(levels[:-1], arrows), arrows, [path.base for path in way]))
     context.note(f"wrote '{place}': {title}")
 
 
