@@ -50,11 +50,13 @@ class Place:
     environment: dict[str, str]
     folder: Path
     below: str | None = None
+    certificate: str | None = None
+    """Whom to trust."""
 
     def open(self, address: str | None = None) -> Store:
         settings = StoreSettings(
             reserved_space=4096,
-            transfer=TransferSettings(attempts=2, retry_delay=1, stalled_timeout=20),
+            transfer=TransferSettings(attempts=2, retry_delay=1, stalled_timeout=20, ssl_cert_file=self.certificate),
             lookup=LookupSettings(directory=str(self.folder / "lookups")),
         )
         environment = {"HOME": str(self.folder), **self.environment}
@@ -166,6 +168,34 @@ def _http(folder: Path, stack: ExitStack) -> Place:
     return Place(f"{server.url}?compression=zstd", {}, folder)
 
 
+def _https(folder: Path, stack: ExitStack) -> Place:
+    from tests.store.http2_server import make_certificate
+
+    (folder / "cache").mkdir()
+    certificate = make_certificate(folder)
+    server = stack.enter_context(serving(folder / "cache", certificate))
+    assert server.url.startswith("https://")
+    return Place(server.url, {}, folder, certificate=str(certificate))
+
+
+def _really_mounted(folder: Path, stack: ExitStack) -> Place:
+    """The kernel shows the layers as one; the store below lies in a folder of its own."""
+    if os.geteuid():
+        pytest.skip("mounting an overlay needs root")
+    seen = folder / "merged/nix/store"
+    layers = [folder / "lower/nix/store", folder / "upper", folder / "work", seen]
+    for layer in layers:
+        layer.mkdir(parents=True)
+    options = f"lowerdir={layers[0]},upperdir={layers[1]},workdir={layers[2]}"
+    command = ["mount", "-t", "overlay", "overlay", "-o", options, str(seen)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no overlay can be mounted here: {done.stderr.strip()}")
+    stack.callback(subprocess.run, ["umount", "-l", str(seen)], check=True)
+    words = f"root={folder}/merged&lower-store={folder}/lower&upper-layer={folder}/upper"
+    return Place(f"local-overlay://?{words}", {}, folder)
+
+
 def _s3(folder: Path, stack: ExitStack) -> Place:
     pytest.importorskip("obstore", reason="obstore is not installed")
     _, url = stack.enter_context(serving_bucket({AWS["AWS_ACCESS_KEY_ID"]: AWS["AWS_SECRET_ACCESS_KEY"]}))
@@ -179,12 +209,14 @@ KINDS = (
     Kind("read-only", EVERYTHING - {ADDS, SIGNATURES, REALISATIONS}, _read_only),
     Kind("overlay", EVERYTHING, _overlay),
     Kind("overlay-lower", EVERYTHING, _lower),
+    Kind("overlay-mounted", EVERYTHING, _really_mounted),
     Kind("daemon", EVERYTHING, _daemon),
     Kind("ssh-ng", EVERYTHING - {READS_LOGS}, _ssh_ng),
     Kind("mounted-ssh-ng", EVERYTHING, _mounted),
     Kind("ssh", frozenset({ADDS}), _legacy_ssh),
     Kind("file", CACHE | {LISTS}, _file),
     Kind("http", CACHE, _http),
+    Kind("https", CACHE, _https),
     Kind("s3", CACHE | {LISTS}, _s3),
 )
 
