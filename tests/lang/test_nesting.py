@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from frazil.errors import FrazilError
+from frazil.errors import FrazilError, TraceFrame
 from frazil.lang import is_compiled
 from frazil.lang.effects import FileSystemEffects
 from frazil.lang.errors import ParseError, StackOverflow
@@ -260,3 +260,16 @@ def test_nodes_are_outside_the_collector() -> None:
         if kind.__flags__ & 1 << 14:
             tracked.append(kind.__name__)
     assert not tracked
+
+
+def test_steps_of_endless_recursion_are_made_once() -> None:
+    """However many there are: they differ in little."""
+
+    def work() -> list[TraceFrame]:
+        with pytest.raises(StackOverflow) as caught:
+            evaluator = Evaluator(FileSystemEffects())
+            evaluator.force(evaluator.eval_string("let f = x: { d = (f x).d; }; in (f 1).d", "/"))
+        return caught.value.trace
+
+    trace = run_with_deep_stack(work)
+    assert (len(trace) > 100_000 or not is_compiled()) and len({id(frame) for frame in trace}) < 10

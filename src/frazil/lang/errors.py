@@ -134,12 +134,19 @@ class EvalBaseError(FrazilError):
     def trace(self) -> list[TraceFrame]:  # type: ignore[override]
         """Outermost first."""
         shown = []
+        # Endless recursion leaves a million steps, of which few differ.
+        same: dict[tuple[int, str, bool, Position | None], TraceFrame] = {}
         for pos, text, known in reversed(self.frames):
-            position = known
-            if position is None and pos > 0 and self.positions is not None:
-                position = self.positions.position(pos)
-            words = display(text if isinstance(text, str) else text())
-            shown.append(TraceFrame(words, position, isinstance(text, AlwaysShown)))
+            always = isinstance(text, AlwaysShown)
+            words = text if isinstance(text, str) else text()
+            key = pos, words, always, known
+            frame = same.get(key)
+            if frame is None:
+                position = known
+                if position is None and pos > 0 and self.positions is not None:
+                    position = self.positions.position(pos)
+                frame = same[key] = TraceFrame(display(words), position, always)
+            shown.append(frame)
         return [*self._outer_trace, *shown]
 
     def add_trace(self, pos: int, text: str | Callable[[], str], position: Position | None = None) -> None:

@@ -63,7 +63,7 @@ DEFAULT_SETTINGS = EvalSettings()
 SIGNAL_PERIOD = 0.1
 """How long a signal may go unseen, in seconds, while another thread evaluates."""
 
-STACK_SIZES = (1 << 30, 256 << 20, 64 << 20, 16 << 20)
+STACK_SIZES = (256 << 20, 64 << 20, 16 << 20)
 RECURSION_LIMIT = 200_000
 STRING_ORIGIN = byte_string("«string»")
 

@@ -74,8 +74,6 @@ def path_name(state: State, item: object, env: Env) -> str:
 
 def show_path(state, path, env):
     """An attribute path for a trace line; computed names are computed again where that works."""
-    from frazil.lang.ast_printer import show_expr
-
     shown = []
     for item in path:
         if type(item) is str:
@@ -84,6 +82,8 @@ def show_path(state, path, env):
             try:
                 shown.append(path_name(state, item, env))
             except EvalBaseError:
+                from frazil.lang.ast_printer import show_expr
+
                 shown.append('"${' + show_expr(item) + '}"')
     return ".".join([show_name(name) for name in shown])
 
