@@ -55,7 +55,7 @@ class World:
             start_new_session=True,
         )
 
-    def run(self, program: str, *arguments: str, cwd: Path | None = None, limit: float = 120, **variables: str) -> Done:
+    def run(self, program: str, *arguments: str, cwd: Path | None = None, limit: float = 900, **variables: str) -> Done:
         with self.start(program, *arguments, cwd=cwd, **variables) as process:
             try:
                 out, error = process.communicate(timeout=limit)
