@@ -92,12 +92,12 @@ def test_bad_texts(text: str) -> None:
     ("key", "value", "message"),
     [
         ("version", 3, "Unsupported derivation JSON format version 3"),
-        ("version", True, "to be a number but it is a Boolean"),
+        ("version", True, "of type 'number' but it is of type 'boolean': true"),
         ("outputs", {"out": {"hash": "x"}}, "invalid JSON for derivation output"),
         ("outputs", {"out": {"method": "nar", "hash": "sha256-zz"}}, "hash"),
         ("outputs", {"out": {"path": "x"}}, "too short"),
         ("env", {"__json": "{}"}, "may not hold"),
-        ("args", "x", "to be an array but it is a string"),
+        ("args", "x", "of type 'array' but it is of type 'string': \"x\""),
     ],
 )
 def test_messages(key: str, value: object, message: str) -> None:

@@ -105,26 +105,36 @@ def _load(text: str, what: str) -> Any:
 
 
 _KINDS = {
-    dict: "an object",
-    list: "an array",
-    str: "a string",
-    bool: "a Boolean",
-    int: "a number",
-    float: "a number",
+    dict: "object",
+    list: "array",
+    str: "string",
+    bool: "boolean",
+    int: "number",
+    float: "number",
     type(None): "null",
 }
+_LONGEST_SHOWN = 4096
+"""Characters of a wrong value in messages."""
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 
 def _expect(value: object, kind: type, what: str) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         found = _KINDS.get(type(value), "something else")
-        raise FormatError(f"expected JSON value of '{what}' to be {_KINDS[kind]} but it is {found}")
+        raise FormatError(
+            f"Expected JSON value to be of type '{_KINDS[kind]}' but it is of type '{found}': {_shown(value)}",
+            hint=f"it is the value of '{what}'",
+        )
     return value
 
 
 def _at(values: dict[str, Any], key: str) -> Any:
     if key not in values:
-        raise FormatError(f"expected JSON object to contain key '{key}' but it doesn't")
+        raise FormatError(f"Expected JSON object to contain key '{key}' but it doesn't: {_shown(values)}")
     return values[key]
 
 
