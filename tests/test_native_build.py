@@ -95,7 +95,28 @@ def test_a_training_that_fails_says_why(tmp_path: Path) -> None:
     broken = tmp_path / "_compiled.so"
     broken.write_bytes(b"no program")
     with pytest.raises(NoProfile, match=r"_compiled\.so"):
-        train(broken, tmp_path / "profiles")
+        train(broken, tmp_path / "profiles", {})
+
+
+def test_the_training_takes_what_was_just_compiled(tmp_path: Path) -> None:
+    """It may not be in its place yet: in a fresh folder there is nothing, in another something older."""
+    compiled, native = tmp_path / "_compiled.py", tmp_path / "_native.py"
+    compiled.write_text("")
+    native.write_text("raise SystemExit('this one')")
+    with pytest.raises(NoProfile, match="this one"):
+        train(compiled, tmp_path / "profiles", {"frazil._native": native})
+
+
+def test_the_evaluator_is_compiled_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    builder: Any = Recorded(set())
+    names = ["frazil._blake3", sources.OBJECT, "frazil._native"]
+    builder.extensions = [Extension(name, []) for name in names]
+    monkeypatch.setattr(builder, "build_extension", lambda extension: order.append(extension.name))
+    builder.parallel = 1
+    builder.build_extensions()
+    assert order == ["frazil._blake3", "frazil._native", sources.OBJECT]
+    assert [extension.name for extension in builder.extensions] == names
 
 
 class Recorded(BuildEvaluator):
@@ -116,7 +137,7 @@ class Recorded(BuildEvaluator):
 def built(monkeypatch: pytest.MonkeyPatch, failing: set[str], by_hand: bool = False) -> list[str]:
     monkeypatch.setattr(command, "check_compiler", lambda words: None)
 
-    def pretend(counted: Path, profiles: Path) -> None:
+    def pretend(counted: Path, profiles: Path, others: object) -> None:
         if "training" in failing:
             raise NoProfile("no")
 

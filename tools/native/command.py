@@ -20,7 +20,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,6 +125,16 @@ class BuildEvaluator(build_ext):
                     extension.sources = [str(path) for path in generate(JOBS)]
             super().run()
 
+    def build_extensions(self) -> None:
+        """The evaluator after the others, which the program needs when it is trained."""
+        every = self.extensions
+        try:
+            for last in (False, True):
+                self.extensions = [extension for extension in every if (extension.name == OBJECT) is last]
+                super().build_extensions()
+        finally:
+            self.extensions = every
+
     def build_extension(self, ext: Extension) -> None:
         if ext.name != OBJECT:
             super().build_extension(ext)
@@ -158,9 +168,14 @@ class BuildEvaluator(build_ext):
             self.build_variant(ext, COUNTING, counted)
         except (CompileError, LinkError) as error:
             raise NoProfile(error) from None
-        train(counted, folder / "profiles")
+        train(counted, folder / "profiles", self.others())
         link = ["-g0", f"-flto={JOBS}", "-O2"]
         return Variant("profiled", [*COMMON, *PROFILED, *link], link, folder / "profiles")
+
+    def others(self) -> dict[str, Path]:
+        """What else was compiled, which may not be where programs look for it."""
+        found = {ext.name: Path(self.get_ext_fullpath(ext.name)) for ext in self.distribution.ext_modules or ()}
+        return {name: path.absolute() for name, path in found.items() if name != OBJECT and path.exists()}
 
     def build_variant(self, ext: Extension, variant: Variant, target: Path) -> None:
         log(f"compiling the evaluator ({variant.name})")
@@ -224,7 +239,7 @@ def check_compiler(command: list[str]) -> None:
         raise NoProfile(f"the compiler is not GCC {OLDEST_GCC} or newer")
 
 
-def train(counted: Path, profiles: Path) -> None:
+def train(counted: Path, profiles: Path, others: Mapping[str, Path]) -> None:
     """Runs the program with counters; they are written beside each other, whatever folder the compiler had in mind."""
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -240,6 +255,7 @@ def train(counted: Path, profiles: Path) -> None:
     shutil.rmtree(profiles, ignore_errors=True)
     profiles.mkdir(parents=True)
     command = [sys.executable, str(ROOT / "tools/training/run.py"), str(counted)]
+    command += [f"{name}={path}" for name, path in others.items()]
     log("training")
     try:
         ran = subprocess.run(

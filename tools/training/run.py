@@ -1,7 +1,8 @@
-"""What a profile of the evaluator is taken of: `python run.py OBJECT` evaluates the expressions beside this file.
+"""What a profile of the evaluator is taken of: `python run.py OBJECT [MODULE=FILE]…` evaluates the expressions beside
+this file.
 
 OBJECT is the evaluator with counters (`frazil._compiled`), which writes them at the end, when Python's own end, which
-would take everything apart, is not yet reached.
+would take everything apart, is not yet reached. The others are what else was compiled, and is not yet where it belongs.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ EVALUATED = ("language.nix", "modules.nix", "strings.nix")
 INSTANTIATED = ("packages.nix",)
 
 
-def load(path: str):  # type: ignore[no-untyped-def]
-    spec = spec_from_file_location("frazil._compiled", path)
+def load(name: str, path: str):  # type: ignore[no-untyped-def]
+    spec = spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    sys.modules["frazil._compiled"] = module
+    sys.modules[name] = module
     return module
 
 
@@ -49,7 +50,9 @@ def evaluate(scratch: str) -> int:
 
 
 def main() -> None:
-    compiled = load(sys.argv[1])
+    compiled = load("frazil._compiled", sys.argv[1])
+    for other in sys.argv[2:]:
+        load(*other.split("=", 1))
     gc.disable()
     with tempfile.TemporaryDirectory() as scratch:
         status = evaluate(scratch)
