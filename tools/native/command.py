@@ -41,7 +41,10 @@ JOBS = os.cpu_count() or 1
 # Debugging information of generated C helps nobody, and makes everything slower to compile.
 FIRST = ROOT / "tools/native/tracebacks.h"
 ALWAYS = ["-w", "-fno-plt", "-include", str(FIRST)]
-COMMON = ["-g0", "-fvisibility=hidden", *ALWAYS]
+# Loops go over a few pointers mostly, and fields are written one by one: made into vectors they take longer, since what
+# was just written in two halves cannot be read as a whole for a while.
+SMALL = ["-fno-tree-vectorize", "-fno-tree-slp-vectorize", "-fno-tree-loop-distribute-patterns"]
+COMMON = ["-g0", "-fvisibility=hidden", *SMALL, *ALWAYS]
 PROFILED = ["-fprofile-use", "-fprofile-correction", "-Wno-error=coverage-mismatch", "-fno-fat-lto-objects"]
 OLDEST_GCC = 9
 # One path wherever the project lies, also where pip's temporary folders change: GCC finds counters by the name of the
@@ -169,7 +172,7 @@ class BuildEvaluator(build_ext):
         except (CompileError, LinkError) as error:
             raise NoProfile(error) from None
         train(counted, folder / "profiles", self.others())
-        link = ["-g0", f"-flto={JOBS}", "-O2"]
+        link = ["-g0", f"-flto={JOBS}", "-O2", *SMALL]
         return Variant("profiled", [*COMMON, *PROFILED, *link], link, folder / "profiles")
 
     def others(self) -> dict[str, Path]:

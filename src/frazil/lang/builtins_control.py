@@ -15,6 +15,7 @@ from cython.cimports.frazil.lang.values import (
     PrimopApplication,
     State,
     attrs_from_dict,
+    know_direct,
 )
 
 from frazil.lang.errors import AbortError, AlwaysShown, AssertionFailed, EvalBaseError, ThrownError
@@ -33,6 +34,7 @@ def builtin_throw(state: State, arguments: list):
     raise ThrownError(text)
 
 
+@cython.ccall
 def builtin_add_error_context(state: State, arguments: list):
     try:
         return force(arguments[1])
@@ -68,11 +70,13 @@ def builtin_try_eval(state: State, arguments: list):
     return attrs_from_dict({"success": True, "value": value})
 
 
+@cython.ccall
 def builtin_seq(state: State, arguments: list):
     force(arguments[0])
     return force(arguments[1])
 
 
+@cython.ccall
 def builtin_deep_seq(state: State, arguments: list):
     force_deep(state, arguments[0])
     return force(arguments[1])
@@ -149,6 +153,7 @@ def builtin_type_of(state: State, arguments: list):
     return "path" if kind is PathValue else "lambda"
 
 
+@cython.ccall
 def builtin_is_bool(state: State, arguments: list):
     return type(force(arguments[0])) is bool
 
@@ -157,10 +162,12 @@ def builtin_is_null(state: State, arguments: list):
     return force(arguments[0]) is None
 
 
+@cython.ccall
 def builtin_is_path(state: State, arguments: list):
     return type(force(arguments[0])) is PathValue
 
 
+@cython.ccall
 def builtin_is_function(state: State, arguments: list):
     kind = type(force(arguments[0]))
     return kind is Lambda or kind is Primop or kind is PrimopApplication
@@ -217,6 +224,15 @@ def constant_current_time(state: State, arguments: list):
 
 def constant_nix_path(state: State, arguments: list):
     return [attrs_from_dict({"prefix": prefix, "path": path}) for prefix, path in state.settings.search_path]
+
+
+if cython.compiled:
+    know_direct(builtin_add_error_context, cython.cast(cython.p_void, builtin_add_error_context))
+    know_direct(builtin_deep_seq, cython.cast(cython.p_void, builtin_deep_seq))
+    know_direct(builtin_is_bool, cython.cast(cython.p_void, builtin_is_bool))
+    know_direct(builtin_is_function, cython.cast(cython.p_void, builtin_is_function))
+    know_direct(builtin_is_path, cython.cast(cython.p_void, builtin_is_path))
+    know_direct(builtin_seq, cython.cast(cython.p_void, builtin_seq))
 
 
 BUILTINS = [

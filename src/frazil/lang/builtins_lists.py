@@ -22,6 +22,7 @@ from cython.cimports.frazil.lang.runtime import (
     show_type,
 )
 from cython.cimports.frazil.lang.values import (
+    EMPTY_LIST,
     MISSING,
     Attrs,
     ContextString,
@@ -36,6 +37,7 @@ from cython.cimports.frazil.lang.values import (
     spend_on,
     stack_is_low,
     stack_overflow,
+    know_direct,
 )
 
 from frazil.lang.builtins_math import builtin_less_than
@@ -61,22 +63,39 @@ def call_one(state: State, function: object, item: object) -> object:
     return value
 
 
+@cython.ccall
 def builtin_all(state: State, arguments: list):
-    return any_or_all(state, arguments, False, "all")
+    return any_or_all(state, arguments, False, TRACES_OF_ALL)
 
 
+@cython.ccall
 def builtin_any(state: State, arguments: list):
-    return any_or_all(state, arguments, True, "any")
+    return any_or_all(state, arguments, True, TRACES_OF_ANY)
 
 
 @cython.cfunc
-def any_or_all(state: State, arguments: list, wanted: cython.bint, name: str) -> object:
-    function = force_function(arguments[0], f"while evaluating the first argument passed to builtins.{name}")
-    items: list = force_list(arguments[1], f"while evaluating the second argument passed to builtins.{name}")
+def traces_of(name: str) -> tuple:
+    return (
+        f"while evaluating the first argument passed to builtins.{name}",
+        f"while evaluating the second argument passed to builtins.{name}",
+        f"while evaluating the return value of the function passed to builtins.{name}",
+    )
+
+
+TRACES_OF_ALL = cython.declare(tuple, traces_of("all"))
+TRACES_OF_ALL = traces_of("all")
+TRACES_OF_ANY = cython.declare(tuple, traces_of("any"))
+TRACES_OF_ANY = traces_of("any")
+
+
+@cython.cfunc
+def any_or_all(state: State, arguments: list, wanted: cython.bint, traces: tuple) -> object:
+    function = force_function(arguments[0], traces[0])
+    items: list = force_list(arguments[1], traces[1])
     for item in items:
         result = call_one(state, function, item)
         if type(result) is not bool:
-            force_bool(result, f"while evaluating the return value of the function passed to builtins.{name}")
+            force_bool(result, traces[2])
         if result is wanted_value(wanted):
             return result
     return not wanted
@@ -87,6 +106,7 @@ def wanted_value(wanted: cython.bint) -> object:
     return True if wanted else False
 
 
+@cython.ccall
 def builtin_concat_lists(state: State, arguments: list):
     lists: list = force_list(arguments[0], "while evaluating the first argument passed to builtins.concatLists")
     return concatenated(lists, "while evaluating a value of the list passed to builtins.concatLists")
@@ -109,6 +129,7 @@ def concatenated(lists: list, trace: str) -> list:
     return result
 
 
+@cython.ccall
 def builtin_concat_map(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.concatMap")
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.concatMap")
@@ -134,6 +155,7 @@ def not_a_list(function, part):
     return error
 
 
+@cython.ccall
 def builtin_elem(state: State, arguments: list):
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.elem")
     if len(items) == 0:
@@ -157,6 +179,7 @@ def builtin_elem(state: State, arguments: list):
     return False
 
 
+@cython.ccall
 def builtin_elem_at(state: State, arguments: list):
     index: cython.longlong = force_int(arguments[1], "while evaluating the second argument passed to 'builtins.elemAt'")
     items: list = force_list(arguments[0], "while evaluating the first argument passed to 'builtins.elemAt'")
@@ -166,21 +189,36 @@ def builtin_elem_at(state: State, arguments: list):
     return force(items[index])
 
 
+@cython.ccall
 def builtin_filter(state: State, arguments: list):
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.filter")
     if len(items) == 0:
         return items
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.filter")
-    result: list = []
-    for item in items:
+    # All of them, or none, need no list.
+    result: list = None
+    kept: cython.Py_ssize_t = 0
+    i: cython.Py_ssize_t
+    for i in range(len(items)):
+        item = items[i]
         keep = call_one(state, function, item)
         if keep is True:
-            result.append(item)
+            if result is not None:
+                result.append(item)
+            elif kept == i:
+                kept += 1
+            else:
+                result = [*items[:kept], item]
         elif keep is not False:
             force_bool(keep, "while evaluating the return value of the filtering function passed to builtins.filter")
-    return items if len(result) == len(items) else result
+    if result is not None:
+        return result
+    if kept == len(items):
+        return items
+    return items[:kept] if kept else EMPTY_LIST
 
 
+@cython.ccall
 def builtin_fold_left_strict(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.foldlStrict")
     items: list = force_list(arguments[2], "while evaluating the third argument passed to builtins.foldlStrict")
@@ -190,6 +228,7 @@ def builtin_fold_left_strict(state: State, arguments: list):
     return force(result)
 
 
+@cython.ccall
 def builtin_gen_list(state: State, arguments: list):
     size = force_int(arguments[1], "while evaluating the second argument passed to builtins.genList")
     if size < 0 or size > LENGTH_LIMIT:
@@ -206,6 +245,7 @@ def builtin_gen_list(state: State, arguments: list):
     return result
 
 
+@cython.ccall
 def builtin_group_by(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.groupBy")
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.groupBy")
@@ -224,6 +264,7 @@ def builtin_group_by(state: State, arguments: list):
     return attrs_from_dict(groups)
 
 
+@cython.ccall
 def builtin_head(state: State, arguments: list):
     items: list = force_list(arguments[0], "while evaluating the first argument passed to 'builtins.head'")
     if len(items) == 0:
@@ -231,6 +272,7 @@ def builtin_head(state: State, arguments: list):
     return force(items[0])
 
 
+@cython.ccall
 def builtin_tail(state: State, arguments: list):
     items: list = force_list(arguments[0], "while evaluating the first argument passed to 'builtins.tail'")
     if len(items) == 0:
@@ -239,15 +281,18 @@ def builtin_tail(state: State, arguments: list):
     return items[1:]
 
 
+@cython.ccall
 def builtin_is_list(state: State, arguments: list):
     return type(force(arguments[0])) is list
 
 
+@cython.ccall
 def builtin_length(state: State, arguments: list):
     items: list = force_list(arguments[0], "while evaluating the first argument passed to builtins.length")
     return len(items)
 
 
+@cython.ccall
 def builtin_map(state: State, arguments: list):
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.map")
     if len(items) == 0:
@@ -262,6 +307,7 @@ def builtin_map(state: State, arguments: list):
     return result
 
 
+@cython.ccall
 def builtin_partition(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.partition")
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.partition")
@@ -282,6 +328,7 @@ def builtin_partition(state: State, arguments: list):
 # --- sort
 
 
+@cython.ccall
 def builtin_sort(state: State, arguments: list):
     given: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.sort")
     if len(given) == 0:
@@ -604,6 +651,26 @@ def shown(value):
     from frazil.lang.error_text import shorten
 
     return shorten(value)
+
+
+if cython.compiled:
+    know_direct(builtin_all, cython.cast(cython.p_void, builtin_all))
+    know_direct(builtin_any, cython.cast(cython.p_void, builtin_any))
+    know_direct(builtin_concat_lists, cython.cast(cython.p_void, builtin_concat_lists))
+    know_direct(builtin_concat_map, cython.cast(cython.p_void, builtin_concat_map))
+    know_direct(builtin_elem, cython.cast(cython.p_void, builtin_elem))
+    know_direct(builtin_elem_at, cython.cast(cython.p_void, builtin_elem_at))
+    know_direct(builtin_filter, cython.cast(cython.p_void, builtin_filter))
+    know_direct(builtin_fold_left_strict, cython.cast(cython.p_void, builtin_fold_left_strict))
+    know_direct(builtin_gen_list, cython.cast(cython.p_void, builtin_gen_list))
+    know_direct(builtin_group_by, cython.cast(cython.p_void, builtin_group_by))
+    know_direct(builtin_head, cython.cast(cython.p_void, builtin_head))
+    know_direct(builtin_is_list, cython.cast(cython.p_void, builtin_is_list))
+    know_direct(builtin_length, cython.cast(cython.p_void, builtin_length))
+    know_direct(builtin_map, cython.cast(cython.p_void, builtin_map))
+    know_direct(builtin_partition, cython.cast(cython.p_void, builtin_partition))
+    know_direct(builtin_sort, cython.cast(cython.p_void, builtin_sort))
+    know_direct(builtin_tail, cython.cast(cython.p_void, builtin_tail))
 
 
 BUILTINS = [

@@ -7,7 +7,10 @@ In and out: values of the language. Integers are 64 bits wide and overflow is an
 import cython
 from cython.cimports.frazil.lang.comparison import less_than
 from cython.cimports.frazil.lang.runtime import force, force_float, force_int
-from cython.cimports.frazil.lang.values import State
+from cython.cimports.frazil.lang.values import (
+    State,
+    know_direct,
+)
 
 from frazil.lang.errors import EvalError
 from frazil.lang.numbers import format_float
@@ -19,6 +22,7 @@ EXACT_BUG = "Due to a bug (see https://github.com/NixOS/nix/issues/12899)"
 FUTURE = "Future Nix versions might implement the correct behavior."
 
 
+@cython.ccall
 def builtin_add(state: State, arguments: list):
     left = force(arguments[0])
     right = force(arguments[1])
@@ -31,6 +35,7 @@ def builtin_add(state: State, arguments: list):
     return bounded(cython.cast(object, left) + right, "adding", left, "+", right)
 
 
+@cython.ccall
 def builtin_sub(state: State, arguments: list):
     left = force(arguments[0])
     right = force(arguments[1])
@@ -128,18 +133,27 @@ def rounded(argument, name):
     return result
 
 
+@cython.ccall
 def builtin_less_than(state: State, arguments: list):
     left = force(arguments[0])
     right = force(arguments[1])
     return True if less_than(state, left, right, "") else False
 
 
+@cython.ccall
 def builtin_is_int(state: State, arguments: list):
     return type(force(arguments[0])) is int
 
 
 def builtin_is_float(state: State, arguments: list):
     return type(force(arguments[0])) is float
+
+
+if cython.compiled:
+    know_direct(builtin_add, cython.cast(cython.p_void, builtin_add))
+    know_direct(builtin_is_int, cython.cast(cython.p_void, builtin_is_int))
+    know_direct(builtin_less_than, cython.cast(cython.p_void, builtin_less_than))
+    know_direct(builtin_sub, cython.cast(cython.p_void, builtin_sub))
 
 
 BUILTINS = [

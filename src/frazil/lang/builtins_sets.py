@@ -34,6 +34,7 @@ from cython.cimports.frazil.lang.values import (
     new_thunk,
     spend,
     spend_on,
+    know_direct,
 )
 
 from frazil.lang.errors import EvalBaseError, TypeMismatch
@@ -41,12 +42,14 @@ from frazil.lang.registry import BuiltinSpec
 from frazil.lang.runtime import position_value
 
 
+@cython.ccall
 def builtin_attr_names(state: State, arguments: list):
     attrs: Attrs = force_attrs(arguments[0], "while evaluating the argument passed to builtins.attrNames")
     spend_on(attrs.size())
     return list(attrs.names())
 
 
+@cython.ccall
 def builtin_attr_values(state: State, arguments: list):
     attrs: Attrs = force_attrs(arguments[0], "while evaluating the argument passed to builtins.attrValues")
     spend_on(attrs.size())
@@ -66,18 +69,21 @@ def needed(attrs: Attrs, name: str, trace: str) -> object:
     return value
 
 
+@cython.ccall
 def builtin_get_attr(state: State, arguments: list):
     name = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.getAttr")
     attrs: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.getAttr")
     return force(needed(attrs, name, "in the attribute set under consideration"))
 
 
+@cython.ccall
 def builtin_has_attr(state: State, arguments: list):
     name = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.hasAttr")
     attrs: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.hasAttr")
     return True if attrs.has(name) else False
 
 
+@cython.ccall
 def builtin_is_attrs(state: State, arguments: list):
     return type(force(arguments[0])) is Attrs
 
@@ -92,6 +98,7 @@ def builtin_unsafe_get_attr_pos(state: State, arguments: list):
     return position_value(state, attrs.position(name))
 
 
+@cython.ccall
 def builtin_remove_attrs(state: State, arguments: list):
     attrs: Attrs = force_attrs(arguments[0], "while evaluating the first argument passed to builtins.removeAttrs")
     given: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.removeAttrs")
@@ -124,6 +131,7 @@ def pair_name(state: State, attrs: Attrs, name: object) -> str:
         raise
 
 
+@cython.ccall
 def builtin_list_to_attrs(state: State, arguments: list):
     items: list = force_list(arguments[0], "while evaluating the argument passed to builtins.listToAttrs")
     found: dict = {}
@@ -161,6 +169,7 @@ def builtin_list_to_attrs(state: State, arguments: list):
     return compact(table, positions if known else None)
 
 
+@cython.ccall
 def builtin_intersect_attrs(state: State, arguments: list):
     left: Attrs = force_attrs(arguments[0], "while evaluating the first argument passed to builtins.intersectAttrs")
     right: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.intersectAttrs")
@@ -181,6 +190,7 @@ def builtin_intersect_attrs(state: State, arguments: list):
     return compact(table, kept_positions(right.origin, table))
 
 
+@cython.ccall
 def builtin_cat_attrs(state: State, arguments: list):
     name = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.catAttrs")
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.catAttrs")
@@ -196,6 +206,7 @@ def builtin_cat_attrs(state: State, arguments: list):
     return result
 
 
+@cython.ccall
 def builtin_function_args(state: State, arguments: list):
     function = force(arguments[0])
     if type(function) is Primop or type(function) is PrimopApplication:
@@ -208,6 +219,7 @@ def builtin_function_args(state: State, arguments: list):
     return cython.cast(object, expr).asked()
 
 
+@cython.ccall
 def builtin_map_attrs(state: State, arguments: list):
     attrs: Attrs = force_attrs(arguments[1], "while evaluating the second argument passed to builtins.mapAttrs")
     function = arguments[0]
@@ -247,15 +259,41 @@ def add_to(found: dict, name: object, value: object) -> object:
     return None
 
 
+@cython.cfunc
+def zip_alike(state: State, function: object, items: list, shape: Shape) -> object:
+    """Of sets that have the same names."""
+    calls = delayed_calls(state, function, True)
+    result = new_attrs(shape, shape.nowhere)
+    i: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    spend_on(shape.count * len(items))
+    for i in range(shape.count):
+        values: list = [None] * len(items)
+        for k in range(len(items)):
+            values[k] = get_value(cython.cast(Attrs, force(items[k])), i)
+        init_value(result, i, new_thunk(calls, new_env(shape.names[i], values)))
+    return result
+
+
+@cython.ccall
 def builtin_zip_attrs_with(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.zipAttrsWith")
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.zipAttrsWith")
+    trace = "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith"
+    common: Shape = None
+    differ: cython.bint = len(items) == 0
+    for item in items:
+        shape: Shape = cython.cast(Attrs, force_attrs(item, trace)).shape
+        if common is None:
+            common = shape
+        if shape is None or shape is not common:
+            differ = True
+    if not differ:
+        return zip_alike(state, function, items, common)
     found: dict = {}
     widest: Shape = None
     for item in items:
-        attrs: Attrs = force_attrs(
-            item, "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith"
-        )
+        attrs: Attrs = force_attrs(item, trace)
         gather(found, attrs)
         if attrs.shape is not None and (widest is None or attrs.shape.count > widest.count):
             widest = attrs.shape
@@ -270,6 +308,21 @@ def builtin_zip_attrs_with(state: State, arguments: list):
     for name, values in found.items():
         found[name] = new_thunk(calls, new_env(name, values))
     return compact(found, None)
+
+
+if cython.compiled:
+    know_direct(builtin_attr_names, cython.cast(cython.p_void, builtin_attr_names))
+    know_direct(builtin_attr_values, cython.cast(cython.p_void, builtin_attr_values))
+    know_direct(builtin_cat_attrs, cython.cast(cython.p_void, builtin_cat_attrs))
+    know_direct(builtin_function_args, cython.cast(cython.p_void, builtin_function_args))
+    know_direct(builtin_get_attr, cython.cast(cython.p_void, builtin_get_attr))
+    know_direct(builtin_has_attr, cython.cast(cython.p_void, builtin_has_attr))
+    know_direct(builtin_intersect_attrs, cython.cast(cython.p_void, builtin_intersect_attrs))
+    know_direct(builtin_is_attrs, cython.cast(cython.p_void, builtin_is_attrs))
+    know_direct(builtin_list_to_attrs, cython.cast(cython.p_void, builtin_list_to_attrs))
+    know_direct(builtin_map_attrs, cython.cast(cython.p_void, builtin_map_attrs))
+    know_direct(builtin_remove_attrs, cython.cast(cython.p_void, builtin_remove_attrs))
+    know_direct(builtin_zip_attrs_with, cython.cast(cython.p_void, builtin_zip_attrs_with))
 
 
 BUILTINS = [

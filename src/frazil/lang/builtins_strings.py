@@ -23,6 +23,7 @@ from cython.cimports.frazil.lang.values import (
     latin1,
     spend,
     spend_on,
+    know_direct,
 )
 
 from frazil.lang.errors import EvalError
@@ -37,6 +38,7 @@ def with_context(text: str, context: set) -> object:
     return ContextString(text, frozenset(context))
 
 
+@cython.ccall
 def builtin_to_string(state: State, arguments: list):
     value = force(arguments[0])
     if type(value) is str or type(value) is ContextString:
@@ -50,11 +52,13 @@ def builtin_to_string(state: State, arguments: list):
     return with_context(text, context)
 
 
+@cython.ccall
 def builtin_is_string(state: State, arguments: list):
     value = force(arguments[0])
     return type(value) is str or type(value) is ContextString
 
 
+@cython.ccall
 def builtin_string_length(state: State, arguments: list):
     value = force(arguments[0])
     if type(value) is str:
@@ -66,6 +70,7 @@ def builtin_string_length(state: State, arguments: list):
     return len(text)
 
 
+@cython.ccall
 def builtin_substring(state: State, arguments: list):
     start: cython.longlong = force_int(
         arguments[0], "while evaluating the first argument (the start offset) passed to builtins.substring"
@@ -103,6 +108,7 @@ def builtin_substring(state: State, arguments: list):
     return with_context(text[start:end], context)
 
 
+@cython.ccall
 def builtin_concat_strings_sep(state: State, arguments: list):
     context: set = set()
     separator: str = force_string(
@@ -131,6 +137,7 @@ def builtin_concat_strings_sep(state: State, arguments: list):
 # --- replaceStrings
 
 
+@cython.ccall
 def builtin_replace_strings(state: State, arguments: list):
     old: list = force_list(arguments[0], "while evaluating the first argument passed to builtins.replaceStrings")
     new: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.replaceStrings")
@@ -265,6 +272,7 @@ def compiled(pattern: str, known: dict, splitting: cython.bint) -> object:
     return found
 
 
+@cython.ccall
 def builtin_match(state: State, arguments: list):
     pattern = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.match")
     matcher = compiled(pattern, _matchers, False)
@@ -312,6 +320,16 @@ def builtin_split_version(state: State, arguments: list):
     return split_version(
         force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.splitVersion")
     )
+
+
+if cython.compiled:
+    know_direct(builtin_concat_strings_sep, cython.cast(cython.p_void, builtin_concat_strings_sep))
+    know_direct(builtin_is_string, cython.cast(cython.p_void, builtin_is_string))
+    know_direct(builtin_match, cython.cast(cython.p_void, builtin_match))
+    know_direct(builtin_replace_strings, cython.cast(cython.p_void, builtin_replace_strings))
+    know_direct(builtin_string_length, cython.cast(cython.p_void, builtin_string_length))
+    know_direct(builtin_substring, cython.cast(cython.p_void, builtin_substring))
+    know_direct(builtin_to_string, cython.cast(cython.p_void, builtin_to_string))
 
 
 BUILTINS = [

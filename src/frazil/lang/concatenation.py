@@ -29,6 +29,8 @@ from cython.cimports.frazil.lang.values import (
     Thunk,
     calculate,
     joined,
+    joined2,
+    joined3,
     new_thunk,
     note_marks,
     run_thunk,
@@ -185,7 +187,7 @@ class ConcatStrings(Expr):
         if type(first) is int or type(first) is float:
             return self.add_numbers(first, second)
         if type(first) is str and type(second) is str:
-            return cython.cast(str, first) + cython.cast(str, second)
+            return joined2(first, second)
         return self.concatenate(env, first, second)
 
     def add(self, env, first, second):
@@ -193,7 +195,7 @@ class ConcatStrings(Expr):
         if type(first) is int or type(first) is float:
             return self.add_numbers(first, second)
         if type(first) is str and type(second) is str:
-            return cython.cast(str, first) + cython.cast(str, second)
+            return joined2(first, second)
         return self.concatenate(env, first, second)
 
     def eval_chain(self, env):
@@ -283,6 +285,17 @@ class ConcatStrings(Expr):
         state = self.state
         parts = self.parts
         count: cython.Py_ssize_t = len(parts)
+        third: object = MISSING
+        if type(first) is str and 1 < count < 4:
+            # Mostly these are two or three plain texts.
+            if second is MISSING:
+                second = eval_operand(cython.cast(Expr, parts[1]), env)
+            if type(second) is str:
+                if count == 2:
+                    return joined2(first, second)
+                third = eval_operand(cython.cast(Expr, parts[2]), env)
+                if type(third) is str:
+                    return joined3(first, second, third)
         texts: list = [None] * count
         context: object = None
         gathered: set = None
@@ -292,8 +305,8 @@ class ConcatStrings(Expr):
         i: cython.Py_ssize_t
         for i in range(count):
             if i > 0:
-                value = second
-                if i > 1 or second is MISSING:
+                value = second if i == 1 else third if i == 2 else MISSING
+                if value is MISSING:
                     value = eval_operand(cython.cast(Expr, parts[i]), env)
             if type(value) is str:
                 texts[i] = value

@@ -52,12 +52,13 @@ cdef class CallNode(Expr):
 
 @cython.final
 cdef class Call1(CallNode):
-    pass
+    cdef object call_other(self, object function, Env env)
 
 
 @cython.final
 cdef class Call2(CallNode):
-    pass
+    cdef object call_in_turn(self, object current, Env env)
+    cdef object call_other(self, object current, Env env)
 
 
 @cython.final

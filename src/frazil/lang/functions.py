@@ -9,6 +9,7 @@ from cython.cimports.frazil.lang.origins import Shape, places, shape_of
 from cython.cimports.frazil.lang.runtime import add_trace, call_primop, call_value, show_name, show_type, show_value
 from cython.cimports.frazil.lang.values import (
     MISSING,
+    UNCALLED,
     Attrs,
     Env,
     Expr,
@@ -19,6 +20,7 @@ from cython.cimports.frazil.lang.values import (
     arguments1,
     arguments2,
     cell,
+    eval_body,
     finished,
     get_slot,
     get_value,
@@ -28,6 +30,7 @@ from cython.cimports.frazil.lang.values import (
     new_frame,
     new_lambda,
     new_scope,
+    pending,
     set_slot,
     spare_arguments,
     stack_is_low,
@@ -53,6 +56,20 @@ def call_failed(function: LambdaExpr, call_pos: cython.Py_ssize_t) -> object:
         if call_pos:
             add_trace(state, call_pos, "from call site")
     return None
+
+
+@cython.cfunc
+def uncalled(function: LambdaExpr, call_pos: cython.Py_ssize_t) -> object:
+    """The error of a function's body, with what traces say of the call."""
+    try:
+        pending()
+    finally:
+        call_failed(function, call_pos)
+    return None
+
+
+if cython.compiled:
+    UNCALLED = cython.cast(cython.p_void, uncalled)
 
 
 def watch_body(function, body, scope, slots):
@@ -98,15 +115,7 @@ class SimpleLambda(LambdaExpr):
         return None, False, self.argument
 
     def apply(self, up, argument, call_pos):
-        done: cython.bint = False
-        value: object
-        try:
-            value = self.body.eval(new_env(up, argument))
-            done = True
-        finally:
-            if not done:
-                call_failed(self, call_pos)
-        return value
+        return eval_body(self.body, new_env(up, argument), self, call_pos)
 
 
 @cython.final
@@ -298,16 +307,7 @@ class FormalsLambda(LambdaExpr):
         raise error
 
     def apply(self, up, argument, call_pos):
-        env: Env = self.bind_argument(up, argument, call_pos)
-        done: cython.bint = False
-        value: object
-        try:
-            value = self.body.eval(env)
-            done = True
-        finally:
-            if not done:
-                call_failed(self, call_pos)
-        return value
+        return eval_body(self.body, self.bind_argument(up, argument, call_pos), self, call_pos)
 
 
 def show_formals(function):
@@ -419,24 +419,26 @@ class Call1(CallNode):
     def eval(self, env):
         state = self.state
         function: object = self.function.eval(env)
-        argument: object
-        if type(function) is Lambda:
-            strict: cython.bint = cython.cast(Lambda, function).expr.strict
-        else:
-            # Builtins of one argument look at it first of all.
-            strict = type(function) is Primop and cython.cast(Primop, function).arity == 1
-        argument = self.first.quick(env) if strict else self.first.delay(env)
+        if type(function) is not Lambda:
+            return self.call_other(function, env)
+        called: LambdaExpr = cython.cast(Lambda, function).expr
+        argument: object = self.first.quick(env) if called.strict else self.first.delay(env)
         check_depth(state, self.pos)
-        value: object
-        if type(function) is Lambda:
-            value = cython.cast(Lambda, function).expr.apply(cython.cast(Lambda, function).env, argument, self.pos)
-        elif type(function) is Primop and cython.cast(Primop, function).arity == 1:
-            arguments: list = arguments1(argument)
-            value = call_primop(state, function, arguments, self.pos)
-            spare_arguments(arguments)
-        else:
-            state.call_depth -= 1
+        argument = called.apply(cython.cast(Lambda, function).env, argument, self.pos)
+        state.call_depth -= 1
+        return argument
+
+    def call_other(self, function, env):
+        """What is no function of the language's own."""
+        state = self.state
+        if type(function) is not Primop or cython.cast(Primop, function).arity != 1:
+            argument: object = self.first.delay(env)
             return call_value(state, function, [argument], self.pos)
+        # Builtins of one argument look at it first of all.
+        arguments: list = arguments1(self.first.quick(env))
+        check_depth(state, self.pos)
+        value: object = call_primop(state, function, arguments, self.pos)
+        spare_arguments(arguments)
         state.call_depth -= 1
         return value
 
@@ -450,38 +452,47 @@ class Call2(CallNode):
     def eval(self, env):
         state = self.state
         current: object = self.function.eval(env)
-        first: object
-        second: object
-        function: LambdaExpr = None
-        if type(current) is Lambda:
-            function = cython.cast(Lambda, current).expr
-        if function is not None and function.inner is not None:
-            first = self.first.quick(env) if function.inner.strict_up else self.first.delay(env)
-            second = self.second.quick(env) if function.inner.strict else self.second.delay(env)
-        else:
-            first = self.first.delay(env)
-            second = self.second.delay(env)
+        if type(current) is not Lambda:
+            return self.call_other(current, env)
+        function: LambdaExpr = cython.cast(Lambda, current).expr.inner
+        if function is None:
+            return self.call_in_turn(current, env)
+        first: object = self.first.quick(env) if function.strict_up else self.first.delay(env)
+        second: object = self.second.quick(env) if function.strict else self.second.delay(env)
         check_depth(state, self.pos)
-        if function is not None:
-            if function.inner is not None:
-                current = function.inner.apply(new_env(cython.cast(Lambda, current).env, first), second, self.pos)
-                state.call_depth -= 1
-                return current
-            current = function.apply(cython.cast(Lambda, current).env, first, self.pos)
-            if type(current) is Lambda:
-                current = cython.cast(Lambda, current).expr.apply(cython.cast(Lambda, current).env, second, self.pos)
-                state.call_depth -= 1
-                return current
-            state.call_depth -= 1
-            return call_value(state, current, [second], self.pos)
-        if type(current) is Primop and cython.cast(Primop, current).arity == 2:
-            arguments: list = arguments2(first, second)
-            current = call_primop(state, current, arguments, self.pos)
-            spare_arguments(arguments)
+        second = function.apply(new_env(cython.cast(Lambda, current).env, first), second, self.pos)
+        state.call_depth -= 1
+        return second
+
+    def call_in_turn(self, current, env):
+        """A function whose value is another, as far as anybody knows."""
+        state = self.state
+        first: object = self.first.delay(env)
+        second: object = self.second.delay(env)
+        check_depth(state, self.pos)
+        called = cython.cast(Lambda, current)
+        current = called.expr.apply(called.env, first, self.pos)
+        if type(current) is Lambda:
+            called = cython.cast(Lambda, current)
+            current = called.expr.apply(called.env, second, self.pos)
             state.call_depth -= 1
             return current
         state.call_depth -= 1
-        return call_value(state, current, [first, second], self.pos)
+        return call_value(state, current, [second], self.pos)
+
+    def call_other(self, current, env):
+        """What is no function of the language's own."""
+        state = self.state
+        first: object = self.first.delay(env)
+        second: object = self.second.delay(env)
+        if type(current) is not Primop or cython.cast(Primop, current).arity != 2:
+            return call_value(state, current, [first, second], self.pos)
+        check_depth(state, self.pos)
+        arguments: list = arguments2(first, second)
+        current = call_primop(state, current, arguments, self.pos)
+        spare_arguments(arguments)
+        state.call_depth -= 1
+        return current
 
 
 @cython.final

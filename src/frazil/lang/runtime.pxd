@@ -1,6 +1,6 @@
 cimport cython
 
-from frazil.lang.values cimport Attrs, Env, Expr, State, Thunk
+from frazil.lang.values cimport Attrs, Env, Expr, State, Thunk, ask_bool, traced
 
 
 @cython.final
@@ -74,23 +74,14 @@ cdef Attrs eval_attrs(Expr expr, Env env, object text)
 cpdef str show_name(str name)
 
 
+cdef bint no_plain_bool(Expr expr, object text) except -1
+
+
 cdef inline object traced_eval(Expr expr, Env env, object text):
     """Evaluate; a failure is annotated with the position of the expression."""
-    cdef bint done = False
-    cdef object value
-    try:
-        value = expr.eval(env)
-        done = True
-    finally:
-        if not done:
-            add_trace(expr.state, expr.pos, text)
-    return value
+    return traced(expr, env, text)
 
 
 cdef inline bint eval_bool(Expr expr, Env env, object text) except -1:
-    cdef object value = traced_eval(expr, env, text)
-    if value is True:
-        return True
-    if value is not False:
-        not_boolean(expr, value, text)
-    return False
+    cdef int found = ask_bool(expr, env)
+    return found if found < 2 else no_plain_bool(expr, text)

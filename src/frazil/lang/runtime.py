@@ -11,6 +11,7 @@ import sys
 import cython
 from cython.cimports.frazil.lang.values import (
     MISSING,
+    UNTRACED,
     Attrs,
     ContextString,
     Expr,
@@ -32,6 +33,7 @@ from cython.cimports.frazil.lang.values import (
     new_call,
     new_env,
     new_thunk,
+    pending,
     run_thunk,
     set_asked_from,
     spend,
@@ -133,6 +135,29 @@ def not_boolean(expr, value, text):
     )
     error.add_trace(expr.pos, text)
     raise error
+
+
+@cython.cfunc
+def untraced(expr: Expr, text: object) -> object:
+    """What an expression gave after all, or its error with a line of trace more."""
+    value: object = None
+    done: cython.bint = False
+    try:
+        value = pending()
+        done = True
+    finally:
+        if not done:
+            add_trace(expr.state, expr.pos, text)
+    return value
+
+
+def no_plain_bool(expr, text):
+    not_boolean(expr, untraced(expr, text), text)
+    return False
+
+
+if cython.compiled:
+    UNTRACED = cython.cast(cython.p_void, untraced)
 
 
 def eval_attrs(expr, env, text):
@@ -256,12 +281,14 @@ def call_functor(state, attrs, argument, pos):
 def call_primop(state, primop, arguments, pos):
     done: cython.bint = False
     result: object = None
-    function = cython.cast(Primop, primop).function
     # One may take long (a sort, a hash) without coming past here again.
     spend(PRIMOP_TICKS)
     set_asked_from(pos)
     try:
-        result = call_builtin(function, state, arguments)
+        if cython.compiled and cython.cast(Primop, primop).direct is not cython.NULL:
+            result = cython.cast(Primop, primop).direct(state, arguments, 0)
+        else:
+            result = call_builtin(cython.cast(Primop, primop).function, state, arguments)
         done = True
     finally:
         if not done:

@@ -263,9 +263,25 @@ class Select(Expr):
         parts = cython.cast(list, self.path)
         part: Part
         default: Expr = self.default
+        first: cython.Py_ssize_t = 0
         i: cython.Py_ssize_t
+        # As far as nothing need be evaluated for it.
+        while type(value) is Attrs:
+            part = cython.cast(Part, parts[first])
+            if type(part.item) is not str:
+                break
+            found = part_glance(part, cython.cast(Attrs, value))
+            if found is MISSING:
+                break
+            first += 1
+            if first == len(parts):
+                return found
+            holder = cython.cast(Attrs, value)
+            holder_name = cython.cast(str, part.item)
+            value = found
+        resolved = first
         try:
-            for i in range(len(parts)):
+            for i in range(first, len(parts)):
                 part = cython.cast(Part, parts[i])
                 fixed: cython.bint = type(part.item) is str
                 name = cython.cast(str, part.item) if fixed else path_name(state, part.item, env)

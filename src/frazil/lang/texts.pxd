@@ -55,14 +55,14 @@ cdef extern from *:
         if (value < 0) *--at = '-';
         return PyUnicode_FromStringAndSize(at, digits + sizeof digits - at);
     }
-    /* The texts of a list, one after the other. */
-    static PyObject *frazil_joined(PyObject *parts) {
-        Py_ssize_t i, count = PyList_GET_SIZE(parts), size = 0;
+    /* Texts, one after the other. */
+    static PyObject *frazil_join(PyObject **parts, Py_ssize_t count) {
+        Py_ssize_t i, size = 0;
         Py_UCS4 highest = 127;
         PyObject *text, *part;
         char *data;
         for (i = 0; i < count; i++) {
-            part = PyList_GET_ITEM(parts, i);
+            part = parts[i];
             size += PyUnicode_GET_LENGTH(part);
             if (!PyUnicode_IS_ASCII(part)) highest = 255;
             if (__builtin_expect(PyUnicode_KIND(part) != PyUnicode_1BYTE_KIND, 0)) {
@@ -74,12 +74,23 @@ cdef extern from *:
         if (text == NULL || size == 0) return text;
         data = (char *) PyUnicode_DATA(text);
         for (i = 0; i < count; i++) {
-            part = PyList_GET_ITEM(parts, i);
+            part = parts[i];
             size = PyUnicode_GET_LENGTH(part);
             memcpy(data, PyUnicode_DATA(part), (size_t) size);
             data += size;
         }
         return text;
+    }
+    static PyObject *frazil_joined(PyObject *parts) {
+        return frazil_join(((PyListObject *) parts)->ob_item, PyList_GET_SIZE(parts));
+    }
+    static PyObject *frazil_joined2(PyObject *first, PyObject *second) {
+        PyObject *parts[2] = {first, second};
+        return frazil_join(parts, 2);
+    }
+    static PyObject *frazil_joined3(PyObject *first, PyObject *second, PyObject *third) {
+        PyObject *parts[3] = {first, second, third};
+        return frazil_join(parts, 3);
     }
     static inline int frazil_same_text(PyObject *left, PyObject *right) {
         Py_ssize_t size = PyUnicode_GET_LENGTH(left);
@@ -136,6 +147,8 @@ cdef extern from *:
     long long int_value "frazil_int"(object number) noexcept
     str decimal "frazil_decimal"(object number)
     str joined "frazil_joined"(list parts)
+    str joined2 "frazil_joined2"(str first, str second)
+    str joined3 "frazil_joined3"(str first, str second, str third)
     bint same_text "frazil_same_text"(str left, str right) noexcept
     object quoted "frazil_quoted"(str text)
     unsigned char *writable "frazil_writable"(bytearray data) noexcept

@@ -131,18 +131,38 @@ def run_expression(thunk, blackhole):
     except BaseException:
         thunk.expr = expr
         thunk.slot = env
+        values.restore_thunk(thunk, expr, env)
         raise
     if type(value) in (values.Lambda, values.Primop, values.PrimopApplication):
         thunk.expr = expr
         thunk.slot = env
-    else:
-        thunk.expr = None
-        thunk.slot = value
+        return values.own_function(thunk, value)
+    thunk.expr = None
+    thunk.slot = value
     return value
 
 
 def know_functions(function, builtin, application):
     return None
+
+
+# Addresses, in C.
+UNUSUAL = UNTRACED = UNCALLED = None
+
+
+def pending():
+    """Errors stay where they are raised."""
+    raise AssertionError
+
+
+def eval_body(body, env, function, call_pos):
+    from frazil.lang.functions import call_failed
+
+    try:
+        return body.eval(env)
+    except BaseException:
+        call_failed(function, call_pos)
+        raise
 
 
 def arguments1(first):
@@ -297,6 +317,14 @@ def symbol_of(symbols, text, start, end):
 
 decimal = str
 joined = "".join
+
+
+def joined2(first, second):
+    return first + second
+
+
+def joined3(first, second, third):
+    return first + second + third
 
 
 def new_thunk(expr, slot):

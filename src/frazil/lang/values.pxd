@@ -10,6 +10,8 @@ from frazil.lang.texts cimport (
     int_value,
     is_in_order,
     joined,
+    joined2,
+    joined3,
     latin1,
     quoted,
     same_text,
@@ -36,6 +38,13 @@ cdef extern from *:
         void *(*more)(size_t words);
         PyObject *integers[FRAZIL_INTEGERS];
     } frazil_pool;
+
+    /* Objects count as references to their class where Cython makes classes at run time. */
+    #if CYTHON_USE_TYPE_SPECS
+    #define FRAZIL_IS_ON_HEAP(type) ((type)->tp_flags & Py_TPFLAGS_HEAPTYPE)
+    #else
+    #define FRAZIL_IS_ON_HEAP(type) ((void) (type), 0)
+    #endif
 
     /* Integers have 64 bits. Those that are common are made once. */
     static inline PyObject *frazil_new_int(frazil_pool *pool, long long value) {
@@ -116,7 +125,7 @@ cdef extern from *:
         else if ((object = (PyObject *) pool->more(words)) == NULL) return PyErr_NoMemory();
         *frazil_first_word(object) = 1;
         Py_SET_TYPE(object, type);
-        if (__builtin_expect(type->tp_flags & Py_TPFLAGS_HEAPTYPE, 0)) Py_INCREF((PyObject *) type);
+        if (FRAZIL_IS_ON_HEAP(type)) Py_INCREF((PyObject *) type);
     #endif
         return object;
     }
@@ -130,9 +139,9 @@ cdef extern from *:
     /* A thunk of a function becomes the function: both hold an expression and an environment. */
     static inline void frazil_become(PyObject *object, PyTypeObject *type) {
         PyTypeObject *old = Py_TYPE(object);
-        if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_INCREF((PyObject *) type);
+        if (FRAZIL_IS_ON_HEAP(type)) Py_INCREF((PyObject *) type);
         Py_SET_TYPE(object, type);
-        if (old->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_DECREF((PyObject *) old);
+        if (FRAZIL_IS_ON_HEAP(old)) Py_DECREF((PyObject *) old);
     }
     /* A node becomes one of another class, whose fields are the same: `like` is such a one. */
     static inline void frazil_turn(PyObject *object, PyObject *like) {
@@ -362,23 +371,72 @@ cdef extern from *:
         scope->payload = value;
         Py_DECREF(old);
     }
-    /* A thunk while it is evaluated has `blackhole` for an expression, which itself is where the environment was. */
-    /* Evaluate a pending thunk. A failure leaves it pending; so does a function, which asks for a cell of its own.
-       `eval` is the first method of every expression. */
+    /* What a failure, or a value of another kind than expected, asks for is in Cython: called while Python knows of the
+       error, or with the value waiting; `frazil_pending` raises the one or gives the other. */
+    FRAZIL_SHARED PyObject *frazil_pending_value;
+    FRAZIL_SHARED PyObject *(*frazil_unusual)(PyObject *thunk);
+    FRAZIL_SHARED PyObject *(*frazil_untraced)(PyObject *expr, PyObject *text);
+    FRAZIL_SHARED PyObject *(*frazil_uncalled)(PyObject *function, Py_ssize_t call_pos);
+    static PyObject *frazil_pending(void) {
+        PyObject *value = frazil_pending_value;
+        frazil_pending_value = NULL;
+        return value;
+    }
+    static inline PyObject *frazil_traced(PyObject *expr, PyObject *env, PyObject *text) {
+        PyObject *value = frazil_ask(expr, FRAZIL_EVAL, env);
+        return __builtin_expect(value != NULL, 1) ? value : frazil_untraced(expr, text);
+    }
+    /* 2: neither true nor false, but waiting or failed. */
+    static inline int frazil_ask_bool(PyObject *expr, PyObject *env) {
+        PyObject *value = frazil_ask(expr, FRAZIL_EVAL, env);
+        int found = value == Py_True ? 1 : value == Py_False ? 0 : 2;
+        if (__builtin_expect(found == 2, 0)) frazil_pending_value = value;
+        else Py_DECREF(value);
+        return found;
+    }
+    static inline PyObject *frazil_eval_body(PyObject *body, PyObject *env, PyObject *function, Py_ssize_t call_pos) {
+        PyObject *value = frazil_ask(body, FRAZIL_EVAL, env);
+        return __builtin_expect(value != NULL, 1) ? value : frazil_uncalled(function, call_pos);
+    }
+    /* Evaluate a pending thunk. While it is evaluated it has `blackhole` for an expression (not counted: it has
+       references enough), which itself is where the environment was. A failure leaves it pending; so does a function,
+       which asks for a cell of its own. */
+    static frazil_pool *frazil_own_pool;
     static PyTypeObject *frazil_function_types[3];
     static void frazil_know_functions(PyTypeObject *function, PyTypeObject *builtin, PyTypeObject *application) {
         frazil_function_types[0] = function;
         frazil_function_types[1] = builtin;
         frazil_function_types[2] = application;
     }
+    static void frazil_keep_for_ever(PyObject *object) { Py_SET_REFCNT(object, (Py_ssize_t) 1 << 29); }
+    /* A function for a thunk's cell (Cython's `own_function` says which). */
+    static inline PyObject *frazil_own_function(PyObject *thunk, PyObject *function) {
+        frazil_pair *pair = (frazil_pair *) thunk, *found = (frazil_pair *) function;
+        PyObject *expr = pair->first, *env = pair->second, *own;
+        if (found->first == expr) {
+            frazil_become(thunk, Py_TYPE(function));
+            Py_INCREF(thunk);
+            Py_DECREF(function);
+            return thunk;
+        }
+        own = frazil_new_pair(frazil_own_pool, Py_TYPE(function), found->first, found->second);
+        Py_DECREF(function);
+        if (__builtin_expect(own == NULL, 0)) return NULL;
+        Py_INCREF(Py_None);
+        pair->first = Py_None;
+        Py_INCREF(own);
+        pair->second = own;
+        Py_DECREF(expr);
+        Py_DECREF(env);
+        return own;
+    }
     static inline PyObject *frazil_run(PyObject *thunk, PyObject *blackhole) {
         frazil_pair *pair = (frazil_pair *) thunk;
         PyObject *expr = pair->first, *env = pair->second, *value;
         PyTypeObject *type;
-        Py_INCREF(blackhole);
         pair->first = blackhole;
         pair->second = expr;
-        value = (*(PyObject *(**)(PyObject *, PyObject *)) ((frazil_attrs *) expr)->table_of_methods)(expr, env);
+        value = frazil_ask(expr, FRAZIL_EVAL, env);
         if (__builtin_expect(value != NULL, 1)) {
             type = Py_TYPE(value);
             if (__builtin_expect(type != frazil_function_types[0] && type != frazil_function_types[1]
@@ -387,16 +445,20 @@ cdef extern from *:
                 pair->first = Py_None;
                 Py_INCREF(value);
                 pair->second = value;
-                Py_DECREF(blackhole);
                 Py_DECREF(expr);
                 Py_DECREF(env);
                 return value;
             }
+            if (type == frazil_function_types[0]) {
+                pair->first = expr;
+                pair->second = env;
+                return frazil_own_function(thunk, value);
+            }
         }
         pair->first = expr;
         pair->second = env;
-        Py_DECREF(blackhole);
-        return value;
+        frazil_pending_value = value;
+        return frazil_unusual(thunk);
     }
     static inline void frazil_init_slot(PyObject *slots, Py_ssize_t i, PyObject *value) {
         Py_INCREF(value);
@@ -418,7 +480,6 @@ cdef extern from *:
     /* The end of such an object. Chains of any length end without deep recursion: what would nest too far waits in a
        list until the outermost is done. */
     #define FRAZIL_NESTING 500
-    static frazil_pool *frazil_own_pool;
     static int frazil_nesting = 0;
     static PyObject *frazil_waiting = NULL;
     static void frazil_finish(PyObject *object);
@@ -427,7 +488,7 @@ cdef extern from *:
         PyObject_Free(object);
     #else
         PyTypeObject *type = Py_TYPE(object);
-        if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_DECREF((PyObject *) type);
+        if (FRAZIL_IS_ON_HEAP(type)) Py_DECREF((PyObject *) type);
         if (words > FRAZIL_POOL_WORDS) { PyObject_Free(object); return; }
         *frazil_first_word(object) = (size_t) frazil_own_pool->unused[words];
         frazil_own_pool->unused[words] = object;
@@ -503,6 +564,14 @@ cdef extern from *:
         frazil_own_pool = pool;
         type->tp_dealloc = frazil_dealloc_call;
     }
+    #if defined(FRAZIL_RELEASES) && defined(__PYX_HAVE__frazil__lang__values)
+    /* What Py_DECREF calls (tracebacks.h). */
+    extern void frazil_python_dealloc(PyObject *) __asm__("_Py_Dealloc");
+    void frazil_release(PyObject *object) {
+        if (__builtin_expect(Py_TYPE(object)->tp_dealloc == frazil_dealloc, 1)) frazil_dealloc(object);
+        else frazil_python_dealloc(object);
+    }
+    #endif
     #define FRAZIL_PIECE ((size_t) 1 << 20)
     static void *frazil_more(size_t words) {
         frazil_pool *pool = frazil_own_pool;
@@ -576,6 +645,14 @@ cdef extern from *:
     object get_argument "frazil_get_argument"(object env, Py_ssize_t depth)
     void set_argument "frazil_set_argument"(object env, Py_ssize_t depth, object value)
     object run_expression "frazil_run"(object thunk, object blackhole)
+    object pending "frazil_pending"()
+    object traced "frazil_traced"(object expr, object env, object text)
+    int ask_bool "frazil_ask_bool"(object expr, object env) noexcept
+    object eval_body "frazil_eval_body"(object body, object env, object function, Py_ssize_t call_pos)
+    void *UNUSUAL "frazil_unusual"
+    void *UNTRACED "frazil_untraced"
+    void *UNCALLED "frazil_uncalled"
+    void keep_for_ever "frazil_keep_for_ever"(object value)
     void know_functions "frazil_know_functions"(type function, type builtin, type application)
     dict slots_table "frazil_slots_table"(tuple names, object slots)
     object pool_call "frazil_new_call"(
@@ -685,11 +762,15 @@ cdef class Lambda:
     cdef Env env
 
 
+ctypedef object (*Direct)(State state, list arguments, int skip_dispatch)
+
+
 @cython.final
 cdef class Primop:
     cdef readonly str name
     cdef readonly Py_ssize_t arity
     cdef readonly object function
+    cdef Direct direct
     cdef readonly bint internal
     cdef public bint add_trace
     cdef public object spec
@@ -745,7 +826,10 @@ cdef Expr BLACKHOLE
 
 cdef list EMPTY_LIST
 
+cdef dict DIRECT
+cdef object know_direct(object function, void *direct)
 cdef object new_cell(object value)
+cdef object own_function(Thunk thunk, object value)
 cdef object make_value(Attrs attrs, Py_ssize_t i)
 cdef object make_all(Attrs attrs)
 cdef object define_slot(Env env, Py_ssize_t depth, Py_ssize_t slot)

@@ -375,6 +375,17 @@ class Primop:
         self.internal = internal
         self.add_trace = True
         self.spec = None
+        if cython.compiled:
+            self.direct = cython.cast(Direct, cython.cast(cython.size_t, DIRECT.get(function, 0)))
+
+
+# Builtins that are called often are reached without Python's calling convention: from function to address.
+DIRECT = {}
+
+
+def know_direct(function, direct):
+    """`direct` is the C function of `function`, as `cython.ccall` makes both."""
+    DIRECT[function] = cython.cast(cython.size_t, direct)
 
 
 @cython.final
@@ -502,6 +513,9 @@ class Marks(Expr):
 
 
 BLACKHOLE = Blackhole()
+if cython.compiled:
+    keep_for_ever(BLACKHOLE)
+    UNUSUAL = cython.cast(cython.p_void, unusual)
 
 # Marks say what a value rests on, as bits of an integer that somebody else gives a meaning (files that were read). A
 # thunk keeps those that were noted while it was evaluated, and gives them on to all that ask for its value. Off, this
@@ -686,27 +700,40 @@ def run_marked(thunk, pos):
 @cython.cfunc
 @cython.inline
 def run_pending(thunk: Thunk, pos: cython.Py_ssize_t) -> object:
+    if thunk.expr is BLACKHOLE or stack_is_low():
+        return cannot_run(thunk, pos)
+    set_asked_from(pos)
+    # The environment may be what an expression takes for one (CallExpr).
+    return run_expression(thunk, BLACKHOLE)
+
+
+@cython.cfunc
+def cannot_run(thunk: Thunk, pos: cython.Py_ssize_t) -> object:
     if thunk.expr is BLACKHOLE:
         raise infinite_recursion(thunk, pos)
-    if stack_is_low():
-        raise stack_overflow(thunk.expr.state, thunk.expr.pos)
+    raise stack_overflow(thunk.expr.state, thunk.expr.pos)
+
+
+@cython.cfunc
+def unusual(thunk: Thunk) -> object:
+    """What a thunk becomes whose evaluation failed, or gave a function."""
+    value: object = None
     done: cython.bint = False
-    value: object
-    set_asked_from(pos)
     try:
-        # The environment may be what an expression takes for one (CallExpr).
-        value = run_expression(thunk, BLACKHOLE)
+        value = pending()
         done = True
     finally:
         if not done:
             restore_thunk(thunk, thunk.expr, thunk.slot)
+    return own_function(thunk, value)
+
+
+def own_function(thunk, value):
     if type(value) is Lambda:
         if cython.compiled and cython.cast(Lambda, value).expr is thunk.expr:
             # The function as it is written: its thunk was its cell all the time.
             become(thunk, Lambda)
             return thunk
-    elif type(value) is not Primop and type(value) is not PrimopApplication:
-        return value
     value = new_cell(value)
     thunk.expr = None
     thunk.slot = value
