@@ -30,6 +30,7 @@ from cython.cimports.frazil.lang.values import (
     Primop,
     State,
     attrs_from_dict,
+    know_direct,
     new_int,
     new_thunk,
     same_text,
@@ -37,7 +38,6 @@ from cython.cimports.frazil.lang.values import (
     spend_on,
     stack_is_low,
     stack_overflow,
-    know_direct,
 )
 
 from frazil.lang.builtins_math import builtin_less_than

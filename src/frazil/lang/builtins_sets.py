@@ -29,12 +29,12 @@ from cython.cimports.frazil.lang.values import (
     attrs_from_dict,
     get_value,
     init_value,
+    know_direct,
     new_attrs,
     new_env,
     new_thunk,
     spend,
     spend_on,
-    know_direct,
 )
 
 from frazil.lang.errors import EvalBaseError, TypeMismatch

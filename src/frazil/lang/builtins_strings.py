@@ -20,10 +20,10 @@ from cython.cimports.frazil.lang.values import (
     attrs_from_dict,
     decimal,
     joined,
+    know_direct,
     latin1,
     spend,
     spend_on,
-    know_direct,
 )
 
 from frazil.lang.errors import EvalError

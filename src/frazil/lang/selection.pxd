@@ -20,6 +20,7 @@ cdef class Select(Expr):
     cdef object memo
     cdef object held
     cdef Py_ssize_t place
+    cdef object select_from(self, object value, Env env)
     cdef object failed(self, Env env, Py_ssize_t where, Py_ssize_t resolved)
 
 

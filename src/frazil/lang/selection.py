@@ -17,6 +17,7 @@ from cython.cimports.frazil.lang.runtime import (
     traced_eval,
 )
 from cython.cimports.frazil.lang.values import (
+    EMPTY_ATTRS,
     MISSING,
     Attrs,
     Env,
@@ -27,11 +28,13 @@ from cython.cimports.frazil.lang.values import (
     State,
     Thunk,
     finished,
+    follow,
     get_value,
     glance,
     is_unmade,
     kept,
     make_value,
+    member,
     new_cell,
     new_thunk,
     place_of,
@@ -253,6 +256,10 @@ class Select(Expr):
 
     def eval(self, env):
         value: object = traced_eval(self.subject, env, "while selecting an attribute")
+        found: object = follow(value, cython.cast(list, self.path), EMPTY_ATTRS)
+        return self.select_from(value, env) if is_unmade(found) else found
+
+    def select_from(self, value, env):
         state = self.state
         holder: Attrs = None
         resolved: cython.Py_ssize_t = 0
@@ -263,25 +270,9 @@ class Select(Expr):
         parts = cython.cast(list, self.path)
         part: Part
         default: Expr = self.default
-        first: cython.Py_ssize_t = 0
         i: cython.Py_ssize_t
-        # As far as nothing need be evaluated for it.
-        while type(value) is Attrs:
-            part = cython.cast(Part, parts[first])
-            if type(part.item) is not str:
-                break
-            found = part_glance(part, cython.cast(Attrs, value))
-            if found is MISSING:
-                break
-            first += 1
-            if first == len(parts):
-                return found
-            holder = cython.cast(Attrs, value)
-            holder_name = cython.cast(str, part.item)
-            value = found
-        resolved = first
         try:
-            for i in range(first, len(parts)):
+            for i in range(len(parts)):
                 part = cython.cast(Part, parts[i])
                 fixed: cython.bint = type(part.item) is str
                 name = cython.cast(str, part.item) if fixed else path_name(state, part.item, env)
@@ -408,12 +399,14 @@ class Select1(Select):
     def eval(self, env):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
-        value: object
+        value: object = traced_eval(self.subject, env, "while selecting an attribute")
+        found: object = member(self, value, EMPTY_ATTRS)
+        return self.select_from(value, env) if is_unmade(found) else found
+
+    def select_from(self, value, env):
         result: object
-        stage: cython.int = 0
+        stage: cython.int = 1
         try:
-            value = self.subject.eval(env)
-            stage = 1
             if type(value) is not Attrs:
                 raise not_a_set(self.state, value, self.pos)
             attrs: Attrs = cython.cast(Attrs, value)
@@ -432,9 +425,7 @@ class Select1(Select):
                     set_value(attrs, place, kept(thunk, result))
             stage = 3
         finally:
-            if stage == 0:
-                add_trace(self.state, self.subject.pos, "while selecting an attribute")
-            elif stage == 1:
+            if stage == 1:
                 self.failed(env, 0, 1)
             elif stage == 2:
                 self.failed(env, attrs.position(cython.cast(str, self.path)), 1)

@@ -260,6 +260,51 @@ cdef extern from *:
         Py_INCREF(value);
         ((frazil_attrs *) attrs)->items[i] = value;
     }
+    /* What is found where nothing need be evaluated, looked for or made; otherwise `unmade()`. */
+    static inline PyObject *frazil_made(PyObject *value) {
+        if (Py_TYPE(value) == Py_TYPE((PyObject *) &frazil_unmade)) {
+            frazil_pair *thunk = (frazil_pair *) value;
+            if (thunk->first != Py_None) return (PyObject *) &frazil_unmade;
+            return thunk->second;
+        }
+        return value;
+    }
+    /* The same; a thunk that is done gives way to its value. */
+    static inline PyObject *frazil_settled(PyObject **place) {
+        PyObject *old = *place, *value = frazil_made(old);
+        if (value != old && value != (PyObject *) &frazil_unmade) {
+            Py_INCREF(value);
+            *place = value;
+            Py_DECREF(old);
+        }
+        return value;
+    }
+    /* In memory a `Part`, or the end of a `Select` of one name: what it remembers. */
+    typedef struct { PyObject *memo, *held; Py_ssize_t place; } frazil_memory;
+    typedef struct { PyObject_HEAD PyObject *item; frazil_memory memory; } frazil_part;
+    typedef struct {
+        PyObject_HEAD void *table_of_methods; PyObject *state; Py_ssize_t pos; PyObject *subject, *otherwise, *path;
+        frazil_memory memory;
+    } frazil_select;
+    static inline PyObject *frazil_recall(frazil_memory *memory, PyObject *value, PyObject *like) {
+        frazil_attrs *attrs = (frazil_attrs *) value;
+        if (Py_TYPE(value) != Py_TYPE(like)) return (PyObject *) &frazil_unmade;
+        if (attrs->shape == memory->memo && attrs->shape != Py_None)
+            return memory->place < 0 ? (PyObject *) &frazil_unmade : frazil_settled(&attrs->items[memory->place]);
+        return memory->memo == value ? frazil_made(memory->held) : (PyObject *) &frazil_unmade;
+    }
+    static inline PyObject *frazil_follow(PyObject *value, PyObject *parts, PyObject *like) {
+        Py_ssize_t i, count = PyList_GET_SIZE(parts);
+        for (i = 0; i < count; i++)
+            value = frazil_recall(&((frazil_part *) PyList_GET_ITEM(parts, i))->memory, value, like);
+        Py_INCREF(value);
+        return value;
+    }
+    static inline PyObject *frazil_member(PyObject *select, PyObject *value, PyObject *like) {
+        value = frazil_recall(&((frazil_select *) select)->memory, value, like);
+        Py_INCREF(value);
+        return value;
+    }
     static PyObject *frazil_values_list(PyObject *attrs) {
         Py_ssize_t i, count = ((frazil_shape *) ((frazil_attrs *) attrs)->shape)->count;
         PyObject *list = PyList_New(count);
@@ -355,6 +400,12 @@ cdef extern from *:
     }
     static inline PyObject *frazil_get_outer(PyObject *env, Py_ssize_t depth, Py_ssize_t i) {
         return frazil_get_slot(frazil_outer(env, depth), i);
+    }
+    /* The value of a variable that was evaluated before. */
+    static inline PyObject *frazil_known_slot(PyObject *env, Py_ssize_t depth, Py_ssize_t i) {
+        PyObject *value = frazil_settled(&((frazil_slots *) frazil_outer(env, depth))->items[i]);
+        Py_INCREF(value);
+        return value;
     }
     static inline void frazil_set_outer(PyObject *env, Py_ssize_t depth, Py_ssize_t i, PyObject *value) {
         frazil_set_slot(frazil_outer(env, depth), i, value);
@@ -640,6 +691,9 @@ cdef extern from *:
     object get_slot "frazil_get_slot"(object slots, Py_ssize_t i)
     void set_slot "frazil_set_slot"(object slots, Py_ssize_t i, object value)
     void init_slot "frazil_init_slot"(object slots, Py_ssize_t i, object value)
+    object known_slot "frazil_known_slot"(object env, Py_ssize_t depth, Py_ssize_t i)
+    object follow "frazil_follow"(object value, list parts, object like)
+    object member "frazil_member"(object select, object value, object like)
     object get_outer "frazil_get_outer"(object env, Py_ssize_t depth, Py_ssize_t i)
     void set_outer "frazil_set_outer"(object env, Py_ssize_t depth, Py_ssize_t i, object value)
     object get_argument "frazil_get_argument"(object env, Py_ssize_t depth)

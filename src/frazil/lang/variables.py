@@ -24,6 +24,7 @@ from cython.cimports.frazil.lang.values import (
     glance,
     is_unmade,
     kept,
+    known_slot,
     new_env,
     new_scope,
     new_thunk,
@@ -282,6 +283,12 @@ class ArgumentVar(Var):
 @cython.cfunc
 @cython.inline
 def slot_value(env: Env, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t, pos: cython.Py_ssize_t) -> object:
+    value: object = known_slot(env, depth, slot)
+    return force_slot(env, depth, slot, pos) if is_unmade(value) else value
+
+
+@cython.cfunc
+def force_slot(env: Env, depth: cython.Py_ssize_t, slot: cython.Py_ssize_t, pos: cython.Py_ssize_t) -> object:
     value: object = get_outer(env, depth, slot)
     if type(value) is Thunk:
         if is_unmade(value):
