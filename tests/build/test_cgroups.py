@@ -259,3 +259,35 @@ def test_processes_of_a_user_are_killed() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_builder_without_a_sandbox_is_another_user(plain_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It owns its folder and what it makes there; what it leaves running ends."""
+    if os.geteuid():
+        pytest.skip("becoming another user needs root")
+    import shutil
+    import tempfile
+
+    from frazil.build import build_goal
+    from frazil.build.build_users import uses_build_users
+
+    top = tempfile.mkdtemp(prefix="frazil-", dir="/tmp")
+    try:
+        os.chmod(top, 0o755)
+        lab = Lab(Path(top), diverted=False)
+        assert uses_build_users(BuildSettings(auto_allocate_uids=True), "")
+        monkeypatch.setattr(
+            build_goal, "acquire_build_user", lambda *_, **__: BuildUser(872415998, 872415998, 1, (872415997,))
+        )
+        script = "exec 2>&1; id -u > $out; id -G >> $out; stat -c %u . >> $out; setsid sleep 1000 & sleep 0.3"
+        path = f"export PATH={os.environ['PATH']}; "
+        drv = lab.derivation(path + script)
+        os.chmod(lab.store.config.real_store_dir, 0o1777)
+        (result,) = lab.build(drv, sandbox="false", auto_allocate_uids=True, experimental_features=FEATURES)
+        assert lab.real(result).read_text().split() == ["872415998", "872415998", "872415997", "872415998"]
+        assert lab.real(result).stat().st_uid == 0
+        assert lab.left_over() == []
+        kill_processes(872415998)
+        lab.store.close()
+    finally:
+        shutil.rmtree(top)

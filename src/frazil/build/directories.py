@@ -15,12 +15,14 @@ from frazil.store.errors import StoreError, from_os_error
 from frazil.store.metadata import delete_tree
 
 _PREFIX = "nix-frazil-"
+_ENTERED = 0o711
 
 
 class BuildDirectory:
     """`top` is for nobody but us; `path` inside it is the builder's. Making one raises StoreError."""
 
-    def __init__(self, parent: str, owner: int | None, group: int | None = None) -> None:
+    def __init__(self, parent: str, owner: int | None, group: int | None = None, *, entered: bool = False) -> None:
+        """`entered`: the owner goes there through the folders above, without a sandbox that shows it the place."""
         self.top, self._descriptor = _create(parent)
         self.path = f"{self.top}/build"
         self.temporary = f"{self.top}/tmp"
@@ -31,6 +33,9 @@ class BuildDirectory:
             os.chmod(self.temporary, 0o1777)
             if owner is not None:
                 os.chown(self.path, owner, self._group or owner)
+                if entered:
+                    os.rmdir(self.temporary)
+                    os.chmod(self.top, _ENTERED)
         except OSError as error:
             self._close()  # nobody locks it now: the next build removes it
             raise from_os_error(error, f"creating the build directory '{self.top}'") from error
@@ -102,7 +107,7 @@ def remove_stale(parent: str, warn: Callable[[str], None]) -> None:
             continue
         try:
             status = os.fstat(descriptor)
-            if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == 0o700:
+            if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) in (0o700, _ENTERED):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 delete_tree(path)
         except BlockingIOError:

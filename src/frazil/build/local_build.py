@@ -142,7 +142,7 @@ class LocalBuild:
     def _start(self) -> None:
         self.reporter.log(Verbosity.CHATTY, f"executing builder '{self.drv.builder}'")
         group = self.user.gid if self.user is not None else None
-        self.directory = BuildDirectory(self._build_directory_parent(), self._owner, group)
+        self.directory = BuildDirectory(self._build_directory_parent(), self._owner, group, entered=not self.isolated)
         rewrites = self._choose_scratch()
         environment = builder_environment(
             self.store,
@@ -444,6 +444,8 @@ class LocalBuild:
         except ProcessLookupError:
             pass
         _kill_session(self.pid)
+        if self.user is not None:  # also what began a session of its own
+            kill_processes(self.user.uid)
 
     def _stop(self) -> int:
         """The builder's wait status. It may have closed its terminal and gone on running: that counts as killed."""
