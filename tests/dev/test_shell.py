@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frazil.cli.dev_commands import bash_of
 from frazil.dev.environment import BuildEnvironment, DevelopmentError, Variable
 from frazil.dev.shell import RcOptions, phase_script, quote, rc_script
 
@@ -122,3 +123,16 @@ def test_json_round_trip(texts: dict[str, str]) -> None:
 def test_foreign_documents_are_refused(text: bytes) -> None:
     with pytest.raises(DevelopmentError):
         BuildEnvironment.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("told", "builder", "expected"),
+    [
+        ("/store/bash/bin/bash", "/other/bash", "/store/bash/bin/bash"),
+        ("/bin/sh", "/other/bash", "/other/bash"),
+        ("/bin/sh", "/bin/sh", "bash"),
+    ],
+)
+def test_a_login_shell_is_not_taken_for_bash(told: str, builder: str, expected: str) -> None:
+    environment = BuildEnvironment({"BASH": Variable(told), "builder": Variable(builder)}, {})
+    assert bash_of(environment) == expected

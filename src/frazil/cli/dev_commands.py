@@ -183,6 +183,12 @@ def _interactive_bash(opened: Opened, installable: object) -> str | None:
 # -- develop -------------------------------------------------------------------------------------------------------
 
 
+def bash_of(built: BuildEnvironment) -> str:
+    """The build's own. Where the path holds none, bash takes the login shell for its name: that may be another one."""
+    found = [text for text in (built.text("BASH"), built.text("builder")) if text and os.path.basename(text) == "bash"]
+    return found[0] if found else "bash"
+
+
 def run_develop(context: Context, arguments: Arguments) -> int:
     phase = _phase(arguments)
     command = arguments.values.get("command")
@@ -193,7 +199,7 @@ def run_develop(context: Context, arguments: Arguments) -> int:
     shell = find_shell(context, arguments, interactive=interactive)
     built = _read(context, shell)
     script = _rc(context, arguments, built, tidies=not command)
-    bash = shell.bash or built.text("BASH") or "bash"
+    bash = shell.bash or bash_of(built)
     text = _script(context, script, phase, command, bash)
     environment["NIX_GCROOT"] = context.directory.show(shell.path)
     environment["SHELL"] = bash
