@@ -9,6 +9,7 @@
 #include <Python.h>
 
 #include "native/archive.h"
+#include "native/lines.h"
 #include "native/naming.h"
 #include "native/sha256.h"
 #include "native/writer.h"
@@ -376,6 +377,13 @@ static PyObject *native_exists(PyObject *module, PyObject *path) {
     return name == NULL ? NULL : PyBool_FromLong(lstat(name, &status) == 0);
 }
 
+static PyObject *native_is_plain_file(PyObject *module, PyObject *path) {
+    (void)module;
+    struct stat status;
+    const char *name = PyBytes_AsString(path);
+    return name == NULL ? NULL : PyBool_FromLong(stat(name, &status) == 0 && S_ISREG(status.st_mode));
+}
+
 static PyObject *kind_name(mode_t kind) {
     return kind == S_IFREG ? regular : kind == S_IFDIR ? directory : kind == S_IFLNK ? symlink_ : unknown;
 }
@@ -740,6 +748,8 @@ static PyMethodDef methods[] = {
     {"read_file", native_read_file, METH_O, NULL},
     {"list_folder", native_list_folder, METH_O, NULL},
     {"exists", native_exists, METH_O, NULL},
+    {"is_plain_file", native_is_plain_file, METH_O, NULL},
+    {"line_starts", native_line_starts, METH_O, NULL},
     {"archive", native_archive, METH_VARARGS, NULL},
     {"dump", native_dump, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -110,6 +110,12 @@ def list_folder(path: bytes, /) -> dict[str, str]:
 def exists(path: bytes, /) -> bool:
     """Whether there is something, be it a link to nowhere."""
 
+def is_plain_file(path: bytes, /) -> bool:
+    """Whether there is a plain file, perhaps through links."""
+
+def line_starts(text: bytes, /) -> bytes:
+    """Where lines begin: machine numbers of two bytes where the text is shorter than 65,536, else of four."""
+
 def archive(path: str | bytes, keep: int, /) -> Archive:
     """Packs a file tree. Its contents are kept where they are not longer than `keep`. Raises OSError, Unfit."""
 

@@ -219,8 +219,8 @@ def _of_variables(error: FrazilError, message: str, line: str) -> str | None:
 
 def _source(error: FrazilError) -> bytes | None:
     positions, pos = getattr(error, "positions", None), getattr(error, "pos", 0)
-    found = positions.locate(pos) if positions is not None and pos > 0 else None
-    return found[2] if found is not None else None
+    text: bytes | None = positions.text_at(pos) if positions is not None else None
+    return text
 
 
 def _is_defined_beside(text: bytes, name: str) -> bool:

@@ -178,8 +178,8 @@ def point_out(error: FrazilError, place: Position | None) -> tuple[Position | No
     if isinstance(error, ParseError) and positions is not None and pos > 0 and "syntax error" in error.message:
         from frazil.cli.error_syntax import syntax_advice
 
-        _, _, text, offset = positions.locate(pos)
-        found = syntax_advice(text, offset, error.message)
+        offset, text = positions.locate(pos)[2], positions.text_at(pos)
+        found = syntax_advice(text, offset, error.message) if text is not None else None
         if found is not None:
             hint, better = found
             return (place if better is None else Places(positions, pos - offset)(better)), [hint]

@@ -132,12 +132,14 @@ def own_sources(error: FrazilError, view: View) -> Iterator[tuple[str, bytes, Pl
     positions = getattr(error, "positions", None)
     if positions is None:
         return
-    for index, (base, name, is_path, text) in enumerate(positions.origins()):
+    for index, (base, name, is_path, size) in enumerate(positions.origins()):
         if index >= MOST_FILES:
             return
         shown = view.rename(os.fsdecode(name.encode("latin-1"))) if is_path else ""
-        if is_path and len(text) <= LARGEST_FILE and view.is_own(shown):
-            yield shown, text, Places(positions, base)
+        if is_path and size <= LARGEST_FILE and view.is_own(shown):
+            text = positions.text_at(base)
+            if text is not None:
+                yield shown, text, Places(positions, base)
 
 
 class Places:

@@ -150,10 +150,9 @@ def _internal_source(repl: Repl, value: Any) -> tuple[bytes, int] | None:
     if not isinstance(value, Lambda):
         return None
     positions = repl.evaluator.positions
-    source, place = positions.locate(value.expr.pos), positions.file_line_column(value.expr.pos)
-    if source is None or place is None or "nix-internal" not in source[0]:
-        return None
-    return source[2], place[2]
+    place = positions.file_line_column(value.expr.pos)
+    text = positions.text_at(value.expr.pos) if place is not None and "nix-internal" in place[0] else None
+    return None if place is None or text is None else (text, place[2])
 
 
 def _place(repl: Repl, value: Any, text: str) -> tuple[str, int]:

@@ -95,11 +95,11 @@ def _attribute(repl: Repl, text: str) -> str | None:
 
 def comment_before(repl: Repl, position: int) -> str | None:
     """The text of the `/** … */` right before a place; for a function in `name = …` also that before the name."""
-    found = repl.evaluator.positions.locate(position)
-    if found is None:
+    positions = repl.evaluator.positions
+    found, source = positions.locate(position), positions.text_at(position)
+    if found is None or source is None:
         return None
-    _, _, source, offset = found
-    before = source[:offset].rstrip()
+    before = source[: found[2]].rstrip()
     while True:
         own = _ending_comment(before)
         if own is not None:

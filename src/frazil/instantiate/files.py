@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from frazil._native import list_folder
+from frazil._native import is_plain_file, list_folder
 from frazil._native import read_file as read_bytes
 from frazil.activity import Verbosity
 from frazil.errors import FrazilError
@@ -196,6 +196,16 @@ class FileEffects:
         if self.recorder is not None:
             self.recorder.contents(path, real, data, status)
         return data
+
+    def is_plain_file(self, path: str) -> bool:
+        return is_plain_file(self.real(path)) and self._text_at(path) is None
+
+    def read_again(self, path: str) -> bytes | None:
+        real = self.real(path)
+        try:
+            return read_bytes(real) if is_plain_file(real) else None
+        except OSError:
+            return None  # what it said is not worth failing for
 
     def _failure(self, doing: str, path: str, error: OSError) -> EvalError:
         if isinstance(error, FileNotFoundError | NotADirectoryError):

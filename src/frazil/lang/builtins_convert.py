@@ -92,6 +92,10 @@ def builtin_hash_string(state: State, arguments: list):
     name = force_string_no_context(arguments[0], "while evaluating the first argument passed to builtins.hashString")
     algorithm = check_algorithm(name, state.settings.experimental_features)
     text = force_string(arguments[1], None, "while evaluating the second argument passed to builtins.hashString")
+    if algorithm == "sha256":
+        from frazil._native import sha256_hex
+
+        return sha256_hex(text)
     return hash_hex(algorithm, text.encode("latin-1"))
 
 

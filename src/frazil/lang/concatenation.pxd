@@ -17,6 +17,7 @@ cdef class ConcatStrings(Expr):
     cdef int length
     cdef readonly bint force_string
     cdef readonly list parts
+    # Counted from `pos`: most are small numbers, which are made once.
     cdef readonly list part_positions
     cdef object eval_chain(self, Env env)
     cdef object add(self, Env env, object first, object second)

@@ -243,7 +243,7 @@ class ConcatStrings(Expr):
             if total is None:
                 raise EvalError(
                     f"integer overflow in adding {first} + {second}",
-                    pos=self.part_positions[1],
+                    pos=self.pos + self.part_positions[1],
                     positions=state.positions,
                 )
             return total
@@ -251,7 +251,9 @@ class ConcatStrings(Expr):
             return float(first) + float(second)
         what = "an integer" if type(first) is int else "a float"
         raise EvalError(
-            f"cannot add {show_type(second)} to {what}", pos=self.part_positions[1], positions=state.positions
+            f"cannot add {show_type(second)} to {what}",
+            pos=self.pos + self.part_positions[1],
+            positions=state.positions,
         )
 
     def peek(self, env):
@@ -328,7 +330,7 @@ class ConcatStrings(Expr):
                     value,
                     gathered,
                     "while evaluating a path segment",
-                    self.part_positions[i],
+                    self.pos + self.part_positions[i],
                     False,
                     as_string,
                     self.force_string or i > 0,

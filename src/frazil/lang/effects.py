@@ -25,6 +25,12 @@ class Effects(Protocol):
     def read_file(self, path: str) -> bytes:
         """Contents; raises EvalError where there is none. The path may lie in the logical store."""
 
+    def is_plain_file(self, path: str) -> bool:
+        """Whether a file that was read can be read again."""
+
+    def read_again(self, path: str) -> bytes | None:
+        """A file that was read before, to show a line of it: nobody is told. None where there is none any more."""
+
     def read_directory(self, path: str) -> dict[str, str]:
         """Name to "regular", "directory", "symlink" or "unknown"."""
 
@@ -78,6 +84,15 @@ class FileSystemEffects:
                 return file.read()
         except OSError as error:
             raise EvalError(self._message("opening file", path, error)) from error
+
+    def is_plain_file(self, path: str) -> bool:
+        return os.path.isfile(encode_path(path))
+
+    def read_again(self, path: str) -> bytes | None:
+        try:
+            return self.read_file(path) if self.is_plain_file(path) else None
+        except EvalError:
+            return None
 
     def read_directory(self, path: str) -> dict[str, str]:
         try:

@@ -5,7 +5,6 @@ cdef class Parsed:
     cdef Expr expr
     cdef Env env
     cdef readonly object path
-    cdef readonly dict docs
     cdef bint written_as_set
 
 

@@ -85,7 +85,7 @@ def scope_env(values):
 
 @cython.cclass
 class Parsed:
-    """An expression ready to evaluate. `docs`: position of a function or attribute to (start, end) of its comment."""
+    """An expression ready to evaluate."""
 
     def show(self):
         """As `nix-instantiate --parse` prints it."""
@@ -107,6 +107,7 @@ class Evaluator(State):
         self.effects = effects
         self.settings = settings
         self.positions = PositionTable()
+        self.positions.read_again = effects.read_again
         self.observer = None
         if settings.observed:
             from frazil.lang.observation import Observer
@@ -223,11 +224,14 @@ class Evaluator(State):
         parser = Parser(self, data, base, directory)
         try:
             expr: Expr = parser.parse()
-            return self.bound(parser, expr, scope, env, origin if is_path else None)
+            parsed = self.bound(parser, expr, scope, env, origin if is_path else None)
         except EvalBaseError as error:
             if error.positions is None:
                 error.positions = self.positions
             raise
+        if is_path and self.effects.is_plain_file(origin):
+            self.positions.let_go(base)
+        return parsed
 
     def bound(self, parser, expr, scope, env, path):
         parsed = Parsed()
@@ -241,7 +245,6 @@ class Evaluator(State):
             parsed.expr = watched_place(self.observer, parsed.expr, scope, where, what)
         parsed.env = ROOT if env is None else env
         parsed.path = path
-        parsed.docs = parser.docs
         return parsed
 
     def resolve_expression_path(self, path):

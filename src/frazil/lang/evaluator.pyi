@@ -15,7 +15,6 @@ class Parsed:
     expr: Any
     path: str | None
     is_attribute_set: bool
-    docs: dict[int, tuple[int, int]]
     def show(self) -> str: ...
 
 class Evaluator(State):

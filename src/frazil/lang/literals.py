@@ -11,7 +11,7 @@ from cython.cimports.frazil.lang.functions import CallNode
 from cython.cimports.frazil.lang.indentation import find_quote, has_null, strip_indentation, strip_text
 from cython.cimports.frazil.lang.nodes import new_join
 from cython.cimports.frazil.lang.scanner import EOF, HPATH, Scanner
-from cython.cimports.frazil.lang.values import Expr, PathValue, State
+from cython.cimports.frazil.lang.values import Expr, PathValue, State, new_int
 from cython.cimports.frazil.lang.variables import Literal, PathLiteral, Var
 
 from frazil.lang.errors import ParseError, byte_string, warning_text
@@ -160,8 +160,13 @@ class LiteralReader(Scanner):
 
     def join_parts(self, pos, force_string, parts):
         state = self.state
-        exprs = [new_literal(state, part) if type(part) is str else part for _, part in parts]
-        return new_join(state, pos, force_string, exprs, [where for where, _ in parts])
+        # No larger than they must be, as they stay.
+        exprs: list = [None] * len(parts)
+        places: list = [None] * len(parts)
+        for i, (where, part) in enumerate(parts):
+            exprs[i] = new_literal(state, part) if type(part) is str else part
+            places[i] = new_int(where - pos)
+        return new_join(state, pos, force_string, exprs, places)
 
     def parse_indented(self):
         """`''…''`."""

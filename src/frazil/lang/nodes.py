@@ -58,7 +58,7 @@ def new_if(state, pos, condition, then, otherwise):
 def new_list(state, elements):
     node = cython.cast(ListExpr, another(LIST))
     node.state = state
-    node.elements = elements
+    node.elements = elements[:]  # no larger than it must be
     node.pos = cython.cast(Expr, elements[0]).pos if elements else 0
     return node
 

@@ -7,14 +7,12 @@ from frazil.lang.values cimport Expr
 
 @cython.final
 cdef class Parser(LiteralReader):
-    cdef public dict docs
     cdef Py_ssize_t or_start
     cdef Py_ssize_t or_end
 
     cdef Expr name_expr(self, Py_ssize_t start, Py_ssize_t end)
     cdef Expr old_let(self, Py_ssize_t start)
     cdef Expr make_call(self, Py_ssize_t pos, Expr function, Expr argument)
-    cdef object doc_before(self, Py_ssize_t start)
     cdef Expr parse_argument_at(self, Py_ssize_t start, str argument)
     cdef Expr after_formals(self, Py_ssize_t start, list formals, bint ellipsis, str argument)
     cdef Expr parse_let(self)

@@ -61,7 +61,7 @@ from cython.cimports.frazil.lang.scanner import (
     WITH_KW,
 )
 from cython.cimports.frazil.lang.sets import AttrsExpr, LetExpr
-from cython.cimports.frazil.lang.values import Expr, LambdaExpr, State, stack_is_low, stack_overflow
+from cython.cimports.frazil.lang.values import Expr, LambdaExpr, State, new_int, stack_is_low, stack_overflow
 from cython.cimports.frazil.lang.variables import CurrentPosition, Literal, Var, With
 
 from frazil.lang.errors import ParseError, byte_string
@@ -124,7 +124,6 @@ class Parser(LiteralReader):
             or settings.lint_absolute_path_literals != "ignore"
         ):
             self.lints = settings
-        self.docs = {}
         self.or_start = -1
         self.or_end = -1
 
@@ -160,11 +159,8 @@ class Parser(LiteralReader):
             self.advance()
             if self.tok == 58:  # :
                 name: str = self.symbol(start, end)
-                doc = self.doc_before(start)
                 self.advance()
                 result: Expr = new_function(state, self.base + start, name, self.parse_expr())
-                if doc is not None:
-                    self.docs[self.base + start] = doc
                 return result
             if self.tok == 64:  # @
                 return self.parse_argument_at(start, self.symbol(start, end))
@@ -190,18 +186,6 @@ class Parser(LiteralReader):
                 return With(state, self.base + start, condition, self.parse_expr())
             return Assert(state, self.base + start, condition, self.parse_expr())
         return self.parse_pipes(None, start)
-
-    def doc_before(self, start):
-        """The documentation comment that ends right before a place, if any."""
-        if self.doc_end < 0 or self.doc_end > start:
-            return None
-        p = self.p
-        i: cython.Py_ssize_t = start
-        while i > self.doc_end and (p[i - 1] == 32 or p[i - 1] == 10 or p[i - 1] == 9 or p[i - 1] == 13):
-            i -= 1
-        if i != self.doc_end:
-            return None
-        return (self.base + self.doc_start, self.base + self.doc_end)
 
     def parse_argument_at(self, start, argument):
         """After `args`, at `@`: formals must follow."""
@@ -312,7 +296,10 @@ class Parser(LiteralReader):
     def binary(self, tok, pos, left, left_start, right, right_start):
         state = self.state
         if tok == 43:
-            return new_join(state, pos, False, [left, right], [self.base + left_start, self.base + right_start])
+            where: cython.Py_ssize_t = self.base - pos
+            return new_join(
+                state, pos, False, [left, right], [new_int(where + left_start), new_int(where + right_start)]
+            )
         if tok == EQ:
             return new_equals(state, pos, left, right, False)
         if tok == NEQ:
@@ -526,7 +513,6 @@ class Parser(LiteralReader):
         if self.tok == 46 or type(name) is not str:
             path = self.rest_of_path(name)
         self.expect(61)
-        doc = self.doc_before(first_start)
         expr: Expr = self.parse_expr()
         self.expect(59)
         pos: cython.Py_ssize_t = self.base + first_start
@@ -536,8 +522,6 @@ class Parser(LiteralReader):
             attrs.defs = with_definition(attrs.defs, name, expr, pos, 0)
         else:
             add_attribute(self.state, attrs, [name] if path is None else path, expr, pos)
-        if doc is not None:
-            self.docs[pos] = doc
         return None
 
     def parse_inherit(self, attrs):
@@ -634,11 +618,8 @@ class Parser(LiteralReader):
             self.advance()
         if self.tok != 58:
             self.fail()
-        doc = self.doc_before(start)
         self.advance()
         result = self.new_lambda(start, formals, ellipsis, argument)
-        if doc is not None:
-            self.docs[self.base + start] = doc
         return result
 
     def new_lambda(self, start, formals, ellipsis, argument):

@@ -1,11 +1,13 @@
 """Positions as integers: every source text gets a range, so that `base + offset` names a byte of it.
 
 0 means nowhere. Line and column are computed when somebody asks. Lines end at LF, CR, or CR LF; columns count
-bytes from 1.
+bytes from 1. Of files that are parsed only where their lines begin is kept: who wants to show a line reads the file
+again, and shows none if its lines are elsewhere now.
 """
 
 from __future__ import annotations
 
+from frazil._native import line_starts
 from frazil.lang.errors import display, shown_path
 from frazil.position import Position
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ASKED_BEFORE_TABLE = 16
+LARGEST_TABLE = (1 << 32) - 1
+"""So long a text can have a table of its lines."""
 
 
 class PositionTable:
@@ -21,31 +25,61 @@ class PositionTable:
 
     def __init__(self) -> None:
         self._bases: list[int] = []
-        self._origins: list[tuple[str, bool, bytes]] = []
+        self._origins: list[tuple[str, bool]] = []
+        self._texts: list[bytes | None] = []
         self._next = 1
         self._asked: dict[int, int] = {}
-        self._line_starts: dict[int, list[int]] = {}
-        self._last_shown: tuple[tuple[int, int], tuple[str, str | None, str | None]] = ((-1, -1), ("", None, None))
+        self._line_starts: dict[int, bytes] = {}
+        self._last_shown: tuple[tuple[int, int], tuple[str | None, str | None, str | None]] | None = None
         self.rename: Callable[[str], str] | None = None
         """What a path is called in messages: byte string to byte string."""
+        self.read_again: Callable[[str], bytes | None] | None = None
+        """The contents of a file that was let go; None where there are none."""
 
     def add_origin(self, name: str, is_path: bool, text: bytes) -> int:
         """The base of a new source text; `name` is a byte string: a path or what to call the text."""
         base = self._next
         self._bases.append(base)
-        self._origins.append((name, is_path, text))
+        self._origins.append((name, is_path))
+        self._texts.append(text)
         self._next = base + len(text) + 2
         return base
 
-    def origins(self) -> Iterator[tuple[int, str, bool, bytes]]:
-        """(base, name, is a path, text) of each source text, in the order they were read."""
-        for base, (name, is_path, text) in zip(list(self._bases), list(self._origins), strict=True):
-            yield base, name, is_path, text
+    def let_go(self, base: int) -> None:
+        """Keeps no longer the text of a file that can be read again."""
+        index = count_up_to(self._bases, base) - 1
+        text = self._texts[index]
+        if text is not None and len(text) <= LARGEST_TABLE:
+            self._line_starts[base] = line_starts(text)
+            self._texts[index] = None
+
+    def _text(self, index: int) -> bytes | None:
+        """A source text; None where it is not to be had any more."""
+        text = self._texts[index]
+        if text is None and self.read_again is not None:
+            text = self.read_again(self._origins[index][0])
+            if (
+                text is None
+                or len(text) != self._size(index)
+                or line_starts(text) != self._line_starts[self._bases[index]]
+            ):
+                return None
+            self._texts[index] = text
+        return text
+
+    def _size(self, index: int) -> int:
+        following = self._bases[index + 1] if index + 1 < len(self._bases) else self._next
+        return following - self._bases[index] - 2
+
+    def origins(self) -> Iterator[tuple[int, str, bool, int]]:
+        """(base, name, is a path, size) of each source text, in the order they were read."""
+        for index, (base, (name, is_path)) in enumerate(zip(list(self._bases), list(self._origins), strict=True)):
+            yield base, name, is_path, self._size(index)
 
     def last_file(self) -> tuple[str, int]:
         """(the file read last, how many texts were read); the name as messages show it, empty if there is none."""
         origins = self._origins
-        for name, is_path, _ in reversed(origins[-8:]):
+        for name, is_path in reversed(origins[-8:]):
             if is_path:
                 return display(self._called(name)), len(origins)
         return "", len(origins)
@@ -53,59 +87,73 @@ class PositionTable:
     def _called(self, path: str) -> str:
         return shown_path(path) if self.rename is None else self.rename(shown_path(path))
 
-    def locate(self, pos: int) -> tuple[str, bool, bytes, int] | None:
-        """(name, is a path, text, offset) of a position."""
+    def _index(self, pos: int) -> int:
+        return count_up_to(self._bases, pos) - 1
+
+    def locate(self, pos: int) -> tuple[str, bool, int] | None:
+        """(name, is a path, offset) of a position."""
         if pos <= 0:
             return None
-        index = count_up_to(self._bases, pos) - 1
-        name, is_path, text = self._origins[index]
-        return name, is_path, text, pos - self._bases[index]
+        index = self._index(pos)
+        name, is_path = self._origins[index]
+        return name, is_path, pos - self._bases[index]
+
+    def text_at(self, pos: int) -> bytes | None:
+        """The source text that a position is in; None for nowhere, and for a file that has changed since."""
+        return self._text(self._index(pos)) if pos > 0 else None
 
     def file_line_column(self, pos: int) -> tuple[str, bool, int, int] | None:
         """(name, is a path, line, column)."""
-        found = self.locate(pos)
-        if found is None:
+        if pos <= 0:
             return None
-        name, is_path, text, offset = found
-        line, start = self._line(pos - offset, text, offset)
+        index = self._index(pos)
+        name, is_path = self._origins[index]
+        offset = pos - self._bases[index]
+        line, start = self._line(index, offset)
         return name, is_path, line, offset - start + 1
 
     def position(self, pos: int) -> Position | None:
         """The position in full, with the source line and its neighbours."""
-        found = self.locate(pos)
+        found = self.file_line_column(pos)
         if found is None:
             return None
-        name, is_path, text, offset = found
+        name, is_path, line, column = found
         if is_path:
             name = self._called(name)
-        line, start = self._line(pos - offset, text, offset)
-        this, before, after = self._shown_lines(pos - offset, text, start)
-        return Position(display(name), line, offset - start + 1, this, before, after)
+        index = self._index(pos)
+        this, before, after = self._shown_lines(index, pos - self._bases[index] - column + 1)
+        return Position(display(name), line, column, this, before, after)
 
-    def _shown_lines(self, base: int, text: bytes, start: int) -> tuple[str, str | None, str | None]:
+    def _shown_lines(self, index: int, start: int) -> tuple[str | None, str | None, str | None]:
         """(the line that starts there, the one before, the one after).
 
         Thousands of frames of one trace may be on one line, which may be the whole of a large file: they share it.
         """
-        place, lines = self._last_shown
-        if place != (base, start):
+        if self._last_shown is not None and self._last_shown[0] == (index, start):
+            return self._last_shown[1]
+        lines: tuple[str | None, str | None, str | None] = (None, None, None)
+        text = self._text(index)
+        if text is not None:
             this, following = line_at(text, start)
             after = line_at(text, following)[0] if following <= len(text) else None
             before = line_at(text, previous_start(text, start))[0] if start > 0 else None
             lines = (this, before, after)
-            self._last_shown = ((base, start), lines)
+        self._last_shown = ((index, start), lines)
         return lines
 
-    def _line(self, base: int, text: bytes, offset: int) -> tuple[int, int]:
+    def _line(self, index: int, offset: int) -> tuple[int, int]:
         """As `line_of`; a text that is asked about often gets a table of its lines."""
+        base, text = self._bases[index], self._texts[index]
         starts = self._line_starts.get(base)
         if starts is None:
+            assert text is not None
             asked = self._asked[base] = self._asked.get(base, 0) + 1
-            if asked <= ASKED_BEFORE_TABLE:
+            if asked <= ASKED_BEFORE_TABLE or len(text) > LARGEST_TABLE:
                 return line_of(text, offset)
             starts = self._line_starts[base] = line_starts(text)
-        line = count_up_to(starts, offset)
-        return line, starts[line - 1]
+        numbers = unpacked(starts, self._size(index))
+        line = count_up_to(numbers, offset)
+        return line, numbers[line - 1]
 
     def show(self, pos: int) -> str:
         """`file:line:column` as a byte string."""
@@ -116,7 +164,7 @@ class PositionTable:
         return f"{self._called(name) if is_path else name}:{line}:{column}"
 
 
-def count_up_to(numbers: list[int], most: int) -> int:
+def count_up_to(numbers: list[int] | memoryview[int], most: int) -> int:
     """How many of the ascending numbers are not above one. (`bisect` is in many installations a file to be loaded.)"""
     low, high = 0, len(numbers)
     while low < high:
@@ -128,16 +176,9 @@ def count_up_to(numbers: list[int], most: int) -> int:
     return low
 
 
-def line_starts(text: bytes) -> list[int]:
-    """Where lines begin."""
-    starts = [0]
-    place = 0
-    for line in text.splitlines(True):
-        place += len(line)
-        starts.append(place)
-    if not text.endswith((b"\n", b"\r")) and text:
-        starts.pop()
-    return starts
+def unpacked(starts: bytes, size: int) -> memoryview[int]:
+    """What `line_starts` gave for a text of that size, as numbers."""
+    return memoryview(starts).cast("H" if size < 1 << 16 else "I")
 
 
 def line_of(text: bytes, offset: int) -> tuple[int, int]:

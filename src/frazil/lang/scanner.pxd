@@ -49,8 +49,6 @@ cdef class Scanner:
     cdef Py_ssize_t start
     cdef Py_ssize_t end
     cdef bint pipes
-    cdef Py_ssize_t doc_start
-    cdef Py_ssize_t doc_end
     cdef Py_ssize_t run_start
     cdef Py_ssize_t run_end
     cdef Py_ssize_t scheme_start

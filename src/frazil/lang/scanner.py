@@ -132,8 +132,6 @@ class Scanner:
         self.start = 0
         self.end = 0
         self.pipes = "pipe-operators" in cython.cast(State, state).settings.experimental_features
-        self.doc_start = -1
-        self.doc_end = -1
         self.run_start = -1
         self.run_end = -1
         self.scheme_start = -1
@@ -164,9 +162,6 @@ class Scanner:
                     close += 1
                 if close >= self.n:
                     return i
-                if p[i + 2] == 42 and close > i + 2:
-                    self.doc_start = i
-                    self.doc_end = close + 2
                 i = close + 2
             else:
                 return i

@@ -103,30 +103,22 @@ static int take_large_page(char *page) {
 
 /* What a program that ends soon needs, which is left alone. */
 #define MUCH ((size_t) 3 << 20)
-#define FARTHEST ((size_t) 4 << 20)
-#define NEAREST ((size_t) 2 << 20)
+#define AHEAD ((size_t) 2 << 20)
 #define STEP ((size_t) 256 << 10)
 #define STACK_SIZE ((size_t) 64 << 10)
 
 static enum { UNKNOWN, THREADED, ALONE } way = UNKNOWN;
 static int is_filling = 0;
 
-/* In proportion to what was used, so that what is never used stays little. */
-static size_t distance(void) {
-    size_t part = handed_out / 4;
-    return part < NEAREST ? NEAREST : part > FARTHEST ? FARTHEST : part;
-}
-
 static void *fill(void *argument) {
     Region *region = argument;
-    size_t ahead = distance();
     char *page = load(&region->filled);
     while (region == &regions[__atomic_load_n(&region_count, __ATOMIC_ACQUIRE) - 1]) {
         char *next = load(&region->next);
         size_t step = STEP;
         if (page < next)
             page = next;
-        if (page >= region->end || page >= next + ahead)
+        if (page >= region->end || page >= next + AHEAD)
             break;
         if (((uintptr_t) page & (LARGE_PAGE - 1)) == 0 && take_large_page(page))
             step = LARGE_PAGE;
@@ -176,7 +168,7 @@ static void prepare(Region *region, char *arena) {
     if (handed_out > MUCH && way == UNKNOWN)
         way = choose_way();
     if (way == THREADED) {
-        if (load(&region->filled) < arena + arena_size + distance() / 2 && region->filled < region->end &&
+        if (load(&region->filled) < arena + arena_size + AHEAD / 2 && region->filled < region->end &&
             !__atomic_load_n(&is_filling, __ATOMIC_ACQUIRE))
             begin_filling(region);
         return;

@@ -8,11 +8,13 @@
 enum { SMALLEST = 2048, LARGEST = 1 << 16, PROBES = 8 };
 
 typedef struct {
-    PyObject *symbols, *name;
+    PyObject *name;
     uint64_t hash;
 } Known;
 
+/* Of one evaluator at a time. */
 static Known *table = NULL;
+static PyObject *owner = NULL;
 static size_t mask = 0, count = 0;
 
 static uint64_t eight(const unsigned char *p) {
@@ -52,7 +54,7 @@ static inline int is_text(PyObject *name, const unsigned char *text, size_t size
     return memcmp(other, text, size) == 0;
 }
 
-static void put(PyObject *symbols, PyObject *name, uint64_t hash) {
+static void put(PyObject *name, uint64_t hash) {
     size_t i = 0, probe = 0;
     for (; probe < PROBES; probe++) {
         i = (hash + probe) & mask;
@@ -64,14 +66,20 @@ static void put(PyObject *symbols, PyObject *name, uint64_t hash) {
     else
         count++;
     Known old = table[i];
-    table[i] = (Known){Py_NewRef(symbols), Py_NewRef(name), hash};
-    Py_XDECREF(old.symbols);
+    table[i] = (Known){Py_NewRef(name), hash};
     Py_XDECREF(old.name);
+}
+
+static void belong_to(PyObject *symbols) {
+    for (size_t i = 0; table != NULL && i <= mask; i++)
+        Py_CLEAR(table[i].name);
+    count = 0;
+    Py_XSETREF(owner, Py_NewRef(symbols));
 }
 
 static void grow(void) {
     Known *old = table;
-    size_t size = old == NULL ? 0 : mask + 1, larger = size == 0 ? SMALLEST : 4 * size;
+    size_t size = old == NULL ? 0 : mask + 1, larger = size == 0 ? SMALLEST : 2 * size;
     Known *memory = PyMem_RawCalloc(larger, sizeof(Known));
     if (memory == NULL)
         return;
@@ -81,8 +89,7 @@ static void grow(void) {
     for (size_t i = 0; i < size; i++) {
         if (old[i].name == NULL)
             continue;
-        put(old[i].symbols, old[i].name, old[i].hash);
-        Py_DECREF(old[i].symbols);
+        put(old[i].name, old[i].hash);
         Py_DECREF(old[i].name);
     }
     PyMem_RawFree(old);
@@ -93,11 +100,13 @@ PyObject *frazil_symbol(PyObject *symbols, const unsigned char *text, Py_ssize_t
     text += start;
 #if !defined(Py_GIL_DISABLED)
     uint64_t hash = hash_of(text, size);
+    if (owner != symbols)
+        belong_to(symbols);
     for (size_t probe = 0; probe < PROBES && table != NULL; probe++) {
         Known *entry = &table[(hash + probe) & mask];
         if (entry->name == NULL)
             break;
-        if (entry->hash == hash && entry->symbols == symbols && is_text(entry->name, text, size))
+        if (entry->hash == hash && is_text(entry->name, text, size))
             return Py_NewRef(entry->name);
     }
 #endif
@@ -112,7 +121,7 @@ PyObject *frazil_symbol(PyObject *symbols, const unsigned char *text, Py_ssize_t
         if (2 * count >= mask && mask + 1 < LARGEST)
             grow();
         if (table != NULL)
-            put(symbols, known, hash);
+            put(known, hash);
     }
 #endif
     return known;
