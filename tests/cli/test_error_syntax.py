@@ -20,9 +20,9 @@ def advice(text: str) -> tuple[str, int] | None:
         evaluator.parse_string(text.encode(), "/")
     error = caught.value
     assert error.positions is not None
-    found = error.positions.locate(error.pos)
-    assert found is not None
-    _, _, source, offset = found
+    found, source = error.positions.locate(error.pos), error.positions.text_at(error.pos)
+    assert found is not None and source is not None
+    offset = found[2]
     said = syntax_advice(source, offset, error.message)
     return None if said is None else (said[0], offset if said[1] is None else said[1])
 
@@ -112,9 +112,9 @@ def test_any_text_is_answered(text: str) -> None:
         evaluator.parse_string(text.encode(), "/")
     except ParseError as error:
         assert error.positions is not None
-        found = error.positions.locate(error.pos)
-        assert found is not None
-        said = syntax_advice(found[2], found[3], error.message)
+        found, source = error.positions.locate(error.pos), error.positions.text_at(error.pos)
+        assert found is not None and source is not None
+        said = syntax_advice(source, found[2], error.message)
         assert said is None or said[1] is None or 0 <= said[1] <= len(text.encode())
     except Exception as error:  # names, features and the like
         assert type(error).__module__.startswith("frazil")
