@@ -76,3 +76,10 @@ def test_which_command_shows_the_log(run: Run, tmp_path: Path, features: str, co
     options = ("-Q", "--no-out-link", "--option", "sandbox", "false", "--option", "experimental-features", features)
     found = run("nix-build", str(tmp_path / "a.nix"), *options)
     assert found.status == 100 and f"  {command} " in found.err
+
+
+def test_a_graph_that_is_no_set_is_said(run: Run, tmp_path: Path) -> None:
+    text = 'derivation { name = "a"; system = "x"; builder = "/b"; __structuredAttrs = true; GRAPH }'
+    (tmp_path / "a.nix").write_text(text.replace("GRAPH", 'exportReferencesGraph = [ "a" ];'))
+    said = run("nix-build", "--no-out-link", str(tmp_path / "a.nix")).err
+    assert "warning: 'exportReferencesGraph' in structured attrs is not a JSON object, ignoring\n" in said

@@ -57,6 +57,8 @@ class BuildGoal:
         yield from self._inputs()
         try:
             self.options = derivation_options(self.drv, self.store.directory)
+            if not isinstance((self.options.structured or {}).get("exportReferencesGraph", {}), dict):
+                self.worker.warn("warning: 'exportReferencesGraph' in structured attrs is not a JSON object, ignoring")
         except BuildError as error:
             raise BuildError(f"{error.message}\nwhile parsing derivation '{self.text}'") from error
         refusal = self._refusal()
