@@ -46,7 +46,7 @@ OTHER_COMPILED = (
 # C from the beginning.
 NATIVE = {"frazil.evalcache._walk": Path("src/frazil/evalcache/_walk.c")}
 # C without a module of its own.
-SUPPORT = [Path(f"src/frazil/native/{name}.c") for name in ("arenas", "definitions", "indentation", "sweep", "symbols")]
+SUPPORT = [Path(f"src/frazil/native/{name}.c") for name in ("arenas", "definitions", "indentation", "symbols")]
 OBJECT = "frazil._compiled"
 GENERATED = Path("build/cython")
 DIRECTIVES = {

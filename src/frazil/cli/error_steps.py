@@ -78,6 +78,7 @@ def way(frames: list[TraceFrame], place: Position | None, view: View, *, own_onl
     `own_only`: where no step has a place in the user's files, there is nothing to tell.
     """
     steps: list[Step] = []
+    known: dict[int, Step | None] = {}  # a function that calls itself leaves one and the same frame again and again
     for frame in frames:
         if frame.position is not None and not view.is_own(frame.position.file):
             last = steps[-1] if steps else None
@@ -85,16 +86,27 @@ def way(frames: list[TraceFrame], place: Position | None, view: View, *, own_onl
                 last.append(frame)
             else:
                 steps.append([frame])
-        elif frame.position is None:
-            steps.append(("", _sentence(view.with_names(frame.text))))
-        elif frame.position != place or not frame.text.startswith(_ORDINARY):
-            steps.append((view.place(frame.position), _what(frame)))
+            continue
+        if id(frame) not in known:
+            known[id(frame)] = _step(frame, place, view)
+        step = known[id(frame)]
+        if step is not None:
+            steps.append(step)
     plain = _shortened(_unrepeated([step if isinstance(step, tuple) else _fold(step, view) for step in steps]))
     if all(text.startswith("… ") and not where for where, text in plain):
         return []
     if own_only and not any(where for where, _ in plain):
         return []
     return _lines(plain, view)
+
+
+def _step(frame: TraceFrame, place: Position | None, view: View) -> Step | None:
+    """None: it only says what the error says."""
+    if frame.position is None:
+        return ("", _sentence(view.with_names(frame.text)))
+    if frame.position != place or not frame.text.startswith(_ORDINARY):
+        return (view.place(frame.position), _what(frame))
+    return None
 
 
 def _what(frame: TraceFrame) -> str:

@@ -76,7 +76,8 @@ cdef extern from *:
     static void frazil_free_node(void *node) {
         size_t words = (size_t) Py_TYPE((PyObject *) node)->tp_basicsize / sizeof(void *);
         if (words > FRAZIL_POOL_WORDS) { PyObject_Free(node); return; }
-        frazil_unused(frazil_node_pool, (PyObject *) node, words);
+        *frazil_first_word(node) = (size_t) frazil_node_pool->unused[words];
+        frazil_node_pool->unused[words] = node;
     }
     static void frazil_keep_in_pool(frazil_pool *pool, PyTypeObject *kind) {
     #if !defined(Py_GIL_DISABLED) && !defined(Py_TRACE_REFS) && !defined(Py_REF_DEBUG)

@@ -27,10 +27,6 @@ cdef extern from *:
     #define FRAZIL_VALUES_H
     /* Where memory for objects comes from: arenas.c. */
     void frazil_use_own_arenas(void);
-    /* sweep.c */
-    void frazil_sweep_kinds(PyTypeObject *thunk, PyTypeObject *env, PyTypeObject *slots, PyTypeObject *attrs, void *lazy);
-    void frazil_sweep(char *used, int may);
-    void frazil_sweep_later(char *piece);
 
     /* What evaluation makes most: made here, because allocation is most of evaluation. Sizes are counted in words.
        Memory of one size goes from hand to hand through a list of its own; new memory is cut from large pieces. */
@@ -109,12 +105,6 @@ cdef extern from *:
     /* Where objects count their references, and hold a link when nobody has any. Python's own ways of setting it look
        at what is there first: a link may look like the count of what lives for ever. */
     static inline size_t *frazil_first_word(void *object) { return (size_t *) object; }
-    /* Memory that is nobody's says how large it is where objects have their type. */
-    static inline void frazil_unused(frazil_pool *pool, PyObject *object, size_t words) {
-        *frazil_first_word(object) = (size_t) pool->unused[words];
-        ((size_t *) object)[offsetof(PyObject, ob_type) / sizeof(size_t)] = words << 1 | 1;
-        pool->unused[words] = object;
-    }
     static inline PyObject *frazil_begin(frazil_pool *pool, PyTypeObject *type, size_t words) {
         PyObject *object;
     #if defined(Py_GIL_DISABLED) || defined(Py_TRACE_REFS) || defined(Py_REF_DEBUG)
@@ -551,7 +541,8 @@ cdef extern from *:
         PyTypeObject *type = Py_TYPE(object);
         if (FRAZIL_IS_ON_HEAP(type)) Py_DECREF((PyObject *) type);
         if (words > FRAZIL_POOL_WORDS) { PyObject_Free(object); return; }
-        frazil_unused(frazil_own_pool, object, words);
+        *frazil_first_word(object) = (size_t) frazil_own_pool->unused[words];
+        frazil_own_pool->unused[words] = object;
     #endif
     }
     static PyTypeObject *frazil_slots_type, *frazil_attrs_type;
@@ -636,11 +627,6 @@ cdef extern from *:
     static void *frazil_more(size_t words) {
         frazil_pool *pool = frazil_own_pool;
         char *piece;
-        frazil_sweep(pool->next, frazil_nesting == 0);
-        if ((piece = (char *) pool->unused[words]) != NULL) {
-            pool->unused[words] = (void *) *frazil_first_word(piece);
-            return piece;
-        }
     #if defined(__linux__)
         PyObjectArenaAllocator arenas;
         PyObject_GetArenaAllocator(&arenas);
@@ -649,7 +635,6 @@ cdef extern from *:
         piece = (char *) malloc(FRAZIL_PIECE);
     #endif
         if (piece == NULL) return NULL;
-        frazil_sweep_later(piece);
         pool->next = piece + words * sizeof(void *);
         pool->end = piece + FRAZIL_PIECE;
         return piece;
@@ -662,7 +647,6 @@ cdef extern from *:
         pool->more = frazil_more;
         frazil_slots_type = slots;
         frazil_attrs_type = attrs;
-        frazil_sweep_kinds(thunk, env, slots, attrs, frazil_lazy_methods);
         Py_SET_REFCNT((PyObject *) &frazil_unmade, 1);
         Py_SET_TYPE((PyObject *) &frazil_unmade, thunk);
         thunk->tp_dealloc = env->tp_dealloc = lambda->tp_dealloc = slots->tp_dealloc = attrs->tp_dealloc = frazil_dealloc;
