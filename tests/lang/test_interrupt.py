@@ -44,7 +44,7 @@ def test_interrupting_nothing_changes_nothing() -> None:
         "builtins.length (builtins.genList (i: i) 1500000)",
         "let l = builtins.genList (i: i) 300000; in builtins.length (map (i: i) l) + builtins.length (l ++ l ++ l)",
         "let l = builtins.genList (i: i) 300000; in if builtins.elem (-1) l || l == map (i: i) l then 1 else 0",
-        'builtins.fromTOML (builtins.concatStringsSep "" (builtins.genList (i: "a${toString i} = 1\\n") 20000))',
+        'builtins.fromTOML (builtins.concatStringsSep "" (builtins.genList (i: "a${toString i} = 1\\n") 100000))',
     ],
 )
 def test_long_work_of_builtins_gives_others_turns(expression: str) -> None:

@@ -102,8 +102,9 @@ def view_for(error: FrazilError, directory: str, *, width: int = 100, colours: b
     asked = getattr(error, "asked", None)
     if asked is not None:
         places += asked()
-    if places and not any(view.is_own(place.file) for place in places):
-        first = next((place.file for place in places if _may_be_own(place.file)), None)
+    files = dict.fromkeys([place.file for place in places])
+    if files and not any(map(view.is_own, files)):
+        first = next(filter(_may_be_own, files), None)
         if first is not None:
             view.own = (*view.own, os.path.dirname(first))
     return view

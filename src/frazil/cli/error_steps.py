@@ -52,7 +52,7 @@ def worth_showing(trace: Sequence[TraceFrame], view: View) -> list[TraceFrame]:
         if not frame.text or (frame.position is None and _says_nothing(frame.text, view)):
             continue
         last = found[-1] if found else None
-        if last is not None and frame.position is not None and frame.position == last.position:
+        if last is not None and _at_one_place(frame.position, last.position):
             if last.text.startswith(SELF_EVIDENT):
                 found[-1] = frame
                 continue
@@ -62,6 +62,12 @@ def worth_showing(trace: Sequence[TraceFrame], view: View) -> list[TraceFrame]:
             continue
         found.append(frame)
     return found
+
+
+def _at_one_place(one: Position | None, other: Position | None) -> bool:
+    if one is None or other is None:
+        return False
+    return one is other or (one.line == other.line and one.column == other.column and one == other)
 
 
 def _says_nothing(text: str, view: View) -> bool:
@@ -80,17 +86,14 @@ def way(frames: list[TraceFrame], place: Position | None, view: View, *, own_onl
     steps: list[Step] = []
     known: dict[int, Step | None] = {}  # a function that calls itself leaves one and the same frame again and again
     for frame in frames:
-        if frame.position is not None and not view.is_own(frame.position.file):
-            last = steps[-1] if steps else None
-            if isinstance(last, list):
-                last.append(frame)
-            else:
-                steps.append([frame])
-            continue
         if id(frame) not in known:
             known[id(frame)] = _step(frame, place, view)
         step = known[id(frame)]
-        if step is not None:
+        if isinstance(step, list) and steps and isinstance(steps[-1], list):
+            steps[-1].append(frame)
+        elif isinstance(step, list):
+            steps.append([frame])
+        elif step is not None:
             steps.append(step)
     plain = _shortened(_unrepeated([step if isinstance(step, tuple) else _fold(step, view) for step in steps]))
     if all(text.startswith("… ") and not where for where, text in plain):
@@ -102,6 +105,8 @@ def way(frames: list[TraceFrame], place: Position | None, view: View, *, own_onl
 
 def _step(frame: TraceFrame, place: Position | None, view: View) -> Step | None:
     """None: it only says what the error says."""
+    if frame.position is not None and not view.is_own(frame.position.file):
+        return [frame]
     if frame.position is None:
         return ("", _sentence(view.with_names(frame.text)))
     if frame.position != place or not frame.text.startswith(_ORDINARY):
