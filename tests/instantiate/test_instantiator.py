@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from frazil.digest import Hash
 from frazil.instantiate.context import Built, parse_built, show_element
-from frazil.instantiate.instantiator import Draft, Instantiator
-from frazil.store.derivation import Derivation, fill_in_output_paths, hash_modulo, parse
+from frazil.instantiate.instantiator import Draft, Instantiated, Instantiator
+from frazil.store.content_address import ContentAddress
+from frazil.store.derivation import Derivation, Fixed, fill_in_output_paths, hash_modulo, parse
 from frazil.store.errors import InvalidPath
 from frazil.store.path import StoreDirectory, StorePath
 
@@ -58,6 +60,32 @@ def test_equal_drafts_are_made_once() -> None:
     made = instantiator()
     assert made.instantiate(draft("x")) is made.instantiate(draft("x"))
     assert len(made.pending) == 1
+
+
+def test_inputs_of_equal_weight_are_told_apart() -> None:
+    """Fixed outputs that are made differently contribute the same to the hashes of those that use them."""
+    made = instantiator()
+    address = ContentAddress("flat", Hash.of("sha256", b"contents"))
+    path = made.fixed_path(address, "source")
+
+    def source(url: str) -> Instantiated:
+        one = draft("source", url=url, out=path)
+        one.outputs = {"out": Fixed(address)}
+        return made.instantiate(one)
+
+    def user(*inputs: Instantiated) -> Instantiated:
+        one = draft("user", source=path)
+        one.inputs = {found.path: frozenset(("out",)) for found in inputs}
+        return made.instantiate(one)
+
+    here, there = source("here"), source("there")
+    first, second = user(here), user(there)
+    assert here.outputs == there.outputs and first.outputs == second.outputs
+    both = user(here, there)
+    found = {one.path for one in (here, there, first, second, both)}
+    assert len(found) == len(made.made) == 5
+    assert [user(here).path, user(there).path, user(here, there).path] == [first.path, second.path, both.path]
+    assert made.made[both.path][1] == tuple(sorted((here.path, there.path)))
 
 
 def test_unknown_inputs() -> None:

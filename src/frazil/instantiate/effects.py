@@ -24,7 +24,7 @@ from frazil.store.path import References, StoreDirectory, StorePath, unknown_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from frazil._native import Archive
     from frazil.activity import Reporter
@@ -414,7 +414,7 @@ class StoreEffects(FileEffects):
             found.update(self.directory.show(p) for p in self.store.closure(outside))
         return found
 
-    def _references_in_memory(self, path: str) -> frozenset[str] | None:
+    def _references_in_memory(self, path: str) -> Collection[str] | None:
         made = self.instantiator.made.get(path)
         if made is not None:
             return made[1]

@@ -12,6 +12,8 @@ from frazil.lang.errors import EvalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from frazil.instantiate.effects import PendingSource, StoreEffects
     from frazil.store.ahead import Ahead
     from frazil.store.path import StorePath
@@ -85,13 +87,13 @@ def _write_sources(effects: StoreEffects, missing: dict[str, PendingSource], ahe
 
 def _text_batch(
     effects: StoreEffects, missing: dict[str, tuple[str, bytes, frozenset[str]]]
-) -> list[tuple[StorePath, bytes, frozenset[str]]]:
+) -> list[tuple[StorePath, bytes, Collection[str]]]:
     """Those that are stored as texts are; the others are written here."""
     if not missing:
         return []
     from frazil.store.path import StorePath
 
-    batch = []
+    batch: list[tuple[StorePath, bytes, Collection[str]]] = []
     for base, (method, contents, references) in missing.items():
         path = StorePath.from_base(base)
         if method == "text":
@@ -104,10 +106,10 @@ def _text_batch(
 
 
 def _derivation_batch(
-    effects: StoreEffects, missing: dict[str, tuple[bytes, frozenset[str]]]
-) -> list[tuple[StorePath, bytes, frozenset[str]]]:
+    effects: StoreEffects, missing: dict[str, tuple[bytes, tuple[str, ...]]]
+) -> list[tuple[StorePath, bytes, Collection[str]]]:
     parse, known_outputs = effects.directory.parse, effects.instantiator.known_outputs
-    batch = []
+    batch: list[tuple[StorePath, bytes, Collection[str]]] = []
     for shown, (contents, references) in missing.items():
         path = parse(shown)
         if shown in known_outputs:

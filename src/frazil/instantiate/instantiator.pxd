@@ -43,5 +43,5 @@ cdef class Instantiator:
     cdef Instantiated _fixed(self, Draft draft, object output)
     cdef Instantiated _general(self, Draft draft)
     cdef object _derivation(self, Draft draft)
-    cdef str _add(self, str name, bytes contents, frozenset references)
+    cdef str _add(self, str name, bytes contents, set mentioned)
     cdef str _store_path(self, str kind, str digest, str name)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from frazil.store.content_address import ContentAddress
 
 ONLY_OUT = frozenset(("out",))
+BEGIN = "Derive(["
 
 
 class Draft:
@@ -69,10 +70,11 @@ class Instantiator:
         self._read_stored = read_stored
         self._modulo: dict[str, str | dict[str, str] | None] = {}
         """Derivation path -> hex digest; for fixed ones output -> hex digest; None: deferred."""
-        self._same: dict[tuple[str, bytes], Instantiated] = {}
-        self.pending: dict[str, tuple[bytes, frozenset[str]]] = {}
+        self._same: dict[str, tuple[Instantiated, int]] = {}
+        """Hash with masked inputs -> the one made last, and where in its text its own inputs are."""
+        self.pending: dict[str, tuple[bytes, tuple[str, ...]]] = {}
         """Not yet written: path -> (contents, references)."""
-        self.made: dict[str, tuple[bytes, frozenset[str]]] = {}
+        self.made: dict[str, tuple[bytes, tuple[str, ...]]] = {}
         """All of this evaluation."""
         self.known_outputs: dict[str, dict[str, str]] = {}
         """Derivation path -> output paths, computed here, so that the store need not check them again."""
@@ -166,9 +168,12 @@ class Instantiator:
         blank = ",".join([f'("{name}","","","")' for name in names])
         digest = sha256_hex("Derive([", blank, "],[", masked, middle, text, "])")
         inputs = wanted(draft.inputs)
-        same = self._same.get((digest, inputs))
+        same = self._same.get(digest)
         if same is not None:
-            return same
+            found, begin = same
+            known = self.made[found.path][0]
+            if known.startswith(inputs, begin) and known.startswith(b"],", begin + len(inputs)):
+                return found
         outputs = {}
         end: list[bytes | str] = [middle]
         start = 0
@@ -181,11 +186,11 @@ class Instantiator:
         end.append(text[start:])
         shown = ",".join([f'("{name}","{path}","","")' for name, path in outputs.items()])
         modulo = sha256_hex("Derive([", shown, "],[", masked, *end, "])")
-        contents = join("Derive([", shown, "],[", inputs, *end, "])")
-        made = Instantiated(self._add(draft.name, contents, frozenset(draft.sources).union(draft.inputs)), outputs)
+        contents = join(BEGIN, shown, "],[", inputs, *end, "])")
+        made = Instantiated(self._add(draft.name, contents, draft.sources.union(draft.inputs)), outputs)
         self._modulo[made.path] = modulo
         self.known_outputs[made.path] = outputs
-        self._same[digest, inputs] = made
+        self._same[digest] = made, len(BEGIN) + len(shown) + len("],[")
         return made
 
     def _fixed(self, draft: Draft, output: Fixed) -> Instantiated:
@@ -204,7 +209,7 @@ class Instantiator:
         same = self._fixed_texts.get(text)
         if same is not None:
             return same
-        own = self._add(draft.name, text, frozenset(draft.sources).union(draft.inputs))
+        own = self._add(draft.name, text, draft.sources.union(draft.inputs))
         if own not in self._modulo:
             self._modulo[own] = {"out": sha256_hex(f"fixed:out:{method}:{digest}:{path}")}
         made = self._fixed_texts[text] = Instantiated(own, {"out": path})
@@ -218,7 +223,7 @@ class Instantiator:
         directory = self.directory
         drv = fill_in_output_paths(drv, directory, self._lookup)
         contents = drv.unparse(directory)
-        path = self._add(draft.name, contents, frozenset([directory.show(p) for p in drv.references()]))
+        path = self._add(draft.name, contents, {directory.show(p) for p in drv.references()})
         if path not in self._modulo:
             modulo = hash_modulo(drv, directory, self._lookup)
             self._modulo[path] = (
@@ -249,8 +254,9 @@ class Instantiator:
             dynamic_inputs=dynamic,
         )
 
-    def _add(self, name: str, contents: bytes, references: frozenset[str]) -> str:
-        kind = "text:" + ":".join(sorted(references)) if references else "text"
+    def _add(self, name: str, contents: bytes, mentioned: set[str]) -> str:
+        references = tuple(sorted(mentioned))
+        kind = "text:" + ":".join(references) if references else "text"
         path = self._store_path(kind, sha256_hex(contents), name + ".drv")
         if path not in self.made:
             self.made[path] = self.pending[path] = contents, references

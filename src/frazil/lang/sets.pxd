@@ -34,8 +34,8 @@ cdef class AttrsExpr(Definer):
     cdef object exprs
     cdef bytes kinds
     cdef bytes settled
-    cdef Py_ssize_t instances
-    cdef Py_ssize_t overrides
+    cdef int instances
+    cdef int overrides
     cdef object prepare(self)
     cdef object bind_definitions(self, Scope outer, Scope inner, bint within)
     cdef object look_what_is_at_hand(self)

@@ -8,7 +8,7 @@ not on this machine, those that are read (`real_path`) are fetched first, into a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -179,7 +179,7 @@ class ForeignStore(LocalStore):
     def take_text(self, path: StorePath, contents: bytes, references: frozenset[StorePath]) -> None:
         self.add_texts([(path, contents, frozenset(map(self.show, references)))])
 
-    def add_texts(self, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]]) -> None:
+    def add_texts(self, texts: Sequence[tuple[StorePath, bytes, Collection[str]]]) -> None:
         valid = self.valid_among([path for path, _, _ in texts]) if not self.repairs else set()
         missing = []
         for path, contents, references in texts:

@@ -25,7 +25,7 @@ from frazil.store.path_info import PathInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from frazil.store.ahead import Ahead
     from frazil.store.local import LocalStore
@@ -121,7 +121,7 @@ def add_text_at(store: LocalStore, path: StorePath, contents: bytes, references:
 
 
 def add_texts(
-    store: LocalStore, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]], ahead: Ahead | None = None
+    store: LocalStore, texts: Sequence[tuple[StorePath, bytes, Collection[str]]], ahead: Ahead | None = None
 ) -> None:
     """`ahead`: who may have written some of them already."""
     parse = store.directory.parse

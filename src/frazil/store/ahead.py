@@ -21,7 +21,7 @@ from frazil.store.path_info import PathInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from frazil._native import Archive
     from frazil.store.interface import Store
@@ -178,12 +178,12 @@ class Ahead:
             return False
         return True
 
-    def add_texts(self, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]]) -> None:
+    def add_texts(self, texts: Sequence[tuple[StorePath, bytes, Collection[str]]]) -> None:
         """As `LocalStore.add_texts`."""
         adding.add_texts(self._store, texts, self)
 
     def place_texts(
-        self, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]], parsed: Mapping[str, StorePath]
+        self, texts: Sequence[tuple[StorePath, bytes, Collection[str]]], parsed: Mapping[str, StorePath]
     ) -> list[PathInfo]:
         """Those that were written are put in their places; -> what is to be registered.
 

@@ -595,29 +595,31 @@ class Database:
                 else:
                     identifiers[info.path] = following + len(fresh)
                     fresh.append(info)
-            self._insert(connection, [(identifiers[info.path], info) for info in fresh])
-            outputs = [
-                (identifiers[info.path], name, output)
-                for info in fresh
-                if info.path.is_derivation
-                for name, output in outputs_of(info.path).items()
-            ]
-            connection.executemany("insert or replace into DerivationOutputs (drv, id, path) values (?, ?, ?)", outputs)
+            self._insert(connection, ((identifiers[info.path], info) for info in fresh))
+            connection.executemany(
+                "insert or replace into DerivationOutputs (drv, id, path) values (?, ?, ?)",
+                [
+                    (identifiers[info.path], name, output)
+                    for info in fresh
+                    if info.path.is_derivation
+                    for name, output in outputs_of(info.path).items()
+                ],
+            )
+            pairs = ((identifiers[info.path], identifiers[path]) for info in infos for path in info.references)
             try:
-                pairs = [(identifiers[info.path], identifiers[path]) for info in infos for path in info.references]
+                connection.executemany("insert or replace into Refs (referrer, reference) values (?, ?)", pairs)
             except KeyError as error:
                 raise InvalidPath(f"path '{self.directory.show(error.args[0])}' is not valid") from error
-            connection.executemany("insert or replace into Refs (referrer, reference) values (?, ?)", pairs)
 
     def _identifiers(self, connection: sqlite3.Connection, paths: Iterable[StorePath]) -> dict[StorePath, int]:
         """The numbers of those that are valid."""
-        by_text = {self.directory.show(path): path for path in paths}
+        show = self.directory.show
         found: dict[StorePath, int] = {}
-        for chunk in _chunks(list(by_text)):
-            marks = ",".join("?" * len(chunk))
-            for text, identifier in connection.execute(
-                f"select path, id from ValidPaths where path in ({marks})", chunk
-            ):
+        for chunk in _chunks(list(paths)):
+            by_text = {show(path): path for path in chunk}
+            marks = ",".join("?" * len(by_text))
+            statement = f"select path, id from ValidPaths where path in ({marks})"
+            for text, identifier in connection.execute(statement, [*by_text]):
                 found[by_text[text]] = identifier
         return found
 
@@ -628,13 +630,13 @@ class Database:
         (highest,) = connection.execute("select max(id) from ValidPaths").fetchone()
         return max(used or 0, highest or 0) + 1
 
-    def _insert(self, connection: sqlite3.Connection, infos: list[tuple[int, PathInfo]]) -> None:
+    def _insert(self, connection: sqlite3.Connection, infos: Iterable[tuple[int, PathInfo]]) -> None:
         show = self.directory.show
         now = int(time.time())
         connection.executemany(
             "insert into ValidPaths (id, path, hash, registrationTime, deriver, narSize, ultimate, sigs, ca)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
+            (
                 (
                     identifier,
                     show(info.path),
@@ -647,7 +649,7 @@ class Database:
                     str(info.content_address) if info.content_address else None,
                 )
                 for identifier, info in infos
-            ],
+            ),
         )
 
     def _update(self, connection: sqlite3.Connection, info: PathInfo) -> None:

@@ -24,7 +24,7 @@ from frazil.store.temporary import TemporaryRoots, WorkingDirectory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from frazil.store import garbage, optimise
@@ -109,7 +109,7 @@ class LocalStore(RecordedStore):
         """At a path that is known to follow from it."""
         adding.add_text_at(self, path, contents, references)
 
-    def add_texts(self, texts: Sequence[tuple[StorePath, bytes, frozenset[str]]]) -> None:
+    def add_texts(self, texts: Sequence[tuple[StorePath, bytes, Collection[str]]]) -> None:
         """Many texts (path that follows from it, contents, references as texts), each after what it refers to."""
         adding.add_texts(self, texts)
 
