@@ -51,7 +51,7 @@ class Substitution:
         self.store: LocalStore = worker.store
         self.substituters = substituters
         self._asking = Pool(worker.settings.http_connections or 64, "ask")
-        self._fetching = Pool(max(1, worker.settings.max_substitution_jobs), "fetch")
+        self._fetching = Pool(max(1, worker.settings.max_substitution_jobs), "fetch", sparing=True)
         self._staged: list[PathLocks] = []
         self._staged_since = 0.0
         self.locked = 0

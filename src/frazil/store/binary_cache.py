@@ -194,6 +194,10 @@ class BinaryCache(Store):
 
     def narinfo(self, path: StorePath) -> NarInfo | None:
         """What the cache says of a path, from its files or remembered; None for a lie."""
+        with self._mutex:
+            found = self._known.get(path.hash_part)
+        if found is not None and found.info.path == path:
+            return found
         return self._matching(path, self._narinfos([path.hash_part])[path.hash_part])
 
     def _matching(self, path: StorePath, found: NarInfo | None) -> NarInfo | None:

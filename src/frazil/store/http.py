@@ -45,6 +45,9 @@ class Address(Record):
     proxy: tuple[str, int] | None = None
     proxy_authorization: str = ""
 
+    def __hash__(self) -> int:
+        return hash((self.scheme, self.host, self.port))
+
 
 class _Body:
     """`read(size)`: nothing at the end. Raises BadResponse where it is cut off."""
@@ -494,9 +497,7 @@ class Client:
 
     def _proxy(self, scheme: str, host: str, port: int) -> str | None:
         if self._proxies is None:
-            from urllib.request import getproxies_environment
-
-            self._proxies = getproxies_environment()
+            self._proxies = _environment_proxies()
         if not self._proxies:
             return None
         from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
@@ -566,6 +567,15 @@ def _safe(text: str, keep: str = "") -> str:
     if text.isascii() and text.isprintable() and (keep or " " not in text):
         return text
     return "".join(c if (c > " " and c != "\x7f") or c in keep else f"%{ord(c):02X}" for c in text if c not in "\r\n")
+
+
+def _environment_proxies() -> dict[str, str]:
+    """Most have none, and what reads them takes long to load."""
+    if not any(name[-6:].lower() == "_proxy" for name in os.environ):
+        return {}
+    from urllib.request import getproxies_environment
+
+    return getproxies_environment()
 
 
 def _basic(user: str, password: str) -> str:

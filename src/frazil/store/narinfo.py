@@ -63,6 +63,7 @@ class _Parser:
         self.line = 0
         self.fields: dict[str, str] = {}
         self.signatures: set[str] = set()
+        self._hashes: dict[str, Hash] = {}
 
     def corrupt(self, reason: str, *, with_line: bool = True) -> FormatError:
         where = f" at line {self.line}" if with_line else ""
@@ -101,10 +102,13 @@ class _Parser:
             raise self.corrupt("invalid Compression")
 
     def hash(self, value: str) -> Hash:
-        try:
-            return Hash.parse(value)
-        except DigestError as error:
-            raise self.corrupt("bad hash") from error
+        found = self._hashes.get(value)
+        if found is None:
+            try:
+                found = self._hashes[value] = Hash.parse(value)
+            except DigestError as error:
+                raise self.corrupt("bad hash") from error
+        return found
 
     def result(self) -> NarInfo:
         fields = self.fields
