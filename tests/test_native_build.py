@@ -190,8 +190,12 @@ def test_who_wants_a_plain_build_gets_one(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_only_what_changed_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    header = tmp_path / "one.h"
+    header.write_text("int with_one;\n")
+    os.utime(header, (1, 1))
+    monkeypatch.setattr("tools.native.command.HEADERS", tmp_path)
     source = Path("one.c")
-    source.write_text("int one;\n")
+    source.write_text('#include "one.h"\nint one;\n')
     os.utime(source, (1, 1))
     builder: Any = BuildEvaluator(Distribution())
     builder.build_temp = "temporary"
@@ -207,9 +211,12 @@ def test_only_what_changed_is_compiled_again(tmp_path: Path, monkeypatch: pytest
     builder.compile_one(source, Variant("plain", ["-O1"], []))
     second = made.stat().st_mtime_ns
     assert second > first
-    source.write_text("int two;\n")
+    source.write_text('#include "one.h"\nint two;\n')
     builder.compile_one(source, Variant("plain", ["-O1"], []))
     assert b"two" in made.read_bytes()
+    header.write_text("int with_three;\n")
+    builder.compile_one(source, Variant("plain", ["-O1"], []))
+    assert b"with_three" in made.read_bytes()
 
 
 def test_byte_code_is_used_only_where_it_is_the_sources(tmp_path: Path) -> None:

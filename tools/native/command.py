@@ -35,12 +35,12 @@ from distutils.ccompiler import new_compiler
 from distutils.errors import CCompilerError
 from distutils.sysconfig import customize_compiler
 
-from tools.native.sources import OBJECT, ROOT, generate
+from tools.native.sources import HEADERS, OBJECT, ROOT, generate
 
 JOBS = os.cpu_count() or 1
 # Debugging information of generated C helps nobody, and makes everything slower to compile.
 FIRST = ROOT / "tools/native/tracebacks.h"
-ALWAYS = ["-w", "-fno-plt", "-include", str(FIRST)]
+ALWAYS = ["-w", "-fno-plt", f"-I{ROOT / 'src'}", "-include", str(FIRST)]
 # Loops go over a few pointers mostly, and fields are written one by one: made into vectors they take longer, since what
 # was just written in two halves cannot be read as a whole for a while.
 SMALL = ["-fno-tree-vectorize", "-fno-tree-slp-vectorize", "-fno-tree-loop-distribute-patterns"]
@@ -204,7 +204,9 @@ class BuildEvaluator(build_ext):
         """Left alone where the file, what was counted and the flags are those of last time."""
         made, output = self.object_of(source, "work"), self.object_of(source, variant.name)
         counts = variant.profiles / made.with_suffix(".gcda").name if variant.profiles else None
-        inputs = [source, FIRST, counts] if counts and counts.exists() else [source, FIRST]
+        inputs = [source, FIRST, *(ROOT / HEADERS).glob("*.h")]
+        if counts and counts.exists():
+            inputs.append(counts)
         said = output.with_suffix(".flags")
         command = shlex.join([*self.compiler.compiler_so, *self.compiler.include_dirs, *variant.flags])
         if is_newer(output, inputs) and said.exists() and said.read_text() == command:

@@ -47,6 +47,8 @@ OTHER_COMPILED = (
 NATIVE = {"frazil.evalcache._walk": Path("src/frazil/evalcache/_walk.c")}
 # C without a module of its own.
 SUPPORT = [Path(f"src/frazil/native/{name}.c") for name in ("arenas", "definitions", "indentation", "symbols")]
+# What the C of all of them includes.
+HEADERS = Path("src/frazil/native/values")
 OBJECT = "frazil._compiled"
 GENERATED = Path("build/cython")
 DIRECTIVES = {
