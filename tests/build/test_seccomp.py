@@ -29,8 +29,11 @@ def evaluate(program: bytes, architecture: int, number: int, *arguments: int) ->
             return int(value)
         elif code == 0x05:
             at += value
+        elif code == 0x54:
+            accumulator &= value
         else:
-            holds = accumulator == value if code == 0x15 else bool(accumulator & value)
+            outcomes = {0x15: accumulator == value, 0x35: accumulator >= value, 0x45: bool(accumulator & value)}
+            holds = outcomes[code]
             at += if_true if holds else if_false
 
 
@@ -44,7 +47,14 @@ def evaluate(program: bytes, architecture: int, number: int, *arguments: int) ->
         ("x86_64", X86_64, 268, (0, 0o6755, 0o755), ALLOW),
         ("x86_64", X86_64, 452, (0, 0, 0o4000), EPERM),
         ("x86_64", X86_64, 0x40000000 | 90, (0, 0o4755), EPERM),
+        ("x86_64", X86_64, 187, (0, 0o4755, 0o4755), ALLOW),
         ("x86_64", X86_64, 188, (), ENOTSUP),
+        ("x86_64", X86_64, 196, (), ENOTSUP),
+        ("x86_64", X86_64, 197, (0, 0o4755, 0o4755), ALLOW),
+        ("x86_64", X86_64, 0x40000000 | 188, (), ENOTSUP),
+        ("x86_64", X86_64, 0xFFFFFFFF, (0, 0o4755, 0o4755), ALLOW),
+        ("x86_64", X86_64, 465, (), ENOTSUP),
+        ("x86_64", X86_64, 466, (), ALLOW),
         ("x86_64", X86_64, 463, (), ENOTSUP),
         ("x86_64", X86_64, 0, (0, 0o4755), ALLOW),
         ("x86_64", I386, 15, (0, 0o4755), EPERM),
@@ -64,3 +74,13 @@ def test_calls(machine: str, architecture: int, number: int, arguments: tuple[in
 
 def test_an_unknown_machine_has_none() -> None:
     assert builder_filter("vax") is None
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "i686", "aarch64", "riscv64"])
+def test_every_call_with_a_harmless_mode_and_no_attributes_is_allowed(machine: str) -> None:
+    program = builder_filter(machine)
+    assert program is not None
+    for architecture in (X86_64, I386, AARCH64):
+        refused = [n for n in range(600) if evaluate(program, architecture, n, *[0o755] * 6) != ALLOW]
+        assert len(refused) in (0, 12)
+        assert all(evaluate(program, architecture, n) == ENOTSUP for n in refused)

@@ -58,6 +58,9 @@
 #define LANDLOCK_VERSION_FLAG 1
 #define LANDLOCK_SCOPE_ABSTRACT_SOCKET 1ULL
 
+/* Of keyctl(2). */
+#define JOIN_SESSION_KEYRING 1
+
 /* The C library's functions tell every thread of the process to change its identity too: in memory shared with the
  * parent that would be the parent's threads. 32-bit machines have old calls with 16-bit numbers under the plain names. */
 #ifdef SYS_setgroups32
@@ -81,7 +84,8 @@ struct mount_attributes {
 #define ATTRIBUTE_NODEV 0x4
 
 enum operation_kind {
-    OP_DIRECTORY = 1, OP_FILE, OP_SYMLINK, OP_BIND, OP_TMPFS, OP_PROC, OP_DEVPTS, OP_PROTECT, OP_MODE, OP_OVERLAY, OP_SYSFS
+    OP_DIRECTORY = 1, OP_FILE, OP_SYMLINK, OP_BIND, OP_TMPFS, OP_PROC, OP_DEVPTS, OP_PROTECT, OP_MODE, OP_OVERLAY, OP_SYSFS,
+    OP_FREEZE
 };
 
 /* Flags of OP_BIND. */
@@ -111,7 +115,7 @@ struct spec {
     size_t group_count;
     unsigned long personality;
     int clone_flags, input, output, new_root, new_session, loopback, no_new_privileges, no_cores, propagate, die;
-    int close_others, scope_sockets, wait_for_maps;
+    int close_others, scope_sockets, wait_for_parent;
     int scratch; /* the folder of BIND_SCRATCH, as the host sees it, or -1 */
     int blank;   /* an empty file in it to mount on, or -1: further ones are links to it */
     int ruleset; /* of Landlock, or -1 */
@@ -119,7 +123,11 @@ struct spec {
     int cgroup;  /* `cgroup.procs` of the control group that the child belongs to, or -1 */
     int roots;
     const char *shared; /* below which things may be attached */
-    int status, sync; /* pipes: failures out, "the maps are written" in */
+    const char *uids, *gids; /* the maps of its user namespace, or NULL */
+    int late_flags;  /* namespaces that the child makes itself, while the parent writes maps */
+    int maps_itself; /* it may write them: they name nobody but the caller */
+    int own_keyring;
+    int status, sync; /* pipes: failures out, "the parent is done" in */
     int parents[2];   /* the parent's ends of both */
 };
 
@@ -157,264 +165,9 @@ static _Noreturn void fail(const struct spec *spec, const char *step, const char
 }
 
 #include "../native/sandbox_mounts.h"
-
-/* Objects may be attached to the finished sandbox from outside (`_attach.c`): for that a mount namespace is kept that still
- * sees the host, and what is mounted there below `shared` appears in the builder's as well. The builder gets a copy of
- * it, so this process leaves no way to the host behind. */
-static void keep_door(const struct spec *spec) {
-    static const char *const names[] = {"/proc/self/ns/user", "/proc/self/ns/mnt"};
-    int descriptors[2];
-    if (mount(NULL, spec->shared, NULL, MS_SHARED, NULL) < 0) fail(spec, "sharing mounts below", spec->shared);
-    for (int i = 0; i < 2; i++)
-        if ((descriptors[i] = open(names[i], O_RDONLY | O_CLOEXEC)) < 0) fail(spec, "opening", names[i]);
-    char byte = 0, buffer[CMSG_SPACE(sizeof descriptors)] __attribute__((aligned(8)));
-    struct iovec vector = {&byte, 1};
-    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = buffer, .msg_controllen = sizeof buffer};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET, header->cmsg_type = SCM_RIGHTS, header->cmsg_len = CMSG_LEN(sizeof descriptors);
-    memcpy(CMSG_DATA(header), descriptors, sizeof descriptors);
-    if (sendmsg(spec->later, &message, MSG_NOSIGNAL) < 0) fail(spec, "handing over namespaces", NULL);
-    for (int i = 0; i < 2; i++) close(descriptors[i]);
-    if (unshare(CLONE_NEWNS) < 0) fail(spec, "creating a second mount namespace", NULL);
-}
-
-/* The new root is a tmpfs with the host's file system below OLD_ROOT while the operations run. */
-static void enter_root(struct spec *spec) {
-    if (mount("none", "/", NULL, MS_REC | (spec->propagate ? MS_SLAVE : MS_PRIVATE), NULL) < 0)
-        fail(spec, "making '/' private", NULL);
-    static const char *const bases[] = {"/tmp", "/proc", "/dev", "/usr", NULL};
-    const char *base = NULL;
-    for (int i = 0; bases[i] && !base; i++)
-        if (mount("none", bases[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") == 0) base = bases[i];
-    if (!base) fail(spec, "mounting a new root directory", NULL);
-    if (chdir(base) < 0) fail(spec, "entering the new root directory", NULL);
-    if (mkdir(OLD_ROOT + 1, 0700) < 0) fail(spec, "creating a place for the old root directory", NULL);
-    if (syscall(SYS_pivot_root, ".", OLD_ROOT + 1) < 0) fail(spec, "changing the root directory", NULL);
-    if (chdir("/") < 0) fail(spec, "entering the new root directory", NULL);
-    mode_t mask = umask(0);
-    for (Py_ssize_t i = 0; i < spec->operation_count; i++) apply(spec, &spec->operations[i]);
-    umask(mask);
-    if (spec->scratch >= 0) close(spec->scratch);
-    if (spec->blank >= 0) close(spec->blank);
-    if (spec->later >= 0) keep_door(spec);
-    if (umount2(OLD_ROOT, MNT_DETACH) < 0) fail(spec, "unmounting the old root directory", NULL);
-    /* Removing it would undo the mount in the kept namespace, too: an empty folder stays. */
-    if (spec->later < 0 && rmdir(OLD_ROOT) < 0) fail(spec, "removing the place of the old root directory", NULL);
-    if (!spec->propagate && !spec->roots && chmod("/", 0555) < 0) fail(spec, "setting the mode of", "/");
-}
-
-static void bring_loopback_up(const struct spec *spec) {
-    struct ifreq request;
-    memset(&request, 0, sizeof request);
-    strcpy(request.ifr_name, "lo");
-    request.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) fail(spec, "bringing the loopback interface up", NULL);
-    close(fd);
-}
-
-static void die_with_parent(const struct spec *spec) {
-    if (!spec->die) return;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) fail(spec, "setting the death signal", NULL);
-    /* The parent may be gone already: then nobody holds the other end of the status pipe. */
-    struct pollfd pollfd = {.fd = spec->status};
-    if (poll(&pollfd, 1, 0) == 1 && (pollfd.revents & POLLERR)) _exit(127);
-}
-
-static void take_identity(const struct spec *spec) {
-    if (spec->gid >= 0) {
-        if (syscall(SET_GROUPS, spec->group_count, spec->groups) < 0 && (spec->group_count || errno != EPERM))
-            fail(spec, "setting the supplementary groups", NULL);
-        if (syscall(SET_GROUP, spec->gid, spec->gid, spec->gid) < 0) fail(spec, "setting the group", NULL);
-    }
-    if (spec->uid >= 0) {
-        if (syscall(SET_USER, spec->uid, spec->uid, spec->uid) < 0) fail(spec, "setting the user", NULL);
-        die_with_parent(spec); /* a change of user clears it */
-    }
-}
-
-/* The id by which the caller may enter the host's folders has no name among those of the builder, and nothing can be
- * made under it: so what is to be shown is opened first, then the builder's root takes over. */
-static void become_root(const struct spec *spec) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
-        setrlimit(RLIMIT_NOFILE, &raised);
-    }
-    for (Py_ssize_t i = 0; i < spec->operation_count; i++) {
-        struct operation *o = &spec->operations[i];
-        if (o->kind != OP_BIND) continue;
-        o->opened = open(o->source, O_PATH | O_CLOEXEC | (o->flags & BIND_COPY_LINK ? O_NOFOLLOW : 0));
-        if (o->opened < 0 && !((o->flags & BIND_OPTIONAL) && (errno == ENOENT || errno == ENOTDIR)))
-            fail(spec, "getting attributes of path", o->source);
-    }
-    take_identity(spec);
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static int scope_abstract_sockets(void) {
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
-    if (abi < 6) return 0;
-    uint64_t attributes[3] = {0, 0, LANDLOCK_SCOPE_ABSTRACT_SOCKET}; /* handled file and network accesses, scoped */
-    int fd = syscall(SYS_landlock_create_ruleset, attributes, sizeof attributes, 0);
-    if (fd < 0) return -1;
-    int result = syscall(SYS_landlock_restrict_self, fd, 0);
-    close(fd);
-    return result;
-}
-
-static void confine(const struct spec *spec) {
-    if (spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        fail(spec, "refusing new privileges", NULL);
-    if (spec->scope_sockets && scope_abstract_sockets() < 0 && errno != EPERM)
-        fail(spec, "applying Landlock", NULL);
-    if (spec->personality) {
-        if (personality(spec->personality) < 0) fail(spec, "setting the personality", NULL);
-    }
-    if (spec->filter_length) {
-        struct sock_fprog program = {.len = spec->filter_length, .filter = (struct sock_filter *)spec->filter};
-        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
-            fail(spec, "loading the system call filter", NULL);
-    }
-}
-
-static void redirect(const struct spec *spec) {
-    if (spec->input >= 0 && dup2(spec->input, 0) < 0) fail(spec, "redirecting standard input", NULL);
-    if (spec->output >= 0 && (dup2(spec->output, 1) < 0 || dup2(spec->output, 2) < 0))
-        fail(spec, "redirecting standard output", NULL);
-}
-
-/* The status pipe moves to 3 and closes when the program starts; nothing else survives. */
-static void close_others(struct spec *spec) {
-    if (!spec->close_others) return;
-    if (spec->status != 3) {
-        if (dup3(spec->status, 3, O_CLOEXEC) < 0) fail(spec, "moving the status pipe", NULL);
-        spec->status = 3;
-    }
-    if (syscall(SYS_close_range, 4, ~0U, 0) < 0)
-        for (int fd = 4; fd < 65536; fd++) close(fd);
-}
-
-static void default_signals(void) {
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++)
-        if (number != SIGKILL && number != SIGSTOP) sigaction(number, &action, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* A builder that cannot be executed is a failed build, not a failed set-up: the reason goes to its log. */
-static _Noreturn void report_exec(const struct spec *spec) {
-    if (spec->output < 0) fail(spec, "unable to execute", spec->program);
-    char text[PATH_MAX + 256];
-    int n = snprintf(text, sizeof text, "executing '%s': %s\n", spec->program, strerror(errno));
-    ssize_t ignored = write(2, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
-    (void)ignored;
-    _exit(1);
-}
-
-/* As execvp, but with the search path of the environment that the program gets, inside its own root. */
-static void run(const struct spec *spec) {
-    const char *search = NULL;
-    if (strchr(spec->program, '/')) {
-        execve(spec->program, spec->argv, spec->envp);
-        if (errno != ENOEXEC || spec->output >= 0) return;
-        search = "";
-    } else
-        for (char **e = spec->envp; *e && !search; e++)
-            if (strncmp(*e, "PATH=", 5) == 0) search = *e + 5;
-    char path[PATH_MAX];
-    int error = ENOENT;
-    size_t name = strlen(spec->program);
-    snprintf(path, sizeof path, "%s", spec->program);
-    for (const char *entry = search; entry && *entry;) {
-        size_t length = strcspn(entry, ":");
-        if (length && length + name + 2 < sizeof path) {
-            memcpy(path, entry, length);
-            path[length] = '/';
-            memcpy(path + length + 1, spec->program, name + 1);
-            execve(path, spec->argv, spec->envp);
-            if (errno == ENOEXEC) break;
-            if (errno != ENOENT && errno != ENOTDIR) error = errno;
-            errno = error;
-        }
-        entry += length + (entry[length] == ':');
-    }
-    if (errno == ENOEXEC) { /* a script without an interpreter line; `to_vector` left room in front */
-        char **shell = spec->argv - 1;
-        shell[0] = "sh", shell[1] = path;
-        execve("/bin/sh", shell, spec->envp);
-        return;
-    }
-    errno = error;
-}
-
-static void prepare(struct spec *spec) {
-    die_with_parent(spec);
-    if (spec->new_session && setsid() < 0) fail(spec, "creating a new session", NULL);
-    if (spec->loopback) bring_loopback_up(spec);
-    if (spec->hostname) {
-        if (sethostname(spec->hostname, strlen(spec->hostname)) < 0) fail(spec, "setting the host name", NULL);
-        if (setdomainname("(none)", 6) < 0) fail(spec, "setting the domain name", NULL);
-    }
-    redirect(spec);
-    if (spec->roots) become_root(spec);
-    if (spec->new_root) enter_root(spec);
-    confine(spec); /* while there are capabilities: a filter needs them where new privileges stay allowed */
-    if (!spec->roots) take_identity(spec);
-    if (spec->ruleset >= 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-                               syscall(SYS_landlock_restrict_self, spec->ruleset, 0) < 0))
-        fail(spec, "applying Landlock", NULL);
-    if (chdir(spec->directory) < 0) fail(spec, "changing into", spec->directory);
-    close_others(spec);
-    if (spec->no_cores) {
-        struct rlimit limit = {0, RLIM_INFINITY};
-        if (setrlimit(RLIMIT_CORE, &limit) < 0) {
-            limit.rlim_max = 0;
-            setrlimit(RLIMIT_CORE, &limit);
-        }
-        umask(0022);
-    }
-}
-
-static int child(void *argument) {
-    struct spec *spec = argument;
-    char byte;
-    /* Copies that would keep the pipes open after the parent's death, which they are there to tell. */
-    for (int i = 0; i < 2; i++) close(spec->parents[i]);
-    if (spec->wait_for_maps && read(spec->sync, &byte, 1) != 1) _exit(127);
-    /* By now it is in its control group, which is to look like the root of all. */
-    if (spec->cgroup >= 0 && unshare(CLONE_NEWCGROUP) < 0) fail(spec, "creating a control group namespace", NULL);
-    prepare(spec);
-    default_signals();
-    run(spec);
-    report_exec(spec);
-}
+#include "../native/sandbox_child.h"
 
 /* ---- in the parent ---- */
-
-static int write_proc(pid_t pid, const char *name, const char *text, size_t length) {
-    char path[64];
-    if (pid)
-        snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    else
-        snprintf(path, sizeof path, "/proc/self/%s", name);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) return -1;
-    ssize_t n = write(fd, text, length);
-    int error = errno;
-    close(fd);
-    errno = error;
-    return n < 0 ? -1 : 0;
-}
-
-static const char *write_maps(pid_t pid, const char *uids, const char *gids, int deny_setgroups) {
-    if (deny_setgroups && write_proc(pid, "setgroups", "deny", 4) < 0 && errno != ENOENT) return "writing setgroups";
-    if (write_proc(pid, "gid_map", gids, strlen(gids)) < 0) return "writing the group map";
-    if (write_proc(pid, "uid_map", uids, strlen(uids)) < 0) return "writing the user map";
-    return NULL;
-}
 
 /* One element before the first belongs to the vector. */
 static void free_vector(char **vector) {
@@ -479,7 +232,7 @@ static PyObject *raise_step(const char *step) {
 
 /* Signals stay blocked from the clone until the child has started its program, so that none of Python's handlers runs
  * in the shared memory, and the thread's errno (shared too) is not disturbed by an interrupted read. */
-static pid_t start(struct spec *spec, const char *uids, const char *gids, int deny, struct failure *failure) {
+static pid_t start(struct spec *spec, int deny, struct failure *failure) {
     int status[2], sync[2];
     memset(failure, 0, sizeof *failure);
     if (pipe2(status, O_CLOEXEC) < 0) return -1;
@@ -494,25 +247,30 @@ static pid_t start(struct spec *spec, const char *uids, const char *gids, int de
         errno = reason;
         return -1;
     }
-    spec->status = status[1], spec->sync = sync[0], spec->wait_for_maps = uids != NULL;
+    spec->status = status[1], spec->sync = sync[0];
+    spec->maps_itself = spec->uids && deny;
+    int maps = spec->uids && !deny;
+    spec->wait_for_parent = maps || spec->cgroup >= 0;
     spec->parents[0] = status[0], spec->parents[1] = sync[1];
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = clone(child, stack + CHILD_STACK, spec->clone_flags | CLONE_VM | SIGCHLD, spec);
+    spec->late_flags = spec->uids ? spec->clone_flags & (CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) : 0;
+    pid_t pid = clone(child, stack + CHILD_STACK, (spec->clone_flags & ~spec->late_flags) | CLONE_VM | SIGCHLD, spec);
     int error = errno;
-    close(sync[0]), close(status[1]);
+    close(status[1]);
     if (pid > 0) {
-        const char *step = uids ? write_maps(pid, uids, gids, deny) : NULL;
+        const char *step = maps ? write_maps(pid, spec->uids, spec->gids, 0) : NULL;
         if (!step && spec->cgroup >= 0 && dprintf(spec->cgroup, "%d", (int)pid) < 0)
             step = "moving the builder into its control group";
         if (step) {
             failure->error = errno;
             snprintf(failure->step, sizeof failure->step, "%s", step);
-        } else if (uids && write(sync[1], "1", 1) != 1) {
+        } else if (spec->wait_for_parent && write(sync[1], "1", 1) != 1) {
             failure->error = errno;
             strcpy(failure->step, "starting the child");
         }
+        close(sync[0]); /* not before: a child that failed early must not make the byte a broken pipe */
         close(sync[1]); /* without its byte the child ends */
         struct failure reported;
         ssize_t n;
@@ -524,7 +282,7 @@ static pid_t start(struct spec *spec, const char *uids, const char *gids, int de
             while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
         }
     } else
-        close(sync[1]);
+        close(sync[0]), close(sync[1]);
     close(status[0]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     munmap(stack, CHILD_STACK);
@@ -542,7 +300,6 @@ static char *spec_names[] = {"program",  "argv",      "environment", "directory"
 
 struct parsed {
     struct spec spec;
-    const char *uids, *gids;
     int deny;
     PyObject *keep_operations, *keep_argv, *keep_environment;
 };
@@ -558,7 +315,7 @@ static int parse(PyObject *args, PyObject *keywords, struct parsed *p) {
     Py_ssize_t groups_length = 0;
     s->later = s->scratch = s->blank = s->cgroup = -1;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "yOOyOizzplliizz#kpppppppi|izy#ip", spec_names, &s->program, &argv,
-                                     &environment, &s->directory, &operations, &s->clone_flags, &p->uids, &p->gids,
+                                     &environment, &s->directory, &operations, &s->clone_flags, &s->uids, &s->gids,
                                      &p->deny, &s->uid, &s->gid, &s->input, &s->output, &s->hostname, &filter,
                                      &filter_length, &s->personality, &s->loopback, &s->new_session, &confined,
                                      &s->propagate, &s->die, &s->scope_sockets, &s->no_new_privileges,
@@ -572,7 +329,7 @@ static int parse(PyObject *args, PyObject *keywords, struct parsed *p) {
     }
     s->filter = (const struct sock_filter *)filter;
     s->filter_length = filter_length / sizeof(struct sock_filter);
-    s->no_cores = s->close_others = confined;
+    s->no_cores = s->close_others = s->own_keyring = confined;
     if (to_operations(operations, s, &p->keep_operations) < 0) return -1;
     s->new_root = s->operation_count > 0;
     if (!(s->argv = to_vector(argv, &p->keep_argv))) return -1;
@@ -601,7 +358,7 @@ static PyObject *spawn(PyObject *self, PyObject *args, PyObject *keywords) {
     if (parse(args, keywords, &p) == 0) {
         pid_t pid;
         Py_BEGIN_ALLOW_THREADS;
-        pid = start(&p.spec, p.uids, p.gids, p.deny, &failure);
+        pid = start(&p.spec, p.deny, &failure);
         Py_END_ALLOW_THREADS;
         if (pid < 0)
             result = raise_step("creating namespaces");
@@ -627,12 +384,13 @@ static PyObject *execute(PyObject *self, PyObject *args, PyObject *keywords) {
         release(&p);
         return raise_step("creating namespaces");
     }
-    const char *step = p.uids ? write_maps(0, p.uids, p.gids, p.deny) : NULL;
+    const char *step = p.spec.uids ? write_maps(0, p.spec.uids, p.spec.gids, p.deny) : NULL;
     if (step) {
         release(&p);
         return raise_step(step);
     }
     p.spec.status = -1;
+    prepare_without_ids(&p.spec);
     prepare(&p.spec);
     default_signals();
     run(&p.spec);
@@ -704,6 +462,7 @@ PyMODINIT_FUNC PyInit__sandbox(void) {
     PyModule_AddIntConstant(m, "PROC", OP_PROC);
     PyModule_AddIntConstant(m, "SYSFS", OP_SYSFS);
     PyModule_AddIntConstant(m, "DEVPTS", OP_DEVPTS);
+    PyModule_AddIntConstant(m, "FREEZE", OP_FREEZE);
     PyModule_AddIntConstant(m, "PROTECT", OP_PROTECT);
     PyModule_AddIntConstant(m, "MODE", OP_MODE);
     PyModule_AddIntConstant(m, "OVERLAY", OP_OVERLAY);

@@ -13,6 +13,7 @@ TMPFS: int
 PROC: int
 SYSFS: int
 DEVPTS: int
+FREEZE: int
 PROTECT: int
 MODE: int
 OVERLAY: int

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable
 
 from frazil.store.errors import StoreError, from_os_error
-from frazil.store.metadata import delete_tree
+from frazil.store.metadata import delete_tree, drop_special_bits
 
 _PREFIX = "nix-frazil-"
 _ENTERED = 0o711
@@ -54,10 +54,19 @@ class BuildDirectory:
             raise from_os_error(error, f"writing '{self.path}/{name}'") from error
 
     def keep(self) -> str:
-        """Leaves it for a person to look at; the builder's folder."""
+        """Leaves it for a person to look at; the builder's folder.
+
+        Programs that would run as the builder's user do not get out: where their bits cannot be taken away, nobody but
+        us gets in.
+        """
         delete_tree(self.temporary)
+        mode = 0o755
+        try:
+            drop_special_bits(self.path)
+        except OSError:
+            mode = 0o500
         os.chmod(self.path, 0o755)
-        os.chmod(self.top, 0o755)
+        os.chmod(self.top, mode)
         self._close()
         return self.path
 

@@ -26,7 +26,7 @@ from frazil.build.outputs import Registration, register_submitted
 from frazil.build.recursive import SOCKET_NAME, Gains, RecursiveDaemon, wanted_feature
 from frazil.build.settings import BuildSettings
 from frazil.store.derivation import SUBMITTING, Derivation
-from frazil.store.metadata import delete_tree
+from frazil.store.metadata import delete_tree, drop_special_bits
 from frazil.store.path import StorePath, output_path_name, placeholder
 
 if TYPE_CHECKING:
@@ -580,8 +580,13 @@ class LocalBuild:
         for path, valid in self.known.values():
             place = f"{self.store.config.real_store_dir}/{path.base}"
             built = self._real_scratch(path)
-            if not valid and os.path.lexists(built) and not os.path.lexists(place):
-                move_into_place(built, place)
+            if valid or not os.path.lexists(built) or os.path.lexists(place):
+                continue
+            try:
+                drop_special_bits(built)
+            except OSError:
+                continue  # it stays where nobody else comes, and goes
+            move_into_place(built, place)
 
 
 def _open_terminal() -> tuple[int, int]:

@@ -234,9 +234,29 @@ def _network(sandbox: Sandbox) -> list[Operation]:
     return found
 
 
-def _devices(sandbox: Sandbox) -> list[Operation]:
+@cache
+def _frozen_system() -> tuple[Operation, ...]:
+    """What keeps a builder from the kernel's settings to whom they belong though it has no capabilities: where root made
+    a user namespace that knows no other id. Nobody else can write there, and who would mount a `/proc` of their own in
+    namespaces further in may do so only if nothing covers parts of this one."""
+    if os.stat("/proc/sys/kernel").st_uid != os.geteuid():
+        return ()
+    found: list[Operation] = []
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit() or entry.is_symlink():
+                continue
+            path = os.fsencode(entry.path)
+            mode = entry.stat(follow_symlinks=False).st_mode
+            secret = not mode & 0o004
+            if secret or mode & 0o222 or entry.is_dir(follow_symlinks=False):
+                found.append((native.FREEZE, path, b"/dev/null" if secret else b"", 0))
+    return tuple(sorted(found, key=lambda operation: operation[1]))
+
+
+def _devices(sandbox: Sandbox, flags: int) -> list[Operation]:
     names = [*_DEVICES, "kvm"] if sandbox.kvm and os.path.exists("/dev/kvm") else list(_DEVICES)
-    found = [_bind(f"/dev/{name}", f"/dev/{name}", native.BIND_OPTIONAL) for name in names]
+    found = [_bind(f"/dev/{name}", f"/dev/{name}", native.BIND_OPTIONAL | flags) for name in names]
     links = {
         "fd": "/proc/self/fd",
         "stdin": "/proc/self/fd/0",
@@ -255,8 +275,9 @@ def _operations(sandbox: Sandbox, who: Identity, hard_links: bool) -> list[Opera
     """`hard_links`: the builder can neither become root nor take the names of root's files away."""
     targets = {check_target(mount.target, mount.source): mount for mount in sandbox.paths}
     found = [_bind("/tmp", sandbox.temporary_directory, 0), *_accounts(sandbox, who), *_network(sandbox)]
+    frozen = _frozen_system() if who.host is None else ()
     if "/dev" not in targets:
-        found += _devices(sandbox)
+        found += _devices(sandbox, native.BIND_RDONLY if frozen else 0)
     found.append(_bind(sandbox.store_directory, sandbox.store_scratch, native.BIND_SCRATCH))
     copy = native.BIND_COPY_LINK
     flags = copy | native.BIND_HARD_LINK * hard_links
@@ -269,7 +290,7 @@ def _operations(sandbox: Sandbox, who: Identity, hard_links: bool) -> list[Opera
             continue
         flags = copy | native.BIND_OPTIONAL * mount.optional | native.BIND_RDONLY * mount.read_only
         found.append(_bind(target, mount.source, flags))
-    found.append((native.PROC, b"/proc", b"", 0))
+    found += [(native.PROC, b"/proc", b"", 0), *frozen]
     if who.count == 1:
         found.append((native.MODE, b"/etc", b"", 0o555))
     elif not sandbox.network and "/sys" not in targets:  # the kernel shows it to who owns the network

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Sequence
 from functools import cache
 
-_LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _SETUID_SETGID = 0o6000
 _X32_BIT = 0x40000000
@@ -45,9 +45,15 @@ def _return(action: int) -> bytes:
     return _instruction(_RETURN, action)
 
 
+def _from(number: int) -> list[bytes]:
+    """All calls with smaller numbers are allowed."""
+    return [_instruction(_JUMP_GREATER_EQUAL, number, 1, 0), _return(_ALLOW)]
+
+
 def _mode_check(number: int, argument: int) -> list[bytes]:
     """If the call is `number` and its mode has a forbidden bit: EPERM. Leaves the accumulator holding the number."""
     return [
+        *_from(number),
         _instruction(_JUMP_EQUAL, number, 0, 4),
         _instruction(_LOAD_WORD, 16 + 8 * argument),
         _instruction(_JUMP_SET, _SETUID_SETGID, 0, 1),
@@ -56,15 +62,22 @@ def _mode_check(number: int, argument: int) -> list[bytes]:
     ]
 
 
+def _refusal(numbers: Sequence[int]) -> list[bytes]:
+    """`numbers` follow each other."""
+    refused = _return(_ERRNO | errno.ENOTSUP)
+    return [*_from(numbers[0]), _instruction(_JUMP_GREATER_EQUAL, numbers[-1] + 1, 1, 0), refused]
+
+
 def _block(modes: dict[int, int], attributes: Sequence[int], *, x32: bool) -> list[bytes]:
+    """In the order of the numbers, so that most calls are through after a step or two: when it loads a filter, the kernel
+    goes through it for every call there is, to know which are always allowed."""
+    parts = [(number, _mode_check(number, argument)) for number, argument in {**modes, _FCHMODAT2: 2}.items()]
+    parts += [(numbers[0], _refusal(numbers)) for numbers in (attributes, _ATTRIBUTES_AT)]
     program = [_instruction(_LOAD_WORD, 0)]
-    marks = (0, _X32_BIT) if x32 else (0,)
-    for mark in marks:
-        for number, argument in {**modes, _FCHMODAT2: 2}.items():
-            program += _mode_check(number | mark, argument)
-        for number in (*attributes, *_ATTRIBUTES_AT):
-            program.append(_instruction(_JUMP_EQUAL, number | mark, 0, 1))
-            program.append(_return(_ERRNO | errno.ENOTSUP))
+    if x32:
+        program.append(_instruction(_AND, ~_X32_BIT & 0xFFFFFFFF))
+    for _, part in sorted(parts, key=lambda pair: pair[0]):
+        program += part
     program.append(_return(_ALLOW))
     return program
 
@@ -78,7 +91,7 @@ def builder_filter(machine: str | None = None) -> bytes | None:
     program: list[bytes] = []
     for constant, modes, attributes in architectures:
         block = _block(modes, attributes, x32=constant == _X86_64[0])
-        # A conditional jump reaches 255 instructions: blocks are longer than that, so load the architecture again.
+        # A conditional jump reaches 255 instructions, a block may be longer.
         program.append(_instruction(_LOAD_WORD, 4))
         program.append(_instruction(_JUMP_EQUAL, constant, 1, 0))
         program.append(_instruction(0x05, len(block)))  # unconditional jump over the block

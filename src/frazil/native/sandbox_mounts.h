@@ -137,6 +137,19 @@ static void bind_path(struct spec *spec, const struct operation *operation) {
         fail(spec, "opening", operation->source);
 }
 
+/* What is there, if it is, stays as it is, or is covered by the source. */
+static void freeze(const struct spec *spec, const struct operation *operation) {
+    char buffer[PATH_MAX];
+    const char *path = operation->path, *source = path;
+    if (*operation->source) source = host_path(spec, buffer, operation->source);
+    if (mount(source, path, NULL, MS_BIND | MS_REC, NULL) < 0) {
+        if (errno == ENOENT) return;
+        fail(spec, "bind mounting", path);
+    }
+    if (set_attributes(path, 1, ATTRIBUTE_RDONLY, 0) < 0 && (errno != ENOSYS || remount_read_only(path) < 0))
+        fail(spec, "making read-only", path);
+}
+
 /* Everything mounted below `path` becomes read-only; the mount at `path` itself stays writable. */
 static void protect(const struct spec *spec, const struct operation *operation) {
     const char *path = operation->path;
@@ -222,6 +235,9 @@ static void apply(struct spec *spec, const struct operation *operation) {
     case OP_PROTECT:
         protect(spec, operation);
         break;
+    case OP_FREEZE:
+        freeze(spec, operation);
+        break;
     case OP_OVERLAY:
         overlay(spec, operation);
         break;
@@ -229,4 +245,52 @@ static void apply(struct spec *spec, const struct operation *operation) {
         if (chmod(path, operation->flags) < 0) fail(spec, "setting the mode of", path);
         break;
     }
+}
+
+/* Objects may be attached to the finished sandbox from outside (`_attach.c`): for that a mount namespace is kept that still
+ * sees the host, and what is mounted there below `shared` appears in the builder's as well. The builder gets a copy of
+ * it, so this process leaves no way to the host behind. */
+static void keep_door(const struct spec *spec) {
+    static const char *const names[] = {"/proc/self/ns/user", "/proc/self/ns/mnt"};
+    int descriptors[2];
+    if (mount(NULL, spec->shared, NULL, MS_SHARED, NULL) < 0) fail(spec, "sharing mounts below", spec->shared);
+    for (int i = 0; i < 2; i++)
+        if ((descriptors[i] = open(names[i], O_RDONLY | O_CLOEXEC)) < 0) fail(spec, "opening", names[i]);
+    char byte = 0, buffer[CMSG_SPACE(sizeof descriptors)] __attribute__((aligned(8)));
+    struct iovec vector = {&byte, 1};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = buffer, .msg_controllen = sizeof buffer};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET, header->cmsg_type = SCM_RIGHTS, header->cmsg_len = CMSG_LEN(sizeof descriptors);
+    memcpy(CMSG_DATA(header), descriptors, sizeof descriptors);
+    if (sendmsg(spec->later, &message, MSG_NOSIGNAL) < 0) fail(spec, "handing over namespaces", NULL);
+    for (int i = 0; i < 2; i++) close(descriptors[i]);
+    if (unshare(CLONE_NEWNS) < 0) fail(spec, "creating a second mount namespace", NULL);
+}
+
+static void separate_mounts(const struct spec *spec) {
+    if (mount("none", "/", NULL, MS_REC | (spec->propagate ? MS_SLAVE : MS_PRIVATE), NULL) < 0)
+        fail(spec, "making '/' private", NULL);
+}
+
+/* The new root is a tmpfs with the host's file system below OLD_ROOT while the operations run. */
+static void enter_root(struct spec *spec) {
+    static const char *const bases[] = {"/tmp", "/proc", "/dev", "/usr", NULL};
+    const char *base = NULL;
+    for (int i = 0; bases[i] && !base; i++)
+        if (mount("none", bases[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") == 0) base = bases[i];
+    if (!base) fail(spec, "mounting a new root directory", NULL);
+    if (chdir(base) < 0) fail(spec, "entering the new root directory", NULL);
+    if (mkdir(OLD_ROOT + 1, 0700) < 0) fail(spec, "creating a place for the old root directory", NULL);
+    if (syscall(SYS_pivot_root, ".", OLD_ROOT + 1) < 0) fail(spec, "changing the root directory", NULL);
+    if (chdir("/") < 0) fail(spec, "entering the new root directory", NULL);
+    mode_t mask = umask(0);
+    for (Py_ssize_t i = 0; i < spec->operation_count; i++) apply(spec, &spec->operations[i]);
+    umask(mask);
+    if (spec->scratch >= 0) close(spec->scratch);
+    if (spec->blank >= 0) close(spec->blank);
+    if (spec->later >= 0) keep_door(spec);
+    if (umount2(OLD_ROOT, MNT_DETACH) < 0) fail(spec, "unmounting the old root directory", NULL);
+    /* Removing it would undo the mount in the kept namespace, too: an empty folder stays. */
+    if (spec->later < 0 && rmdir(OLD_ROOT) < 0) fail(spec, "removing the place of the old root directory", NULL);
+    if (!spec->propagate && !spec->roots && chmod("/", 0555) < 0) fail(spec, "setting the mode of", "/");
 }

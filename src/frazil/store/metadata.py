@@ -40,13 +40,13 @@ def canonicalise(
             kind = stat.S_IFMT(status.st_mode)
             if kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
                 raise StoreError(f"file '{os.fsdecode(current)}' has an unsupported type")
-            strip_attributes(current, ignored_attributes)
             identity = (status.st_dev, status.st_ino)
             if owner_range is not None and not owner_range[0] <= status.st_uid <= owner_range[1]:
                 if kind == stat.S_IFDIR or identity not in seen:
                     raise StoreError(f"invalid ownership on file '{os.fsdecode(current)}'")
                 continue
             seen.add(identity)
+            _strip_attributes(current, ignored_attributes, status)
             _canonicalise_one(current, status, now)
             if status.st_uid != user:
                 os.chown(current, user, group, follow_symlinks=False)
@@ -69,17 +69,44 @@ def _canonicalise_one(path: bytes, status: os.stat_result, now: int) -> None:
         os.utime(path, ns=(now, STORE_TIME * 1_000_000_000), follow_symlinks=False)
 
 
-def strip_attributes(path: bytes, ignored: frozenset[str]) -> None:
+def _strip_attributes(path: bytes, ignored: frozenset[str], status: os.stat_result) -> None:
     """Removes extended attributes, among them access control lists."""
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = [name for name in os.listxattr(path, follow_symlinks=False) if name not in ignored]
     except OSError as error:
         if error.errno in (errno.ENOTSUP, errno.ENODATA):
             return
         raise
+    if not names:
+        return
+    mode = stat.S_IMODE(status.st_mode)
+    locked = not mode & 0o200 and not stat.S_ISLNK(status.st_mode)
+    if locked:
+        os.chmod(path, mode | 0o200)  # an owner who is not root has to be able to write
     for name in names:
-        if name not in ignored:
-            os.removexattr(path, name, follow_symlinks=False)
+        os.removexattr(path, name, follow_symlinks=False)
+    if locked:
+        os.chmod(path, mode)
+
+
+def drop_special_bits(path: str) -> None:
+    """Takes setuid and setgid bits from a tree that others may come to see, and lets its owner into every folder.
+
+    Links are not followed. Raises OSError.
+    """
+    pending = [os.fsencode(path)]
+    while pending:
+        current = pending.pop()
+        status = os.lstat(current)
+        if stat.S_ISLNK(status.st_mode):
+            continue
+        is_directory = stat.S_ISDIR(status.st_mode)
+        mode = stat.S_IMODE(status.st_mode)
+        wanted = mode & ~(stat.S_ISUID | stat.S_ISGID) | (0o700 if is_directory else 0)
+        if wanted != mode:
+            os.chmod(current, wanted)
+        if is_directory:
+            pending.extend([current + b"/" + name for name in os.listdir(current)])
 
 
 def delete_tree(path: str) -> int:
