@@ -236,9 +236,9 @@ def _network(sandbox: Sandbox) -> list[Operation]:
 
 @cache
 def _frozen_system() -> tuple[Operation, ...]:
-    """What keeps a builder from the kernel's settings to whom they belong though it has no capabilities: where root made
-    a user namespace that knows no other id. Nobody else can write there, and who would mount a `/proc` of their own in
-    namespaces further in may do so only if nothing covers parts of this one."""
+    """What keeps a builder from the kernel's settings to whom they belong though it has no capabilities: where root
+    made a user namespace that knows no other id. Nobody else can write there, and who would mount a `/proc` of their
+    own in namespaces further in may do so only if nothing covers parts of this one."""
     if os.stat("/proc/sys/kernel").st_uid != os.geteuid():
         return ()
     found: list[Operation] = []

@@ -69,8 +69,8 @@ def _refusal(numbers: Sequence[int]) -> list[bytes]:
 
 
 def _block(modes: dict[int, int], attributes: Sequence[int], *, x32: bool) -> list[bytes]:
-    """In the order of the numbers, so that most calls are through after a step or two: when it loads a filter, the kernel
-    goes through it for every call there is, to know which are always allowed."""
+    """In the order of the numbers, so that most calls are through after a step or two: when it loads a filter, the
+    kernel goes through it for every call there is, to know which are always allowed."""
     parts = [(number, _mode_check(number, argument)) for number, argument in {**modes, _FCHMODAT2: 2}.items()]
     parts += [(numbers[0], _refusal(numbers)) for numbers in (attributes, _ATTRIBUTES_AT)]
     program = [_instruction(_LOAD_WORD, 0)]
