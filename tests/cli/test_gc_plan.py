@@ -44,3 +44,21 @@ def test_what_a_collection_would_delete(run: Run, tmp_path: Path, paths: tuple[s
     plan = json.loads(run("frazil", "store", "gc", "--plan", "--json").out)
     assert [one["path"] for one in plan["dead"]] == [dead] and plan["liveCount"] == 2
     assert run("nix-store", "--check-validity", alive, dead).status == 0  # nothing was deleted
+
+
+def test_caches_have_no_garbage(run: Run, tmp_path: Path, paths: tuple[str, str]) -> None:
+    """It is not the machine's own store that is looked at instead."""
+    cache = f"file://{tmp_path}/cache"
+    assert run("nix", "copy", "--to", cache, paths[1]).status == 0
+    for command in (
+        ("nix-store", "--gc"),
+        ("nix-store", "--gc", "--print-roots"),
+        ("nix-store", "--delete", paths[1]),
+        ("nix", "store", "gc"),
+        ("frazil", "store", "gc", "--plan"),
+        ("frazil", "store", "why-alive", paths[1]),
+    ):
+        done = run(*command, "--store", cache)
+        assert done.status == 1 and f"Garbage collection not supported by store '{cache}'" in done.err
+    assert run("nix-store", "--check-validity", *paths).status == 0
+    assert run("nix-store", "--store", cache, "--check-validity", paths[1]).status == 0

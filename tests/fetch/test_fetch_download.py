@@ -172,3 +172,35 @@ def test_only_files_are_copied(tmp_path: Path) -> None:
     for path in ("/dev/zero", tmp_path / "pipe"):
         with pytest.raises(DownloadError, match="is not a regular file"):
             get(f"file://{path}", tmp_path / "out")
+
+
+def test_objects_in_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request is signed with the keys of the environment, where there are some; the server checks that."""
+    from tests.store.s3_server import serving_bucket
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with serving_bucket() as (bucket, url):
+        bucket.objects["a b/ü+"] = b"here", {}
+        place = f"s3://bucket/a%20b/%C3%BC+?endpoint={url}&region=eu-west-1"
+        found = get(place, tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == b"here" and bucket.signed == [False]
+        assert found.urls[0].startswith(f"{url}/bucket/a%20b/")
+        bucket.keys = {"someone": "secret/+%"}
+        with pytest.raises(DownloadError, match=r"bucket/a%20b/%C3%BC%2B': HTTP error 403") as failed:
+            get(place, tmp_path / "out")
+        assert failed.value.hint is not None and "no keys were found" in failed.value.hint
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret/+%")
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+        get(place + "&versionId=a/b+c", tmp_path / "out")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        with pytest.raises(DownloadError, match="HTTP error 403") as failed:
+            get(place, tmp_path / "out")
+        assert failed.value.hint is not None and "asked as 'someone'" in failed.value.hint
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        with pytest.raises(DownloadError, match="no AWS profile 'nobody'"):
+            get(place + "&profile=nobody", tmp_path / "out")
+    with pytest.raises(DownloadError, match="--offline forbids it"):
+        get(place, tmp_path / "out", settings=SETTINGS.with_(offline=True))

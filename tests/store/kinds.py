@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.store import azure_server
 from tests.store.conftest import RecordingReporter
 from tests.store.http_server import serving
 from tests.store.s3_server import serving_bucket
@@ -202,6 +203,20 @@ def _s3(folder: Path, stack: ExitStack) -> Place:
     return Place(f"s3://bucket/some/place?endpoint={url}&region=eu-west-1&compression=none", AWS, folder)
 
 
+def _gs(folder: Path, stack: ExitStack) -> Place:
+    """Google's servers speak nearly the protocol of Amazon's, but for who asks."""
+    pytest.importorskip("obstore", reason="obstore is not installed")
+    _, url = stack.enter_context(serving_bucket())
+    return Place(f"gs://bucket/some/place?endpoint={url}&compression=none", {"HOME": "/var/empty"}, folder)
+
+
+def _az(folder: Path, stack: ExitStack) -> Place:
+    pytest.importorskip("obstore", reason="obstore is not installed")
+    _, url = stack.enter_context(azure_server.serving_container())
+    address = f"az://container/some/place?account={azure_server.ACCOUNT}&endpoint={url}&compression=none"
+    return Place(address, {"AZURE_STORAGE_ACCOUNT_KEY": azure_server.KEY}, folder)
+
+
 CACHE = frozenset({HASH_PARTS, REALISATIONS, ADDS, SIGNATURES, LOGS, READS_LOGS})
 KINDS = (
     Kind("local", EVERYTHING, _local),
@@ -218,6 +233,8 @@ KINDS = (
     Kind("http", CACHE, _http),
     Kind("https", CACHE, _https),
     Kind("s3", CACHE | {LISTS}, _s3),
+    Kind("gs", CACHE | {LISTS}, _gs),
+    Kind("az", CACHE | {LISTS}, _az),
 )
 
 

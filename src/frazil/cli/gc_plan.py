@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from frazil.store.local import LocalStore
     from frazil.store.plan import Chain, DeadPath, Plan, Project
 
 _DAY = 24 * 3600
@@ -23,13 +24,7 @@ _SHOWN = 20
 def show_plan(context: Context, arguments: Arguments) -> None:
     from frazil.store.plan import make_plan
 
-    store = context.store
-    if store.builds_elsewhere:
-        raise FrazilError(
-            "only who looks after the store itself can plan its collection",
-            hint="say `--store local`, as the user whom the store belongs to",
-        )
-    plan = make_plan(store)
+    plan = make_plan(_own_store(context, "plan its collection"))
     if arguments.flag("json"):
         from frazil.cli.flake_options import print_json
 
@@ -139,6 +134,19 @@ def _record(context: Context, plan: Plan) -> dict[str, object]:
     }
 
 
+def _own_store(context: Context, wanted: str) -> LocalStore:
+    """One that is in the file system."""
+    store = context.store
+    if context.store_is_cache:
+        raise FrazilError(f"Garbage collection not supported by store '{store.uri}'")
+    if store.builds_elsewhere:
+        raise FrazilError(
+            f"only who looks after the store itself can {wanted}",
+            hint="say `--store local`, as the user whom the store belongs to",
+        )
+    return store
+
+
 # -- why-alive -----------------------------------------------------------------------------------------------------
 
 
@@ -147,8 +155,7 @@ def why_alive(context: Context, arguments: Arguments) -> int:
     from frazil.cli.store_paths import store_paths
     from frazil.store.plan import why_alive as find_chains
 
-    if context.store.builds_elsewhere:
-        raise FrazilError("only who looks after the store itself can say what keeps a path", hint="say `--store local`")
+    _own_store(context, "say what keeps a path")
     status = 0
     records: dict[str, object] = {}
     for number, path in enumerate(store_paths(context, arguments)):

@@ -17,6 +17,8 @@ Where a store is named (`--store`, `copy --to` and `--from`, `substituters`, `NI
 | `file://DIRECTORY` | a binary cache in a folder |
 | `http://…`, `https://…` | a binary cache behind a web server |
 | `s3://BUCKET[/PREFIX]` | a binary cache in a bucket, of any server with that protocol (`pip install 'frazil[s3]'`) |
+| `gs://BUCKET[/PREFIX]` | the same, at Google's |
+| `az://CONTAINER[/PREFIX]?account=NAME` | the same, at Microsoft's |
 
 Parameters follow a `?`, as in a URL: `file:///srv/cache?compression=zstd&priority=10`. A parameter that a kind of
 store does not know is a warning.
@@ -51,10 +53,35 @@ Of those behind web servers also `narinfo-compression`, `ls-compression`, `log-c
 `Content-Encoding`), `tls-certificate`, `tls-private-key`, and `retry-attempts`, `retry-delay`,
 `retry-delay-rate-limited`, `retry-max-delay`, which override the settings `filetransfer-retry-…`.
 
-Of those in buckets: `region` (`us-east-1`), `endpoint` (a URL; empty: Amazon), `addressing-style` (`auto`, `path`,
-`virtual`), `profile` (in `~/.aws/credentials`), `multipart-upload` (true: files above `multipart-threshold`, 100 MiB,
-go in parts of `multipart-chunk-size`, 5 MiB), and the three `…-compression` above. Keys come from `AWS_ACCESS_KEY_ID`
-and `AWS_SECRET_ACCESS_KEY`, the profile, or the machine's role; without any, requests are not signed.
+## Parameters of buckets
+
+| name | of | default | meaning |
+|---|---|---|---|
+| `endpoint` | all | the provider's | a URL of the server |
+| `region` | `s3` | `us-east-1` | |
+| `addressing-style` | `s3` | `auto` | `path`: `HOST/BUCKET`; `virtual`: `BUCKET.HOST`; `auto`: that at Amazon's |
+| `profile` | `s3` | `AWS_PROFILE`, `default` | a section of `~/.aws/credentials` or `~/.aws/config` |
+| `scheme` | `s3` | `https` | deprecated: of an endpoint without one |
+| `service-account` | `gs` | – | a file with a key |
+| `account` | `az` | `AZURE_STORAGE_ACCOUNT_NAME` | the storage account |
+| `storage-class` | all | the bucket's | of what is uploaded |
+| `multipart-upload` | all | true | large files go in several parts |
+| `multipart-threshold` | all | 100 MiB | what is large; smaller files are held in memory |
+| `multipart-chunk-size` | all | 5 MiB | of a part, at least; more where there would be over 10,000 parts |
+
+And `narinfo-compression`, `ls-compression`, `log-compression`.
+
+Requests are signed with what is found first:
+
+- `s3`: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; the profile (one with a role or single
+  sign-on needs `pip install botocore`); the machine's or the container's role;
+- `gs`: `service-account`; `GOOGLE_APPLICATION_CREDENTIALS`; what `gcloud auth application-default login` left; the
+  machine's account;
+- `az`: `AZURE_STORAGE_ACCOUNT_KEY`, `AZURE_STORAGE_SAS_TOKEN`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET`, the
+  machine's identity.
+
+Where there is nothing, they are not signed, as public buckets want it. `builtins.fetchurl`, `<nix/fetchurl.nix>` and
+`nix-prefetch-url` take `s3://BUCKET/KEY` with the same parameters and keys, and `versionId`.
 
 ## Settings
 

@@ -1,8 +1,8 @@
 """Transfers: a URL in, a file out, with what the server says about it.
 
-`file:`, `http:` and `https:`. Retried with growing pauses, resumed where the server can, bounded in size. Source of
-truth: the settings `connect-timeout`, `stalled-download-timeout`, `download-attempts`, `netrc-file`, `ssl-cert-file`;
-the lockable tarball protocol for `Link: <…>; rel="immutable"`.
+`file:`, `http:`, `https:` and `s3:`. Retried with growing pauses, resumed where the server can, bounded in size. Source
+of truth: the settings `connect-timeout`, `stalled-download-timeout`, `download-attempts`, `netrc-file` and
+`ssl-cert-file`; the lockable tarball protocol for `Link: <…>; rel="immutable"`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def download(
     """
     parsed = parse_url(url)
     limit = settings.maximum_download if maximum is None else maximum
-    if parsed.scheme not in ("http", "https", "file"):
+    if parsed.scheme not in ("http", "https", "file", "s3"):
         raise DownloadError(f"unable to download '{url}': unsupported scheme '{parsed.scheme}'")
     if settings.offline and parsed.scheme != "file":
         raise DownloadError(f"unable to download '{url}': --offline forbids it")
@@ -91,8 +91,10 @@ def download(
     with Activity(reporter, ActivityType.FILE_TRANSFER, text, fields=(url,), level=Verbosity.TALKATIVE) as activity:
         if parsed.scheme == "file":
             return _copy_local(url, url_path_to_path(parsed.path), destination, limit, etag)
-        transfer = _Transfer(url, destination, settings, dict(headers or {}), etag, limit, activity, reporter, proxy)
-        return transfer.run()
+        given = dict(headers or {})
+        if parsed.scheme == "s3":
+            return _S3Transfer(url, destination, settings, given, etag, limit, activity, reporter, proxy).run()
+        return _Transfer(url, destination, settings, given, etag, limit, activity, reporter, proxy).run()
 
 
 def _without_password(url: str) -> str:
@@ -250,6 +252,37 @@ class _Transfer:
         if expected and self.received < expected:
             raise _Transient(self._error("the connection was closed too early"))
         self.activity.progress(self.received, max(expected, self.received))
+
+
+class _S3Transfer(_Transfer):
+    """Of an object in a bucket, by the URL behind which it is; signed anew for each attempt, where there are keys."""
+
+    def __init__(self, url: str, *rest: Any) -> None:
+        from frazil.store.errors import StoreError
+        from frazil.store.s3_address import S3Address, find_keys
+
+        super().__init__(url, *rest)
+        address = S3Address.parse(url)
+        for text in address.warnings:
+            self.reporter.log(Verbosity.WARN, text)
+        try:
+            self.keys = find_keys(address.profile, os.environ)
+        except StoreError as error:
+            raise DownloadError(f"unable to download '{url}': {error.message}", hint=error.hint) from error
+        self.url, self.region = address.url, address.region
+
+    def _request_headers(self) -> dict[str, str]:
+        from frazil.store.s3_address import signed
+
+        own = {} if self.keys is None else signed("GET", self.url, self.region, self.keys)
+        return super()._request_headers() | own
+
+    def _error(self, reason: str, status: int | None = None, hint: str | None = None) -> DownloadError:
+        error = super()._error(reason, status, hint)
+        if status in (401, 403):
+            who = "no keys were found" if self.keys is None else f"asked as '{self.keys.access}'"
+            error.hint = f"{who}: keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from the profile"
+        return error
 
 
 class _Throttle:

@@ -33,7 +33,7 @@ def internal_expression(evaluator: Any, name: str) -> Any:
 
 
 def derivation_function(evaluator: Any, arguments: list[Any]) -> Any:
-    return internal_expression(evaluator, "derivation.nix")
+    return internal_expression(evaluator, "derivation-internal.nix")
 
 
 def output_of(evaluator: Any, arguments: list[Any]) -> Any:

@@ -161,7 +161,8 @@ class BinaryCache(Store):
         except StoreError as error:
             if self.cache.is_local:
                 raise
-            raise UnsupportedStore(f"'{self.uri}' does not appear to be a binary cache") from error
+            hint = error.message + (f"; {error.hint}" if error.hint else "")
+            raise UnsupportedStore(f"'{self.uri}' does not appear to be a binary cache", hint=hint) from error
 
     def _read_info(self, text: str) -> None:
         for line in text.split("\n"):

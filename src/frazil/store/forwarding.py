@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from frazil.store import nar
 from frazil.store.adding import Computed
+from frazil.store.errors import UnsupportedOperation
 from frazil.store.interface import Store, Terms
 from frazil.store.local import LocalStore
 from frazil.store.streams import reading
 
 if TYPE_CHECKING:
+    from frazil.store import garbage
     from frazil.store.config import StoreConfig
     from frazil.store.derivation import Derivation
     from frazil.store.path import StorePath
@@ -59,6 +61,12 @@ class ForwardingStore(LocalStore):
         own = wanted & self.computed.keys()
         return own | (self._target.valid_among(wanted - own) if wanted - own else set())
 
+    def query_all_valid(self) -> set[StorePath]:
+        return self._target.query_all_valid()
+
+    def query_referrers(self, path: StorePath) -> set[StorePath]:
+        return self._target.query_referrers(path)
+
     def query_realisation(self, derivation: StorePath, output: str) -> StorePath | None:
         return self._target.query_realisation(derivation, output)
 
@@ -89,6 +97,42 @@ class ForwardingStore(LocalStore):
         order = [path for path in self.topological(pending) if not self._target.is_valid(path)]
         self._target.add_from(self, [self.computed[path].info for path in order], Terms(check_signatures=False))
         self._handed_on.update(pending)
+
+    # What only stores with files and a database of their own can do: a cache has nothing that lives or dies.
+
+    def find_roots(self, *, censor: bool = False) -> dict[StorePath, set[str]]:
+        self._refuse("Garbage collection")
+
+    def collect_garbage(self, options: garbage.Options) -> garbage.Results:
+        self._refuse("Garbage collection")
+
+    def delete(
+        self,
+        paths: Iterable[StorePath],
+        *,
+        ignore_liveness: bool = False,
+        skip_alive: bool = False,
+        also_referrers: bool = False,
+    ) -> garbage.Results:
+        self._refuse("Garbage collection")
+
+    def verify(
+        self,
+        *,
+        check_contents: bool = False,
+        repair: bool = False,
+        repair_path: Callable[[StorePath], None] | None = None,
+    ) -> bool:
+        self._refuse("Verification", hint="`store verify --all --store ADDRESS` checks what is in a binary cache")
+
+    def optimise(self) -> None:
+        """There is nothing to link."""
+
+    def require_writable(self) -> None:
+        self._refuse("Registering paths without their contents")
+
+    def _refuse(self, operation: str, hint: str | None = None) -> NoReturn:
+        raise UnsupportedOperation(f"{operation} not supported by store '{self.uri}'", hint=hint)
 
     def batch(self, *, repair: bool = False, check_signatures: bool = False) -> Batch:
         from frazil.store.receiving import OneByOne

@@ -1,22 +1,26 @@
-"""Binary caches in buckets: `s3://`, on Amazon's servers or any that speak their protocol.
+"""Binary caches in buckets: `s3://`, `gs://`, `az://`.
 
-In: names relative to the bucket. Out: contents. The library `obstore` does the talking; it comes with `frazil[s3]`.
-Source of truth: the manual's `store/types/s3-binary-cache-store`.
+In: names relative to the bucket. Out: contents. The library `obstore` does the talking; see `buckets`. Source of truth:
+the manual's `store/types/s3-binary-cache-store`.
 """
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
+from frazil.activity import Verbosity
 from frazil.errors import UsageError
+from frazil.record import Record
+from frazil.store import buckets
 from frazil.store.address import Parameters, StoreReference
 from frazil.store.cache_files import Told
 from frazil.store.cache_opening import open_cache
 from frazil.store.compression import check_known, compress
-from frazil.store.errors import StoreError, SubstituteGone, TransferFailed, UnsupportedStore
+from frazil.store.errors import StoreError, SubstituteGone, TransferFailed
+from frazil.store.s3_address import WHERE, S3Address
 from frazil.store.streams import read_all, read_chunks
 
 if TYPE_CHECKING:
@@ -26,143 +30,126 @@ if TYPE_CHECKING:
     from frazil.store.nar import Read
 
 _CHUNK = 1 << 18
-_WHERE = ("addressing-style", "endpoint", "profile", "region", "scheme")
-"""Parameters that are a part of a bucket's address."""
+_WHERE = frozenset((*WHERE, "account", "service-account"))
 _LEAST_PART = 5 << 20
-_SINGLE_PUT = 5 << 30
-"""Bytes that one request may carry at most, by the protocol."""
+_LARGEST_PART = 5 << 30
+"""Bytes that one request may carry, by the protocol."""
+_PARTS = 10_000
 
 
 def open_s3(
     reference: StoreReference, settings: StoreSettings, reporter: Reporter, environment: Mapping[str, str]
 ) -> BinaryCache:
     """`s3://BUCKET[/PREFIX]?region=…&endpoint=…`."""
-    bucket, _, prefix = reference.authority.partition("/")
-    if not bucket:
-        raise UsageError("an s3 store address needs the name of a bucket", hint="say s3://BUCKET")
     parameters = Parameters(reference.parameters)
+    address = S3Address.read(reference, parameters)
+    for text in address.warnings:
+        reporter.log(Verbosity.WARN, text)
+    bucket = buckets.amazon(address, settings.transfer, environment)
+    return _open(bucket, address.base, reference, parameters, settings, reporter, environment)
+
+
+def open_google(
+    reference: StoreReference, settings: StoreSettings, reporter: Reporter, environment: Mapping[str, str]
+) -> BinaryCache:
+    """`gs://BUCKET[/PREFIX]`."""
+    parameters = Parameters(reference.parameters)
+    bucket = buckets.google(reference, parameters, settings.transfer, environment)
+    return _open(bucket, "", reference, parameters, settings, reporter, environment)
+
+
+def open_microsoft(
+    reference: StoreReference, settings: StoreSettings, reporter: Reporter, environment: Mapping[str, str]
+) -> BinaryCache:
+    """`az://CONTAINER[/PREFIX]?account=NAME`."""
+    parameters = Parameters(reference.parameters)
+    bucket = buckets.microsoft(reference, parameters, settings.transfer, environment)
+    return _open(bucket, "", reference, parameters, settings, reporter, environment)
+
+
+def _open(
+    bucket: Any,
+    base: str,
+    reference: StoreReference,
+    parameters: Parameters,
+    settings: StoreSettings,
+    reporter: Reporter,
+    environment: Mapping[str, str],
+) -> BinaryCache:
+    from frazil.store.address import unquote
+
     encodings = {}
     for name, mark in (("narinfo", ".narinfo"), ("ls", ".ls"), ("log", "log/")):
         method = parameters.text(f"{name}-compression")
         if method and method != "none":
             encodings[mark] = check_known(method)
-    part = parameters.number("multipart-chunk-size", _LEAST_PART)
-    if part < _LEAST_PART:
-        raise UsageError(f"'multipart-chunk-size' must be at least {_LEAST_PART} bytes")
-    # Unlike C++ Nix by default: what is sent in one piece is held in memory.
-    threshold = parameters.number("multipart-threshold", 100 << 20)
-    parts = threshold if parameters.flag("multipart-upload", True) else _SINGLE_PUT
-    store = _bucket(bucket, parameters, settings.transfer, environment)
-    files = ObjectFiles(store, _shown(reference), prefix.strip("/"), settings.transfer, encodings, part, parts)
+    prefix = unquote(reference.authority.partition("/")[2]).strip("/")
+    sending = _sending(parameters, reporter, encodings)
+    files = ObjectFiles(bucket, _shown(reference), prefix, settings.transfer, sending, reporter, base)
     return open_cache(files, parameters, settings, reporter, environment, is_local=False)
+
+
+def _sending(parameters: Parameters, reporter: Reporter, encodings: dict[str, str]) -> Sending:
+    old = parameters.optional("buffer-size")
+    part = parameters.number(
+        "multipart-chunk-size", _LEAST_PART if old is None else parameters.number("buffer-size", 0)
+    )
+    if not _LEAST_PART <= part <= _LARGEST_PART:
+        bound = f"least {_LEAST_PART}" if part < _LEAST_PART else f"most {_LARGEST_PART}"
+        raise UsageError(f"'multipart-chunk-size' must be at {bound} bytes, but is {part}")
+    # Unlike C++ Nix by default: what is sent in one piece is held in memory.
+    in_parts = parameters.flag("multipart-upload", True)
+    threshold = parameters.number("multipart-threshold", 100 << 20)
+    if in_parts and threshold < part:
+        reporter.log(
+            Verbosity.WARN,
+            f"multipart-threshold ({threshold} bytes) is less than multipart-chunk-size ({part} bytes), "
+            "which may result in single-part multipart uploads",
+        )
+    return Sending(encodings, part, threshold if in_parts else None, parameters.text("storage-class"))
+
+
+class Sending(Record):
+    """How files go up. `encodings`: endings or beginnings of names → how such files are compressed on the way;
+    `threshold`: larger files go in several parts of `part_size` bytes, none if None."""
+
+    encodings: Mapping[str, str]
+    part_size: int
+    threshold: int | None
+    storage_class: str = ""
 
 
 def _shown(reference: StoreReference) -> str:
     """With what tells buckets of one name from each other: answers are remembered by it."""
     from urllib.parse import quote
 
-    given = sorted(set(_WHERE) & set(reference.parameters))
+    given = sorted(_WHERE & set(reference.parameters))
     query = "&".join(f"{name}={quote(reference.parameters[name], safe=':@/?-._~')}" for name in given)
-    return f"s3://{reference.authority}" + (f"?{query}" if query else "")
+    return f"{reference.scheme}://{reference.authority}" + (f"?{query}" if query else "")
 
 
-def _library() -> Any:
-    try:
-        import obstore
-        import obstore.store
-    except ImportError as error:
-        raise UnsupportedStore(
-            "cannot open s3 stores: the library 'obstore' is not installed", hint="pip install 'frazil[s3]'"
-        ) from error
-    return obstore
+def _reason(text: str) -> str:
+    """What went wrong, out of the library's long account of it."""
+    status = re.search(r"status code: (\d{3})", text)
+    if status:
+        code = _code(text)
+        return f"HTTP error {status[1]}" + (f" ({code})" if code else "")
+    if "TimedOut" in text:
+        return "the server did not answer in time"
+    certificate = re.search(r"InvalidCertificate\(\s*(\w+)", text)
+    if certificate:
+        return f"the server's certificate is not to be trusted: {certificate[1]}"
+    if "IncompleteBody" in text or "IncompleteMessage" in text:
+        return "the connection was closed too early"
+    if "InvalidMessage" in text:
+        return "the server does not speak TLS"
+    said = re.findall(r'(?:message|error): "([^"]+)"', text)
+    return said[-1] if said else text.strip().split("\n")[0].rpartition(" - ")[2]
 
 
-def _bucket(bucket: str, parameters: Parameters, transfer: TransferSettings, environment: Mapping[str, str]) -> Any:
-    endpoint = parameters.text("endpoint")
-    scheme = parameters.text("scheme", "https")
-    if endpoint and "://" not in endpoint:
-        endpoint = f"{scheme}://{endpoint}"
-    style = parameters.text("addressing-style", "auto")
-    if style not in ("auto", "path", "virtual"):
-        raise UsageError(f"unknown S3 addressing style '{style}', expected 'auto', 'path', or 'virtual'")
-    virtual = style == "virtual" or (style == "auto" and not endpoint and "." not in bucket)
-    config: dict[str, Any] = {
-        "region": parameters.text("region", "us-east-1"),
-        "virtual_hosted_style_request": virtual,
-        **_credentials(parameters.text("profile", "default"), environment),
-    }
-    if endpoint:
-        config["endpoint"] = endpoint
-    client: dict[str, Any] = {"allow_http": True, "user_agent": "frazil"}
-    if transfer.connect_timeout:
-        client["connect_timeout"] = f"{transfer.connect_timeout} seconds"
-    client["timeout"] = f"{transfer.stalled_timeout or 86400} seconds"
-    from datetime import timedelta
-
-    retry = {
-        "max_retries": max(0, transfer.attempts - 1),
-        "retry_timeout": timedelta(minutes=5),
-        "backoff": {
-            "init_backoff": timedelta(milliseconds=max(1, transfer.retry_delay)),
-            "max_backoff": timedelta(milliseconds=max(1, transfer.retry_max_delay)),
-            "base": 2,
-        },
-    }
-    return _library().store.S3Store(bucket, config=config, client_options=client, retry_config=retry)
-
-
-def _credentials(profile: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """From the environment, else the profile's section in the credentials file, else the machine's role; without any
-    of these requests are not signed, as public buckets want it."""
-    if environment.get("AWS_ACCESS_KEY_ID") and profile == "default":
-        found = {
-            "access_key_id": environment["AWS_ACCESS_KEY_ID"],
-            "secret_access_key": environment.get("AWS_SECRET_ACCESS_KEY", ""),
-        }
-        if environment.get("AWS_SESSION_TOKEN"):
-            found["session_token"] = environment["AWS_SESSION_TOKEN"]
-        return found
-    section = _profile(profile, environment)
-    if section:
-        return section
-    if profile != "default":
-        raise StoreError(f"there is no AWS profile '{profile}' with keys in the credentials file")
-    roles = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-    if any(environment.get(name) for name in roles) or _is_amazon():
-        return {}
-    return {"skip_signature": True}
-
-
-def _profile(profile: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    import configparser
-
-    home = environment.get("HOME") or os.path.expanduser("~")
-    file = environment.get("AWS_SHARED_CREDENTIALS_FILE") or f"{home}/.aws/credentials"
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        with open(file, encoding="utf-8") as opened:
-            parser.read_string(opened.read(1 << 20))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, configparser.Error, UnicodeDecodeError) as error:
-        raise StoreError(f"cannot read the AWS credentials file '{file}': {error}") from error
-    if not parser.has_section(profile) or not parser.has_option(profile, "aws_access_key_id"):
-        return {}
-    found = {
-        "access_key_id": parser.get(profile, "aws_access_key_id"),
-        "secret_access_key": parser.get(profile, "aws_secret_access_key", fallback=""),
-    }
-    if parser.has_option(profile, "aws_session_token"):
-        found["session_token"] = parser.get(profile, "aws_session_token")
-    return found
-
-
-def _is_amazon() -> bool:
-    try:
-        with open("/sys/class/dmi/id/sys_vendor", encoding="ascii", errors="replace") as file:
-            return "Amazon" in file.read(100)
-    except OSError:
-        return False
+def _code(text: str) -> str:
+    found = re.search(r"<Code>(\w{1,60})</Code>", text)
+    return found[1] if found else ""
 
 
 class ObjectFiles:
@@ -174,15 +161,15 @@ class ObjectFiles:
         uri: str,
         prefix: str,
         settings: TransferSettings,
-        encodings: Mapping[str, str],
-        part_size: int,
-        single_put: int,
+        sending: Sending,
+        reporter: Reporter,
+        url: str = "",
     ) -> None:
-        """`single_put`: larger files go in several parts of `part_size` bytes."""
+        """`url`: to which names are added, where that is known."""
         self._store, self._uri, self._prefix, self._settings = store, uri, prefix, settings
         self._base = uri.partition("?")[0]
-        self._encodings, self._part_size, self._single_put = encodings, part_size, single_put
-        self._library = _library()
+        self._sending, self._reporter, self._url = sending, reporter, url
+        self._library = buckets.library()
 
     @property
     def uri(self) -> str:
@@ -203,24 +190,40 @@ class ObjectFiles:
             raise StoreError(f"binary cache path '{name}' leads out of the cache")
         return f"{self._prefix}/{name}" if self._prefix else name
 
+    def _say(self, doing: str, name: str) -> None:
+        place = f"{self._url}/{self._key(name)}" if self._url else f"{self._base}/{name}"
+        self._reporter.log(Verbosity.DEBUG, f"{doing} '{place}'...")
+
     @contextmanager
     def _told(self, name: str, doing: str) -> Iterator[None]:
         """Errors of the library in our words."""
+        exceptions = self._library.exceptions
         try:
             yield
-        except (FileNotFoundError, self._library.exceptions.NotFoundError) as error:
-            raise SubstituteGone(f"file '{name}' does not exist in binary cache '{self.uri}'") from error
-        except PermissionError as error:
-            failed = TransferFailed(f"unable to {doing} '{self._base}/{name}': permission denied")
-            failed.status = 403
-            raise failed from error
-        except (self._library.exceptions.BaseError, OSError) as error:
-            reason = str(error).strip().split("\n")[0]
-            if "403 Forbidden" in str(error) or "status 403" in str(error).lower():
-                failed = TransferFailed(f"unable to {doing} '{self._base}/{name}': permission denied")
-                failed.status = 403
-                raise failed from error
-            raise TransferFailed(f"unable to {doing} '{self._base}/{name}': {reason}") from error
+        except (FileNotFoundError, exceptions.NotFoundError) as error:
+            if doing == "download":
+                raise SubstituteGone(f"file '{name}' does not exist in binary cache '{self.uri}'") from error
+            raise self._failed(name, doing, str(error), 404) from error
+        except (PermissionError, exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            raise self._failed(name, doing, str(error), 403) from error
+        except (exceptions.BaseError, OSError) as error:
+            text = str(error)
+            status = re.search(r"status code: (\d{3})", text)
+            raise self._failed(name, doing, text, int(status[1]) if status else None) from error
+
+    def _failed(self, name: str, doing: str, text: str, status: int | None) -> TransferFailed:
+        reason, hint = _reason(text), None
+        if status in (401, 403):
+            code = _code(text)
+            reason, status = "permission denied" + (f" ({code})" if code else ""), 403
+            hint = "are the keys right, and may they do this? see `frazil help-stores` for where keys come from"
+        elif status == 404:
+            reason, hint = "there is no such bucket", "a bucket is made with its provider's own programs"
+        elif "certificate" in reason:
+            hint = "the setting `ssl-cert-file` names further certificates"
+        failed = TransferFailed(f"unable to {doing} '{self._base}{'/' if name else ''}{name}': {reason}", hint=hint)
+        failed.status = status
+        return failed
 
     def get(self, name: str, maximum: int) -> bytes | None:
         try:
@@ -247,6 +250,7 @@ class ObjectFiles:
 
     @contextmanager
     def stream(self, name: str, told: Told | None = None, *, size: int = 0) -> Iterator[Read]:
+        self._say("downloading", name)
         with self._told(name, "download"):
             found = self._library.get(self._store, self._key(name))
         expected, encoding = int(found.meta["size"]), dict(found.attributes).get("Content-Encoding", "")
@@ -269,8 +273,8 @@ class ObjectFiles:
         yield read
 
     def put(self, name: str, body: IO[bytes], length: int, kind: str) -> None:
-        attributes = {"Content-Type": kind}
-        for mark, method in self._encodings.items():
+        sending, attributes = self._sending, {"Content-Type": kind}
+        for mark, method in sending.encodings.items():
             if name.endswith(mark) or name.startswith(mark):
                 import io
 
@@ -279,17 +283,31 @@ class ObjectFiles:
                 body, length = io.BytesIO(packed), len(packed)
                 attributes["Content-Encoding"] = method
                 break
+        if sending.storage_class:
+            attributes["Storage-Class"] = sending.storage_class
+        several = sending.threshold is not None and length > sending.threshold
+        if length > _LARGEST_PART and not several:
+            raise StoreError(
+                f"file too large for an upload in one piece: '{name}' has {length} bytes, more than {_LARGEST_PART}",
+                hint="say multipart-upload=true",
+            )
+        part = max(sending.part_size, -(-length // _PARTS))
+        parts = -(-length // part)
+        self._say("uploading", name)
+        how = f"multipart upload for '{name}' ({length} bytes, {parts} parts)" if several else f"upload for '{name}'"
+        self._reporter.log(Verbosity.DEBUG, f"using S3 {'' if several else 'regular '}{how}")
         body.seek(0)
         with self._told(name, "upload"):
-            several = length > self._single_put
             self._library.put(
                 self._store,
                 self._key(name),
                 body if several else body.read(),
                 attributes=attributes,
                 use_multipart=several,
-                chunk_size=self._part_size,
+                chunk_size=part,
             )
+        if several:
+            self._reporter.log(Verbosity.DEBUG, f"S3 multipart upload completed: {parts} parts uploaded for '{name}'")
 
     def names(self, ending: str) -> Iterator[str]:
         start = f"{self._prefix}/" if self._prefix else ""

@@ -27,6 +27,8 @@ KINDS: dict[str, str] = {
     "http": "frazil.store.cache_opening:open_http",
     "https": "frazil.store.cache_opening:open_http",
     "s3": "frazil.store.object_files:open_s3",
+    "gs": "frazil.store.object_files:open_google",
+    "az": "frazil.store.object_files:open_microsoft",
     "local-overlay": "frazil.store.overlay:open_overlay",
     "daemon": "frazil.protocol.opening:open_daemon",
     "unix": "frazil.protocol.opening:open_daemon",
@@ -70,7 +72,7 @@ def open_store(
     return opener(reference, settings, reporter, environment)
 
 
-_CACHES = frozenset(("file", "http", "https", "s3"))
+_CACHES = frozenset(("file", "http", "https", "s3", "gs", "az"))
 
 
 def is_cache(address: str) -> bool:
