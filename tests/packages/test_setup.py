@@ -65,6 +65,15 @@ def test_phases_run_in_order_with_their_hooks(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "x").read_text() == "x\n"
 
 
+def test_the_home_goes_with_the_build(tmp_path: Path) -> None:
+    script = 'echo x >"$HOME/x"; echo "$HOME"'
+    assert run(tmp_path, script, HOME="/homeless-shelter") == f"{tmp_path}/.home\n"
+    assert (tmp_path / ".home" / "x").read_text() == "x\n"
+    own = tmp_path / "own"
+    own.mkdir()
+    assert run(tmp_path, script, HOME=str(own)) == f"{own}\n"  # of a development shell, or asked for
+
+
 def test_the_output_for_development_brings_the_others(tmp_path: Path) -> None:
     for name in ("out", "dev"):
         (tmp_path / name).mkdir()

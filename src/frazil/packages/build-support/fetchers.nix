@@ -335,7 +335,6 @@ rec {
         impureEnvVars = impureEnvVars ++ [ "GIT_PROXY_COMMAND" "SOCKS_SERVER" ];
         preferLocalBuild = true;
         buildCommand = ''
-          export HOME=$TMPDIR
           git -c init.defaultBranch=main init --quiet "$out"
           cd "$out"
           git remote add origin "$url"

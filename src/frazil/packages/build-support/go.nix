@@ -46,6 +46,11 @@ lib.extendMkDerivation {
       ...
     }@args:
     let
+      # Go counts its own use below the home.
+      withoutTelemetry = ''
+        mkdir -p "$HOME/.config/go/telemetry"
+        echo off >"$HOME/.config/go/telemetry/mode"
+      '';
       modules =
         if finalAttrs.vendorHash or vendorHash == null then
           ""
@@ -73,6 +78,7 @@ lib.extendMkDerivation {
             SSL_CERT_FILE = cacert + "/etc/ssl/certs/ca-bundle.crt";
             configurePhase = ''
               runHook preConfigure
+              ${withoutTelemetry}
               export GOCACHE=$TMPDIR/go-cache GOPATH=$TMPDIR/go
               cd "$modRoot"
               runHook postConfigure
@@ -137,6 +143,7 @@ lib.extendMkDerivation {
       configurePhase =
         args.configurePhase or ''
           runHook preConfigure
+          ${withoutTelemetry}
           export GOCACHE=$TMPDIR/go-cache GOPATH=$TMPDIR/go GOPROXY=off GOSUMDB=off
           cd "$modRoot"
           ${

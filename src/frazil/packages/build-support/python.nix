@@ -109,7 +109,6 @@ let
           // attrs.env or { };
           buildPhase = attrs.buildPhase or ''
             runHook preBuild
-            export HOME=$TMPDIR
             python3 -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
             runHook postBuild
           '';

@@ -275,6 +275,11 @@ for initial_ in $initialPath; do addToSearchPath PATH "$initial_/bin"; done
 unset initial_
 export PATH
 initialSearchPath_=$PATH
+# A home that goes with the build: what a program wrote to /homeless-shelter would, without a sandbox, stay on the machine.
+if [[ "${HOME:-}" == /homeless-shelter && -n "${NIX_BUILD_TOP:-}" ]]; then
+  export HOME=$NIX_BUILD_TOP/.home
+  mkdir -p "$HOME"
+fi
 _collectInputs
 _runEnvHooks
 PATH="${_PATH}${_PATH:+:}${initialSearchPath_}"
