@@ -15,7 +15,7 @@ from frazil.store.compression import compress
 from frazil.store.config import TransferSettings
 from frazil.store.errors import StoreError, TransferFailed
 from frazil.store.http import Client
-from frazil.store.transfer import Transfers, shown
+from frazil.store.transfer import Transfers, retry_after, shown
 
 from .conftest import RecordingReporter
 from .http_server import Handler, Server, serving
@@ -141,6 +141,10 @@ def test_addresses_of_all_kinds(server: Server, transfers: Transfers) -> None:
     assert transfers.fetch(server.url + "?x=1", 100) == b"/?x=1"
     assert transfers.fetch(server.url + "/a b\x7f", 100) == b"/a%20b%7F"
     with pytest.raises(StoreError, match="no address"):
+        transfers.fetch("http://[::bad/x", 100)
+    with pytest.raises(StoreError, match="cannot transfer by 'file'"):
+        transfers.fetch("file:///etc/passwd", 100)
+    with pytest.raises(StoreError, match="no address"):
         transfers.fetch("http://127.0.0.1:port/a", 100)
 
 
@@ -154,9 +158,42 @@ def test_a_file_that_changes_meanwhile(server: Server, transfers: Transfers) -> 
         read_all(transfers, server.url + "/big")
 
 
+def test_a_part_of_another_file(server: Server, transfers: Transfers) -> None:
+    """A server that answers with the part that was asked for, but of a file that is not that of before."""
+
+    def trouble(handler: Handler) -> bool:
+        start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
+        headers = {"ETag": f'"{server.count()}"', "Accept-Ranges": "bytes"}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(BIG) - 1}/{len(BIG)}"
+        handler.answer(206 if start else 200, BIG[start:], headers, cut=100_000)
+        return True
+
+    server.trouble = trouble
+    with pytest.raises(TransferFailed, match="changed while it was downloaded"):
+        read_all(transfers, server.url + "/big")
+
+
+def test_when_a_server_wants_to_be_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)  # 2001-09-09 01:46:40
+    for text, seconds in (
+        ("", 0.0),
+        ("7", 7.0),
+        ("99999999999999999999", 3600.0),
+        ("Sun, 09 Sep 2001 01:46:52 GMT", 12.0),
+        ("Sun, 09 Sep 2001 01:46:30 GMT", 0.0),
+        ("Mon, 09 Sep 9999 01:46:30 GMT", 3600.0),
+        ("soon", 0.0),
+        ("-5", 0.0),
+        ("Sun, 99 Sep 2001 99:46:30 GMT", 0.0),
+    ):
+        assert retry_after(text) == seconds
+
+
 def test_redirections(server: Server, transfers: Transfers) -> None:
     def trouble(handler: Handler) -> bool:
         places = {"/once": "/a", "/loop": "/loop", "/out": "file:///etc/passwd", "/far": "http://127.0.0.1:1/"}
+        places["/nowhere"], places["/port"] = "http://[::bad/x", "http://x:port/"
         if handler.path in places:
             handler.answer(302, b"", {"Location": places[handler.path]})
             return True
@@ -168,6 +205,11 @@ def test_redirections(server: Server, transfers: Transfers) -> None:
         transfers.fetch(server.url + "/loop", 100)
     with pytest.raises(TransferFailed, match="redirects to 'file:"):
         transfers.fetch(server.url + "/out", 100)
+    with pytest.raises(TransferFailed, match="what is no address: 'http:"):
+        transfers.fetch(server.url + "/nowhere", 100)
+    with pytest.raises(TransferFailed, match="no address: Port"):
+        transfers.fetch(server.url + "/port", 100)
+    assert server.count(ending="/port") == 1  # asking again does not help
     with pytest.raises(TransferFailed, match="refused"):
         transfers.fetch(server.url + "/far", 100)
 
@@ -228,6 +270,8 @@ def raw_server(answer: bytes, *, hold: float = 0.0) -> tuple[str, socket.socket]
         (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", "bad length"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "two lengths"),
         (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 300 + b"\r\n", "too many headers"),
+        (b"HTTP/1.1 200 OK\r\nA: " + b"b" * 100_000 + b"\r\n\r\n", "a header that is too long"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100, "again and again"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "chunk without a size"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", "another size"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", "too early"),

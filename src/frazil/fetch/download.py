@@ -29,6 +29,7 @@ _MAXIMUM_REDIRECTS = 10
 _IMMUTABLE = re.compile(r'<([^>]*)>\s*;\s*rel="immutable"')
 _FATAL_STATUS = frozenset({501, 505, 511})
 _FIRST_PAUSE = 0.25
+_MAXIMUM_PAUSE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +227,9 @@ class _Transfer:
         status = response.status_code
         error = self._error(f"HTTP error {status} ({response.reason_phrase})", status)
         if status in (408, 429) or (status >= 500 and status not in _FATAL_STATUS):
-            after = response.headers.get("retry-after", "")
-            raise _Transient(error, min(float(after), 60.0) if after.isdigit() else 0.0)
+            from frazil.store.transfer import retry_after
+
+            raise _Transient(error, min(retry_after(response.headers.get("retry-after", "")), _MAXIMUM_PAUSE))
         raise error
 
     def _write(self, response: httpx.Response, encoded: bool) -> None:

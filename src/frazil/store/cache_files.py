@@ -216,7 +216,10 @@ class HttpFiles:
     def _url(self, name: str) -> str:
         if self._is_plain and _SIMPLE(name):
             return self._base + name
-        return urljoin(self._base, name)
+        try:
+            return urljoin(self._base, name)
+        except ValueError as error:
+            raise StoreError(f"binary cache '{self.uri}' names '{name}', which is no address: {error}") from error
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _LINE = 1 << 16
 _HEADERS = 256
+_INTERIM = 64
+"""Answers before the answer (`100 Continue`, `103 Early Hints`)."""
 _CHUNK = 1 << 18
 _SKIP = 1 << 16
 """Bytes of an unread body that are read so that its connection can be used again."""
@@ -34,6 +36,10 @@ _SKIP = 1 << 16
 
 class BadResponse(StoreError):
     """A server that does not speak HTTP, or says impossible things."""
+
+
+class BadAddress(BadResponse):
+    """A URL, maybe one that a server named, which leads nowhere: asking again does not help."""
 
 
 class Address(Record):
@@ -159,10 +165,12 @@ class Connection:
 
     def receive(self, method: str) -> tuple[int, str, dict[str, str], _Body | _Chunked, bool]:
         """Status, reason, headers (lower case), body, whether the connection stays open after it."""
-        while True:
+        for _ in range(_INTERIM):
             status, reason, headers = _head(self._file)
             if status >= 200 or status == 101:
                 break
+        else:
+            raise BadResponse("the server announces an answer again and again")
         keep = headers.get("connection", "").lower() != "close" and not headers.get(":version", "").startswith("1.0")
         if method == "HEAD" or status in (204, 304):
             return status, reason, headers, _Body(self._file, 0), keep
@@ -202,6 +210,8 @@ def _head(file: IO[bytes]) -> tuple[int, str, dict[str, str]]:
     for _ in range(_HEADERS):
         line = file.readline(_LINE)
         if not line.endswith(b"\n"):
+            if len(line) == _LINE:
+                raise BadResponse("the server sends a header that is too long")
             raise ConnectionResetError("the connection was closed too early")
         text = line.rstrip(b"\r\n").decode("latin-1")
         if not text:
@@ -437,11 +447,11 @@ class Client:
         server, target = (url, "/") if start < 0 else (url[:start], url[start:])
         found = self._servers.get(server)
         if found is None:
-            parts = urlsplit(url)
             try:
+                parts = urlsplit(url)
                 address = self._address(parts.scheme, parts.hostname or "", parts.port)
             except ValueError as error:
-                raise BadResponse(f"'{url}' is no address: {error}") from error
+                raise BadAddress(f"it is no address: {error}") from error
             found = address, self._authorization(parts, address.host)
             if "?" in server:  # no path, but a query
                 path = f"/?{parts.query}"
@@ -482,18 +492,22 @@ class Client:
 
     def _address(self, scheme: str, host: str, port: int | None) -> Address:
         if scheme not in _PORTS or not host:
-            raise BadResponse(f"cannot transfer by '{scheme}'")
+            raise BadAddress(f"cannot transfer by '{scheme}'")
         port = port or _PORTS[scheme]
         proxy = self._proxy(scheme, host, port)
         if proxy is None:
             return Address(scheme, host, port)
         parts = urlsplit(proxy if "://" in proxy else "http://" + proxy)
+        if parts.scheme != "http":
+            raise BadAddress(f"proxies of the kind '{parts.scheme}' are not supported, only 'http'")
         if not parts.hostname:
-            raise BadResponse(f"the proxy '{proxy}' has no host")
+            raise BadAddress("the proxy that the environment names has no host")
         authorization = ""
         if parts.username is not None:
-            authorization = _basic(parts.username, parts.password or "")
-        return Address(scheme, host, port, (parts.hostname, parts.port or 80), authorization)
+            from urllib.parse import unquote
+
+            authorization = _basic(unquote(parts.username), unquote(parts.password or ""))
+        return Address(scheme, host, port, (parts.hostname, parts.port or _PROXY_PORT), authorization)
 
     def _proxy(self, scheme: str, host: str, port: int) -> str | None:
         if self._proxies is None:
@@ -541,6 +555,8 @@ class Client:
 
 
 _PORTS = {"http": 80, "https": 443}
+_PROXY_PORT = 1080
+"""Curl's."""
 _ATTEMPTS = 4
 """To ask on a connection that the server closes meanwhile."""
 

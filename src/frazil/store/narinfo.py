@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from frazil.digest import DigestError, Hash
 from frazil.store.compression import KNOWN
 from frazil.store.content_address import ContentAddress
-from frazil.store.errors import FormatError
+from frazil.store.errors import FormatError, StoreError
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
 from frazil.store.signatures import Signature, sort_signatures
@@ -121,15 +121,18 @@ class _Parser:
         nar_hash = self.hash(fields["NarHash"])
         if nar_hash.algorithm != "sha256":
             raise self.corrupt("bad hash", with_line=False)
-        info = PathInfo(
-            self.directory.parse(fields["StorePath"]),
-            nar_hash,
-            int(fields["NarSize"]),
-            frozenset([StorePath.from_base(base) for base in fields.get("References", "").split()]),
-            StorePath.from_base(deriver) if deriver not in ("", "unknown-deriver") else None,
-            signatures=frozenset(self.signatures),
-            content_address=ContentAddress.parse(fields["CA"]) if fields.get("CA") else None,
-        )
+        try:
+            info = PathInfo(
+                self.directory.parse(fields["StorePath"]),
+                nar_hash,
+                int(fields["NarSize"]),
+                frozenset([StorePath.from_base(base) for base in fields.get("References", "").split()]),
+                StorePath.from_base(deriver) if deriver not in ("", "unknown-deriver") else None,
+                signatures=frozenset(self.signatures),
+                content_address=ContentAddress.parse(fields["CA"]) if fields.get("CA") else None,
+            )
+        except StoreError as error:  # names and addresses that are none
+            raise self.corrupt(error.message, with_line=False) from error
         file_hash = fields.get("FileHash")
         return NarInfo(
             info,

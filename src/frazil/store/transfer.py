@@ -18,7 +18,7 @@ from frazil.activity import Verbosity
 from frazil.store.compression import decompressed
 from frazil.store.config import TransferSettings
 from frazil.store.errors import StoreError, TransferFailed
-from frazil.store.http import BadResponse, Client, Response
+from frazil.store.http import BadAddress, BadResponse, Client, Response
 
 if TYPE_CHECKING:
     from typing import IO
@@ -61,6 +61,21 @@ def failed(url: str, reason: str, status: int | None = None, doing: str = "downl
     error = TransferFailed(f"unable to {doing} '{shown(url)}': {reason}", hint=hint)
     error.status = status
     return error
+
+
+def retry_after(text: str) -> float:
+    """Seconds that a server asks for by `Retry-After`, which names them or a date; 0 for what is neither."""
+    if not text:
+        return 0.0
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), _MAXIMUM_PAUSE)
+    from email.utils import parsedate_to_datetime
+
+    try:
+        wanted = parsedate_to_datetime(text[:100]).timestamp()
+    except (ValueError, TypeError, OverflowError, OSError):
+        return 0.0
+    return max(0.0, min(wanted - time.time(), _MAXIMUM_PAUSE))
 
 
 class Transfers:
@@ -171,8 +186,12 @@ class Transfers:
             if response.status not in (301, 302, 303, 307, 308) or not place or body is not None:
                 return response
             response.close()
-            target = urljoin(target, place)
-            if urlsplit(target).scheme not in ("http", "https"):
+            try:
+                target = urljoin(target, place)
+                scheme = urlsplit(target).scheme
+            except ValueError as error:
+                raise failed(url, f"it redirects to what is no address: '{place[:200]}'") from error
+            if scheme not in ("http", "https"):
                 raise failed(url, f"it redirects to '{shown(target)}'")
         raise failed(url, "too many redirections")
 
@@ -183,9 +202,8 @@ class Transfers:
         reason = f"HTTP error {status}" + (f" ({response.reason})" if response.reason else "")
         error = failed(url, reason, status, doing)
         if status in (408, 429) or (status >= 500 and status not in _FATAL):
-            after = response.headers.get("retry-after", "")
-            pause = float(after) if after.isascii() and after.isdigit() and len(after) < 6 else 0.0
-            raise _Transient(error, min(pause, _MAXIMUM_PAUSE), rate_limited=status in _RATE_LIMITED)
+            pause = retry_after(response.headers.get("retry-after", ""))
+            raise _Transient(error, pause, rate_limited=status in _RATE_LIMITED)
         raise error
 
     def _retried(self, url: str, attempt: Callable[[], T], doing: str = "download") -> T:
@@ -213,6 +231,8 @@ class Transfers:
             return failed(url, f"Could not resolve hostname ({error.strerror})", doing=doing)
         if isinstance(error, ssl.SSLCertVerificationError):
             return failed(url, f"the server's certificate is not to be trusted: {error.verify_message}", doing=doing)
+        if isinstance(error, BadAddress):
+            return failed(url, error.message, doing=doing)
         if isinstance(error, BadResponse):
             return _Transient(failed(url, error.message, doing=doing))
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -225,9 +245,8 @@ class Transfers:
             raise failure.error from failure
         base = settings.retry_delay_rate_limited if failure.rate_limited else settings.retry_delay
         delay = min(base * 2 ** (number - 1), settings.retry_max_delay) / 1000
-        if settings.retry_jitter:
-            delay = random.uniform(delay / 2, delay)
-        delay = max(delay, failure.pause)
+        # What the server asks for is the least; many clients shall not come back at the same moment.
+        delay = failure.pause + random.uniform(0, delay) if settings.retry_jitter else max(delay, failure.pause)
         self.reporter.log(
             Verbosity.WARN,
             f"{failure.error.message}; retrying in {delay * 1000:.0f} ms (attempt {number}/{settings.attempts})",
@@ -303,6 +322,8 @@ class _Download:
         if response.status == 206 and self._received:
             if not response.headers.get("content-range", "").startswith(f"bytes {self._received}-"):
                 raise failed(self._url, "the server answers with another part than was asked for")
+            if self._validator and response.headers.get("etag", self._validator) != self._validator:
+                raise failed(self._url, "the file changed while it was downloaded")
             self._skip = 0
             return
         self._transfers._expect(response, self._url, "download")
