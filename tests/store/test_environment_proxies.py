@@ -89,7 +89,12 @@ def test_a_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("proxy", "reason"), [("socks5://127.0.0.1:1", "of the kind 'socks5' are not supported"), ("http://", "no host")]
+    ("proxy", "reason"),
+    [
+        ("http://127.0.0.1:1", r"Connection refused \(of the proxy 127\.0\.0\.1:1\)"),
+        ("socks5://127.0.0.1:1", "of the kind 'socks5' are not supported"),
+        ("http://", "no host"),
+    ],
 )
 def test_proxies_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch, proxy: str, reason: str) -> None:
     monkeypatch.setenv("http_proxy", proxy)

@@ -315,3 +315,18 @@ def test_names_that_nobody_knows() -> None:
     with pytest.raises(TransferFailed, match="Could not resolve"):
         transfers.fetch("http://does-not-exist.invalid/x", 10)
     transfers.close()
+
+
+def test_servers_without_tls(tmp_path: Path) -> None:
+    url, listener = raw_server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    transfers = Transfers(Client(QUICK.with_(attempts=1)), RecordingReporter())
+    with listener, pytest.raises(TransferFailed, match=r"TLS with the server failed: [a-z ]+$"):
+        transfers.fetch(url.replace("http:", "https:"), 1000)
+    transfers.close()
+    (tmp_path / "none").write_text("no certificate")
+    for file, reason in (("/no/such/file", "No such file or directory"), (str(tmp_path / "none"), "no certificate")):
+        transfers = Transfers(Client(QUICK.with_(ssl_cert_file=file)), RecordingReporter())
+        listener = socket.create_server(("127.0.0.1", 0))
+        with listener, pytest.raises(StoreError, match=f"cannot read certificates from '{file}': {reason}"):
+            transfers.fetch(f"https://127.0.0.1:{listener.getsockname()[1]}/", 10)
+        transfers.close()

@@ -18,7 +18,7 @@ from frazil.digest import Hash
 from frazil.record import Record
 from frazil.store import nar
 from frazil.store.content_address import ContentAddress, check_algorithm, check_method
-from frazil.store.errors import HashMismatch, StoreError, from_os_error
+from frazil.store.errors import BadArchive, HashMismatch, StoreError, from_os_error
 from frazil.store.metadata import canonicalise, delete_tree, sync_tree
 from frazil.store.path import References, StorePath
 from frazil.store.path_info import PathInfo
@@ -571,6 +571,8 @@ def unpack_promised(
             digest, size = nar.unpack(read, beside, promised=info.nar_size, whole=whole)
         except nar.TooLong as error:
             raise _other_size(store, info, "more") from error
+        except BadArchive as error:
+            raise BadArchive(f"cannot import path '{store.show(info.path)}': {error.message}") from error
         _check_promise(store, info, digest, size)
         if info.content_address is not None:
             _check_content_address(store, info, info.content_address, beside)

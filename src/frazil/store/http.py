@@ -128,7 +128,12 @@ class Connection:
         self.requests = 0
         timeout = settings.connect_timeout or None
         peer = address.proxy or (address.host, address.port)
-        self._socket: socket.socket = socket.create_connection(peer, timeout)
+        try:
+            self._socket: socket.socket = socket.create_connection(peer, timeout)
+        except OSError as error:
+            if address.proxy is not None and error.strerror:
+                error.strerror += f" (of the proxy {peer[0]}:{peer[1]})"
+            raise
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.protocol = ""
@@ -548,7 +553,13 @@ class Client:
                 if self._certificate is not None:
                     context.load_cert_chain(*self._certificate)
             except (OSError, ssl.SSLError) as error:
-                raise StoreError(f"cannot read certificates from '{path or self._certificate}': {error}") from error
+                reason = (
+                    (error.reason or "").replace("_", " ").lower()
+                    if isinstance(error, ssl.SSLError)
+                    else error.strerror
+                )
+                place = path or self._certificate
+                raise StoreError(f"cannot read certificates from '{place}': {reason or error}") from error
             context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
             found = self._contexts[http2] = context
         return found

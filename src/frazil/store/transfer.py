@@ -54,8 +54,9 @@ def shown(url: str) -> str:
     return url.replace(f":{parts.password}@", ":…@", 1)
 
 
-def failed(url: str, reason: str, status: int | None = None, doing: str = "download") -> TransferFailed:
-    hint = None
+def failed(
+    url: str, reason: str, status: int | None = None, doing: str = "download", hint: str | None = None
+) -> TransferFailed:
     if status in (401, 403, 407):
         hint = "does it ask for a password? see the setting `netrc-file`"
     error = TransferFailed(f"unable to {doing} '{shown(url)}': {reason}", hint=hint)
@@ -228,9 +229,14 @@ class Transfers:
         if isinstance(error, TimeoutError):
             return _Transient(failed(url, "the server did not answer in time", doing=doing))
         if isinstance(error, socket.gaierror):
-            return failed(url, f"Could not resolve hostname ({error.strerror})", doing=doing)
+            hint = "is the name right, and is there a network?"
+            return failed(url, f"Could not resolve hostname ({error.strerror})", doing=doing, hint=hint)
         if isinstance(error, ssl.SSLCertVerificationError):
-            return failed(url, f"the server's certificate is not to be trusted: {error.verify_message}", doing=doing)
+            reason = f"the server's certificate is not to be trusted: {error.verify_message}"
+            return failed(url, reason, doing=doing, hint="the setting `ssl-cert-file` names further certificates")
+        if isinstance(error, ssl.SSLError) and error.reason:
+            words = error.reason.replace("_", " ").lower()
+            return _Transient(failed(url, f"TLS with the server failed: {words}", doing=doing))
         if isinstance(error, BadAddress):
             return failed(url, error.message, doing=doing)
         if isinstance(error, BadResponse):
