@@ -103,7 +103,8 @@ def test_messages_become_events() -> None:
     messages = Messages(reporter, Activity(reporter, ActivityType.REALISE, ""))
     assert messages.handle(b"plain") is None
     assert messages.handle(b'@nix {"action":"msg","level":1,"msg":"\\u001b[35;1mwarning:\\u001b[0m careful"}')
-    assert reporter.lines == [(Verbosity.WARN, "careful")]
+    assert messages.handle(b'@nix {"action":"msg","level":1,"msg":"no machine"}')
+    assert reporter.lines == [(Verbosity.WARN, "careful"), (Verbosity.NOTICE, "no machine")]
     start = b'@nix {"action":"start","id":7,"level":3,"type":105,"text":"t","fields":["a",1],"parent":0}'
     result = b'@nix {"action":"result","id":7,"type":101,"fields":["a line"]}'
     assert messages.handle(start)

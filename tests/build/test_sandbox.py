@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from frazil.activity import Verbosity
+from frazil.build import local_build
 from frazil.build.errors import BuildError, BuildFailed, SandboxError, SandboxUnavailable, sandbox_error
 from frazil.build.sandbox import Mount, check_target, identity
 from frazil.digest import Hash
@@ -235,6 +237,21 @@ def test_without_a_sandbox(plain_lab: Lab) -> None:
     entries = os.listdir(plain_lab.store.config.real_store_dir)
     objects = {entry for entry in entries if not entry.endswith(".lock") and not entry.startswith("tmp-")}
     assert objects == {".links", drv.base, result.outputs["out"].base}
+
+
+def test_a_home_directory_that_exists(plain_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who made it is said when it appears; who comes after is told what to do."""
+    home = tmp_path / "home"
+    monkeypatch.setattr(local_build, "_HOME", str(home))
+    plain_lab.build(plain_lab.derivation("echo > $out", name="quiet"), sandbox="false")
+    assert not [text for level, text in plain_lab.events.messages if level <= Verbosity.WARN]
+    plain_lab.build(plain_lab.derivation(f": > {home}; echo > $out", name="careless"), sandbox="false")
+    (text,) = [text for level, text in plain_lab.events.messages if level <= Verbosity.WARN]
+    assert f"'{home}' appeared while" in text and "careless.drv' was built without a sandbox" in text
+    with pytest.raises(BuildError, match="please remove it to assure purity") as caught:
+        plain_lab.build(plain_lab.derivation("echo > $out", name="next"), sandbox="false")
+    assert f"rm -rf {home}" in (caught.value.hint or "")
+    assert "sandbox true" in (caught.value.hint or "")
 
 
 def test_a_machine_without_namespaces_is_refused_clearly() -> None:

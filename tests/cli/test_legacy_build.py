@@ -83,3 +83,16 @@ def test_a_graph_that_is_no_set_is_said(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.nix").write_text(text.replace("GRAPH", 'exportReferencesGraph = [ "a" ];'))
     said = run("nix-build", "--no-out-link", str(tmp_path / "a.nix")).err
     assert "warning: 'exportReferencesGraph' in structured attrs is not a JSON object, ignoring\n" in said
+
+
+def test_a_shell_by_its_first_name(run: Run, tmp_path: Path) -> None:
+    """`nix-build --run-env` is what `nix-shell` was once called."""
+    text = '{ inNixShell ? false }: derivation { name = "a-${toString inNixShell}"; system = "x"; builder = "/b"; }'
+    (tmp_path / "a.nix").write_text(text)
+    file = str(tmp_path / "a.nix")
+    assert "a-.drv" in run("nix-build", "--dry-run", file).err
+    found = run("nix-build", "--run-env", "--dry-run", file)
+    assert (found.status, found.out) == (0, "")
+    assert "will be built" not in found.err  # it has no inputs, and is not built itself
+    assert "mutually exclusive" in run("nix-build", "--run-env", "-p", "a", "-E", "b").err
+    assert run("nix-build", "--run", "true", file).status == 1

@@ -8,7 +8,7 @@ import pytest
 
 from frazil.activity import Activity, ActivityType, ResultType, Verbosity
 from frazil.cli.bar import BarReporter
-from frazil.cli.reporter import JsonReporter, LineReporter, build_name, make_reporter
+from frazil.cli.reporter import JsonReporter, LineReporter, build_name, make_reporter, without_version
 from frazil.errors import FrazilError, TraceFrame
 from frazil.position import Position
 
@@ -25,11 +25,26 @@ def test_lines_respect_verbosity() -> None:
 def test_build_logs_carry_the_name() -> None:
     lines: list[str] = []
     reporter = LineReporter(Verbosity.INFO, build_logs=True, write=lines.append)
-    path = "/nix/store/" + "0" * 32 + "-hello.drv"
+    path = "/nix/store/" + "0" * 32 + "-hello-2.12.drv"
     with Activity(reporter, ActivityType.BUILD, "building", fields=[path]) as activity:
         activity.log_line("configuring")
     assert lines == ["building...\n", "hello> configuring\n"]
-    assert build_name(path) == "hello"
+    assert build_name(path) == "hello-2.12"
+
+
+def test_names_without_versions() -> None:
+    assert [without_version(name) for name in ("a-b-1", "a-b", "a-", "a-1b-2", "-1", "a-ä", "")] == [
+        *("a-b", "a-b", "a-", "a", "", "a", "")
+    ]
+
+
+@pytest.mark.parametrize("prefixed", [True, False])
+def test_who_waits_for_a_machine_is_told_in_raw_logs(prefixed: bool) -> None:
+    lines: list[str] = []
+    reporter = LineReporter(Verbosity.INFO, prefix_logs=prefixed, write=lines.append)
+    with Activity(reporter, ActivityType.BUILD_WAITING, "waiting for a machine", level=Verbosity.WARN):
+        pass
+    assert lines == ([] if prefixed else ["waiting for a machine...\n"])
 
 
 @pytest.mark.parametrize(("prefixed", "line"), [(True, "hello (post)> done\n"), (False, "post-build-hook: done\n")])
@@ -50,6 +65,17 @@ def test_json_lines() -> None:
     records = [json.loads(line.removeprefix("@nix ")) for line in lines]
     assert [r["action"] for r in records] == ["start", "result", "stop"]
     assert records[1]["fields"] == [1, 2, 0, 0]
+
+
+def test_json_errors_that_do_not_end_it() -> None:
+    lines: list[str] = []
+    reporter = JsonReporter(write=lines.append)
+    reporter.log(Verbosity.ERROR, "error: Cannot build 'x'.")
+    reporter.log(Verbosity.ERROR, "note: keeping it")
+    first, second = (json.loads(line.removeprefix("@nix ")) for line in lines)
+    assert first["msg"] == "error: Cannot build 'x'." and first["raw_msg"] == "Cannot build 'x'."
+    assert first["line"] is first["file"] is first["column"] is None
+    assert "raw_msg" not in second
 
 
 def test_the_bar_cleans_up(monkeypatch: pytest.MonkeyPatch) -> None:

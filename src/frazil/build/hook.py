@@ -33,7 +33,7 @@ _FOR_GOOD = "decline-permanently"
 _LOG_DESCRIPTOR, _ECHO_DESCRIPTOR = 4, 5
 _MAXIMUM_ACTIVITIES = 1 << 16
 _WARNING = re.compile("^(\x1b\\[[0-9;]*m)*warning:(\x1b\\[[0-9;]*m)* ?")
-"""Whoever shows a warning says that it is one."""
+"""Whoever shows a warning says that it is one; what is none, though as important, remains as it is."""
 
 
 class Hook:
@@ -311,6 +311,8 @@ class Messages:
             case "msg":
                 level = _level(message["level"])
                 text = _text(message["msg"])
+                if level == Verbosity.WARN and not _WARNING.match(text):
+                    level = Verbosity.NOTICE
                 self._reporter.log(level, _WARNING.sub("", text) if level == Verbosity.WARN else text)
 
     def _start(self, message: Mapping[str, object]) -> None:

@@ -65,6 +65,8 @@ class LocalBuild:
     exit_descriptor: int = -1
     """Tells of the builder's end where that does not end everything it started (without a PID namespace)."""
     isolated: bool = True
+    watches_home: bool = False
+    """Whether nobody may have made the home directory when this is over."""
     fell_back: bool = False
     scratch: dict[str, StorePath] = field(default_factory=dict)
     directory: BuildDirectory | None = None
@@ -161,8 +163,12 @@ class LocalBuild:
             self._make_chroot()
         elif self.external is None and os.path.lexists(_HOME):
             raise BuildError(
-                f'home directory "{_HOME}" exists; please remove it to assure purity of builds without sandboxing'
+                f'home directory "{_HOME}" exists; please remove it to assure purity of builds without sandboxing',
+                hint="something took the HOME of builders for a real one, most likely an earlier build without a "
+                f"sandbox that ran as root; look at it, then remove it (rm -rf {_HOME}), or have builds run in a "
+                "sandbox: --option sandbox true",
             )
+        self.watches_home = not self.isolated and self.external is None
         environment = self._start_recursive(environment)
         self.terminal, output = _open_terminal()
         try:
@@ -555,6 +561,7 @@ class LocalBuild:
         if self.recursive is not None:
             recursive, self.recursive = self.recursive, None
             recursive.close()
+        self._look_for_home()
         if not self.isolated:
             finals = {path for path, _ in self.known.values()}
             for path in self.scratch.values():
@@ -572,6 +579,13 @@ class LocalBuild:
                 self._show_failed_outputs()
             delete_tree(self.chroot)
             self.chroot = ""
+
+    def _look_for_home(self) -> None:
+        """Who made it is known now; the next build without a sandbox will only see that it is there."""
+        if self.watches_home and os.path.lexists(_HOME):
+            text = f"'{_HOME}' appeared while '{self.store.show(self.drv_path)}' was built without a sandbox"
+            self.reporter.log(Verbosity.WARN, text)
+        self.watches_home = False
 
     def _show_failed_outputs(self) -> None:
         """Moves what was built to where it would have been, for debugging; invalid there, so a collector's prey."""

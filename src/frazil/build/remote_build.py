@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from frazil.store.derivation import Derivation
     from frazil.store.local import LocalStore
     from frazil.store.path import StorePath
+    from frazil.store.path_info import PathInfo
 
 _UPLOAD_PATIENCE = 15 * 60
 """Seconds to wait for somebody else's upload to the same machine."""
@@ -149,7 +150,7 @@ class RemoteBuilder:
             f"required (system, features): ({request.system}, [{_words(request.features)}])\n"
             f"{len(machines)} available machines:\n(systems, maxjobs, supportedFeatures, mandatoryFeatures){rows}"
         )
-        self.reporter.log(Verbosity.CHATTY if local else Verbosity.WARN, text)
+        self.reporter.log(Verbosity.CHATTY if local else Verbosity.NOTICE, text)
         _say("# decline")
 
     def _connect(self, machine: Machine) -> LocalStore | None:
@@ -161,7 +162,7 @@ class RemoteBuilder:
         except (FrazilError, OSError) as error:
             said = _echoed()
             self.reporter.log(
-                Verbosity.ERROR, f"cannot build on '{machine.address}': {error}" + (f": {said}" if said else "")
+                Verbosity.ERROR, f"cannot build on '{machine.address}': error: {error}" + (f": {said}" if said else "")
             )
             self.failed.add(machine.address)
             return None
@@ -268,19 +269,25 @@ class RemoteBuilder:
             outputs = set(found.values())
         missing = {path for path in outputs if not store.is_registered(path)}
         with self._activity(f"copying outputs from '{machine.address}'"):
-            for info in list(remote.query_infos(remote.topological(missing))):
-                self._take(remote, info.path)
+            self._take_all(remote, list(remote.query_infos(remote.topological(missing))))
         for name, path in found.items():
             store.register_realisation(request.derivation, name, path)
 
-    def _take(self, remote: LocalStore, path: StorePath) -> None:
-        """Whoever runs the hook holds the lock of the path."""
+    def _take_all(self, remote: LocalStore, infos: list[PathInfo]) -> None:
+        """Whoever runs the hook holds the locks of the paths."""
 
         from frazil.store.copying import copying_activity
 
-        info = remote.query_info(path).with_(ultimate=False)
-        with copying_activity(remote, self.store, path, self.reporter), remote.open_nar(path) as read:
-            self.store.add_locked(info, read)
+        if not infos:
+            return
+        words = f"copying {len(infos)} paths"
+        with Activity(self.reporter, ActivityType.COPY_PATHS, words, level=Verbosity.INFO) as activity:
+            for done, info in enumerate(infos):
+                activity.progress(done, len(infos), 1)
+                copied = copying_activity(remote, self.store, info.path, self.reporter, activity)
+                with copied, remote.open_nar(info.path) as read:
+                    self.store.add_locked(info.with_(ultimate=False), read)
+            activity.progress(len(infos), len(infos), 0)
 
 
 def _say(text: str) -> None:

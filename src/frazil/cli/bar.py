@@ -11,7 +11,7 @@ import time
 
 from frazil.activity import ActivityType, ResultType, Verbosity
 from frazil.cli.display import readable
-from frazil.cli.reporter import LineReporter, build_name
+from frazil.cli.reporter import LineReporter, build_name, without_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class BarReporter(LineReporter):
         with self.lock:
             text, usual = activity.text, None
             if activity.kind is ActivityType.BUILD and activity.fields:
-                self.names[activity.identifier] = build = build_name(str(activity.fields[0]))
+                build = build_name(str(activity.fields[0]))
+                self.names[activity.identifier] = without_version(build)
                 machine = str(activity.fields[1]) if len(activity.fields) > 1 else ""
                 text = f"building {build}" + (f" on {machine}" if machine else "")
                 usual = self._usual(build)

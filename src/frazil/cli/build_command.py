@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from frazil.activity import Verbosity
+from frazil.activity import Activity, ActivityType, Verbosity
 from frazil.cli.common_options import INSTALLABLES, JSON, STDIN
 from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command, Option
@@ -101,7 +101,9 @@ def print_missing(context: Context, paths: Sequence[DerivedPath], level: Verbosi
     """What would be built."""
     from frazil.build.missing import query_missing
 
-    missing = query_missing(context.store, paths, context.substituters)
+    words = "querying info about missing paths"
+    with Activity(context.reporter, ActivityType.UNKNOWN, words, level=Verbosity.DEBUG):
+        missing = query_missing(context.store, paths, context.substituters)
     wanted = [context.store.show(path) for path in missing.will_build]
     if wanted:
         plural = "this derivation" if len(wanted) == 1 else f"these {len(wanted)} derivations"

@@ -9,13 +9,21 @@ import os
 import re
 import tempfile
 
+from frazil.activity import Verbosity
 from frazil.cli.base_directory import set_base_directory
-from frazil.cli.build_command import build_paths, known_outputs
+from frazil.cli.build_command import build_paths, known_outputs, print_missing
 from frazil.cli.common_options import EVALUATION
 from frazil.cli.context import Context
-from frazil.cli.evaluation import auto_arguments, file_argument, make_session, with_deep_stack, working_directory
+from frazil.cli.evaluation import (
+    auto_arguments,
+    file_argument,
+    make_session,
+    read_input,
+    with_deep_stack,
+    working_directory,
+)
 from frazil.cli.legacy_build import stored_derivation
-from frazil.cli.legacy_instantiate import derivations_of, select_path
+from frazil.cli.legacy_instantiate import STDIN, derivations_of, select_path
 from frazil.cli.options import APPEND, Arguments, Command, Option
 from frazil.cli.remembered import open_remembered
 from frazil.errors import FrazilError, UsageError
@@ -37,6 +45,7 @@ http_proxy https_proxy ftp_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_P
 KEPT = frozenset(_KEPT.split())
 """What --pure leaves of the environment."""
 LARGEST_SCRIPT = 1 << 24
+_IGNORED = ("--run-env", "--add-drv-link", "--indirect", "--no-out-link --no-link")
 OWN_BASH = "uses bash from your environment"
 
 
@@ -125,6 +134,8 @@ def run_shell(context: Context, arguments: Arguments) -> int:
     derivation, bash = _find(context, arguments, script)
     drv = context.store.read_derivation(derivation)
     _build_inputs(context, arguments, drv)
+    if arguments.flag("dry-run"):
+        return 0
     drv = _resolved(context, derivation, drv)
     shell = _bash(context, bash)
     from frazil.cli.run_commands import exec_program
@@ -165,6 +176,8 @@ def _find(context: Context, arguments: Arguments, script: Script | None) -> tupl
 
 def _open_memory(context: Context, arguments: Arguments, script: Script | None) -> Remembered | None:
     names = arguments.positional
+    if "-" in names:
+        return None
     if arguments.flag("packages"):
         return open_remembered(context, arguments, None, _packages(names), pure=False, read_only=False)
     if arguments.flag("expr"):
@@ -216,6 +229,8 @@ def _roots(context: Context, session: Session, arguments: Arguments, script: Scr
     names = arguments.positional
     base = os.getcwd() if script is None else script.folder
     base_text = working_directory()
+    if "-" in names:
+        return [evaluator.evaluate(evaluator.parse_string(read_input("-"), base_text, STDIN))]
     if arguments.flag("packages"):
         return [evaluator.eval_string(os.fsencode(_packages(names)), base_text)]
     if arguments.flag("expr"):
@@ -286,7 +301,10 @@ def _build_inputs(context: Context, arguments: Arguments, drv: Derivation) -> No
         shown = context.store.show(path)
         if not any(pattern.search(shown) for pattern in excluded):
             wanted.append(DerivedPath(path, OutputsSpec(outputs)))
-    build_paths(context, wanted)
+    if arguments.flag("dry-run"):
+        print_missing(context, wanted, Verbosity.INFO)
+        return
+    build_paths(context, wanted, mode="check" if arguments.flag("check") else "normal")
 
 
 def _resolved(context: Context, path: StorePath, drv: Derivation) -> Derivation:
@@ -437,6 +455,11 @@ PROGRAMS = {
             Option("--pure", "Take almost nothing from the environment."),
             Option("--keep", "With --pure: keep the variable *name*.", "name", kind=APPEND),
             Option("--interpreter -i", "In `#!` lines: the program that runs the script.", "interpreter"),
+            Option("--dry-run", "Only say what would be built or fetched for it."),
+            Option("--check", "Build again what is there of the inputs, and compare."),
+            *(Option(names, "No longer means anything.", hidden=True) for names in _IGNORED),
+            Option("--out-link -o", "No longer means anything.", "path", hidden=True),
+            Option("--drv-link", "No longer means anything.", "path", hidden=True),
         ),
         EVALUATION,
         positional="paths…",

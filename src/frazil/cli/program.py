@@ -392,6 +392,8 @@ def print_version(context: Context, arguments: Arguments) -> int:
 def run_program(context: Context, words: list[str]) -> int:
     module = _module(PROGRAMS[context.program][0])
     command: Command = module.PROGRAMS[context.program]
+    if context.program == "nix-build" and "--run-env" in words:  # what `nix-shell` was once called
+        command = _module("legacy_shell").PROGRAMS["nix-shell"]
     prepare = getattr(module, "prepare", None)
     if prepare is not None:
         words = prepare(context, words)

@@ -88,8 +88,10 @@ class LineReporter(Reporter):
 
     def start(self, activity: Started) -> None:
         if activity.kind in (ActivityType.BUILD, ActivityType.POST_BUILD_HOOK) and activity.fields:
-            self.names[activity.identifier] = build_name(str(activity.fields[0]))
-        if activity.text and activity.level <= self.verbosity and activity.kind is not ActivityType.BUILD_WAITING:
+            self.names[activity.identifier] = without_version(build_name(str(activity.fields[0])))
+        if self.prefix_logs and activity.kind is ActivityType.BUILD_WAITING:
+            return
+        if activity.text and activity.level <= self.verbosity:
             self.line(readable(activity.text) + "...")
 
     def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
@@ -116,6 +118,14 @@ def build_name(path: str) -> str:
     if len(base) > 33 and base[32] == "-":
         base = base[33:]
     return base.removesuffix(".drv")
+
+
+def without_version(name: str) -> str:
+    """`hello-2.12` -> `hello`: before the first dash that no letter follows, as `builtins.parseDrvName`."""
+    for at in range(len(name) - 1):
+        if name[at] == "-" and not (name[at + 1].isascii() and name[at + 1].isalpha()):
+            return name[:at]
+    return name
 
 
 class JsonReporter(Reporter):
@@ -146,7 +156,10 @@ class JsonReporter(Reporter):
         if level > self.verbosity:
             return
         shown = with_prefix(text, Palette(True)) if level == Verbosity.WARN else clean(text)
-        self.emit({"action": "msg", "level": int(level), "msg": shown})
+        record: dict[str, object] = {"action": "msg", "level": int(level), "msg": shown}
+        if level == Verbosity.ERROR and shown.startswith("error:"):  # one of several: what ends the process comes later
+            record |= {"raw_msg": shown.removeprefix("error:").strip(), **_place(None)}
+        self.emit(record)
 
     def start(self, activity: Started) -> None:
         self.emit({**activity.record(), "text": clean(activity.text)})

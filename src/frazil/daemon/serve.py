@@ -7,10 +7,10 @@ Source of truth: C++ Nix's `nix-store --serve`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from frazil.activity import Reporter
+from frazil.activity import Field, Reporter, ResultType, Started, Verbosity
 from frazil.daemon.additions import BoundedArchive
 from frazil.daemon.hang_up import HangUp
 from frazil.daemon.host import Host
@@ -36,6 +36,27 @@ if TYPE_CHECKING:
     from frazil.store.path import StorePath
 
 _SIZE_LIMIT = (1 << 63) - 1
+
+
+class _ErrorsAndLogs(Reporter):
+    """Whoever has something built here tells of it: only errors, and what the builders write, go there."""
+
+    def __init__(self, inner: Reporter) -> None:
+        self._inner = inner
+
+    def log(self, level: Verbosity, text: str) -> None:
+        if level <= Verbosity.ERROR:
+            self._inner.log(level, text)
+
+    def start(self, activity: Started) -> None:
+        quiet = (activity.identifier, Verbosity.VOMIT, activity.kind, "", activity.fields, activity.parent)
+        self._inner.start(Started(*quiet))
+
+    def result(self, identifier: int, kind: ResultType, fields: Sequence[Field]) -> None:
+        self._inner.result(identifier, kind, fields)
+
+    def stop(self, identifier: int) -> None:
+        self._inner.stop(identifier)
 
 
 class ServeServer:
@@ -129,7 +150,7 @@ class ServeServer:
         settings = self._settings()
         try:
             with HangUp(self.incoming):
-                realise(self.store, targets, settings, self.reporter)
+                realise(self.store, targets, settings, _ErrorsAndLogs(self.reporter))
         except FrazilError as error:
             self.writer.number(error.exit_status or 1)
             self.writer.text(full_message(error))
@@ -144,7 +165,7 @@ class ServeServer:
         drv = read_derivation(self.reader, self.store.directory, path.derivation_name)
         settings = self._settings()
         with HangUp(self.incoming):
-            result = realise_derivation(self.store, path, drv, settings, self.reporter)
+            result = realise_derivation(self.store, path, drv, settings, _ErrorsAndLogs(self.reporter))
         write_outcome(self.writer, self.dialect, outcome_of(result))
 
 

@@ -19,3 +19,7 @@ class RemoteError(FrazilError):
     def __init__(self, message: str, *, status: int = 1, hint: str | None = None) -> None:
         super().__init__(message, hint=hint, exit_status=status)
         self.status = status
+
+
+class NotStarted(ProtocolError):
+    """There is nobody to talk to: the program that would connect us ended."""

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from frazil.protocol.client import WorkerClient
-from frazil.protocol.errors import ProtocolError, RemoteError
+from frazil.protocol.errors import NotStarted, ProtocolError, RemoteError
 from frazil.protocol.foreign import forwarded
 from frazil.protocol.pooled import Channel, PooledStore
 from frazil.protocol.values import BUILT, SUBSTITUTED, Outcome
@@ -62,6 +62,8 @@ class RemoteStore(PooledStore[WorkerClient]):
     def _new(self) -> Channel[WorkerClient]:
         try:
             channel = self._connect(self.directory, self.reporter)
+        except NotStarted:
+            raise
         except ProtocolError as error:
             error.message = f"cannot open connection to remote store '{self.uri}': {error.message}"
             raise

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from frazil.errors import UsageError
-from frazil.protocol.errors import ProtocolError
+from frazil.protocol.errors import NotStarted, ProtocolError
 
 if TYPE_CHECKING:
     import subprocess
@@ -196,7 +196,7 @@ class Ssh:
             line += data
         if line != b"started\n":
             end(child)
-            raise ProtocolError(f"failed to start SSH connection to '{self.authority.host}'")
+            raise NotStarted(f"failed to start SSH connection to '{self.authority.host}'")
 
     def _start_master(self) -> str:
         with self._lock:

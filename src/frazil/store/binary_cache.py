@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -68,6 +68,10 @@ class CacheSettings:
     wants_mass_query: bool | None = None
     trusted: bool = False
     is_local: bool = False
+
+
+_NAMELESS = "x"
+"""Stands for the name of a path of which only the hash part is known, as in C++ Nix."""
 
 
 class BinaryCache(Store):
@@ -199,7 +203,7 @@ class BinaryCache(Store):
             found = self._known.get(path.hash_part)
         if found is not None and found.info.path == path:
             return found
-        return self._matching(path, self._narinfos([path.hash_part])[path.hash_part])
+        return self._matching(path, self._narinfos({path.hash_part: path.base})[path.hash_part])
 
     def _matching(self, path: StorePath, found: NarInfo | None) -> NarInfo | None:
         """A cache is asked by hash part: what it has may be of another name. An answer of another hash part is none; it
@@ -218,24 +222,24 @@ class BinaryCache(Store):
             text = f"asked '{self.uri}' for '{wanted}' but got '{self.show(found.info.path)}'"
             self.reporter.log(Verbosity.ERROR, text)
 
-    def _narinfos(self, hash_parts: Sequence[str]) -> dict[str, NarInfo | None]:
-        """By hash part; many at once."""
+    def _narinfos(self, wanted: Mapping[str, str]) -> dict[str, NarInfo | None]:
+        """By hash part; many at once. `wanted`: the name of each after the store directory, to tell of."""
         self.open()
         with self._mutex:
-            found = {part: self._known[part] for part in hash_parts if part in self._known}
-        missing = [part for part in dict.fromkeys(hash_parts) if part not in found]
+            found = {part: self._known[part] for part in wanted if part in self._known}
+        missing = [part for part in wanted if part not in found]
         if missing and self._lookups is not None and self._facts is not None:
             remembered = self._lookups.infos(self._facts.identifier, missing)
             found.update(remembered)
             self._remember(remembered)
             missing = [part for part in missing if part not in remembered]
         if missing:
-            found.update(self._ask_anew(missing))
+            found.update(self._ask_anew({part: wanted[part] for part in missing}))
         return found
 
-    def _ask_anew(self, hash_parts: Sequence[str]) -> dict[str, NarInfo | None]:
+    def _ask_anew(self, wanted: Mapping[str, str]) -> dict[str, NarInfo | None]:
         """Whatever is remembered."""
-        asked = self._ask(hash_parts)
+        asked = self._ask(wanted)
         self._remember(asked)
         if self._lookups is not None and self._facts is not None:
             for part, info in asked.items():
@@ -244,25 +248,26 @@ class BinaryCache(Store):
 
     def is_valid_now(self, path: StorePath) -> bool:
         self.open()
-        return self._matching(path, self._ask_anew([path.hash_part])[path.hash_part]) is not None
+        return self._matching(path, self._ask_anew({path.hash_part: path.base})[path.hash_part]) is not None
 
-    def _ask(self, hash_parts: Sequence[str]) -> dict[str, NarInfo | None]:
-        if len(hash_parts) == 1 or self.cache.is_local:
-            return {part: self._read_narinfo(part) for part in hash_parts}
-        with ThreadPoolExecutor(min(len(hash_parts), self.transfers), thread_name_prefix="narinfo") as pool:
+    def _ask(self, wanted: Mapping[str, str]) -> dict[str, NarInfo | None]:
+        if len(wanted) == 1 or self.cache.is_local:
+            return {part: self._read_narinfo(part, base) for part, base in wanted.items()}
+        with ThreadPoolExecutor(min(len(wanted), self.transfers), thread_name_prefix="narinfo") as pool:
             try:
-                return dict(zip(hash_parts, pool.map(self._read_narinfo, hash_parts)))
+                return dict(zip(wanted, pool.map(self._read_narinfo, wanted, wanted.values())))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _read_narinfo(self, hash_part: str) -> NarInfo | None:
+    def _read_narinfo(self, hash_part: str, base: str) -> NarInfo | None:
         name = f"{hash_part}.narinfo"
+        shown = f"{self.directory.path}/{base}"
         with Activity(
             self.reporter,
             ActivityType.QUERY_PATH_INFO,
-            f"querying info about '{self.directory.path}/{hash_part}' on '{self.uri}'",
-            fields=(f"{self.directory.path}/{hash_part}", self.uri),
+            f"querying info about '{shown}' on '{self.uri}'",
+            fields=(shown, self.uri),
             level=Verbosity.TALKATIVE,
         ):
             data = self.files.get(name, narinfos.MAXIMUM_SIZE)
@@ -292,14 +297,14 @@ class BinaryCache(Store):
 
     def find_infos(self, paths: Iterable[StorePath]) -> list[PathInfo | None]:
         wanted = list(paths)
-        found = self._narinfos([path.hash_part for path in wanted])
+        found = self._narinfos({path.hash_part: path.base for path in wanted})
         matching = [self._matching(path, found[path.hash_part]) for path in wanted]
         return [None if one is None else one.info for one in matching]
 
     def query_from_hash_part(self, hash_part: str) -> StorePath | None:
         if len(hash_part) != 32:
             raise StoreError("invalid hash part")
-        found = self._narinfos([hash_part])[hash_part]
+        found = self._narinfos({hash_part: f"{hash_part}-{_NAMELESS}"})[hash_part]
         if found is not None and found.info.path.hash_part != hash_part:
             self._note_lie(hash_part, hash_part, found)
             return None
@@ -308,7 +313,7 @@ class BinaryCache(Store):
     def query_all_valid(self) -> set[StorePath]:
         self.open()
         parts = [name.removesuffix(".narinfo") for name in self.files.names(".narinfo")]
-        found = self._narinfos([part for part in parts if len(part) == 32])
+        found = self._narinfos({part: f"{part}-{_NAMELESS}" for part in parts if len(part) == 32})
         return {info.info.path for info in found.values() if info is not None}
 
     # ------------------------------------------------------------------------------------------------ build trace
