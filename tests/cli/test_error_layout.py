@@ -142,3 +142,32 @@ def test_everything_ends_in_one_screen() -> None:
     chain = " ".join(f"x{n} = x{n + 1} + 1;" for n in range(500))
     text = shown(evaluation_error(f"let {chain} x500 = x0; in x0"))
     assert len(text.splitlines()) < 30
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("if 1 then 2 else 3", 4),
+        ("!1", 2),
+        ('true && "x"', 9),
+        ("1 // { }", 1),
+        ("assert ''x''; 1", 8),
+        ("{ a = 1; }.${1.5}", 14),
+        ("if [ ] then 1 else 2", 4),
+        ("if [ 1 ] then 1 else 2", 4),
+        ("if ./x then 1 else 2", 4),
+        ("if x:y then 1 else 2", 4),
+        ("(if 1 then 2 else 3) + 1", 5),
+        ("let a = 1; in if a then 2 else 3", 18),
+    ],
+)
+def test_literals_have_a_place_that_nix_does_not_show(text: str, column: int) -> None:
+    error = evaluation_error(text)
+    lines = shown(error).splitlines()
+    assert lines[1:4] == [
+        f"       at «string»:1:{column}:",
+        f"            1| {text}",
+        f"             | {' ' * (column - 1)}^",
+    ]
+    if "let" not in text:
+        assert error.position is None

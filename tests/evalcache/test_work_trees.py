@@ -23,7 +23,9 @@ FLAKE = """
 {
   inputs.dep.url = "path:@outside@/dep";
   inputs.plain = { url = "path:./sub"; flake = false; };
-  outputs = { self, dep, plain }: let
+  inputs.nest.url = "path:./nest";
+  inputs.nest.inputs.dep.follows = "dep";
+  outputs = { self, dep, plain, nest }: let
     drv = name: more: derivation ({ inherit name; system = "x86_64-linux"; builder = "/b"; } // more);
     v = rec {
       a = import ./a.nix;
@@ -54,6 +56,17 @@ FLAKE = """
       hash = builtins.hashFile "sha256" ./a.nix;
       filtered = builtins.path { path = ./.; name = "x"; filter = p: t: baseNameOf p != "README"; };
       tried = (builtins.tryEval (import ./a.nix)).value;
+      built = import (derivation {
+        name = "built"; system = "x86_64-linux"; builder = "/bin/sh";
+        args = [ "-c" "echo '${builtins.toJSON (builtins.readFile ./a.nix)}' > $out" ];
+      });
+      nested = [ nest.y nest.dep ];
+      nestedPath = "${nest}/nest/x.nix";
+      subfolder = builtins.readDir "${self}/sub";
+      made = builtins.readFile (builtins.toFile "made" (builtins.readFile ./data/one));
+      tree = (builtins.fetchTree { type = "path"; path = toString ./data; }).narHash;
+      system = builtins.currentSystem or "pure";
+      places = map toString [ ./. self ./data/../sub ];
     };
   in {
     inherit v;
@@ -65,7 +78,8 @@ NAMES = [
     line.split(" = ")[0].strip() for line in FLAKE.split("rec {")[1].split("};\n  in")[0].splitlines() if " = " in line
 ]
 FILES = ["a.nix", "data/one", "data/two", "sub/x.nix", "README", "link", "flake.lock", ".gitattributes", ".gitignore"]
-PLACES = [*FILES, "data", "sub", "mod/m", "new/file", "new"]
+PLACES = [*FILES, "data", "sub", "mod/m", "new/file", "new", "nest/x.nix", "nest/flake.nix"]
+CONFIGURATION = "flake-registry =\nsubstituters =\n"
 TEXTS = ['"one"', '"two"', "./data", "import ./data/one", "not (a program", "* text eol=lf", "a.nix", '"\\r\\n"']
 
 names = st.sampled_from(PLACES)
@@ -96,6 +110,12 @@ def edit_lock(root: Path, old: str, new: str) -> None:
     path = root / "flake.lock"
     if path.is_file():
         path.write_text(path.read_text().replace(old, new))
+
+
+def collect_garbage() -> None:
+    from frazil.cli.program import run
+
+    run(["nix-collect-garbage"])
 
 
 edits: st.SearchStrategy[Callable[[Path], None]] = st.one_of(
@@ -150,6 +170,16 @@ around: st.SearchStrategy[Callable[[Path], None]] = st.one_of(
         lambda value: lambda root: os.environ.__setitem__("NIX_PATH", f"thing={value.replace('@', str(root))}"),
         st.sampled_from(["@/data", "@/sub", "@/../dep", ""]),
     ),
+    st.just(lambda root: collect_garbage()),
+    st.builds(
+        lambda setting: lambda root: os.environ.__setitem__("NIX_CONFIG", CONFIGURATION + setting),
+        st.sampled_from(
+            [
+                *("", "allow-import-from-derivation = false", "pure-eval = false", "restrict-eval = true"),
+                *("eval-system = aarch64-linux", "accept-flake-config = true", "warn-dirty = false"),
+            ]
+        ),
+    ),
 )
 asked = st.tuples(
     st.sampled_from(NAMES),
@@ -169,6 +199,8 @@ def begin(root: Path, *, versioned: bool) -> None:
     write(root / "data/one", '"one"')
     write(root / "sub/x.nix", '"x"')
     write(root / "README", "read me")
+    write(root / "nest/flake.nix", "{ outputs = { self, dep }: { y = import ./x.nix; dep = dep.x; }; }")
+    write(root / "nest/x.nix", '"nested"')
     link(root / "link", "data/one")
     write(root.parent / "dep/flake.nix", "{ outputs = _: { x = import ./x.nix; }; }")
     write(root.parent / "dep/x.nix", '"dep"')
@@ -190,6 +222,7 @@ def test_answers_are_those_of_a_fresh_evaluation(world: World, rounds: list[obje
         folder = Path(name)
         set_up(folder, patch.setenv)
         patch.setenv("FLAVOUR", "x")
+        patch.setenv("NIX_CONFIG", CONFIGURATION)
         root = folder / "tree"
         begin(root, versioned=versioned)
         patch.setenv("NIX_PATH", f"thing={root}/data")

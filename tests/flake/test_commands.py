@@ -119,6 +119,32 @@ def test_attribute_paths(run: Run, make: Make) -> None:
     assert "Did you mean hello?" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("build", ".#hello.missing"), "`packages.x86_64-linux.hello` has no `missing`; it has: all, builder,"),
+        (("eval", ".#lib.g"), "`lib` has no `g`; it has: f"),
+        (("build", ".#lib.text"), "this is text and no package, there is nothing to build: 'eval' shows it"),
+        (("build", "./hello"), "an attribute of the flake in that folder is written with #, as in .#hello"),
+        (("run", ".#broken"), "the package has no programs: there is no folder 'bin' in it"),
+        (("run", ".#odd"), "there is no 'odd', but: even."),
+    ],
+)
+def test_what_to_ask_for_instead(run: Run, make: Make, words: tuple[str, ...], hint: str) -> None:
+    body = (
+        'packages.x86_64-linux = { hello = drv "hello"; broken = built "broken" "echo > $out"; odd = '
+        'built "odd" "mkdir -p $out/bin; > $out/bin/even"; };'
+        'lib = { f = 1; text = "some"; };'
+    )
+    text = flake(body).replace(
+        DRV,
+        DRV + 'built = name: text: drv name // derivation { inherit name; system = "x86_64-linux"; '
+        'builder = "/bin/sh"; args = [ "-c" "PATH=/bin:/usr/bin; ${text}" ]; };',
+    )
+    done = run("--option", "sandbox", "false", *words, *SYSTEM, cwd=make("instead", text), status=1)
+    assert hint in " ".join(done.err.split())
+
+
 def test_answers_are_remembered_until_the_tree_changes(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make("full", FULL)
     first = run("build", "--dry-run", ".#hello", *SYSTEM, cwd=folder)

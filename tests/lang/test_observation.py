@@ -172,3 +172,15 @@ def test_breakpoints_warnings_and_steps() -> None:
 def test_errors_inside_try_eval_can_be_ignored() -> None:
     assert len(Stops('builtins.tryEval (throw "x")').seen) == 1
     assert Stops('builtins.tryEval (throw "x")', ignore_try=True).seen == []
+
+
+def test_operators_are_calls_of_builtins() -> None:
+    text = "let a = 3; in [ (a - 1) (a * 2) (a / 2) (-a) (a < 1) (a >= 1) (a + 1) ]"
+    observer = evaluate(text, show_stats=True, count_calls=True)[0].observer
+    found = observer.statistics()
+    assert found["primops"] == {"div": 1, "lessThan": 2, "mul": 1, "sub": 2}
+
+
+def test_sorting_with_less_than_calls_nothing() -> None:
+    observer = evaluate("builtins.sort builtins.lessThan [ 3 1 2 ]", show_stats=True, count_calls=True)[0].observer
+    assert observer.statistics()["primops"] == {"sort": 1}

@@ -109,3 +109,95 @@ def test_agrees_with_the_standard_library(text: str) -> None:
             parse_toml(text.encode().decode("latin-1"))
     else:
         assert same(parse_toml(text.encode().decode("latin-1")), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "lines"),
+    [
+        (
+            "a=1\na = 2",
+            "failed to insert a value, value already exists",
+            ["2 | a = 2", "| ^-- inserting this", "| ...", "|", "1 | a=1", "|   ^-- but value already exists"],
+        ),
+        (
+            "[a.b]\n[ a.b ]",
+            "failed to insert a table, table already defined",
+            [
+                "2 | [ a.b ]",
+                "| ^^^^^^^-- inserting this",
+                "| ...",
+                "|",
+                "1 | [a.b]",
+                "| ^^^^^-- this table is explicitly defined",
+            ],
+        ),
+        (
+            "x = {a=1}\nx . b = 2",
+            "failed to insert a value: inline table is immutable",
+            ["2 | x . b = 2", "| ^^^^^-- inserting this", "| ...", "|", "1 | x = {a=1}", "|     ^^^^^-- to this table"],
+        ),
+        (
+            "[a.b]\n[a]\nb.d=2",
+            "reopening a table using dotted keys",
+            [
+                "3 | b.d=2",
+                "| ^^^-- dotted key cannot reopen a table",
+                "| ...",
+                "|",
+                "1 | [a.b]",
+                "| ^^^^^-- this table is already closed",
+            ],
+        ),
+        (
+            "x = [{a=1}]\n[[x]]",
+            "failed to insert a table, inline array of tables is immutable",
+            [
+                "2 | [[x]]",
+                "| ^^^^^-- while inserting this",
+                "| ...",
+                "|",
+                "1 | x = [{a=1}]",
+                "|     ^^^^^^^-- this is inline array-of-tables",
+            ],
+        ),
+        (
+            f"x = 1 {'#' * 40}\n\tx = 2 # \xe9",
+            "failed to insert a value, value already exists",
+            [
+                "2 | 0x09(TAB)x = 2 # 0xc30xa9",
+                "|  ^-- inserting this",
+                "| ...",
+                "|",
+                f"1 | x = 1 {'#' * 28} ...",
+                "|     ^-- but value already exists",
+            ],
+        ),
+        (
+            "x = [1,\n2]\nx = 2",
+            "failed to insert a value, value already exists",
+            ["3 | x = 2", "| ^-- inserting this", "| ...", "|", "1 | x = [1,", "|     ^^^-- but value already exists"],
+        ),
+    ],
+)
+def test_errors_about_names_given_twice_show_both_places(text: str, what: str, lines: list[str]) -> None:
+    with pytest.raises(TOMLError) as caught:
+        parse_toml(text.encode().decode("latin-1"))
+    shown = caught.value.message.splitlines()
+    assert shown[:3] == [f"[error] toml::insert_value: {what}", " --> fromTOML", "   |"]
+    assert [line.lstrip() for line in shown[3:]] == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = [{a=1}]\nx.b = 2", "[error] toml::insert_value:inline array of tables are immutable"),
+        ("[[x]]\n[y]\n[x.z]\n[x]", "[error] toml::insert_value: failed to insert a table, table already defined"),
+        ("x=1\nx.y=1", "[error] toml::insert_value: failed to insert a value, value already exists"),
+        ("x=[1]\n[[x]]", "[error] toml::insert_value: failed to insert an array of tables, value already exists"),
+        ("x={a=1}\n[x.b]", "[error] toml::insert_value: failed to insert a value: inline table is immutable"),
+    ],
+)
+def test_what_is_wrong_with_names_given_twice(text: str, message: str) -> None:
+    with pytest.raises(TOMLError) as caught:
+        parse_toml(text)
+    assert caught.value.message.splitlines()[0] == message

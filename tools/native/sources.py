@@ -21,6 +21,7 @@ UNCOMPILED = {
     "indentation",
     "lalr",
     "syntax_error",
+    "toml_places",
     "builtins",
     "definitions",
     "effects",

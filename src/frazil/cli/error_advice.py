@@ -180,6 +180,11 @@ def _of_depth(error: FrazilError, message: str, line: str) -> str | None:
         )
     if re.search(r"\bconfig\s*=\s*(?:if\b|\()", line) or re.search(r"\bconfig\s*=.*//", line):
         return "which options a module sets must not depend on `config`: config = lib.mkIf CONDITION { … };"
+    if re.search(r"(?::\s*if|\boptionalAttrs)\b.*\bconfig\.", line):
+        return (
+            "which options a module sets must be known before `config` is: set them always, and say under which "
+            "condition that counts: lib.mkIf config.….enable { … }"
+        )
     overlay = re.search(r"\b([\w-]+)\s*=\s*\(?\s*(final|self)\.([\w-]+)\b", line)
     if overlay is not None and overlay[1] == overlay[3]:
         name = overlay[1]
@@ -255,6 +260,8 @@ def _of_attributes(error: FrazilError, message: str, line: str) -> str | None:
         return None
     from frazil.lang.errors import display
 
+    # Names that go on after what was asked for, or end with it, first.
+    available.sort(key=lambda known: (not known.startswith(name), not known.lower().endswith(name.lower())))
     shown = [display(known) for known in available[:SHOWN_NAMES]]
     rest = len(available) - len(shown)
     return "what is there: " + ", ".join(shown) + (f", … ({rest} more)" if rest else "")
@@ -263,6 +270,11 @@ def _of_attributes(error: FrazilError, message: str, line: str) -> str | None:
 def _of_values(error: FrazilError, message: str, line: str) -> str | None:
     """A value of a kind that does not fit."""
     kind = re.match(r"cannot coerce (\w+(?: \w+)?) to a string", message)
+    if kind is not None and re.search(r'_type = "(?:override|order|if|merge)"', message):
+        return (
+            "what lib.mkForce, mkDefault, mkIf and the like make is the value of an option and nothing else: they "
+            "stand outside, lib.mkForce (a + b)"
+        )
     if kind is not None:
         return _not_a_string(kind[1])
     found = re.match(r"expected (an? [\w ]+?) but found (.*?)(?:: (.*))?$", message, re.S)
@@ -271,6 +283,8 @@ def _of_values(error: FrazilError, message: str, line: str) -> str | None:
     wanted, kind_found = found[1], found[2]
     if wanted == "a Boolean" and kind_found == "a string" and found[3] in ('"true"', '"false"'):
         return f"write {found[3].strip(chr(34))} without the quotes"
+    if kind_found.startswith(("the built-in function", "the partially applied built-in function")):
+        return "a function was found where its value is wanted: is an argument missing?"
     if wanted in ("an integer", "a float") and kind_found == "a string":
         return "a number is written without quotes; lib.toInt turns text into one"
     if wanted == "a set" and kind_found == "null":

@@ -159,7 +159,7 @@ def lay_out(error: FrazilError, view: View, *, level: str = "error") -> str:
     if steps:
         from frazil.cli.error_steps import cycle
 
-        blocks.append(_indent(cycle(steps, view)))
+        blocks.append(_indent(cycle(steps, view, place)))
     elif frames:
         blocks.append(_indent(way(frames, place, view, own_only=failure is not None)))
     if failure is not None and failure.hint:

@@ -71,6 +71,9 @@ def main_place(error: FrazilError, frames: list[TraceFrame], view: View) -> tupl
     """Where to look first, and the steps that lead there."""
     if error.position is not None and view.is_own(error.position.file):
         return error.position, frames
+    literal = getattr(error, "quiet_position", None) if error.position is None else None
+    if literal is not None and view.is_own(literal.file):
+        return literal, frames
     named = mentioned(error, view)
     if named is not None:
         return named, frames

@@ -237,18 +237,20 @@ def _input_name(reference: str) -> str:
     return (words[-1] if words else scheme).removesuffix(".git")
 
 
-def cycle(places: Sequence[Position], view: View) -> list[str]:
-    """Values that need each other, each once; those of libraries folded where there are others."""
+def cycle(places: Sequence[Position], view: View, place: Position | None = None) -> list[str]:
+    """Values that need each other, each once; those of libraries folded where there are others. `place`: shown above"""
     if len(places) == 1:
         return [f"this value needs itself: {view.palette.blue}{view.place(places[0])}{view.palette.normal}"]
     groups: list[list[Position]] = []
-    some_own = any(view.is_own(place.file) for place in places)
-    for place in places:
-        folded = some_own and not view.is_own(place.file)
+    some_own = any(view.is_own(step.file) for step in places)
+    if not some_own and place is not None and view.is_own(place.file):
+        return [f"it asks for what is made of it: {len(places)} values inside {_libraries(places)} need each other"]
+    for step in places:
+        folded = some_own and not view.is_own(step.file)
         if folded and groups and not view.is_own(groups[-1][0].file):
-            groups[-1].append(place)
+            groups[-1].append(step)
         else:
-            groups.append([place])
+            groups.append([step])
     shown = groups[: 2 * SHOWN_STEPS]
     width = min(max(len(view.place(group[0])) for group in shown if len(group) == 1), WIDEST_PLACE) if shown else 0
     lines = ["these values need each other, each the one below it, the last the first:"]

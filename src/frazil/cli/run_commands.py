@@ -28,7 +28,33 @@ def exec_program(context: Context, argv: Sequence[str], environment: Mapping[str
     context.flush()
     config = context.store_config
     context.close()
+    if argv and argv[0].startswith(config.store_dir + "/"):
+        _check_program(argv[0], config.real_store_dir, argv[0][len(config.store_dir) + 1 :].split("/"))
     exec_at(config.store_dir, config.real_store_dir, argv, environment, os.getcwd())
+
+
+def _check_program(program: str, store: str, parts: Sequence[str]) -> None:
+    """A package may lack what it is asked to run: say what it has. What links lead to is not looked at."""
+    from frazil.build.view import ViewError
+
+    path = store
+    for part in parts[:-1]:
+        path = os.path.join(path, part)
+        if os.path.islink(path):
+            return
+        if not os.path.isdir(path):
+            hint = f"the package has no programs: there is no folder '{parts[-2]}' in it"
+            why = "Not a directory" if os.path.lexists(path) else "No such file or directory"
+            raise ViewError(f"unable to execute '{program}': {why}", hint=hint)
+    if os.path.lexists(os.path.join(path, parts[-1])):
+        return
+    names = sorted(os.listdir(path))
+    there = ", ".join(names[:10]) + (", …" if len(names) > 10 else "") or "nothing"
+    hint = (
+        f"there is no '{parts[-1]}', but: {there}. 'shell' with '--command NAME' runs one of these; the author of the"
+        " package says which one is meant with meta.mainProgram"
+    )
+    raise ViewError(f"unable to execute '{program}': No such file or directory", hint=hint)
 
 
 # -- run -----------------------------------------------------------------------------------------------------------

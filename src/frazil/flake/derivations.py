@@ -66,7 +66,7 @@ class _Reading:
             if error.frames and error.frames[-1] == (0, self._trace, None):
                 error.frames[-1] = (pos, self._trace, None)
                 if len(error.frames) == 1 and error.raw_message.startswith(_PLACED):
-                    error.pos = error.pos or pos
+                    error.pos = error.pos if error.pos > 0 else pos
 
 
 class Package:

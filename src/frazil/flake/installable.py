@@ -116,7 +116,8 @@ class ValueInstallable(Installable):
         try:
             if len(context) != 1:
                 raise EvalError(
-                    f"string '{text}' has {len(context)} entries in its context. It should only have exactly one entry"
+                    f"string '{text}' has {len(context)} entries in its context. It should only have exactly one entry",
+                    hint=None if context else "this is text and no package, there is nothing to build: 'eval' shows it",
                 )
             (element,) = context
             if element.startswith("="):

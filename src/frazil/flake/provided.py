@@ -20,7 +20,11 @@ BY_SYSTEM = ("packages", "apps", "devShells", "checks", "formatter", "legacyPack
 def what_there_is(root: Cursor, paths: Sequence[tuple[str, ...]]) -> str | None:
     """None where nothing can be said, as the outputs cannot be looked at."""
     try:
-        return _other_systems(root, paths) or _without_system(root, paths) or _siblings(root, paths) or _outputs(root)
+        for look in (_other_systems, _without_system, _inside, _siblings):
+            found = look(root, paths)
+            if found is not None:
+                return found
+        return _outputs(root)
     except FrazilError:
         return None
 
@@ -59,6 +63,22 @@ def _without_system(root: Cursor, paths: Sequence[tuple[str, ...]]) -> str | Non
             return (
                 f"`{path[0]}` is divided by system: {path[0]}.{text(path[1])}.{rest} = …; in place of {path[0]}.{rest}"
             )
+    return None
+
+
+def _inside(root: Cursor, paths: Sequence[tuple[str, ...]]) -> str | None:
+    """What a package or set holds that is there, but not what was asked of it."""
+    for path in paths:
+        for end in range(len(path) - 1, 2 if path[0] in BY_SYSTEM else 0, -1):
+            try:
+                found = root.find(path[:end], set())
+                names = sorted(found.names()) if found is not None else None
+            except FrazilError:
+                continue
+            if names is not None:
+                whole = ".".join(text(part) for part in path[:end])
+                has = f"it has: {_some([text(name) for name in names])}" if names else "it is empty"
+                return f"`{whole}` has no `{text(path[end])}`; {has}"
     return None
 
 

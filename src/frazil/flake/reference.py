@@ -228,7 +228,11 @@ def find_flake_directory(path: str, allow_missing: bool, notice: Notice, warn: N
     try:
         device = os.lstat(path).st_dev
     except OSError as error:
-        raise FlakeNotFound(f'getting status of "{path}": {error.strerror}') from error
+        found = FlakeNotFound(f'getting status of "{path}": {error.strerror}')
+        folder, name = os.path.split(path)
+        if os.path.exists(os.path.join(folder, "flake.nix")):
+            found.hint = f"an attribute of the flake in that folder is written with #, as in .#{name}"
+        raise found from error
     if not os.path.isdir(path):
         if os.path.basename(path) != "flake.nix":
             raise FlakeNotFound(f'path "{path}" is not a flake (because it\'s not a directory)')

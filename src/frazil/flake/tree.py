@@ -284,7 +284,11 @@ class Trees:
                     "(use '--impure' to override)"
                 )
             raise FlakeError(
-                what, hint=f"the relative path '{relative}' leads out of the source tree '{self.display(root)}'"
+                what,
+                hint=(
+                    f"the relative path '{relative}' leads out of the source tree '{self.display(root)}', of which"
+                    " there is a copy in the store: for what is elsewhere give the whole path, path:/… or git+file:///…"
+                ),
             )
         return path
 

@@ -101,12 +101,17 @@ def _fetch(evaluator: Any, argument: Any, who: str, default_name: str) -> Any:
     except EvalBaseError:
         raise
     except FrazilError as error:
+        if not unpack:
+            # A file is no input of a flake to Nix.
+            error.trace = [frame for frame in error.trace if not frame.text.startswith("while fetching the input '")]
         raise_as_eval_error(error)
 
 
 def _download(effects: StoreEffects, url: str, name: str, expected: Hash | None, unpack: bool) -> Any:
     from frazil.fetch.inputs import fetch_tree
 
+    if not unpack and ":" not in url:
+        raise EvalError(f"URL '{url}' doesn't have a scheme", pos=CALL_SITE)
     attributes: InputAttributes = {"type": "tarball" if unpack else "file", "url": to_system(url), "name": name}
     if expected is not None and unpack:
         attributes["narHash"] = expected.sri

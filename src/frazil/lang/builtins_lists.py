@@ -336,7 +336,7 @@ def builtin_sort(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.sort")
     items: list = [force(item) for item in given]
     spend_on(len(items))
-    if type(function) is Primop and cython.cast(Primop, function).function is builtin_less_than:
+    if type(function) is Primop and is_less_than(function):
         if len(items) == 1:
             return items
         kind = type(items[0])
@@ -346,6 +346,14 @@ def builtin_sort(state: State, arguments: list):
         function = None
     peek_sort(Order(state, function), items)
     return items
+
+
+@cython.cfunc
+def is_less_than(function: Primop) -> cython.bint:
+    """Also where calls are counted, which Nix does not count these as."""
+    if function.function is builtin_less_than:
+        return True
+    return function.spec is not None and function.spec.function is builtin_less_than
 
 
 @cython.cfunc

@@ -16,7 +16,7 @@ from frazil.position import Position
 
 CALL_SITE = -1
 """A position meaning "where the running builtin was called from"."""
-
+# Below CALL_SITE: what has no place in Nix, a literal, and is at -1 - pos. Told only where there is nothing better.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,6 +124,14 @@ class EvalBaseError(FrazilError):
         if self._position is None and self.pos > 0 and self.positions is not None:
             self._position = self.positions.position(self.pos)
         return self._position
+
+    @property
+    def quiet_position(self) -> Position | None:
+        """Where an error is that has no place in Nix's own messages, since what is wrong there is a literal."""
+        pos = next((pos for pos in (self.pos, *(frame[0] for frame in self.frames)) if pos != 0), 0)
+        if pos >= CALL_SITE or self.positions is None:
+            return None
+        return self.positions.position(-1 - pos)
 
     def settle_position(self, position: Position | None) -> None:
         """For an error without a place of its own: the nearest that is known."""

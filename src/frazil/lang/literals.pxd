@@ -1,5 +1,5 @@
 from frazil.lang.scanner cimport Scanner
-from frazil.lang.values cimport Expr
+from frazil.lang.values cimport Expr, State
 
 
 cdef class LiteralReader(Scanner):
@@ -26,3 +26,6 @@ cdef class LiteralReader(Scanner):
     cdef object lint_url(self, str url)
     cdef object lint_absolute(self, str literal, str kind)
     cdef object lint_short(self, str literal)
+
+
+cdef Expr new_literal(State state, Py_ssize_t pos, object value)

@@ -11,18 +11,18 @@ from cython.cimports.frazil.lang.functions import CallNode
 from cython.cimports.frazil.lang.indentation import find_quote, has_null, strip_indentation, strip_text
 from cython.cimports.frazil.lang.nodes import new_join
 from cython.cimports.frazil.lang.scanner import EOF, HPATH, Scanner
-from cython.cimports.frazil.lang.values import Expr, PathValue, State, new_int
+from cython.cimports.frazil.lang.values import Expr, PathValue, new_int, quiet
 from cython.cimports.frazil.lang.variables import Literal, PathLiteral, Var
 
 from frazil.lang.errors import ParseError, byte_string, warning_text
 from frazil.lang.runtime import canonical_path
 
 
-@cython.cfunc
-def new_literal(state: State, value: object) -> Expr:
+def new_literal(state, pos, value):
+    """`pos`: where it is written, of which only errors laid out in our own way tell."""
     node = cython.cast(Literal, another(LITERAL))
     node.state = state
-    node.pos = 0
+    node.pos = quiet(pos)
     node.value = value
     return node
 
@@ -40,8 +40,9 @@ class LiteralReader(Scanner):
         value: object = int(digits) if len(digits) < 200 else 2**64
         if value > 2**63 - 1:
             raise self.error_at(f"invalid integer '{digits}'", self.start)
+        pos: cython.Py_ssize_t = self.base + self.start
         self.advance()
-        return new_literal(self.state, value)
+        return new_literal(self.state, pos, value)
 
     def parse_float(self):
         digits: str = self.text(self.start, self.end)
@@ -49,8 +50,9 @@ class LiteralReader(Scanner):
         mantissa = digits.lower().split("e")[0]
         if value == float("inf") or (value < 2.2250738585072014e-308 and mantissa.strip("0.")):
             raise self.error_at(f"invalid float '{digits}'", self.start)
+        pos: cython.Py_ssize_t = self.base + self.start
         self.advance()
-        return Literal(self.state, 0, value)
+        return new_literal(self.state, pos, value)
 
     def unescape(self, start, end):
         """The text of a piece of a string with escapes and line ends resolved."""
@@ -149,13 +151,13 @@ class LiteralReader(Scanner):
             value: str = self.text(start + 1, i)
             self.end = i + 1
             self.advance()
-            return new_literal(self.state, value)
+            return new_literal(self.state, self.base + start, value)
         parts: list = self.string_parts(self.end)
         self.advance()
         if not parts:
-            return Literal(self.state, 0, "")
+            return new_literal(self.state, self.base + start, "")
         if len(parts) == 1 and type(parts[0][1]) is str:
-            return new_literal(self.state, parts[0][1])
+            return new_literal(self.state, self.base + start, parts[0][1])
         return self.join_parts(self.base + start + 1, True, parts)
 
     def join_parts(self, pos, force_string, parts):
@@ -164,7 +166,7 @@ class LiteralReader(Scanner):
         exprs: list = [None] * len(parts)
         places: list = [None] * len(parts)
         for i, (where, part) in enumerate(parts):
-            exprs[i] = new_literal(state, part) if type(part) is str else part
+            exprs[i] = new_literal(state, where, part) if type(part) is str else part
             places[i] = new_int(where - pos)
         return new_join(state, pos, force_string, exprs, places)
 
@@ -188,7 +190,7 @@ class LiteralReader(Scanner):
                 self.refuse_null(piece, i)
             self.end = i + 2
             self.advance()
-            return new_literal(self.state, strip_text(p, piece, i))
+            return new_literal(self.state, base + start, strip_text(p, piece, i))
         i = piece
         parts = []
         while True:
@@ -239,9 +241,9 @@ class LiteralReader(Scanner):
         self.advance()
         stripped = strip_indentation(parts)
         if not stripped:
-            return Literal(self.state, 0, "")
+            return new_literal(self.state, base + start, "")
         if len(stripped) == 1 and type(stripped[0][1]) is str:
-            return Literal(self.state, 0, stripped[0][1])
+            return new_literal(self.state, base + start, stripped[0][1])
         if len(stripped) == 1 and type(stripped[0][1]) is Literal:
             constant = cython.cast(Literal, stripped[0][1])
             if type(constant.value) is str:
@@ -260,7 +262,7 @@ class LiteralReader(Scanner):
         literal: str = self.text(start, end)
         if self.tok == HPATH:
             self.note_home()
-        head = PathLiteral(self.state, 0, PathValue(self.path_text(literal, self.tok == HPATH)))
+        head = PathLiteral(self.state, quiet(self.base + start), PathValue(self.path_text(literal, self.tok == HPATH)))
         p = self.p
         i: cython.Py_ssize_t = end
         parts: list = [(self.base + start, head)]
@@ -311,7 +313,7 @@ class LiteralReader(Scanner):
     def parse_search_path(self):
         state = self.state
         pos: cython.Py_ssize_t = self.base + self.start
-        name = Literal(state, 0, self.text(self.start + 1, self.end - 1))
+        name = new_literal(state, pos, self.text(self.start + 1, self.end - 1))
         self.advance()
         return CallNode(state, pos, Var(state, 0, "__findFile"), [Var(state, 0, "__nixPath"), name])
 

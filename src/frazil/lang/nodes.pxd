@@ -7,7 +7,7 @@ cdef Formal new_formal(str name, Py_ssize_t pos, Expr default)
 cdef FormalsLambda new_formals_lambda(
     State state, Py_ssize_t pos, list formals, bint ellipsis, str argument, Expr body)
 cdef Expr new_if(State state, Py_ssize_t pos, Expr condition, Expr then, Expr otherwise)
-cdef Expr new_list(State state, list elements)
+cdef Expr new_list(State state, Py_ssize_t pos, list elements)
 cdef Expr new_has_attr(State state, Expr subject, list path)
 cdef Expr new_join(State state, Py_ssize_t pos, bint force_string, list parts, list places)
 cdef Expr new_equals(State state, Py_ssize_t pos, Expr left, Expr right, bint negated)

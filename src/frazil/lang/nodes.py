@@ -9,7 +9,7 @@ from cython.cimports.frazil.lang.operators import And, Binary, Equals, If, Impli
 from cython.cimports.frazil.lang.scanner import AND, CONCAT, OR, UPDATE
 from cython.cimports.frazil.lang.selection import HasAttr, Select, Select1, SelectOr1
 from cython.cimports.frazil.lang.sets import AttrsExpr, ListExpr
-from cython.cimports.frazil.lang.values import Expr
+from cython.cimports.frazil.lang.values import Expr, quiet
 from cython.cimports.frazil.lang.variables import Var
 
 
@@ -55,11 +55,14 @@ def new_if(state, pos, condition, then, otherwise):
     return node
 
 
-def new_list(state, elements):
+def new_list(state, pos, elements):
+    """Nix has for its place that of the first element."""
     node = cython.cast(ListExpr, another(LIST))
     node.state = state
     node.elements = elements[:]  # no larger than it must be
     node.pos = cython.cast(Expr, elements[0]).pos if elements else 0
+    if node.pos <= 0:
+        node.pos = quiet(pos)
     return node
 
 

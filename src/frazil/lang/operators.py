@@ -55,10 +55,12 @@ class Arithmetic(Expr):
         if stack_is_low():
             raise stack_overflow(self.state, self.pos)
         name = OPERATOR_NAMES[self.operator]
-        if name in self.state.symbols:
-            function = Var(self.state, 0, name).bind(scope)
-            if not isinstance(function, GlobalVar):
-                return CallNode(self.state, self.pos, Var(self.state, 0, name), [self.left, self.right]).bind(scope)
+        # Whoever counts or follows calls is to see this as the call that it is in Nix.
+        is_call: cython.bint = self.state.observer is not None
+        if not is_call and name in self.state.symbols:
+            is_call = not isinstance(Var(self.state, 0, name).bind(scope), GlobalVar)
+        if is_call:
+            return CallNode(self.state, self.pos, Var(self.state, 0, name), [self.left, self.right]).bind(scope)
         self.left = self.left.bind(scope)
         self.right = self.right.bind(scope)
         return self

@@ -9,7 +9,7 @@ import cython
 from cython.cimports.frazil.lang.attribute_merge import add_attribute, add_inherited
 from cython.cimports.frazil.lang.definitions import find_definition, with_definition
 from cython.cimports.frazil.lang.functions import CallNode, Formal, add_argument, set_name
-from cython.cimports.frazil.lang.literals import LiteralReader
+from cython.cimports.frazil.lang.literals import LiteralReader, new_literal
 from cython.cimports.frazil.lang.nodes import (
     new_application,
     new_binary,
@@ -439,7 +439,7 @@ class Parser(LiteralReader):
             if self.lints is not None:
                 self.lint_url(value)
             self.advance()
-            return Literal(self.state, 0, value)
+            return new_literal(self.state, self.base + start, value)
         if tok == LET_KW:
             self.advance()
             if self.tok == 123:
@@ -453,12 +453,13 @@ class Parser(LiteralReader):
     def parse_list(self):
         if stack_is_low():
             raise stack_overflow(self.state, self.base + self.start)
+        start: cython.Py_ssize_t = self.start
         elements: list = []
         self.advance()
         while self.tok != 93:
             elements.append(self.parse_operand())
         self.advance()
-        return new_list(self.state, elements)
+        return new_list(self.state, self.base + start, elements)
 
     # --- attributes
 

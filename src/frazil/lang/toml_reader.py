@@ -12,6 +12,8 @@ from typing import Any
 
 from cython.cimports.frazil.lang.values import spend
 
+from frazil.lang.toml_places import places_shown
+
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
 NESTING_LIMIT = 500
@@ -48,13 +50,22 @@ class Timestamp:
         self.text = text
 
 
-class _Table(dict):  # type: ignore[type-arg]
-    """`kind`: "implicit" (made on the way), "header", "dotted" (by the section `owner`), or "inline"."""
+Place = tuple[int, int]
+"""Start and end of what made a value: of itself, or of the key or header that made a table."""
 
-    def __init__(self, kind: str, owner: object = None) -> None:
+
+class _Table(dict):  # type: ignore[type-arg]
+    """`kind`: "implicit" (made on the way), "header", "dotted", or "inline". `places`: of its values."""
+
+    def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
-        self.owner = owner
+        self.places: dict[str, Place] = {}
+
+    def put(self, name: str, value: Any, place: Place) -> Any:
+        self[name] = value
+        self.places[name] = place
+        return value
 
 
 class _TableArray(list):  # type: ignore[type-arg]
@@ -70,24 +81,21 @@ def parse_toml(text: str) -> Any:
         raise reader.fail("toml::parse_value: too deeply nested") from None
 
 
+def is_list_of_tables(value: object) -> bool:
+    return isinstance(value, list) and value != [] and all(isinstance(item, _Table) for item in value)
+
+
 class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.key_end = 0
         self.depth = 0
 
     def fail(self, message: str, label: str = "here", at: int | None = None) -> TOMLError:
         """An error that shows the line of `at` with a mark."""
         place = self.at if at is None else at
-        start = self.text.rfind("\n", 0, place) + 1
-        end = self.text.find("\n", place)
-        line = self.text[start : end if end >= 0 else len(self.text)].rstrip("\r")
-        number = str(self.text.count("\n", 0, start) + 1)
-        gap = " " * len(number)
-        return TOMLError(
-            f"[error] {message}\n{gap}--> fromTOML\n{gap}  |\n {number} | {line}\n{gap}  | "
-            f"{' ' * (place - start)}^-- {label}\n"
-        )
+        return TOMLError(places_shown(self.text, message, [(place, place + 1, label)]))
 
     def document(self) -> Any:
         text = self.text
@@ -166,6 +174,7 @@ class _Reader:
                     raise self.fail("toml::parse_key: invalid key", "valid bare key is expected")
                 self.at = found.end()
                 names.append(found.group())
+            self.key_end = self.at
             self.blank()
             if self.text[self.at : self.at + 1] != ".":
                 return names
@@ -181,61 +190,92 @@ class _Reader:
             what = "array-of-tables" if is_array else "table"
             raise self.fail(f"toml::parse_{what.replace('-', '_')}_key: {what} key must be closed by `{close}`")
         self.at += len(close)
+        place = start, self.at
         table = root
         for name in names[:-1]:
-            found = table.setdefault(name, None)
+            found = table.get(name)
             if found is None:
-                found = table[name] = _Table("implicit")
-            if isinstance(found, _TableArray):
+                found = table.put(name, _Table("implicit"), place)
+            elif isinstance(found, _TableArray):
                 found = found[-1]
-            if not isinstance(found, _Table) or found.kind == "inline":
-                raise self.duplicate(start)
+            elif not isinstance(found, _Table) or found.kind == "inline":
+                raise self.closed(table, name, place)
             table = found
         name = names[-1]
         if is_array:
-            return self.append(table, name, start)
+            return self.append(table, name, place)
         found = table.get(name)
         if found is None:
-            found = table[name] = _Table("header")
+            found = table.put(name, _Table("header"), place)
         elif isinstance(found, _Table) and found.kind == "implicit":
             found.kind = "header"
+            table.places[name] = place
         else:
-            raise self.duplicate(start)
-        return found
+            told = "this table is explicitly defined"
+            raise self.conflict(
+                "failed to insert a table, table already defined", "inserting this", place, told, table, name
+            )
+        return found  # type: ignore[no-any-return]
 
-    def append(self, table: _Table, name: str, start: int) -> _Table:
+    def append(self, table: _Table, name: str, place: Place) -> _Table:
         array = table.get(name)
         if array is None:
-            array = table[name] = _TableArray()
+            array = table.put(name, _TableArray(), place)
         elif not isinstance(array, _TableArray):
-            raise self.duplicate(start)
+            what, told = "failed to insert an array of tables, value already exists", "non-table value already exists"
+            if is_list_of_tables(array):
+                what = "failed to insert a table, inline array of tables is immutable"
+                told = "this is inline array-of-tables"
+            raise self.conflict(what, "while inserting this", place, told, table, name)
         array.append(_Table("header"))
         return array[-1]  # type: ignore[no-any-return]
 
-    def duplicate(self, start: int) -> TOMLError:
-        return self.fail(
-            "toml::insert_value: failed to insert a value, value already exists", "inserting this", at=start
-        )
+    def conflict(self, what: str, word: str, place: Place, told: str, table: _Table, name: str) -> TOMLError:
+        """`what` is wrong with what is at `place`, since the table has the name already: `told` of that."""
+        places = [(*place, word), (*table.places[name], told)]
+        return TOMLError(places_shown(self.text, f"toml::insert_value: {what}", places))
+
+    def closed(self, table: _Table, name: str, place: Place) -> TOMLError:
+        """Nothing can be put in what has that name."""
+        found = table[name]
+        if isinstance(found, _Table) and found.kind == "inline":
+            what, told = "failed to insert a value: inline table is immutable", "to this table"
+            return self.conflict(what, "inserting this", place, told, table, name)
+        if isinstance(found, _Table):
+            what, told = "reopening a table using dotted keys", "this table is already closed"
+            return self.conflict(what, "dotted key cannot reopen a table", place, told, table, name)
+        if not is_list_of_tables(found):
+            what, told = "failed to insert a value, value already exists", "non-table value already exists"
+            return self.conflict(what, "while inserting this", place, told, table, name)
+        what, told = "inline array of tables are immutable", "inline array of tables"
+        if isinstance(found, _TableArray):
+            what, told = "dotted key cannot reopen an array-of-tables", "to this array-of-tables."
+        places = [(*place, "inserting this"), (*table.places[name], told)]
+        return TOMLError(places_shown(self.text, f"toml::insert_value:{what}", places))
 
     def pair(self, section: _Table, inline: bool = False) -> None:
         start = self.at
         names = self.key()
+        key = start, self.key_end
         if self.text[self.at : self.at + 1] != "=":
             raise self.fail("toml::parse_key_value_pair: invalid key value separator `=`", "expected =")
         self.at += 1
         self.blank()
+        begin = self.at
         value = self.value()
+        place = begin, self.at
         table = section
         for name in names[:-1]:
             found = table.get(name)
             if found is None:
-                found = table[name] = _Table("dotted", section)
-            if not isinstance(found, _Table) or found.kind != "dotted" or found.owner is not section:
-                raise self.duplicate(start)
+                found = table.put(name, _Table("dotted"), key)
+            elif not isinstance(found, _Table) or found.kind != "dotted":
+                raise self.closed(table, name, key)
             table = found
         if names[-1] in table:
-            raise self.duplicate(start)
-        table[names[-1]] = value
+            what, told = "failed to insert a value, value already exists", "but value already exists"
+            raise self.conflict(what, "inserting this", key, told, table, names[-1])
+        table.put(names[-1], value, place)
 
     def value(self) -> object:
         spend(64)

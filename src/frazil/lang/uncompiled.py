@@ -289,6 +289,10 @@ def int_value(number):
     return number
 
 
+def quiet(pos):
+    return -1 - pos
+
+
 def new_int(value):
     return value
 

@@ -282,6 +282,11 @@ cdef Py_ssize_t place_of(Shape shape, str name) noexcept
 cdef object recover(Attrs attrs)
 
 
+cdef inline Py_ssize_t quiet(Py_ssize_t pos) noexcept:
+    """A place that Nix does not know of (errors.py)."""
+    return -1 - pos
+
+
 cdef inline object new_int(long long value):
     return pool_int(&POOL, value)
 
