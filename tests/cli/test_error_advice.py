@@ -119,6 +119,16 @@ def test_packages_that_a_set_lacks(tmp_path: Path) -> None:
     assert 'did you mean "openssl"?' in shown
 
 
+def test_packages_that_a_set_lacks_and_a_folder_asks_for(tmp_path: Path) -> None:
+    (tmp_path / "tool").mkdir()
+    (tmp_path / "tool" / "default.nix").write_text("{ stdenv, openssll }:\nstdenv\n")
+    message = f'callPackage: nothing is called \\"openssll\\", which the function needs, at {tmp_path}/tool'
+    shown = screen(tmp_path, f'abort "{message}"')
+    assert "callPackage: the function in tool takes an argument" in shown
+    assert "at tool/default.nix:1:11:" in shown
+    assert caret(shown).startswith("openssll }:")
+
+
 def test_packages_that_are_refused(tmp_path: Path) -> None:
     message = (
         "Package ‘app-1’ in /x/default.nix:3 has an unfree license (‘unfree’), refusing to evaluate.\\n\\n"

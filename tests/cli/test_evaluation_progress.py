@@ -9,9 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 import frazil
+from frazil.activity import ActivityType, Started, Verbosity
+from frazil.cli import evaluation, evaluation_progress
 from frazil.cli.bar import BarReporter
+from frazil.cli.reporter import LineReporter
 
 LOOP = (
     "let f = n: if n == 0 then 0 else f (n - 1); "
@@ -41,6 +47,29 @@ def test_a_long_evaluation_is_seen_on_a_terminal(tmp_path: Path) -> None:
         process.terminate()
     os.close(ours)
     assert b"evaluating for " in seen and b"slow.n" in seen, seen
+
+
+def test_while_something_is_built_nothing_is_said_of_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    reporter = LineReporter(write=written.append)
+    clock, closed = [100.0], list[bool]()
+    building = Started(1, Verbosity.INFO, ActivityType.BUILD, "building 'x'", ("/nix/store/x.drv",), 0)
+
+    def sleep(seconds: float) -> None:
+        clock[0] += 10
+        if clock[0] == 110:
+            reporter.start(building)
+        elif clock[0] == 200:
+            reporter.stop(1)
+        elif clock[0] == 230:
+            closed.append(True)
+
+    monkeypatch.setattr(evaluation_progress, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
+    monkeypatch.setattr(evaluation_progress, "describe", lambda session, seconds: f"evaluating for {seconds:.0f} s")
+    monkeypatch.setattr(evaluation, "under_way", [None])
+    monkeypatch.setattr(evaluation, "UNWATCHED_SECONDS", 0)
+    evaluation_progress._look(reporter, None, closed)
+    assert written == ["building 'x'...\n", "evaluating for 20 s\n", "evaluating for 40 s\n"]
 
 
 def test_the_line_makes_room() -> None:

@@ -67,8 +67,14 @@ def test_unknown_package(evaluate: Evaluate, debian: Path) -> None:
         ask(evaluate, debian, 'index.get "absent"')
 
 
-def test_unknown_system(evaluate: Evaluate) -> None:
+def test_a_system_without_packages_has_their_names(evaluate: Evaluate, debian: Path) -> None:
     from frazil.errors import FrazilError
 
-    with pytest.raises(FrazilError, match="riscv64-linux"):
-        evaluate('import (packages + "/debian/platform.nix") "riscv64-linux"')
+    load = 'builtins.scopedImport { derivation = attributes: attributes; } (packages + "/debian/default.nix")'
+    there = f'({load} {{ debian = "{debian}"; system = "aarch64-darwin"; }})'
+    assert evaluate(f'({there}.package "app").name') == "app-1.2"
+    for needed in (f'({there}.package "app").plan', f'({there}.fetchPackage "app").url'):
+        with pytest.raises(FrazilError, match="no packages for the system 'aarch64-darwin'"):
+            evaluate(needed)
+    outputs = f'(import (packages + "/flake.nix")).outputs {{ self.outPath = "/x"; debian = "{debian}"; }}'
+    assert evaluate(f"({outputs}).legacyPackages ? aarch64-darwin") is True

@@ -111,7 +111,7 @@ _ALLOW = {"unfree": "allowUnfree", "broken": "allowBroken", "hostPlatform": "all
 _CALL_PACKAGE = re.compile(
     r"(?:(?:lib\.customisation\.)?callPackageWith: Function called without required argument \"(?P<name>[^\"]*)\""
     r"|callPackage: nothing is called \"(?P<needed>[^\"]*)\", which the function needs,)"
-    r"(?: at (?P<file>[^:,\s]*)(?::(?P<line>\d+))?)?(?:, did you mean (?P<near>[^?]*)\?)?"
+    r"(?: at (?P<file>[^:,\s]*[^:,\s'])(?::(?P<line>\d+))?)?(?:, did you mean (?P<near>[^?]*)\?)?"
 )
 
 
@@ -257,6 +257,8 @@ def _refusal(found: re.Match[str], message: str, view: View) -> Failure:
 
 
 def _argument_place(file: str, line: int, name: str) -> Position | None:
+    if os.path.isdir(file):
+        file = os.path.join(file, "default.nix")
     text = read_source(file)
     if text is None:
         return None

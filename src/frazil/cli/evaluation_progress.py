@@ -1,7 +1,7 @@
 """What a long evaluation does, shown while it runs: for how long, the file read last, how many files and derivations.
 
 In: a session. Out: on a terminal the progress line, four times a second from the first second on; elsewhere a line now
-and then. A thread of its own looks; evaluation itself does nothing for it.
+and then; nothing while something is being built. A thread of its own looks; evaluation itself does nothing for it.
 """
 
 from __future__ import annotations
@@ -40,22 +40,26 @@ def watch(context: Context, session: Any, closed: list[bool]) -> None:
 def _look(reporter: LineReporter, session: Any, closed: list[bool]) -> None:
     from frazil.cli.evaluation import UNWATCHED_SECONDS, under_way
 
-    began: float | None = time.monotonic() - UNWATCHED_SECONDS
+    last = time.monotonic()
+    began: float | None = last - UNWATCHED_SECONDS
     said = 0.0
     while not closed:
         time.sleep(LOOK_SECONDS)
-        now = time.monotonic()
+        step, last = time.monotonic() - last, time.monotonic()
         if not under_way:
             began = None
             continue
-        began = began if began is not None else now
-        if now - began < FIRST_SECONDS:
+        began = began if began is not None else last
+        if reporter.names:  # something is being built, and evaluation waits for it
+            began += step
+            continue
+        if last - began < FIRST_SECONDS:
             continue
         if isinstance(reporter, BarReporter):
-            reporter.evaluate(describe(session, now - began))
-        elif now - began >= LINE_SECONDS and now - said >= LINE_SECONDS:
-            said = now
-            reporter.line(describe(session, now - began))
+            reporter.evaluate(describe(session, last - began))
+        elif last - began >= LINE_SECONDS and last - said >= LINE_SECONDS:
+            said = last
+            reporter.line(describe(session, last - began))
 
 
 def describe(session: Any, seconds: float) -> str:

@@ -10,11 +10,19 @@
     { self, debian }:
     let
       lib = import ./lib;
-      systems = [
+      # Those that have no packages here have the names: flakes for many systems can be looked at.
+      forAll = lib.genAttrs [
         "x86_64-linux"
         "aarch64-linux"
+        "x86_64-darwin"
+        "aarch64-darwin"
+        "armv6l-linux"
+        "armv7l-linux"
+        "i686-linux"
+        "powerpc64le-linux"
+        "riscv64-linux"
+        "x86_64-freebsd"
       ];
-      forAll = lib.genAttrs systems;
       # A copy of this folder whose store name names the index: `import nixpkgs { … }` gets a plain path and has to find
       # the index from it, also in pure evaluation.
       withIndex = builtins.path {

@@ -64,6 +64,7 @@ let
   runCommand = commandIn stdenvNoCC { };
   runCommandLocal = commandIn stdenvNoCC { runLocal = true; };
   runCommandCC = commandIn stdenv { };
+  runCommandNoCC = commandIn stdenvNoCC { };
 
   writeTextFile =
     {

@@ -1,4 +1,5 @@
-# How Debian names a system.
+# How Debian names a system. A system that it does not have gets the names of another one, so that flakes for many systems
+# can be looked at; what would be built for it fails at `unsupported`.
 system:
 let
   table = {
@@ -14,5 +15,10 @@ let
     };
   };
 in
-table.${system}
-  or (throw "frazilpkgs has no packages for the system '${system}' (it has ${toString (builtins.attrNames table)})")
+{ unsupported = null; }
+// table.${system} or (
+  table.x86_64-linux
+  // {
+    unsupported = throw "frazilpkgs has no packages for the system '${system}' (it has ${toString (builtins.attrNames table)})";
+  }
+)
