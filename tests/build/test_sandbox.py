@@ -187,6 +187,24 @@ def test_more_paths_on_request(lab: Lab, tmp_path: Path) -> None:
     assert lab.left_over() == []
 
 
+def test_paths_around_the_store(lab: Lab, tmp_path: Path) -> None:
+    """The store stays to be seen where a folder is shown in which it is."""
+    around, _, name = lab.store.directory.path.rpartition("/")
+    shown = tmp_path / "around"
+    shown.mkdir(mode=0o755)
+    (shown / "data").write_text("shown")
+    tmp_path.chmod(0o755)
+    paths = (f"{around}={shown}",)
+    other = lab.derivation("printf ' too' > $out", name="other")
+    derivation = lab.derivation(f"cat {around}/data @other@ > $out", needs=[other])
+    with pytest.raises(SandboxError, match=f"would hide the store .* no folder '{shown}/{name}'"):
+        lab.build(derivation, sandbox_paths=paths)
+    (shown / name).mkdir()
+    (result,) = lab.build(derivation, sandbox_paths=paths)
+    assert lab.real(result).read_text() == "shown too"
+    assert not list((shown / name).iterdir()) and lab.left_over() == []
+
+
 @pytest.mark.parametrize("target", ["/foo/..", "/foo/.", "/..", "/.", "/"])
 def test_targets_with_a_bad_last_name(target: str) -> None:
     with pytest.raises(SandboxError, match="invalid filename"):

@@ -106,6 +106,31 @@ def test_running_processes_are_roots(root: Path) -> None:
                 child.kill()
 
 
+def test_processes_deep_below(root: Path, tmp_path: Path) -> None:
+    """A working folder whose path is longer than the kernel tells, in a store object and elsewhere."""
+    deep = "import os, sys\nfor _ in range(40): os.mkdir('x' * 150); os.chdir('x' * 150)\nprint(flush=True); input()"
+    source = tmp_path / "source"
+    source.mkdir()
+    with open_store(root) as store:
+        used, other = store.add_path("used", str(source)), store.add_text("other", b"")
+        real = Path(store.real_path(used))
+        real.chmod(0o755)
+        for folder, paths in ((source, set()), (real, {used})):
+            child = subprocess.Popen(
+                [sys.executable, "-c", deep], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            with child:
+                assert child.stdout is not None
+                child.stdout.readline()
+                with pytest.raises(OSError, match="name too long"):
+                    os.readlink(f"/proc/{child.pid}/cwd")
+                found = roots.find_runtime_roots(store)
+                place = f"/proc/{child.pid}/cwd"
+                assert {path for path, holders in found.items() if place in holders} == paths
+                child.kill()
+        assert other not in found
+
+
 def test_deriver_and_output_links(root: Path) -> None:
     with open_store(root) as store:
         drv = derivation(store, "d")

@@ -271,6 +271,28 @@ def _devices(sandbox: Sandbox, flags: int) -> list[Operation]:
     return found
 
 
+def _around(sandbox: Sandbox, targets: dict[str, Mount]) -> list[str]:
+    """Targets in which the store's folder is: they come before it, else they would hide it."""
+    found = [target for target in targets if sandbox.store_directory.startswith(target + "/")]
+    for target in found:
+        source = targets[target].source
+        place = source.rstrip("/") + sandbox.store_directory.removeprefix(target)
+        if os.path.isdir(source) and not os.path.isdir(place):
+            hidden = sandbox.store_directory
+            raise SandboxError(f"sandbox path '{target}' would hide the store '{hidden}': there is no folder '{place}'")
+    return found
+
+
+def _mounts(targets: dict[str, Mount], flags: int) -> list[Operation]:
+    return [
+        _bind(
+            target, mount.source, flags | native.BIND_OPTIONAL * mount.optional | native.BIND_RDONLY * mount.read_only
+        )
+        for target, mount in sorted(targets.items())
+        if mount.source != "/proc"
+    ]
+
+
 def _operations(sandbox: Sandbox, who: Identity, hard_links: bool) -> list[Operation]:
     """`hard_links`: the builder can neither become root nor take the names of root's files away."""
     targets = {check_target(mount.target, mount.source): mount for mount in sandbox.paths}
@@ -278,18 +300,16 @@ def _operations(sandbox: Sandbox, who: Identity, hard_links: bool) -> list[Opera
     frozen = _frozen_system() if who.host is None else ()
     if "/dev" not in targets:
         found += _devices(sandbox, native.BIND_RDONLY if frozen else 0)
-    found.append(_bind(sandbox.store_directory, sandbox.store_scratch, native.BIND_SCRATCH))
     copy = native.BIND_COPY_LINK
+    around = {target: targets.pop(target) for target in _around(sandbox, targets)}
+    found += _mounts(around, copy)
+    found.append(_bind(sandbox.store_directory, sandbox.store_scratch, native.BIND_SCRATCH))
     flags = copy | native.BIND_HARD_LINK * hard_links
     found += [(native.BIND, os.fsencode(path), os.fsencode(real), flags) for path, real in sandbox.inputs]
     if sandbox.inputs:
         found.append((native.PROTECT, os.fsencode(sandbox.store_directory), b"", 0))
     found.append(_bind(sandbox.build_directory_inside, sandbox.build_directory, 0))
-    for target, mount in sorted(targets.items()):
-        if mount.source == "/proc":
-            continue
-        flags = copy | native.BIND_OPTIONAL * mount.optional | native.BIND_RDONLY * mount.read_only
-        found.append(_bind(target, mount.source, flags))
+    found += _mounts(targets, copy)
     found += [(native.PROC, b"/proc", b"", 0), *frozen]
     if who.count == 1:
         found.append((native.MODE, b"/etc", b"", 0o555))

@@ -283,7 +283,7 @@ def find_runtime_roots(store: Place) -> Roots:
         return {}
     for name in names:
         if name.isdigit():
-            _inspect_process(f"/proc/{name}", pattern, found)
+            _inspect_process(f"/proc/{name}", store.config.real_store_dir, pattern, found)
     for path in ("/proc/sys/kernel/modprobe", "/proc/sys/kernel/fbsplash", "/proc/sys/kernel/poweroff_cmd"):
         try:
             with open(path, "rb") as file:
@@ -314,7 +314,44 @@ def _store_path_of(store: Place, text: str) -> StorePath | None:
         return None
 
 
-def _inspect_process(folder: str, pattern: re.Pattern[bytes], found: dict[str, set[str]]) -> None:
+def _link_target(link: str, store: str) -> str:
+    """What a link in `/proc` leads to; nothing where its process is gone, or is none of our business."""
+    try:
+        return os.readlink(link)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return _far_below(link, store)
+        if error.errno not in _PROCESS_GONE:
+            raise
+        return ""
+
+
+def _far_below(link: str, store: str) -> str:
+    """The store object in which a folder is whose path is longer than the kernel tells: found from the folder upwards.
+    Nothing where it is in none. (A file that deep cannot be told.)"""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        wanted = os.stat(store)
+        folder = os.open(link, flags)
+        try:
+            here = os.fstat(folder)
+            while True:
+                above = os.open("..", flags, dir_fd=folder)
+                os.close(folder)
+                folder, there = above, os.fstat(above)
+                if os.path.samestat(there, wanted):
+                    with os.scandir(store) as entries:
+                        return next((entry.path for entry in entries if entry.inode() == here.st_ino), "")
+                if os.path.samestat(there, here):
+                    return ""
+                here = there
+        finally:
+            os.close(folder)
+    except OSError:
+        return ""  # it went away meanwhile, or we may not look
+
+
+def _inspect_process(folder: str, store: str, pattern: re.Pattern[bytes], found: dict[str, set[str]]) -> None:
     """A process may go away, or be none of our business, at any moment."""
 
     def note(text: str, holder: str) -> None:
@@ -323,17 +360,9 @@ def _inspect_process(folder: str, pattern: re.Pattern[bytes], found: dict[str, s
 
     try:
         for link in ("exe", "cwd"):
-            try:
-                note(os.readlink(f"{folder}/{link}"), f"{folder}/{link}")
-            except OSError as error:
-                if error.errno not in _PROCESS_GONE:
-                    raise
+            note(_link_target(f"{folder}/{link}", store), f"{folder}/{link}")
         for name in os.listdir(folder + "/fd"):
-            try:
-                note(os.readlink(f"{folder}/fd/{name}"), f"{folder}/fd/{name}")
-            except OSError as error:
-                if error.errno not in _PROCESS_GONE:
-                    raise
+            note(_link_target(f"{folder}/fd/{name}", store), f"{folder}/fd/{name}")
         with open(folder + "/maps", "rb") as file:
             for match in _MAPPED_FILE.finditer(file.read()):
                 note(os.fsdecode(match[1]), folder + "/maps")
