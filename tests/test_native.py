@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import stat
@@ -370,3 +371,63 @@ def test_splitting_a_store_path(before: str, hash_part: str, name: str) -> None:
         except BadStorePath:
             wanted = None
         assert _native.split_base(before + text, len(before)) == wanted
+
+
+# ------------------------------------------------------------------------------------------------- whole small archives
+
+
+def received(folder: Path, data: bytes, digest: bytes | None = None) -> bool:
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    wanted = hashlib.sha256(data).digest() if digest is None else digest
+    return _native.receive(os.fsencode(folder / "tmp"), b"1-x", os.fsencode(folder / "real"), data, wanted)
+
+
+def packed(path: Path) -> bytes:
+    pieces: list[bytes] = []
+    nar.dump_path(str(path), pieces.append)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("kind", ["file", "program", "link", "folder"])
+def test_receiving(tmp_path: Path, kind: str) -> None:
+    source = tmp_path / "source"
+    if kind == "folder":
+        (source / "a" / "b").mkdir(parents=True)
+        (source / "a" / "f").write_text("f")
+        (source / "l").symlink_to("a")
+    elif kind == "link":
+        source.symlink_to("nowhere")
+    else:
+        source.write_text("contents")
+        source.chmod(0o755 if kind == "program" else 0o644)
+    data = packed(source)
+    assert received(tmp_path, data)
+    nar.restore(io.BytesIO(data).read, str(tmp_path / "expected"), canonical=True)
+    assert os.listdir(tmp_path / "tmp") == []
+    for name in ("", "/a", "/a/b", "/a/f", "/l") if kind == "folder" else ("",):
+        found, expected = (os.lstat(f"{tmp_path}/{place}{name}") for place in ("real", "expected"))
+        assert (found.st_mode, int(found.st_mtime)) == (expected.st_mode, 1)
+    assert packed(tmp_path / "real") == data
+    delete_tree(str(tmp_path / "real"))
+    delete_tree(str(tmp_path / "expected"))
+
+
+def test_what_is_not_received(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_text("contents")
+    data = packed(source)
+    folder = tmp_path / "store"
+    for damaged in (data[:-8], data + b"x", b"", data.replace(b"regular", b"irregul")):
+        assert not received(folder, damaged)
+        delete_tree(str(folder / "tmp" / "1-x"))
+    assert not received(folder, data, bytes(32))
+    assert not os.path.lexists(folder / "real")
+    delete_tree(str(folder / "tmp" / "1-x"))
+    (folder / "real").symlink_to("nowhere")
+    assert not received(folder, data)
+    assert os.readlink(folder / "real") == "nowhere"
+    delete_tree(str(folder / "tmp" / "1-x"))
+    assert not _native.receive(os.fsencode(tmp_path / "absent"), b"x", os.fsencode(tmp_path / "y"), data, bytes(32))
+    with pytest.raises(ValueError):
+        _native.receive(os.fsencode(tmp_path), b"x", os.fsencode(tmp_path / "y"), data, b"short")
+    assert not (tmp_path / "y").exists()

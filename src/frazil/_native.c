@@ -531,6 +531,7 @@ static PyObject *native_archive(PyObject *module, PyObject *arguments) {
 }
 
 #include "native/dumper.h"
+#include "native/exchange.h"
 #include "native/unpacker.h"
 
 /* -- the writer --------------------------------------------------------------------------------------------------- */
@@ -752,6 +753,8 @@ static PyMethodDef methods[] = {
     {"line_starts", native_line_starts, METH_O, NULL},
     {"archive", native_archive, METH_VARARGS, NULL},
     {"dump", native_dump, METH_VARARGS, NULL},
+    {"receive", native_receive, METH_VARARGS, NULL},
+    {"exchange", native_exchange, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -770,7 +773,7 @@ PyMODINIT_FUNC PyInit__native(void) {
     if (module == NULL || regular == NULL || directory == NULL || symlink_ == NULL || unknown == NULL || unfit == NULL ||
         unsound == NULL)
         return NULL;
-    PyTypeObject *types[] = {&hash_type, &archive_type, &unpacker_type, &writer_type};
+    PyTypeObject *types[] = {&hash_type, &archive_type, &unpacker_type, &writer_type, &exchanges_type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (PyModule_AddType(module, types[i]))
             return NULL;

@@ -1,6 +1,7 @@
 """See _native.c. Pieces of what is hashed are bytes, or texts of Latin-1 characters, the language's byte strings."""
 
 from collections.abc import Callable
+from typing import Any, Self
 
 class Unfit(ValueError):
     """What an archive cannot hold: a reason ("depth", "type", "changed", "shorter") and a path."""
@@ -124,3 +125,27 @@ def dump(path: str | bytes, to: int | Callable[[bytes], object], /) -> int:
 
     Raises OSError (with a file name where it is about the tree), Unfit, and what the function raises.
     """
+
+def receive(folder: bytes, name: bytes, real: bytes, archive: bytes, digest: bytes, /) -> bool:
+    """A whole archive into files at `real`, where nothing may be yet, by way of `name` in a folder.
+
+    True where it is of that SHA-256 and lies there as the store keeps files; else something may be left under either
+    name, and nothing is said: whoever wants to know does it by `Unpacker`.
+    """
+
+def exchange(descriptor: int, request: bytes, maximum: int, patience: int, /) -> tuple[bytes, int, bool]:
+    """Sends a request (HTTP/1.1) and takes the answer, of `maximum` bytes at most.
+
+    -> the bytes that came, how many of them are the head, and whether they are a whole plain answer; if not, there is
+    more to read, or nothing but the end. `patience`: milliseconds without anything, 0 for no limit. Raises OSError.
+    """
+
+class Exchanges:
+    """Many of these at once, each over a connection of its own."""
+
+    def __new__(cls, maximum: int, patience: int, /) -> Self: ...
+    def start(self, descriptor: int, request: bytes, key: object, /) -> None:
+        """64 at once at most."""
+
+    def wait(self) -> list[tuple[Any, bytes | int, int, bool]]:
+        """What is over: keys, answers as those of `exchange`, or an error's number. Nothing after a moment."""

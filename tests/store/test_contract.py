@@ -17,7 +17,7 @@ from frazil.store import nar
 from frazil.store import tree as looking
 from frazil.store.copying import copy_closure
 from frazil.store.errors import ReadOnlyStore, UnsupportedOperation
-from frazil.store.interface import Store
+from frazil.store.interface import Store, opened
 from frazil.store.local import LocalStore
 from frazil.store.metadata import delete_tree
 from frazil.store.path import StorePath
@@ -134,6 +134,15 @@ def read_of(store: Store, path: StorePath) -> bytes:
         return b"".join(iter(lambda: read(1000), b""))
 
 
+def taken_of(store: Store, path: StorePath) -> bytes:
+    with opened(store.take_nar(path)) as read:
+        return b"".join(iter(lambda: read(1000), b""))
+
+
+def sizes_of(store: Store, paths: list[StorePath]) -> object:
+    return {path: (size, frozenset(references)) for path, (size, references) in store.query_sizes(paths).items()}
+
+
 def listing(store: Store, path: StorePath) -> object:
     looked = store.tree(path)
     try:
@@ -159,6 +168,8 @@ QUESTIONS: dict[str, Callable[[Store, World], object]] = {
     "infos": lambda s, w: [of_info(info) for info in s.query_infos(w.paths)],
     "infos with an absent one": lambda s, w: list(s.query_infos([w.tree, ABSENT])),
     "found infos": lambda s, w: [of_info(info) for info in s.find_infos([w.text, ABSENT, w.tree])],
+    "sizes": lambda s, w: sizes_of(s, w.paths),
+    "sizes with an absent one": lambda s, w: sizes_of(s, [w.tree, ABSENT]),
     "references": lambda s, w: [s.query_references(path) for path in w.paths],
     "references of the absent": lambda s, w: s.query_references(ABSENT),
     "closure": lambda s, w: s.closure([w.output]),
@@ -169,6 +180,8 @@ QUESTIONS: dict[str, Callable[[Store, World], object]] = {
     "archive": lambda s, w: [bytes_of(s, path) for path in w.paths],
     "archive of the absent": lambda s, w: bytes_of(s, ABSENT),
     "archive, read": lambda s, w: read_of(s, w.tree),
+    "archive, taken": lambda s, w: [taken_of(s, path) for path in w.paths],
+    "archive of the absent, taken": lambda s, w: taken_of(s, ABSENT),
     "archive of the absent, read": lambda s, w: read_of(s, ABSENT),
     "tree": lambda s, w: listing(s, w.tree),
     "tree of the absent": lambda s, w: listing(s, ABSENT),

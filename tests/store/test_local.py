@@ -371,10 +371,21 @@ def test_many_at_once_say_the_same_as_one_by_one(store: LocalStore) -> None:
             )
     assert list(store.query_infos(paths[::-1])) == [store.query_info(path) for path in paths[::-1]]
     assert store.database.references_of(paths) == {path: store.query_references(path) for path in paths}
+    infos = {path: store.query_info(path) for path in paths}
+    for some in (paths, paths[:7]):  # most of what there is, and a few
+        found = store.query_sizes(some)
+        assert {p: (n, frozenset(r)) for p, (n, r) in found.items()} == {
+            path: (infos[path].nar_size, infos[path].references) for path in some
+        }
+        assert store.database.valid_among(some) == set(some)
     assert store.closure(paths[-1:]) == set(paths)
     assert store.closure([paths[5], paths[3]]) == store.closure([paths[5]])
     stranger = replace_name(paths[0], "stranger")
     assert store.database.references_of([stranger]) == {}
+    assert store.database.valid_among([*paths, stranger]) == set(paths)
+    assert stranger not in store.database.sizes_of([*paths, stranger])
+    with store.database.transaction(), pytest.raises(InvalidPath, match="stranger"):
+        store.query_sizes([*paths, stranger])
     with pytest.raises(InvalidPath, match="stranger"):
         list(store.query_infos([paths[0], stranger, paths[1]]))
     with pytest.raises(InvalidPath, match="stranger"):

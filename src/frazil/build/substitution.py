@@ -7,6 +7,7 @@ it is registered. Source of truth: libstore's `PathSubstitutionGoal`, for messag
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
@@ -190,9 +191,15 @@ class Substitution:
         self._check_stopped()
         if os.environ.get("_NIX_TEST_CONCURRENT_SUBSTITUTION"):
             time.sleep(1)
-        with offer.store.open_nar(offer.path) as read:
-            watched = self._watched(read, offer, activity)
-            adding.unpack_promised(self.store, offer.info, watched, whole=True, repair=repair)
+        archive = offer.store.take_nar(offer.path)
+        if isinstance(archive, bytes):
+            activity.progress(0, offer.info.nar_size)
+            if repair or not adding.receive_small(self.store, offer.info, archive):
+                adding.unpack_promised(self.store, offer.info, io.BytesIO(archive).read, whole=True, repair=repair)
+        else:
+            with archive as read:
+                watched = self._watched(read, offer, activity)
+                adding.unpack_promised(self.store, offer.info, watched, whole=True, repair=repair)
         self._check_stopped()
 
     def _watched(self, read: Read, offer: Offer, activity: Activity) -> Read:

@@ -40,8 +40,9 @@ def run_store(context: Context, arguments: Arguments) -> int | None:
 
 
 def store_paths(context: Context, arguments: Arguments) -> list[StorePath]:
-    follow = context.store.follow_links_to_store_path
-    return [follow(text) for text in arguments.positional]
+    store, texts = context.store, arguments.positional
+    plain = store.directory.parse_each(texts)
+    return [store.follow_links_to_store_path(text) if path is None else path for text, path in zip(texts, plain)]
 
 
 def no_arguments(arguments: Arguments) -> None:
@@ -221,6 +222,8 @@ def _standard_input() -> str:
 def check_validity(context: Context, arguments: Arguments) -> None:
     paths = store_paths(context, arguments)
     valid = context.store.valid_among(paths)
+    if valid.issuperset(paths):
+        return
     for path in paths:
         if path in valid or context.store.is_valid(path):
             continue

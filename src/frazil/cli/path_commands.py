@@ -17,7 +17,7 @@ from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import IO
 
     from frazil.store.derivation import Derivation
@@ -56,21 +56,21 @@ def path_info(context: Context, arguments: Arguments) -> None:
             context.print("\n".join(shown))
         return
     width = max(map(len, shown), default=0)
-    sizes = ClosureSizes(store, paths) if closure else None
-    infos = store.query_infos(paths) if sizes is None else (sizes.infos[path] for path in paths)
     human = arguments.flag("human-readable")
-
-    def line(info: PathInfo, text: str) -> str:
-        found = text.ljust(width)
-        if size:
-            found += _size(info.nar_size, human)
-        if sizes is not None:
-            found += _size(sizes.of(info.path), human)
-        if sigs:
-            found += "\t" + " ".join(_marks(info))
-        return found
-
-    context.print_lines(map(line, infos, shown))
+    if not closure:
+        context.print_lines(
+            text.ljust(width) + (_size(info.nar_size, human) if size else "") + (_marks(info) if sigs else "")
+            for info, text in zip(store.query_infos(paths), shown)
+        )
+        return
+    sizes = ClosureSizes(store, paths)
+    columns = [iter([text.ljust(width) for text in shown])]
+    if size:
+        columns.append(_size(sizes.own(path), human) for path in paths)
+    columns.append(_size(sizes.of(path), human) for path in paths)
+    if sigs:
+        columns.append(map(_marks, store.query_infos(paths)))
+    context.print_lines(map("".join, zip(*columns)))
 
 
 def _infos_as_json(context: Context, arguments: Arguments, paths: list[StorePath]) -> object:
@@ -131,19 +131,24 @@ class ClosureSizes:
     """How large each of some paths is with all that it needs; the store is asked once for all of them."""
 
     def __init__(self, store: Store, paths: Iterable[StorePath]) -> None:
-        infos: dict[StorePath, PathInfo] = {}
-        self.infos = infos
+        found: dict[StorePath, tuple[int, Collection[StorePath]]] = {}
         level = set(paths)
         while level:
-            new = {info.path: info for info in store.query_infos(sorted(level))}
-            infos |= new
-            level = {path for info in new.values() for path in info.references if path not in infos}
-        self._numbers = {path: number for number, path in enumerate(infos)}
-        self._sizes = [info.nar_size for info in infos.values()]
-        self._references = [[self._numbers[other] for other in info.references] for info in infos.values()]
+            new = store.query_sizes(level)
+            found |= new
+            level = {path for _, references in new.values() for path in references if path not in found}
+        self._numbers = {path: number for number, path in enumerate(found)}
+        self._sizes = [size for size, _ in found.values()]
+        self._references = [[self._numbers[other] for other in others] for _, others in found.values()]
+
+    def own(self, path: StorePath) -> int:
+        """Without what it needs."""
+        return self._sizes[self._numbers[path]]
 
     def of(self, path: StorePath) -> int:
         start = self._numbers[path]
+        if not self._references[start]:
+            return self._sizes[start]
         found, pending = {start}, [start]
         references = self._references
         while pending:
@@ -163,11 +168,11 @@ def _size(size: int, human: bool) -> str:
     return "\t" + render_size(size).rjust(10)
 
 
-def _marks(info: PathInfo) -> list[str]:
+def _marks(info: PathInfo) -> str:
     marks = ["ultimate"] if info.ultimate else []
     if info.content_address is not None:
         marks.append(f"ca:{info.content_address}")
-    return marks + sorted(info.signatures)
+    return "\t" + " ".join(marks + sorted(info.signatures))
 
 
 # -- log -----------------------------------------------------------------------------------------------------------

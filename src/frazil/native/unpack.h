@@ -63,6 +63,8 @@ typedef struct {
     uint64_t limit, total;
     Sha256 hash;
     int exact;          /* see write_plain_file() */
+    int keeps_root;     /* a folder at the top stays open and writable: it is renamed yet, see receive_archive() */
+    int root_folder;    /* that one, or -1 */
     UnpackFailure failure;
     int error;          /* errno of UNPACK_SYSTEM */
     const char *doing;
@@ -134,6 +136,11 @@ static int unpack_make_folder(Unpacking *u) {
 
 static int unpack_leave_folder(Unpacking *u) {
     Level *level = &u->levels[--u->depth];
+    if (!u->depth && u->keeps_root) {
+        u->root_folder = level->folder;
+        unpack_node_ends(u);
+        return 0;
+    }
     int result = fchmod(level->folder, 0555) || mark_time(level->folder) ? unpack_system(u, "creating directory") : 0;
     close(level->folder);
     unpack_node_ends(u);
@@ -423,6 +430,8 @@ static void unpack_begin(Unpacking *u, int parent, const char *root, uint64_t li
     u->limit = limit;
     u->total = 0;
     u->exact = -1;
+    u->keeps_root = 0;
+    u->root_folder = -1;
     u->failure = 0;
     u->error = 0;
     u->doing = "";
@@ -436,9 +445,36 @@ static void unpack_close(Unpacking *u) {
     u->file = -1;
     while (u->depth)
         close(u->levels[--u->depth].folder);
+    if (u->root_folder >= 0)
+        close(u->root_folder);
+    u->root_folder = -1;
     if (u->parent >= 0)
         close(u->parent);
     u->parent = -1;
+}
+
+/* A whole archive to the place `real`, where nothing may be yet, by way of `name` in the folder `parent`, which is closed.
+ * 0 where it is of this digest and lies there as the store keeps files; else something of it may be left under either
+ * name. */
+static int receive_archive(
+    int parent, const char *name, const char *real, const uint8_t *data, size_t size, const uint8_t *wanted
+) {
+    Unpacking u;
+    struct stat status;
+    uint8_t digest[SHA256_DIGEST];
+    int result = -1;
+    unpack_begin(&u, parent, name, size);
+    u.keeps_root = 1;
+    if (unpack_feed(&u, data, size) || u.state != AT_END)
+        goto close;
+    sha256_end(&u.hash, digest);
+    if (memcmp(digest, wanted, SHA256_DIGEST) || lstat(real, &status) == 0 || errno != ENOENT ||
+        renameat(parent, name, AT_FDCWD, real))
+        goto close;
+    result = u.root_folder < 0 ? 0 : fchmod(u.root_folder, 0555) || mark_time(u.root_folder) ? -1 : 0;
+close:
+    unpack_close(&u);
+    return result;
 }
 
 #endif

@@ -125,6 +125,29 @@ static PyObject *unpacker_doing(UnpackerObject *self, void *none) {
     return Py_BuildValue("sy#", self->unpacking.doing, self->unpacking.message, (Py_ssize_t)self->unpacking.said);
 }
 
+/* receive(folder, name, real, archive, digest): see receive_archive(). True where that went well. */
+static PyObject *native_receive(PyObject *self, PyObject *arguments) {
+    const char *folder, *name, *real, *digest;
+    Py_buffer archive;
+    Py_ssize_t size;
+    int failed;
+    (void)self;
+    if (!PyArg_ParseTuple(arguments, "yyyy*y#", &folder, &name, &real, &archive, &digest, &size))
+        return NULL;
+    if (size != SHA256_DIGEST) {
+        PyBuffer_Release(&archive);
+        PyErr_SetString(PyExc_ValueError, "that is no SHA-256");
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    int parent = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    failed = parent < 0 ||
+             receive_archive(parent, name, real, archive.buf, (size_t)archive.len, (const uint8_t *)digest);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&archive);
+    return PyBool_FromLong(!failed);
+}
+
 static PyMethodDef unpacker_methods[] = {
     {"feed", (PyCFunction)unpacker_feed, METH_O, NULL},
     {"finish", (PyCFunction)unpacker_finish, METH_NOARGS, NULL},

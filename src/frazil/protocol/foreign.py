@@ -101,6 +101,7 @@ class ForeignStore(LocalStore):
 
     query_info_or_none = Store.query_info_or_none
     query_infos = Store.query_infos
+    query_sizes = Store.query_sizes
     find_infos = Store.find_infos
     query_all_valid = Store.query_all_valid
     query_references = Store.query_references
@@ -142,6 +143,7 @@ class ForeignStore(LocalStore):
 
     dump_nar = Store.dump_nar
     open_nar = Store.open_nar
+    take_nar = Store.take_nar
 
     # ----------------------------------------------------------------------------------------------------- adding
 

@@ -22,7 +22,7 @@ from frazil.protocol.wire import Input, Output
 from frazil.store import nar
 from frazil.store.adding import Addition
 from frazil.store.errors import InvalidPath, StoreError
-from frazil.store.interface import COPIED, Archives, Terms
+from frazil.store.interface import COPIED, Archives, Terms, opened
 from frazil.store.local import LocalStore
 from frazil.store.path import StorePath
 from frazil.store.path_info import PathInfo
@@ -175,7 +175,7 @@ class RemoteStore(PooledStore[WorkerClient]):
 
         def sender(info: PathInfo) -> nar.Send:
             def send(write: nar.Write) -> None:
-                with terms.around(info) as told, source.open_nar(info.path) as read:
+                with terms.around(info) as told, opened(source.take_nar(info.path)) as read:
                     forwarded(info, terms.watched(info, told, read))(write)
 
             return send

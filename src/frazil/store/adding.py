@@ -13,7 +13,7 @@ import os
 import stat
 import time
 
-from frazil._native import exists
+from frazil._native import exists, receive
 from frazil.digest import Hash
 from frazil.record import Record
 from frazil.store import nar
@@ -584,6 +584,23 @@ def unpack_promised(
         delete_tree(beside)
         raise
     _settle(store, real, repair)
+
+
+def receive_small(store: LocalStore, info: PathInfo, contents: bytes) -> bool:
+    """As `unpack_promised` for a small archive, in one call and without the interpreter's lock. False where more is to
+    be done or something is wrong: `unpack_promised` does it, or tells what."""
+    settings = store.settings
+    special = settings.auto_optimise_store or settings.fsync_store_paths or info.content_address is not None
+    if special or store.has_default_acl or len(contents) != info.nar_size:
+        return False
+    beside = store.working_path("unpacked", check=False)
+    folder, name = os.path.split(os.fsencode(beside))
+    real = os.fsencode(f"{store.config.real_store_dir}/{info.path.base}")
+    if not receive(folder, name, real, contents, info.nar_hash.digest):
+        delete_tree(beside)
+        return False
+    store.collect_if_needed()
+    return True
 
 
 def _is_folder(path: str) -> bool:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from frazil.store.errors import (
     UnsupportedOperation,
     UnsupportedStore,
 )
-from frazil.store.interface import COPIED, Archives, Store, Terms
+from frazil.store.interface import COPIED, Archives, Store, Terms, opened
 from frazil.store.narinfo import NarInfo
 from frazil.store.path import StoreDirectory, StorePath
 from frazil.store.path_info import PathInfo
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from frazil.activity import Reporter
     from frazil.store import nar
     from frazil.store.config import StoreSettings
+    from frazil.store.http import Response
     from frazil.store.info_cache import CacheFacts, InfoCache
     from frazil.store.realisation import Realisation
     from frazil.store.tree import Tree
@@ -253,26 +254,62 @@ class BinaryCache(Store):
     def _ask(self, wanted: Mapping[str, str]) -> dict[str, NarInfo | None]:
         if len(wanted) == 1 or self.cache.is_local:
             return {part: self._read_narinfo(part, base) for part, base in wanted.items()}
-        with ThreadPoolExecutor(min(len(wanted), self.transfers), thread_name_prefix="narinfo") as pool:
-            try:
-                return dict(zip(wanted, pool.map(self._read_narinfo, wanted, wanted.values())))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        found: dict[str, NarInfo | None] = {}
+        others: dict[str, Callable[[], bytes | None] | None] = {}
+        """What threads do, and how, where it has begun."""
+        waiting = iter(wanted.items())
+        self._ask_near(waiting, found, others)
+        others.update((part, None) for part, _ in waiting)
+        if others:
+            workers = min(len(others), self.transfers)
+            with ThreadPoolExecutor(workers, thread_name_prefix="narinfo") as pool:
+                try:
+                    bases = [wanted[part] for part in others]
+                    found.update(zip(others, pool.map(self._read_narinfo, others, bases, others.values())))
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+        return found
 
-    def _read_narinfo(self, hash_part: str, base: str) -> NarInfo | None:
+    def _ask_near(
+        self,
+        wanted: Iterator[tuple[str, str]],
+        found: dict[str, NarInfo | None],
+        others: dict[str, Callable[[], bytes | None] | None],
+    ) -> None:
+        """As many as one thread can ask for best; `others`: those for which that was not the end of it."""
+        activities: dict[str, Activity] = {}
+
+        def begun() -> Iterator[str]:
+            for part, base in wanted:
+                name = f"{part}.narinfo"
+                activities[name] = self._asking(base).__enter__()
+                yield name
+
+        try:
+            for name, data in self.files.get_many(begun(), narinfos.MAXIMUM_SIZE):
+                activities.pop(name).__exit__(None, None, None)
+                part = name.removesuffix(".narinfo")
+                if callable(data):
+                    others[part] = data
+                else:
+                    found[part] = None if data is None else self._parsed(data, name)
+        finally:
+            for activity in activities.values():
+                activity.__exit__(None, None, None)
+
+    def _asking(self, base: str) -> Activity:
+        fields = (f"{self.directory.path}/{base}", self.uri)
+        text = f"querying info about '{fields[0]}' on '{fields[1]}'"
+        return Activity(self.reporter, ActivityType.QUERY_PATH_INFO, text, fields=fields, level=Verbosity.TALKATIVE)
+
+    def _read_narinfo(self, hash_part: str, base: str, get: Callable[[], bytes | None] | None = None) -> NarInfo | None:
         name = f"{hash_part}.narinfo"
-        shown = f"{self.directory.path}/{base}"
-        with Activity(
-            self.reporter,
-            ActivityType.QUERY_PATH_INFO,
-            f"querying info about '{shown}' on '{self.uri}'",
-            fields=(shown, self.uri),
-            level=Verbosity.TALKATIVE,
-        ):
-            data = self.files.get(name, narinfos.MAXIMUM_SIZE)
-        if data is None:
-            return None
+        with self._asking(base):
+            data = self.files.get(name, narinfos.MAXIMUM_SIZE) if get is None else get()
+        return None if data is None else self._parsed(data, name)
+
+    def _parsed(self, data: bytes, name: str) -> NarInfo:
         return narinfos.parse(data.decode("utf-8", "surrogateescape"), self.directory, name)
 
     def _remember(self, found: dict[str, NarInfo | None]) -> None:
@@ -354,14 +391,38 @@ class BinaryCache(Store):
             raise InvalidPath(f"path '{self.show(path)}' is not valid")
         return found
 
+    def take_nar(self, path: StorePath) -> bytes | AbstractContextManager[nar.Read]:
+        from frazil.store.compression import unpack_small
+
+        found = self._required(path)
+        if not self._is_small(found):
+            return self.open_nar(path)
+        packed = self.files.take(found.url, found.file_size)
+        if isinstance(packed, bytes) and len(packed) == found.file_size:
+            contents = unpack_small(packed, found.compression, found.info.nar_size)
+            if contents is not None:
+                return contents
+        return self._open_nar(found, packed)
+
+    @staticmethod
+    def _is_small(found: NarInfo) -> bool:
+        return 0 < found.file_size <= _SMALL and found.info.nar_size <= _SMALL_UNPACKED
+
+    def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]:
+        return self._open_nar(self._required(path), None)
+
     @contextmanager
-    def open_nar(self, path: StorePath) -> Iterator[nar.Read]:
+    def _open_nar(self, found: NarInfo, begun: bytes | Response | Exception | None) -> Iterator[nar.Read]:
+        """`begun`: what came of the first try to fetch it."""
         from frazil.store.compression import decompressed, unpack_small
         from frazil.store.streams import after, read_chunks, read_up_to
 
-        found = self._required(path)
-        with self.files.stream(found.url, size=found.file_size) as read:
-            if 0 < found.file_size <= _SMALL and found.info.nar_size <= _SMALL_UNPACKED:
+        what = f"'{found.url}' of '{self.uri}'"
+        if isinstance(begun, bytes):
+            yield read_chunks(decompressed(io.BytesIO(begun).read, found.compression, what))
+            return
+        with self.files.stream(found.url, size=found.file_size, begun=begun) as read:
+            if self._is_small(found):
                 data = read_up_to(read, found.file_size + 1)
                 whole = len(data) == found.file_size
                 small = unpack_small(data, found.compression, found.info.nar_size) if whole else None
@@ -369,7 +430,7 @@ class BinaryCache(Store):
                     yield io.BytesIO(small).read
                     return
                 read = after(data, read)
-            yield read_chunks(decompressed(read, found.compression, f"'{found.url}' of '{self.uri}'"))
+            yield read_chunks(decompressed(read, found.compression, what))
 
     def dump_nar(self, path: StorePath, write: nar.Write) -> None:
         with self.open_nar(path) as read:
@@ -400,7 +461,7 @@ class BinaryCache(Store):
         workers = min(len(ordered), max(_UPLOADS, os.cpu_count() or 1) if not self.cache.is_local else self.transfers)
 
         def upload(info: PathInfo) -> NarInfo:
-            with terms.around(info) as told, source.open_nar(info.path) as read:
+            with terms.around(info) as told, opened(source.take_nar(info.path)) as read:
                 return self._upload(info, terms.watched(info, told, read), terms.repair)
 
         with ThreadPoolExecutor(workers, thread_name_prefix="upload") as pool:

@@ -12,17 +12,20 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, TypeAlias
 from urllib.parse import urljoin
 
 from frazil.store.errors import StoreError, SubstituteGone, TransferFailed, UnsupportedOperation, from_os_error
 
 if TYPE_CHECKING:
     from frazil.activity import Reporter
+    from frazil.store.http import Response
     from frazil.store.nar import Read
     from frazil.store.transfer import Transfers
 
 Told = Callable[[int, int], object]
+Got = bytes | Callable[[], bytes | None] | None
+Begun: TypeAlias = "bytes | Response | Exception | None"
 _CHUNK = 1 << 18
 _AT_ONCE = 64
 """Requests that one connection carries."""
@@ -48,9 +51,20 @@ class CacheFiles(Protocol):
     def get(self, name: str, maximum: int) -> bytes | None:
         """None where it is not there."""
 
+    def get_many(self, names: Iterator[str], maximum: int) -> Iterator[tuple[str, Got]]:
+        """Files as they come, from a near server; the rest of `names` is not asked for. None: not there. What has to be
+        tried again, or is not so simple, is a function that does the rest of it."""
+        return iter(())
+
     def exists(self, name: str) -> bool: ...
 
-    def stream(self, name: str, told: Told | None = None, *, size: int = 0) -> AbstractContextManager[Read]:
+    def take(self, name: str, size: int) -> Begun:
+        """A small file in one go; else what came of that, to begin `stream` with."""
+        return None
+
+    def stream(
+        self, name: str, told: Told | None = None, *, size: int = 0, begun: Response | Exception | None = None
+    ) -> AbstractContextManager[Read]:
         """`told`: of bytes had and expected. `size`: of the file, roughly, where it is known. Raises SubstituteGone
         where it is not there."""
 
@@ -67,7 +81,7 @@ def put_bytes(files: CacheFiles, name: str, data: bytes, kind: str) -> None:
     files.put(name, io.BytesIO(data), len(data), kind)
 
 
-class FolderFiles:
+class FolderFiles(CacheFiles):
     """`file://`."""
 
     def __init__(self, folder: str, *, far: Reporter | None = None) -> None:
@@ -122,7 +136,9 @@ class FolderFiles:
         return os.path.exists(self._place(name))
 
     @contextmanager
-    def stream(self, name: str, told: Told | None = None, *, size: int = 0) -> Iterator[Read]:
+    def stream(
+        self, name: str, told: Told | None = None, *, size: int = 0, begun: Response | Exception | None = None
+    ) -> Iterator[Read]:
         place = self._place(name)
         if self._far is not None:
             from frazil.activity import Verbosity
@@ -184,7 +200,7 @@ class FolderFiles:
         pass
 
 
-class HttpFiles:
+class HttpFiles(CacheFiles):
     """`http://`, `https://`. With `fallback`, a server that fails is left alone for a minute."""
 
     def __init__(
@@ -221,12 +237,15 @@ class HttpFiles:
         except ValueError as error:
             raise StoreError(f"binary cache '{self.uri}' names '{name}', which is no address: {error}") from error
 
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _check_enabled(self) -> None:
         if self._disabled_until:
             if time.monotonic() < self._disabled_until:
                 raise TransferFailed(f"substituter '{self.uri}' is disabled")
             self._disabled_until = 0.0
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        self._check_enabled()
         try:
             yield
         except TransferFailed as error:
@@ -239,24 +258,57 @@ class HttpFiles:
             raise
 
     def get(self, name: str, maximum: int) -> bytes | None:
+        return self._get(self._url(name), maximum)
+
+    def _get(self, url: str, maximum: int, begun: Response | Exception | None = None) -> bytes | None:
         try:
             with self._watched():
-                return self._transfers.fetch(self._url(name), maximum)
+                return self._transfers.fetch(url, maximum, begun)
         except TransferFailed as error:
             # Stores of objects that may not be listed say 403 of what is not there.
             if error.status in (403, 404, 410):
                 return None
             raise
 
+    def get_many(self, names: Iterator[str], maximum: int) -> Iterator[tuple[str, Got]]:
+        if not self._base.startswith("http://"):
+            return
+        urls: dict[str, str] = {}
+
+        def located() -> Iterator[str]:
+            for name in names:
+                url = self._url(name)
+                urls[url] = name
+                yield url
+
+        with self._watched():
+            for url, found in self._transfers.fetch_many(located(), maximum):
+                yield urls.pop(url), self._got(url, found, maximum)
+
+    def _got(self, url: str, found: Response | Exception, maximum: int) -> Got:
+        if not isinstance(found, Exception):
+            if found.status == 200:
+                return self._get(url, maximum, found)
+            found.close()
+            if found.status in (403, 404, 410):
+                return None
+        return lambda: self._get(url, maximum, found)
+
     def exists(self, name: str) -> bool:
         with self._watched():
             return self._transfers.exists(self._url(name))
 
+    def take(self, name: str, size: int) -> Begun:
+        self._check_enabled()
+        return self._transfers.take(self._url(name), size)
+
     @contextmanager
-    def stream(self, name: str, told: Told | None = None, *, size: int = 0) -> Iterator[Read]:
+    def stream(
+        self, name: str, told: Told | None = None, *, size: int = 0, begun: Response | Exception | None = None
+    ) -> Iterator[Read]:
         try:
             large = not 0 < size <= _SHARED
-            with self._watched(), self._transfers.stream(self._url(name), told, large=large) as read:
+            with self._watched(), self._transfers.stream(self._url(name), told, large=large, begun=begun) as read:
                 yield read
         except TransferFailed as error:
             if error.status in (403, 404, 410):

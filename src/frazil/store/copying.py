@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from frazil.activity import Activity, ActivityType, Verbosity
 from frazil.store.errors import InvalidPath, StoreError
-from frazil.store.interface import Terms
+from frazil.store.interface import Terms, opened
 from frazil.store.path_info import PathInfo
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class _Renaming:
         self.transfers = source.transfers
         self._back = {new: old for old, new in moved.items()}
 
-    def open_nar(self, path: StorePath) -> AbstractContextManager[Read]:
-        return self._source.open_nar(self._back[path])
+    def take_nar(self, path: StorePath) -> bytes | AbstractContextManager[Read]:
+        return self._source.take_nar(self._back[path])
 
 
 class _Progress:
@@ -139,7 +139,7 @@ def copying_activity(
 def add_one_by_one(target: Store, source: Archives, infos: Iterable[PathInfo], terms: Terms) -> None:
     """For stores that have no faster way. `infos`: references first."""
     for info in infos:
-        with terms.around(info) as told, source.open_nar(info.path) as read:
+        with terms.around(info) as told, opened(source.take_nar(info.path)) as read:
             seen = terms.watched(info, told, read)
             target.add_nar(info, seen, repair=terms.repair, check_signatures=terms.check_signatures)
 

@@ -34,7 +34,7 @@ from frazil.store.path_info import PathInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 10
 _CHUNK = 500
 """Paths asked for at once: SQLite limits the parameters of a statement (to 999 in old versions)."""
+_MANY = 1000
+"""Paths; where more are asked for, and they are most of what there is, everything is read."""
 BUSY_SECONDS = 3600.0
 _QUESTIONS_BEFORE_REMEMBERING = 8
 _REMEMBERED = 1 << 14
@@ -384,6 +386,11 @@ class Database:
                 hint="was this store made for another store directory (NIX_STORE_DIR)?",
             ) from error
 
+    def _paths(self, texts: Sequence[str]) -> list[StorePath]:
+        """As `_path` for many."""
+        found = self.directory.parse_each(texts)
+        return [self._path(text) if path is None else path for text, path in zip(texts, found)]
+
     def _may_remember(self) -> bool:
         """Whether answers may be remembered, and only such are that still hold: nobody committed anything since."""
         if self._changes is None:
@@ -411,12 +418,21 @@ class Database:
                 self._remembered_valid[path] = found
             return found
 
-    def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
+    def valid_among(self, paths: Collection[StorePath]) -> set[StorePath]:
+        if self._is_most(len(paths)):
+            show = self.directory.show
+            parsed = {show(path): path for path in paths}
+            there = [text for (text,) in self.rows("select path from ValidPaths")]
+            return {parsed[text] for text in there if text in parsed}
         with self._lock:
             try:
                 return set(self._identifiers(self._connection, paths))
             except DAMAGE as error:
                 raise translate(error, self.path) from error
+
+    def _is_most(self, count: int) -> bool:
+        """Whether reading all there is takes less than looking each of so many paths up."""
+        return count > _MANY and 2 * count > int(self.rows("select count(*) from ValidPaths")[0][0])
 
     def valid_among_texts(self, paths: Sequence[str]) -> set[str]:
         """As `valid_among`, for whole paths as texts."""
@@ -427,7 +443,7 @@ class Database:
         return found
 
     def all_valid(self) -> set[StorePath]:
-        return {self._path(text) for (text,) in self.rows("select path from ValidPaths")}
+        return set(self._paths([text for (text,) in self.rows("select path from ValidPaths")]))
 
     def info(self, path: StorePath) -> PathInfo | None:
         with self._lock:
@@ -486,7 +502,7 @@ class Database:
         )
 
     def _references_by_number(self, numbers: list[int], parsed: dict[str, StorePath]) -> dict[int, list[StorePath]]:
-        """Of those that have any. `parsed`: as for `_references_of`."""
+        """Of those that have any. `parsed`: texts that are known to be paths; those that are met here are added."""
         rows = self.rows(
             "select referrer, path from Refs join ValidPaths on id = reference"
             f" where referrer in ({','.join('?' * len(numbers))})",
@@ -502,29 +518,54 @@ class Database:
 
     def references_of(self, paths: Iterable[StorePath]) -> dict[StorePath, set[StorePath]]:
         """As `references` for many, without those that are not valid."""
+        return {path: set(references) for path, (_, references) in self.sizes_of(paths).items()}
+
+    def sizes_of(self, paths: Iterable[StorePath]) -> dict[StorePath, tuple[int, Sequence[StorePath]]]:
+        """Archives' sizes, and references, of many paths, without those that are not valid."""
         parsed = {self.directory.show(path): path for path in paths}
-        found: dict[StorePath, set[StorePath]] = {}
-        for chunk in _chunks(list(parsed)):
-            for text, references in self._references_of(chunk, parsed).items():
-                found[parsed[text]] = references
+        texts = list(parsed)
+        if self._is_most(len(texts)):
+            return self._all_sizes(parsed)
+        found: dict[StorePath, tuple[int, Sequence[StorePath]]] = {}
+        for chunk in _chunks(texts):
+            marks = ",".join("?" * len(chunk))
+            rows = self.rows(f"select id, path, narSize from ValidPaths where path in ({marks})", chunk)
+            references = self._references_by_number([number for number, _, _ in rows], parsed)
+            for number, text, size in rows:
+                path = parsed[text]
+                found[path] = self._size(path, size), references.get(number, ())
         return found
 
-    def _references_of(self, texts: list[str], parsed: dict[str, StorePath]) -> dict[str, set[StorePath]]:
-        """`parsed`: texts that are known to be paths; those that are met here are added."""
-        rows = self.rows(
-            "select v.path, w.path from ValidPaths v left join Refs on referrer = v.id"
-            f" left join ValidPaths w on w.id = reference where v.path in ({','.join('?' * len(texts))})",
-            texts,
-        )
-        found: dict[str, set[StorePath]] = {}
-        for text, reference in rows:
-            references = found.setdefault(text, set())
-            if reference is not None:
-                path = parsed.get(reference)
+    def _all_sizes(self, parsed: dict[str, StorePath]) -> dict[StorePath, tuple[int, Sequence[StorePath]]]:
+        """As `sizes_of` where that is most of what there is: without looking each of them up."""
+        with self._lock:
+            inner = self._connection.in_transaction
+            if not inner:
+                self.rows("begin")  # what is read belongs together
+            try:
+                rows = self.rows("select id, path, narSize from ValidPaths")
+                pairs = self.rows("select referrer, reference from Refs")
+            finally:
+                if not inner:
+                    self.rows("rollback")
+        wanted = [(number, parsed[text], size) for number, text, size in rows if text in parsed]
+        references: dict[int, list[StorePath]] = {}
+        if pairs:
+            texts = {number: text for number, text, _ in rows}
+            for number, other in pairs:
+                text = texts.get(other)
+                if text is None:
+                    continue
+                path = parsed.get(text)
                 if path is None:
-                    path = parsed[reference] = self._path(reference)
-                references.add(path)
-        return found
+                    path = parsed[text] = self._path(text)
+                references.setdefault(number, []).append(path)
+        return {path: (self._size(path, size), references.get(number, ())) for number, path, size in wanted}
+
+    def _size(self, path: StorePath, size: object) -> int:
+        if size is None or type(size) is int:
+            return size or 0
+        raise self._broken(path, ValueError(f"its size is '{size!r}'"))
 
     def _make_info(self, path: StorePath, columns: Sequence[Any], references: frozenset[StorePath]) -> PathInfo:
         _, digest, registered, deriver, size, ultimate, signatures, address = columns

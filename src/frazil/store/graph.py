@@ -10,7 +10,7 @@ from frazil.store.path import StoreDirectory, StorePath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from frazil.store.local import LocalStore
 
@@ -23,7 +23,7 @@ _COLOURS = ("black", "red", "green", "blue", "magenta", "burlywood")
 
 def topological_order(
     paths: set[StorePath],
-    references: Callable[[StorePath], Iterable[StorePath]],
+    references: Callable[[StorePath], Collection[StorePath]],
     directory: StoreDirectory,
 ) -> list[StorePath]:
     """References first. Deterministic: the order in which C++ Nix prints closures. Raises ReferenceCycle."""
@@ -32,8 +32,13 @@ def topological_order(
     for start in sorted(paths):
         if start in done:
             continue
+        inner = references(start)
+        if not inner:
+            done.add(start)
+            order.append(start)
+            continue
         active = {start}
-        stack = [(start, _sorted_inner(start, paths, references))]
+        stack = [(start, _sorted_inner(start, paths, inner))]
         while stack:
             current, pending = stack[-1]
             following = next(pending, None)
@@ -49,14 +54,12 @@ def topological_order(
                 )
             elif following not in done:
                 active.add(following)
-                stack.append((following, _sorted_inner(following, paths, references)))
+                stack.append((following, _sorted_inner(following, paths, references(following))))
     return order
 
 
-def _sorted_inner(
-    path: StorePath, paths: set[StorePath], references: Callable[[StorePath], Iterable[StorePath]]
-) -> Iterator[StorePath]:
-    return iter(sorted(other for other in references(path) if other != path and other in paths))
+def _sorted_inner(path: StorePath, paths: set[StorePath], references: Iterable[StorePath]) -> Iterator[StorePath]:
+    return iter(sorted([other for other in references if other != path and other in paths]))
 
 
 def tree(store: LocalStore, path: StorePath, done: set[StorePath] | None = None) -> Iterator[str]:

@@ -7,13 +7,16 @@ in `http2`, where the server speaks it. Source of truth: RFC 9112.
 
 from __future__ import annotations
 
+import io
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from frazil._native import exchange
 from frazil.record import Record
 from frazil.store.config import TransferSettings
 from frazil.store.errors import StoreError
@@ -30,6 +33,8 @@ _HEADERS = 256
 _INTERIM = 64
 """Answers before the answer (`100 Continue`, `103 Early Hints`)."""
 _CHUNK = 1 << 18
+_ROUND_TRIP = slice(68, 72)
+"""Where `tcpi_rtt`, microseconds, is in Linux's `struct tcp_info`."""
 _SKIP = 1 << 16
 """Bytes of an unread body that are read so that its connection can be used again."""
 
@@ -120,6 +125,14 @@ class _Chunked:
         return data
 
 
+Answer = tuple[int, str, dict[str, str], "_Body | _Chunked | _Whole", bool]
+"""Status, reason, headers (lower case), body, whether the connection stays open after it."""
+
+
+def _stays_open(headers: Mapping[str, str]) -> bool:
+    return headers.get("connection", "").lower() != "close" and headers.get(":version") != "1.0"
+
+
 class Connection:
     """One connection to one server; `requests` counts what was asked on it."""
 
@@ -168,15 +181,14 @@ class Connection:
             while data := body():
                 self._socket.sendall(data)
 
-    def receive(self, method: str) -> tuple[int, str, dict[str, str], _Body | _Chunked, bool]:
-        """Status, reason, headers (lower case), body, whether the connection stays open after it."""
+    def receive(self, method: str) -> Answer:
         for _ in range(_INTERIM):
             status, reason, headers = _head(self._file)
             if status >= 200 or status == 101:
                 break
         else:
             raise BadResponse("the server announces an answer again and again")
-        keep = headers.get("connection", "").lower() != "close" and not headers.get(":version", "").startswith("1.0")
+        keep = _stays_open(headers)
         if method == "HEAD" or status in (204, 304):
             return status, reason, headers, _Body(self._file, 0), keep
         if headers.get("transfer-encoding", "identity").lower() == "chunked":
@@ -187,6 +199,40 @@ class Connection:
         if not (length.isascii() and length.isdigit() and len(length) < 19):
             raise BadResponse(f"the server sends a bad length: '{length[:40]}'")
         return status, reason, headers, _Body(self._file, int(length)), keep
+
+    def ask(self, head: bytes, maximum: int, patience: int) -> Answer:
+        """As `send` and `receive` for a small file, at one go and without the interpreter's lock."""
+        self.requests += 1
+        return self.understand(*exchange(self._socket.fileno(), head, maximum, patience))
+
+    def understand(self, data: bytes, head: int, whole: bool) -> Answer:
+        """What `_native.exchange` or `Exchanges` brought."""
+        if not whole:
+            self._file = io.BufferedReader(_Rest(data, self._socket), 1 << 16)
+            return (*self.receive("GET")[:4], False)
+        lines = data[:head].decode("latin-1").replace("\r", "").rstrip("\n").split("\n")
+        if len(lines) > _HEADERS:
+            raise BadResponse("the server sends too many headers")
+        status, reason, headers = _understood(lines)
+        return status, reason, headers, _Whole(data[head:]), _stays_open(headers)
+
+    @property
+    def descriptor(self) -> int:
+        return self._socket.fileno()
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds to the peer and back, by what the system saw; 0 where it does not tell."""
+        try:
+            told = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ROUND_TRIP.stop)
+        except OSError:
+            return 0.0
+        return int.from_bytes(told[_ROUND_TRIP], sys.byteorder) / 1e6
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether bytes go as they are."""
+        return self.address.scheme == "http"
 
     def detach(self) -> ssl.SSLSocket:
         """For whoever goes on with the bare socket."""
@@ -204,31 +250,78 @@ class Connection:
 
 
 def _head(file: IO[bytes]) -> tuple[int, str, dict[str, str]]:
-    line = file.readline(_LINE)
-    if not line:
-        raise ConnectionResetError("the server closed the connection")
-    version, _, rest = line.rstrip().decode("latin-1").partition(" ")
-    status, _, reason = rest.partition(" ")
-    if not version.startswith("HTTP/1.") or len(status) != 3 or not status.isdigit():
-        raise BadResponse("the server does not speak HTTP")
-    headers: dict[str, str] = {":version": version[5:]}
+    lines: list[str] = []
     for _ in range(_HEADERS):
         line = file.readline(_LINE)
-        if not line.endswith(b"\n"):
-            if len(line) == _LINE:
-                raise BadResponse("the server sends a header that is too long")
-            raise ConnectionResetError("the connection was closed too early")
         text = line.rstrip(b"\r\n").decode("latin-1")
-        if not text:
-            return int(status), reason, headers
-        name, mark, value = text.partition(":")
+        if not lines:
+            if not line:
+                raise ConnectionResetError("the server closed the connection")
+            _status(text)
+        if not line.endswith(b"\n") and len(line) == _LINE:
+            raise BadResponse("the server sends a header that is too long")
+        if lines and not line.endswith(b"\n"):
+            raise ConnectionResetError("the connection was closed too early")
+        if lines and not text:
+            return _understood(lines)
+        lines.append(text)
+    raise BadResponse("the server sends too many headers")
+
+
+def _status(line: str) -> int:
+    digits = line[9:12]
+    plain = len(digits) == 3 and digits.isascii() and digits.isdigit()
+    if not plain or not line.startswith("HTTP/1.") or line[8] != " " or line[12:13].strip():
+        raise BadResponse("the server does not speak HTTP")
+    return int(digits)
+
+
+def _understood(lines: list[str]) -> tuple[int, str, dict[str, str]]:
+    """Status, reason and headers (lower case) of a head's lines."""
+    first = lines[0]
+    headers: dict[str, str] = {":version": first[5:8]}
+    for line in lines[1:]:
+        name, mark, value = line.partition(":")
         if mark:
             key = name.strip().lower()
             value = value.strip()
             if key == "content-length" and headers.get(key, value) != value:
                 raise BadResponse("the server sends two lengths")
             headers[key] = value
-    raise BadResponse("the server sends too many headers")
+    return _status(first), first[13:].rstrip(), headers
+
+
+class _Whole:
+    """A body that is there already."""
+
+    costs_to_leave = True
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.done = not data
+
+    def read(self, size: int) -> bytes:
+        data = self._data
+        self._data = data[size:]
+        self.done = not self._data
+        return data if self.done else data[:size]
+
+
+class _Rest(io.RawIOBase):
+    """What a server has begun to say, and what it goes on to say."""
+
+    def __init__(self, begun: bytes, connection: socket.socket) -> None:
+        self._begun, self._connection = begun, connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._begun:
+            size = min(len(buffer), len(self._begun))
+            buffer[:size], self._begun = self._begun[:size], self._begun[size:]
+            return size
+        return self._connection.recv_into(buffer)
 
 
 class Response:
@@ -240,7 +333,7 @@ class Response:
         status: int,
         reason: str,
         headers: Mapping[str, str],
-        body: _Body | _Chunked | Body,
+        body: _Body | _Chunked | _Whole | Body,
         release: Callable[[bool], None],
     ) -> None:
         self.url, self.status, self.reason, self.headers = url, status, reason, headers
@@ -259,6 +352,11 @@ class Response:
                 raise BadResponse(f"the answer is longer than {maximum} bytes")
             pieces.append(data)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def take(self) -> bytes | None:
+        """The body, where it has come whole; then it is read."""
+        body = self._body
+        return body.read(sys.maxsize) if isinstance(body, _Whole) else None
 
     def close(self) -> None:
         release, self._release = self._release, None
@@ -312,6 +410,11 @@ class Client:
             for connection in connections:
                 connection.close()
 
+    @property
+    def patience(self) -> int:
+        """Milliseconds without anything; 0: no limit."""
+        return int((self.settings.stalled_timeout or 0) * 1000)
+
     # ------------------------------------------------------------------------------------------------ one request
 
     def request(
@@ -323,9 +426,11 @@ class Client:
         length: int | None = None,
         *,
         large: bool = False,
+        small: int = 0,
     ) -> Response:
         """One exchange, without redirections and second tries. `body` gives pieces until an empty one; `length` of
-        them all. `large`: much is to come, for which a connection of its own is better. Raises OSError, BadResponse."""
+        them all. `large`: much is to come, for which a connection of its own is better; `small`: at most so many bytes,
+        which come whole (and more of them in pieces). Raises OSError, BadResponse."""
         address, authorization, target = self._place(url)
         own = dict(headers or {})
         if address.scheme == "https" and self.settings.http2 and body is None and not large:
@@ -336,10 +441,36 @@ class Client:
         if self._places is not None:
             self._places.acquire()
         try:
-            return self._exchange(method, url, address, head, body)
+            return self._exchange(method, url, address, head, body, small if method == "GET" and body is None else 0)
         except BaseException:
             self._free_place()
             raise
+
+    # ------------------------------------------------------------------------- for who sends and receives by himself
+
+    def prepare(self, url: str, headers: Mapping[str, str]) -> tuple[Address, bytes]:
+        """Whom to ask for a file, and the request. Raises BadResponse."""
+        address, authorization, target = self._place(url)
+        return address, self._head("GET", target, address, authorization, dict(headers), None)
+
+    def lend(self, address: Address, *, wait: bool, fresh: bool = False) -> Connection | None:
+        """A connection (`fresh`: a new one); None where no more may be had. Raises OSError, BadResponse."""
+        if self._places is not None and not self._places.acquire(blocking=wait):
+            return None
+        try:
+            return (None if fresh else self._take(address)) or Connection(address, self.settings, self._tls)
+        except BaseException:
+            self._free_place()
+            raise
+
+    def answered(self, url: str, connection: Connection, answer: Answer) -> Response:
+        """Its connection goes back with it."""
+        return Response(url, *answer[:4], self._releaser(connection, answer[4]))
+
+    def give_back(self, connection: Connection) -> None:
+        """Without an answer: it is of no more use."""
+        connection.close()
+        self._free_place()
 
     # ------------------------------------------------------------------------------------------------------- HTTP/2
 
@@ -406,14 +537,17 @@ class Client:
             self._places.release()
 
     def _exchange(
-        self, method: str, url: str, address: Address, head: bytes, body: Callable[[], bytes] | None
+        self, method: str, url: str, address: Address, head: bytes, body: Callable[[], bytes] | None, small: int
     ) -> Response:
         while True:
             connection = self._take(address) or Connection(address, self.settings, self._tls)
             fresh = not connection.requests
             try:
-                connection.send(head, body)
-                status, reason, found, content, keep = connection.receive(method)
+                if small and connection.is_plain:
+                    status, reason, found, content, keep = connection.ask(head, small, self.patience)
+                else:
+                    connection.send(head, body)
+                    status, reason, found, content, keep = connection.receive(method)
             except (ConnectionError, BrokenPipeError):
                 connection.close()
                 if fresh or body is not None:

@@ -153,7 +153,7 @@ class InfoCache:
                 return []
 
     def _note(self, statement: str, values: tuple[Any, ...]) -> None:
-        if not all(map(_is_text, values)):
+        if not _is_text("".join([value for value in values if isinstance(value, str)])):
             return  # a cache may say anything; what no database can hold is asked for again
         with self._mutex:
             self._pending.append((statement, values))
@@ -305,8 +305,8 @@ class InfoCache:
         )
 
 
-def _is_text(value: object) -> bool:
-    if not isinstance(value, str) or value.isascii():
+def _is_text(value: str) -> bool:
+    if value.isascii():
         return True
     try:
         value.encode()

@@ -15,7 +15,7 @@ from frazil.store.errors import BadStorePath, InvalidPath, StoreError, Unsupport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import NoReturn, Protocol, Self
@@ -44,7 +44,8 @@ class Archives(Protocol):
     def transfers(self) -> int:
         """How many at once are worth while."""
 
-    def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]: ...
+    def take_nar(self, path: StorePath) -> bytes | AbstractContextManager[nar.Read]:
+        """The archive of a path, whole where it is small, or to be read. What is to be read has to be entered."""
 
 
 class Terms(Record):
@@ -82,6 +83,16 @@ class Terms(Record):
             return data
 
         return watched
+
+
+def opened(archive: bytes | AbstractContextManager[nar.Read]) -> AbstractContextManager[nar.Read]:
+    """What `take_nar` gave, for whoever wants to read it."""
+    if not isinstance(archive, bytes):
+        return archive
+    import io
+    from contextlib import nullcontext
+
+    return nullcontext(io.BytesIO(archive).read)
 
 
 _PROGRESS_STEP = 1 << 18
@@ -212,6 +223,10 @@ class Store:
     def find_infos(self, paths: Iterable[StorePath]) -> list[PathInfo | None]:
         """Of many paths in their order, None for those that are not valid. For stores far away: many at once."""
         return [self.query_info_or_none(path) for path in paths]
+
+    def query_sizes(self, paths: Iterable[StorePath]) -> dict[StorePath, tuple[int, Collection[StorePath]]]:
+        """Archives' sizes, and references, of many paths. Raises InvalidPath."""
+        return {info.path: (info.nar_size, info.references) for info in self.query_infos(paths)}
 
     def is_valid(self, path: StorePath) -> bool:
         return self.query_info_or_none(path) is not None
@@ -352,6 +367,10 @@ class Store:
         from frazil.store.streams import reading
 
         return reading(lambda write: self.dump_nar(path, write))
+
+    def take_nar(self, path: StorePath) -> bytes | AbstractContextManager[nar.Read]:
+        """As `open_nar`, but whole where it is small."""
+        return self.open_nar(path)
 
     def tree(self, path: StorePath) -> Tree:
         """A look into a path: folders, files, links, without unpacking it. Raises InvalidPath."""

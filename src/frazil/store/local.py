@@ -7,7 +7,6 @@ at any point: what is in the database is whole on disk, what is not is garbage. 
 
 from __future__ import annotations
 
-import io
 import os
 
 from frazil.digest import Hash
@@ -15,7 +14,7 @@ from frazil.store import adding, nar
 from frazil.store.adding import Addition
 from frazil.store.derivation import Derivation, check_invariants
 from frazil.store.errors import InvalidPath
-from frazil.store.interface import COPIED, Archives, Terms
+from frazil.store.interface import COPIED, Archives, Terms, opened
 from frazil.store.locks import PathLocks
 from frazil.store.path import StorePath
 from frazil.store.path_info import PathInfo
@@ -214,14 +213,15 @@ class LocalStore(RecordedStore):
             nar.dump_path(self.real_path(path), write)
 
     def open_nar(self, path: StorePath) -> AbstractContextManager[nar.Read]:
+        return opened(self.take_nar(path))
+
+    def take_nar(self, path: StorePath) -> bytes | AbstractContextManager[nar.Read]:
         """Small archives through memory, large ones in a thread of their own."""
         if self.query_info(path).nar_size > IN_MEMORY:
             return super().open_nar(path)
         pieces: list[bytes] = []
         self.dump_nar(path, pieces.append)
-        from contextlib import nullcontext
-
-        return nullcontext(io.BytesIO(b"".join(pieces)).read)
+        return b"".join(pieces)
 
     def tree(self, path: StorePath) -> Tree:
         from frazil.store.tree import FolderTree

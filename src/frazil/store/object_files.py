@@ -16,7 +16,7 @@ from frazil.errors import UsageError
 from frazil.record import Record
 from frazil.store import buckets
 from frazil.store.address import Parameters, StoreReference
-from frazil.store.cache_files import Told
+from frazil.store.cache_files import CacheFiles, Told
 from frazil.store.cache_opening import open_cache
 from frazil.store.compression import check_known, compress
 from frazil.store.errors import StoreError, SubstituteGone, TransferFailed
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from frazil.activity import Reporter
     from frazil.store.binary_cache import BinaryCache
     from frazil.store.config import StoreSettings, TransferSettings
+    from frazil.store.http import Response
     from frazil.store.nar import Read
 
 _CHUNK = 1 << 18
@@ -152,8 +153,8 @@ def _code(text: str) -> str:
     return found[1] if found else ""
 
 
-class ObjectFiles:
-    """A `CacheFiles`. For all threads."""
+class ObjectFiles(CacheFiles):
+    """For all threads."""
 
     def __init__(
         self,
@@ -249,7 +250,9 @@ class ObjectFiles:
         return True
 
     @contextmanager
-    def stream(self, name: str, told: Told | None = None, *, size: int = 0) -> Iterator[Read]:
+    def stream(
+        self, name: str, told: Told | None = None, *, size: int = 0, begun: Response | Exception | None = None
+    ) -> Iterator[Read]:
         self._say("downloading", name)
         with self._told(name, "download"):
             found = self._library.get(self._store, self._key(name))

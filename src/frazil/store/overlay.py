@@ -8,7 +8,7 @@ for. The overlay is mounted by somebody else. Source of truth: the manual's page
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from frazil.errors import UsageError
@@ -133,6 +133,9 @@ class LocalOverlayStore(LocalStore):
 
     def query_nar_hashes(self, paths: Iterable[StorePath]) -> Iterator[Hash]:
         return Store.query_nar_hashes(self, paths)
+
+    def query_sizes(self, paths: Iterable[StorePath]) -> dict[StorePath, tuple[int, Collection[StorePath]]]:
+        return Store.query_sizes(self, paths)
 
     def query_references(self, path: StorePath) -> set[StorePath]:
         return set(self.query_info(path).references)

@@ -218,6 +218,13 @@ class StoreDirectory:
                 raise BadStorePath(f'path "{text}" is not in the Nix store')
         return StorePath.from_base(base)
 
+    def parse_each(self, texts: Iterable[object]) -> list[StorePath | None]:
+        """Those that are store paths in their one spelling; None for others."""
+        prefix, make = self._prefix, tuple.__new__
+        start = len(prefix)
+        parts = [split_base(t, start) if isinstance(t, str) and t.startswith(prefix) else None for t in texts]
+        return [None if part is None else make(StorePath, part) for part in parts]
+
     def parse_plain(self, text: str) -> StorePath | None:
         """None for what is not simply a store path in its one spelling. Raises BadStorePath."""
         prefix = self._prefix

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from frazil.store import adding
 from frazil.store.errors import StoreError
+from frazil.store.interface import opened
 from frazil.store.locks import PathLocks
 from frazil.store.pool import Pool
 
@@ -196,14 +197,21 @@ class _Receiver:
                     lock.release()
                     self.places.release()
                     return None
-                with self.source.open_nar(info.path) as read:
-                    seen = self._watched(self.terms.watched(info, told, read))
-                    adding.unpack_promised(self.store, info, seen, whole=True, repair=self.terms.repair)
+                archive = self.source.take_nar(info.path)
+                if not self._received(info, archive):
+                    with opened(archive) as read:
+                        seen = self._watched(self.terms.watched(info, told, read))
+                        adding.unpack_promised(self.store, info, seen, whole=True, repair=self.terms.repair)
                 self._check_stopped()
             except BaseException:
                 lock.release()
                 raise
         return lock
+
+    def _received(self, info: PathInfo, archive: object) -> bool:
+        if not isinstance(archive, bytes) or self.terms.repair:
+            return False
+        return adding.receive_small(self.store, info, archive)
 
     def _watched(self, read: Read) -> Read:
         """Ends the transfer when nobody waits for it any more."""

@@ -32,7 +32,7 @@ from frazil.store.path_info import PathInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
     from frazil.digest import Hash
@@ -235,11 +235,13 @@ class RecordedStore(Store):
 
     def valid_among(self, paths: Iterable[StorePath]) -> set[StorePath]:
         wanted = set(paths)
-        found = {p for p in wanted if p in self._known_valid or p in self._deferred or p in self.computed}
+        found = wanted & self._known_valid
+        if self._deferred or self.computed:
+            found |= {path for path in wanted if path in self._deferred or path in self.computed}
         if len(found) < len(wanted) and self.has_database:
-            stored = self.database.valid_among(wanted - found)
+            stored = self.database.valid_among(wanted - found if found else wanted)
             self._known_valid |= stored
-            found |= stored
+            found = found | stored if found else stored
         return found
 
     def query_all_valid(self) -> set[StorePath]:
@@ -293,6 +295,17 @@ class RecordedStore(Store):
             yield nar_hash
         for path in missing:
             self._must_be(path, None)
+
+    def query_sizes(self, paths: Iterable[StorePath]) -> dict[StorePath, tuple[int, Collection[StorePath]]]:
+        if self.computed or not self.has_database:
+            return super().query_sizes(paths)
+        self.flush()
+        wanted = list(paths)
+        found: dict[StorePath, tuple[int, Collection[StorePath]]] = {**self.database.sizes_of(wanted)}
+        for path in wanted:
+            if path not in found:
+                self._must_be(path, None)
+        return found
 
     def _must_be(self, path: StorePath, found: StorePath | None) -> None:
         if path != found:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -94,16 +94,49 @@ class Transfers:
 
     # ------------------------------------------------------------------------------------------------------ asking
 
-    def fetch(self, url: str, maximum: int) -> bytes:
-        """A small file. Raises TransferFailed."""
-        self._say("downloading", url)
+    def fetch(self, url: str, maximum: int, begun: Response | Exception | None = None) -> bytes:
+        """A small file. `begun`: what came of the first try. Raises TransferFailed."""
+        if begun is None:
+            self._say("downloading", url)
 
         def attempt() -> bytes:
-            with self._ask("GET", url, {"Accept-Encoding": _ENCODINGS}) as response:
+            nonlocal begun
+            first, begun = begun, None
+            if isinstance(first, Exception):
+                raise first
+            with self._ask("GET", url, {"Accept-Encoding": _ENCODINGS}, first=first, small=maximum) as response:
                 self._expect(response, url, "download")
                 return self._whole(response, url, maximum)
 
         return self._retried(url, attempt)
+
+    def fetch_many(self, urls: Iterator[str], maximum: int) -> Iterable[tuple[str, Response | Exception]]:
+        """What came of the first try for small files of one server, as it comes: `fetch` makes the best of it. What is
+        left of `urls` at the end is better asked for by many threads."""
+        from frazil.store.burst import Burst
+
+        def said() -> Iterator[str]:
+            for url in urls:
+                self._say("downloading", url)
+                yield url
+
+        return Burst(self.client, said(), {"Accept-Encoding": _ENCODINGS}, maximum)
+
+    def take(self, url: str, size: int) -> bytes | Response | Exception | None:
+        """A small file in one go; else what came of that, to begin `stream` with."""
+        if self.settings.download_speed:
+            return None
+        self._say("downloading", url)
+        try:
+            response = self.client.request("GET", url, {"Accept-Encoding": _ENCODINGS}, small=size)
+        except (OSError, BadResponse) as error:
+            return error
+        if response.status == 200 and "content-encoding" not in response.headers:
+            data = response.take()
+            if data is not None:
+                response.close()
+                return data
+        return response
 
     def _whole(self, response: Response, url: str, maximum: int) -> bytes:
         data = response.read_all(maximum)
@@ -135,11 +168,18 @@ class Transfers:
 
     @contextmanager
     def stream(
-        self, url: str, told: Callable[[int, int], object] | None = None, *, large: bool = True
+        self,
+        url: str,
+        told: Callable[[int, int], object] | None = None,
+        *,
+        large: bool = True,
+        begun: Response | Exception | None = None,
     ) -> Iterator[Read]:
-        """A file in pieces. `told`: of bytes received and expected (0: unknown). Raises TransferFailed."""
-        self._say("downloading", url)
-        download = _Download(self, url, told, large)
+        """A file in pieces. `told`: of bytes received and expected (0: unknown); `begun`: what came of the first try.
+        Raises TransferFailed."""
+        if begun is None:
+            self._say("downloading", url)
+        download = _Download(self, url, told, large, begun)
         try:
             download.start()
             encoding = download.encoding
@@ -178,11 +218,14 @@ class Transfers:
         length: int | None = None,
         *,
         large: bool = False,
+        small: int = 0,
+        first: Response | None = None,
     ) -> Response:
-        """Follows redirections. Secrets of the first URL do not go to other servers."""
+        """Follows redirections. Secrets of the first URL do not go to other servers. `first`: the answer of `url`."""
         target = url
         for _ in range(_REDIRECTIONS):
-            response = self.client.request(method, target, headers, body, length, large=large)
+            response = first or self.client.request(method, target, headers, body, length, large=large, small=small)
+            first = None
             place = response.headers.get("location")
             if response.status not in (301, 302, 303, 307, 308) or not place or body is not None:
                 return response
@@ -272,8 +315,16 @@ class _Download:
     """One file as a stream. After a cut it goes on where it was: the server is asked for the rest, or what was had
     already is skipped."""
 
-    def __init__(self, transfers: Transfers, url: str, told: Callable[[int, int], object] | None, large: bool) -> None:
+    def __init__(
+        self,
+        transfers: Transfers,
+        url: str,
+        told: Callable[[int, int], object] | None,
+        large: bool,
+        begun: Response | Exception | None,
+    ) -> None:
         self._transfers, self._url, self._told, self._large = transfers, url, told, large
+        self._begun = begun
         self._response: Response | None = None
         self._received = self._expected = 0
         self._validator = ""
@@ -304,7 +355,10 @@ class _Download:
             headers["Range"] = f"bytes={self._received}-"
             if self._validator:
                 headers["If-Range"] = self._validator
-        response = self._transfers._ask("GET", self._url, headers, large=self._large)
+        first, self._begun = self._begun, None
+        if isinstance(first, Exception):
+            raise first
+        response = self._transfers._ask("GET", self._url, headers, large=self._large, first=first)
         try:
             self._begin(response)
             if not self._received and 0 < self._expected <= _SMALL:
