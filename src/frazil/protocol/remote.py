@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from frazil.store.path import StoreDirectory
     from frazil.store.realisation import Realisation
 
+_SMALL_TEXT = 1 << 16
 Connect = Callable[["StoreDirectory", "Reporter"], Channel[WorkerClient]]
 
 
@@ -194,6 +195,19 @@ class RemoteStore(PooledStore[WorkerClient]):
             path = channel.client.add(addition, send)
         self._known_valid.add(path)
         return path
+
+    def take_text(self, path: StorePath, contents: bytes, references: frozenset[StorePath]) -> None:
+        """A small one in a single request: asking first whether it is there takes longer than sending it."""
+        if self.repairs or len(contents) > _SMALL_TEXT or path in self._known_valid:
+            super().take_text(path, contents, references)
+            return
+
+        def send(write: nar.Write) -> None:
+            write(contents)
+
+        found = self.take(Addition(path.name, "text", "sha256", references), send)
+        if found != path:
+            raise ProtocolError(f"the server calls '{self.show(path)}' '{self.show(found)}'")
 
     def add_scanning(self, addition: Addition, send: nar.Send) -> StorePath:
         with self._client() as channel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -405,40 +406,53 @@ class _None:
 class _Zstd:
     """Frames of 16 MiB of input that follow each other, each with its size in front: what Nix writes.
 
-    `parallel`: while a frame is packed, by several threads, what comes next is gathered and hashed already.
+    `parallel`: several are packed at once, each by one thread, while what comes next is gathered and hashed already.
     """
 
     def __init__(self, level: int, parallel: bool) -> None:
-        import zstandard
-
-        threads = min(len(os.sched_getaffinity(0)), _ZSTD_THREADS) if parallel else 0
-        self._inner = zstandard.ZstdCompressor(level=level, threads=threads if threads > 1 else 0)
-        self._helper: ThreadPoolExecutor | None = None
-        self._parallel = parallel
-        self._held, self._other = bytearray(), bytearray()
+        self._level = level
+        self._threads = min(len(os.sched_getaffinity(0)), _ZSTD_THREADS) if parallel else 0
+        self._helpers: ThreadPoolExecutor | None = None
+        self._under_way: deque[tuple[Future[bytes], bytearray]] = deque()
+        self._held = bytearray()
         self._size = 0
         """How much of `_held` is waiting; it keeps its size, since getting so much memory anew takes long."""
-        self._packing: Future[bytes] | None = None
+        self._free: list[bytearray] = []
         self._any = False
+        self._local = threading.local()
+
+    def _pack(self, held: bytearray, size: int) -> bytes:
+        import zstandard
+
+        inner = getattr(self._local, "inner", None)
+        if inner is None:
+            inner = self._local.inner = zstandard.ZstdCompressor(level=self._level)
+        packed: bytes = inner.compress(memoryview(held)[:size])
+        return packed
 
     def _frame(self) -> bytes:
-        packed: bytes = self._inner.compress(memoryview(self._held)[: self._size])
+        packed = self._pack(self._held, self._size)
         self._size, self._any = 0, True
         return packed
 
     def _next_frame(self) -> bytes:
-        """What is there of frames before, while the one that is full is being packed."""
-        if not self._parallel:
+        """What has become of one before, where as many are under way as may be."""
+        if not self._threads:
             return self._frame()
-        if self._helper is None:
+        if self._helpers is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._helper = ThreadPoolExecutor(1, thread_name_prefix="zstd")
-        packed = b"" if self._packing is None else self._packing.result()
-        self._packing = self._helper.submit(self._inner.compress, memoryview(self._held)[: self._size])
-        self._held, self._other = self._other, self._held
+            self._helpers = ThreadPoolExecutor(self._threads, thread_name_prefix="zstd")
+        self._under_way.append((self._helpers.submit(self._pack, self._held, self._size), self._held))
+        packed = self._oldest() if len(self._under_way) > self._threads else b""
+        self._held = self._free.pop() if self._free else bytearray()
         self._size, self._any = 0, True
         return packed
+
+    def _oldest(self) -> bytes:
+        future, held = self._under_way.popleft()
+        self._free.append(held)
+        return future.result()
 
     def _hold(self, data: memoryview) -> None:
         end = self._size + len(data)
@@ -459,10 +473,10 @@ class _Zstd:
         return packed[0] if len(packed) == 1 else b"".join(packed)
 
     def flush(self) -> bytes:
-        packed = b"" if self._packing is None else self._packing.result()
-        if self._helper is not None:
-            self._helper.shutdown()
-            self._helper = self._packing = None
+        packed = b"".join([self._oldest() for _ in range(len(self._under_way))])
+        if self._helpers is not None:
+            self._helpers.shutdown()
+            self._helpers = None
         return packed + self._frame() if self._size or not self._any else packed
 
 
