@@ -12,9 +12,13 @@ import pytest
 from frazil.activity import ActivityType
 from frazil.build import cgroups
 from frazil.build.build_users import BuildUser, acquire_build_user, kill_processes
+from frazil.build.elsewhere import result_of
 from frazil.build.errors import BuildError, BuildFailed
+from frazil.build.scheduler import realise_each
 from frazil.build.settings import BuildSettings
+from frazil.daemon.results import outcome_of
 from frazil.errors import UsageError
+from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
 
 from .support import Lab
 
@@ -123,6 +127,25 @@ def test_usage_of_a_build(lab: Lab) -> None:
     assert not [name for name in os.listdir(cgroups.root()) if name.startswith(f"nix-build-pid-{os.getpid()}")]
     (plain,) = lab.build(lab.derivation("echo > $out", name="plain"))
     assert plain.cpu_user is None
+
+
+@pytest.mark.usefixtures("groups")
+def test_usage_of_a_failed_build(lab: Lab) -> None:
+    """Also what is told to the client of a daemon."""
+    drv = lab.derivation("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; exit 3")
+    settings = lab.settings(use_cgroups=True, experimental_features=FEATURES)
+    (result,) = realise_each(lab.store, [DerivedPath(drv, ALL_OUTPUTS)], settings, lab.events)
+    assert result.failure is not None
+    outcome = outcome_of(result)
+    for found in (result, result.failure, outcome):
+        assert found.cpu_user is not None and found.cpu_system is not None
+        assert found.cpu_user + found.cpu_system > 0
+        assert 0 < found.start_time <= found.stop_time
+    again = result_of(result.path, outcome)
+    assert (again.cpu_user, again.stop_time) == (result.cpu_user, result.stop_time)
+    plain = lab.derivation("exit 3", name="plain")
+    (result,) = realise_each(lab.store, [DerivedPath(plain, ALL_OUTPUTS)], lab.settings(), lab.events)
+    assert result.start_time > 0 and result.cpu_user is None
 
 
 @pytest.mark.usefixtures("groups")

@@ -300,8 +300,12 @@ class BuildGoal:
                     log.close()
                     file.close()
                 outputs = self._finish(build, log)
-        except DerivationFailed:
+        except DerivationFailed as failure:
             worker.counts.failed += 1
+            build.kill()  # its control group knows then what it used
+            failure.start_time, failure.stop_time = start, int(time.time())
+            if build.usage is not None:
+                failure.cpu_user, failure.cpu_system = build.usage.user, build.usage.system
             raise
         finally:
             file.close()

@@ -66,7 +66,18 @@ def result_of(target: DerivedPath, outcome: Outcome) -> BuildResult:
     start, stop = outcome.start_time, outcome.stop_time
     if not outcome.succeeded:
         failure = DerivationFailed(_FAILURES.get(outcome.status, Failure.MISC_FAILURE), outcome.message)
-        return BuildResult(target, None, derivation, failure=failure, start_time=start, stop_time=stop)
+        failure.start_time, failure.stop_time = start, stop
+        failure.cpu_user, failure.cpu_system = outcome.cpu_user, outcome.cpu_system
+        return BuildResult(
+            target,
+            None,
+            derivation,
+            failure=failure,
+            start_time=start,
+            stop_time=stop,
+            cpu_user=outcome.cpu_user,
+            cpu_system=outcome.cpu_system,
+        )
     outputs = {name: found.path for name, found in outcome.outputs.items()}
     return BuildResult(
         target,

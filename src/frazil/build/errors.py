@@ -61,7 +61,7 @@ class Failure(Enum):
 class DerivationFailed(FrazilError):
     """One derivation's build failed; others may go on. Kept in its `BuildResult`.
 
-    `caused_by`: what happened to the derivations it needed.
+    `caused_by`: what happened to the derivations it needed. Times as in `BuildResult`, where a builder ran.
     """
 
     def __init__(
@@ -75,6 +75,9 @@ class DerivationFailed(FrazilError):
         super().__init__(message, hint=hint)
         self.failure = failure
         self.caused_by = caused_by
+        self.start_time = self.stop_time = 0
+        self.cpu_user: int | None = None
+        self.cpu_system: int | None = None
 
 
 def failure_text(failure: DerivationFailed) -> str:

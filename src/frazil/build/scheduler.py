@@ -115,10 +115,21 @@ def realise_derivation(
 
 def _each(target: DerivedPath, goal: Goal) -> BuildResult:
     if isinstance(goal.outcome, DerivationFailed):
-        return BuildResult(target, failure=goal.outcome)
+        return _failed_result(target, goal.outcome)
     if goal.outcome is None:  # cut off because another one failed
         return BuildResult(target, failure=DerivationFailed(Failure.MISC_FAILURE, "the build was cut off"))
     return _result(target, goal)
+
+
+def _failed_result(target: DerivedPath, failure: DerivationFailed) -> BuildResult:
+    return BuildResult(
+        target,
+        failure=failure,
+        start_time=failure.start_time,
+        stop_time=failure.stop_time,
+        cpu_user=failure.cpu_user,
+        cpu_system=failure.cpu_system,
+    )
 
 
 def _all_valid(store: LocalStore, targets: Sequence[DerivedPath]) -> list[BuildResult] | None:

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 def outcome_of(result: BuildResult) -> Outcome:
     if result.failure is not None:
         failure = result.failure
-        return Outcome(failure.failure.value, full_message(failure), 1, start_time=result.start_time)
+        return Outcome(
+            failure.failure.value,
+            full_message(failure),
+            1,
+            start_time=result.start_time,
+            stop_time=result.stop_time,
+            cpu_user=result.cpu_user,
+            cpu_system=result.cpu_system,
+        )
     status = result.status or Status.BUILT
     return Outcome(
         status.value,
