@@ -109,7 +109,7 @@ def test_ways_to_fail(lab: Lab, script: str, settings: dict[str, object], status
 def test_a_builder_that_is_not_there(lab: Lab) -> None:
     error = failure(lab, lab.derivation("", builder="/nonexistent/program"))
     assert error.exit_status == 100
-    assert "> executing '/nonexistent/program': No such file or directory" in error.message
+    assert "> error: executing '/nonexistent/program': No such file or directory" in error.message
 
 
 def test_foreign_platforms_and_features_are_refused(lab: Lab) -> None:

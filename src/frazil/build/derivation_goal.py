@@ -51,10 +51,10 @@ class DerivationGoal:
                 return Done(Status.SUBSTITUTED, valid, self.path)
             if valid is None and self.mode == "check":
                 raise BuildError(
-                    f"some outputs of '{self.text}' are not valid, so checking is not possible",
-                    hint="--rebuild and --check error if the derivation was not previously built and cannot be "
-                    "substituted. Remove it to perform a fresh build, or use --repair to rewrite missing or corrupted "
-                    "builds in the store.",
+                    f"some outputs of '{self.text}' are not valid, so checking is not possible\n"
+                    "Hint: --rebuild and --check error if the derivation was not previously built and cannot be "
+                    "substituted.\n      Remove it to perform a fresh build, or use --repair to rewrite missing or "
+                    "corrupted builds in the store.",
                 )
             if self.mode == "repair" and valid is not None and all(map(self.worker.contents_good, valid.values())):
                 return (yield from self._repair_closure(valid))

@@ -107,7 +107,7 @@ static void default_signals(void) {
 static _Noreturn void report_exec(const struct spec *spec) {
     if (spec->output < 0) fail(spec, "unable to execute", spec->program);
     char text[PATH_MAX + 256];
-    int n = snprintf(text, sizeof text, "executing '%s': %s\n", spec->program, strerror(errno));
+    int n = snprintf(text, sizeof text, "error: executing '%s': %s\n", spec->program, strerror(errno));
     ssize_t ignored = write(2, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
     (void)ignored;
     _exit(1);

@@ -39,11 +39,11 @@ def canonicalise(
             status = os.lstat(current)
             kind = stat.S_IFMT(status.st_mode)
             if kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
-                raise StoreError(f"file '{os.fsdecode(current)}' has an unsupported type")
+                raise StoreError(f'file "{os.fsdecode(current)}" has an unsupported type')
             identity = (status.st_dev, status.st_ino)
             if owner_range is not None and not owner_range[0] <= status.st_uid <= owner_range[1]:
                 if kind == stat.S_IFDIR or identity not in seen:
-                    raise StoreError(f"invalid ownership on file '{os.fsdecode(current)}'")
+                    raise StoreError(f'invalid ownership on file "{os.fsdecode(current)}"')
                 continue
             seen.add(identity)
             _strip_attributes(current, ignored_attributes, status)
