@@ -55,6 +55,32 @@ def test_damage(start: int, length: int, text: str) -> None:
         pass
 
 
+def thoroughly(text: str) -> NarInfo:
+    parser = narinfo._Parser(DIRECTORY, "narinfo")
+    parser.read(text)
+    return parser.result()
+
+
+@given(infos, st.data())
+def test_the_quick_way_says_the_same_or_nothing(info: NarInfo, data: st.DataObject) -> None:
+    text = info.show(DIRECTORY)
+    lines = text.splitlines(keepends=True)
+    for _ in range(data.draw(st.integers(0, 3))):
+        place = data.draw(st.integers(0, len(lines) - 1))
+        value = data.draw(st.sampled_from(["", "0", "01", "x", " ", "²", "\0", "sha256:", "unknown-deriver", "9" * 25]))
+        name, _, old = lines[place].partition(": ")
+        lines[place] = data.draw(st.sampled_from([f"{name}: {value}\n", f"{name}:{old}", old, "", lines[place] * 2]))
+        lines = [line for line in lines if line] or ["\n"]
+    changed = "".join(lines)
+    quick = narinfo._quick(changed, DIRECTORY)
+    if quick is not None:
+        assert quick == thoroughly(changed)
+
+
+def test_what_is_usual_goes_the_quick_way() -> None:
+    assert narinfo._quick(GOOD, DIRECTORY) == thoroughly(GOOD)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -142,7 +142,7 @@ class Connection:
         timeout = settings.connect_timeout or None
         peer = address.proxy or (address.host, address.port)
         try:
-            self._socket: socket.socket = socket.create_connection(peer, timeout)
+            self._socket: socket.socket = socket.create_connection((_host(peer[0]), peer[1]), timeout)
         except OSError as error:
             if address.proxy is not None and error.strerror:
                 error.strerror += f" (of the proxy {peer[0]}:{peer[1]})"
@@ -718,6 +718,11 @@ class _Shared:
         """The last one."""
 
 
+def _host(name: str) -> Any:
+    """For the resolver: texts make Python load tables of international names."""
+    return name.encode() if name.isascii() else name
+
+
 def _authority(address: Address) -> str:
     host = f"[{address.host}]" if ":" in address.host else address.host
     return host if address.port == _PORTS[address.scheme] else f"{host}:{address.port}"
@@ -747,6 +752,8 @@ def _basic(user: str, password: str) -> str:
 
 def _read_netrc(path: str) -> Any:
     """False where there is none or it cannot be read."""
+    if not os.path.exists(path):
+        return False  # most have none, and the library takes long to load
     import netrc
 
     try:

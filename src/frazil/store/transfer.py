@@ -6,7 +6,6 @@ In: URLs. Out: small files whole, large ones as streams that go on after a cut. 
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -295,6 +294,8 @@ class Transfers:
         base = settings.retry_delay_rate_limited if failure.rate_limited else settings.retry_delay
         delay = min(base * 2 ** (number - 1), settings.retry_max_delay) / 1000
         # What the server asks for is the least; many clients shall not come back at the same moment.
+        import random
+
         delay = failure.pause + random.uniform(0, delay) if settings.retry_jitter else max(delay, failure.pause)
         self.reporter.log(
             Verbosity.WARN,
