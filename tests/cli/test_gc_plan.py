@@ -61,4 +61,5 @@ def test_caches_have_no_garbage(run: Run, tmp_path: Path, paths: tuple[str, str]
         done = run(*command, "--store", cache)
         assert done.status == 1 and f"Garbage collection not supported by store '{cache}'" in done.err
     assert run("nix-store", "--check-validity", *paths).status == 0
+    assert "--add-root" not in run("nix-store", "--store", cache, "--realise", paths[1]).err
     assert run("nix-store", "--store", cache, "--check-validity", paths[1]).status == 0

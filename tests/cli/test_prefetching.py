@@ -31,6 +31,15 @@ def test_a_file_and_its_hash(run: Run, url: str) -> None:
     assert printed[0] == Hash.of("md5", b"hello").base16 and printed[1].endswith("-hello.txt")
 
 
+def test_into_a_cache(run: Run, url: str, tmp_path: Path) -> None:
+    """The file is handed on while it is still there."""
+    cache = f"file://{tmp_path}/cache"
+    found = run(*NIX, "--store", cache, "--json", url)
+    path = json.loads(found.out)["storePath"]
+    assert run("nix-store", "--store", cache, "--check-validity", path).status == 0
+    assert run("nix-prefetch-url", "--store", cache, "--name", "other", url).status == 0
+
+
 def test_what_is_expected(run: Run, url: str, tmp_path: Path) -> None:
     wrong = run(*NIX, url, "--expected-hash", Hash.of("sha256", b"").sri)
     assert wrong.status == 1 and "hash mismatch" in wrong.err

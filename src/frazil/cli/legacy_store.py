@@ -99,7 +99,7 @@ class _Roots:
         if path.outputs is not None and path.outputs.names is not None:
             self._check_outputs(path, {name for name, _ in found})
         if self.link is None:
-            if self.number == 1 and not self.context.no_gc_warning:
+            if self.number == 1 and not self.context.no_gc_warning and not self.context.store_is_cache:
                 self.context.warn(
                     "you did not specify '--add-root'; the result might be removed by the garbage collector"
                 )

@@ -80,7 +80,9 @@ def prefetch(context: Context, wanted: Wanted) -> tuple[StorePath, Hash]:
             raise FrazilError(
                 f"hash mismatch for '{wanted.url}'", hint=f"it has {digest.sri}, not {wanted.expected.sri}"
             )
-        return store.add_path(wanted.name, file, method=wanted.method, algorithm=wanted.algorithm), digest
+        path = store.add_path(wanted.name, file, method=wanted.method, algorithm=wanted.algorithm)
+        store.flush()  # a store that only hands on reads the file now
+        return path, digest
 
 
 # -- store prefetch-file -------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+from frazil.activity import Verbosity
 from frazil.store import nar
 from frazil.store.adding import Computed
 from frazil.store.errors import UnsupportedOperation
@@ -123,7 +124,12 @@ class ForwardingStore(LocalStore):
         repair: bool = False,
         repair_path: Callable[[StorePath], None] | None = None,
     ) -> bool:
-        self._refuse("Verification", hint="`store verify --all --store ADDRESS` checks what is in a binary cache")
+        """As Nix does, nothing; but it is said."""
+        self.reporter.log(
+            Verbosity.WARN,
+            f"there is no database to verify in '{self.uri}'; `store verify --all --store ADDRESS` checks its archives",
+        )
+        return True
 
     def optimise(self) -> None:
         """There is nothing to link."""
@@ -131,8 +137,8 @@ class ForwardingStore(LocalStore):
     def require_writable(self) -> None:
         self._refuse("Registering paths without their contents")
 
-    def _refuse(self, operation: str, hint: str | None = None) -> NoReturn:
-        raise UnsupportedOperation(f"{operation} not supported by store '{self.uri}'", hint=hint)
+    def _refuse(self, operation: str) -> NoReturn:
+        raise UnsupportedOperation(f"{operation} not supported by store '{self.uri}'")
 
     def batch(self, *, repair: bool = False, check_signatures: bool = False) -> Batch:
         from frazil.store.receiving import OneByOne
