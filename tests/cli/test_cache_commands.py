@@ -81,3 +81,19 @@ def test_evaluation_into_a_cache(run: Run, tmp_path: Path, path: str) -> None:
     done = run("nix-instantiate", "--store", cache, str(tmp_path / "a.nix"))
     assert done.status == 0 and done.out.strip() == path
     assert run(*NIX, "path-info", "--store", cache, path).out == path + "\n"
+
+
+def test_nothing_is_built_in_a_cache(run: Run, tmp_path: Path) -> None:
+    """It is not built in the machine's own store instead."""
+    cache = f"file://{tmp_path}/cache"
+    script = "echo > $out"
+    (tmp_path / "b.nix").write_text(
+        'derivation { name = "b"; system = builtins.currentSystem; builder = "/bin/sh"; '
+        f'args = [ "-c" "{script}" ]; }}'.replace("$", "\\$")
+    )
+    for command in (
+        ("nix-build", "--store", cache, "--no-out-link", str(tmp_path / "b.nix")),
+        (*NIX, "build", "--store", cache, "--no-link", "-f", str(tmp_path / "b.nix")),
+    ):
+        done = run(*command)
+        assert done.status != 0 and "Unable to build with a primary store that isn't a local store" in done.err

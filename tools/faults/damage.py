@@ -68,6 +68,8 @@ def _lookups(site: Site, seed: str, chance: Random) -> Round:
     problems = []
     try:
         forget(site.ground, seed)  # so that something has to be looked up
+        for old in (site.ground.folder / "lookups").glob("*"):
+            old.unlink()  # what an earlier round damaged would be deleted where it is noticed
         assert not Child(job, site.ground, seed).wait().status
         forget(site.ground, seed)
         (file,) = (site.ground.folder / "lookups").glob("*.sqlite")

@@ -152,6 +152,12 @@ class BuildGoal:
     def _refusal(self) -> str:
         """Why this machine may not build it at all; empty where it may."""
         settings, drv = self.settings, self.drv
+        if not self.store.keeps_files:
+            return (
+                "Unable to build with a primary store that isn't a local store; "
+                "either pass a different '--store' or enable remote builds."
+                "\n\nFor more information check 'man nix.conf' and search for '/machines'."
+            )
         reasons = ""
         if settings.max_jobs == 0:
             reasons += (
