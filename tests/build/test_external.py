@@ -16,6 +16,7 @@ from .support import Lab
 HELPER = """#!/bin/sh
 [ "$1" = quiet ] || exit 9
 cp "$2" "{folder}/document"
+printf '\\2\\n' > /dev/stderr
 echo building > /dev/stderr
 printf foo > {out}
 printf '%s' "$PWD" > {folder}/directory
@@ -43,7 +44,9 @@ def test_an_external_builder_builds(plain_lab: Lab, tmp_path: Path) -> None:
     (result,) = lab.build(drv, external_builders=setting(program), experimental_features=features)
     assert lab.real(result).read_text() == "foo"
     assert lab.events.lines == ["building"]
-    document = json.loads((tmp_path / "document").read_text())
+    written = (tmp_path / "document").read_text()
+    document = json.loads(written)
+    assert written == json.dumps(document, sort_keys=True, separators=(",", ":"))
     assert document["system"] == "x68_46-xunil" and document["builder"] == "/bin/sh"
     assert document["env"]["flavour"] == "sweet" and document["env"]["NIX_BUILD_TOP"] == "/build"
     assert document["inputPaths"] == [lab.store.show(source)]

@@ -299,7 +299,7 @@ class BuildGoal:
             )
             with Activity(worker.reporter, ActivityType.BUILD, title, fields=fields) as activity:
                 worker.has_started(self.path, self.mode)
-                log = BuildLog(activity, settings.log_lines)
+                log = BuildLog(activity, settings.log_lines, tells_ready=build.external is not None)
                 try:
                     yield from self._follow(child, log, file)
                 finally:

@@ -114,7 +114,7 @@ def build_document(
         "inputPaths": [store.show(path) for path in sorted(inputs)],
         "outputs": {name: store.show(path) for name, path in sorted(outputs.items())},
     }
-    return json.dumps(found, sort_keys=True).encode("utf-8")
+    return json.dumps(found, sort_keys=True, separators=(",", ":")).encode("utf-8")
 
 
 def _text(data: bytes) -> str:

@@ -90,11 +90,16 @@ def read_log(log_directory: str, derivation_base: str) -> bytes | None:
         raise FrazilError(f"the log file '{path}' is corrupt: {error}") from error
 
 
+_READY = b"\2"
+
+
 class BuildLog:
     """Turns the byte stream into lines. A carriage return starts the line anew, as a terminal shows it."""
 
-    def __init__(self, activity: Activity, tail_lines: int) -> None:
+    def __init__(self, activity: Activity, tail_lines: int, *, tells_ready: bool = False) -> None:
+        """`tells_ready`: one line that begins with the byte 2 says only that the builder is about to run."""
         self.activity = activity
+        self._tells_ready = tells_ready
         self.tail: deque[str] = deque(maxlen=tail_lines)
         self._pending = b""
         self._children: dict[int, Activity] = {}
@@ -120,6 +125,9 @@ class BuildLog:
 
     def _line(self, raw: bytes) -> None:
         line = _as_shown(raw)
+        if self._tells_ready and line.startswith(_READY):
+            self._tells_ready = False
+            return
         if line.startswith(_MARK) and self._message(line[len(_MARK) :]):
             return
         text = line.decode("utf-8", "replace")
