@@ -162,6 +162,20 @@ def test_the_first_failure_ends_the_others(lab: Lab) -> None:
     assert lab.left_over() == []
 
 
+def test_what_was_given_up_is_named_where_that_is_wanted(lab: Lab) -> None:
+    bad = lab.derivation("exit 1", name="bad")
+    after = lab.derivation("sleep 60", name="slow")
+    targets = [DerivedPath(path, OutputsSpec(frozenset({"out"}))) for path in (bad, after)]
+    settings = lab.settings(max_jobs=2)
+    with pytest.raises(BuildFailed) as caught:
+        realise(lab.store, targets, settings, lab.events, names_cut_off=True)
+    both = ", ".join(sorted(f"'{lab.store.show(path)}'" for path in (bad, after)))
+    assert caught.value.message == f"build of {both} failed"
+    assert caught.value.exit_status == 100
+    with pytest.raises(BuildFailed, match="builder failed with exit code 1"):
+        realise(lab.store, targets, settings, lab.events)
+
+
 def test_fixed_outputs(lab: Lab) -> None:
     right = lab.derivation("printf hello > $out", fixed=HELLO)
     (result,) = lab.build(right)

@@ -93,7 +93,7 @@ def test_unknown_flags_get_a_suggestion() -> None:
 def test_unknown_flags_of_programs_with_operations(run: Run) -> None:
     assert "no operation specified" in run("nix-env", "--frob").err
     assert "unknown flag '--frob'" in run("nix-env", "-q", "--frob").err
-    assert "unknown flag '--frob'" in run("nix-store", "--gc", "--frob").err
+    assert "unknown flag '--frob'" in run("nix-store", "--verify", "--frob").err
     assert "unrecognised flag '--frob'" in run("nix-channel", "--frob").err
     assert "invalid unit specifier 'X'" in run("nix-store", "--gc", "--max-freed", "1x").err
 

@@ -8,7 +8,7 @@ import pytest
 
 from frazil.cli.prefetching import name_of
 from frazil.digest import Hash
-from frazil.errors import UsageError
+from frazil.errors import FrazilError
 
 from .conftest import Run
 
@@ -61,14 +61,36 @@ def test_unpacked_and_executable(run: Run, url: str, tmp_path: Path) -> None:
     assert "is empty" in run(*NIX, "--unpack", f"file://{tmp_path}/empty.tar").err
 
 
-@pytest.mark.parametrize("url", ["https://host", "https://host/", "hello", "https://host/a b", "https://host/..."])
+@pytest.mark.parametrize(
+    "url", ["https://host", "https://host/", "hello/", "https://host/a b", "https://host/a%20b", "https://host/..."]
+)
 def test_urls_without_a_name(url: str) -> None:
     if url.endswith("..."):
         assert name_of(url) == "..."
         return
-    with pytest.raises(UsageError):
+    with pytest.raises(FrazilError):
         name_of(url)
 
 
 def test_names() -> None:
     assert name_of("https://host/a/b.tar.gz?x=/y#z") == "b.tar.gz"
+
+
+def test_names_and_mirrors_of_urls(run: Run, url: str, tmp_path: Path) -> None:
+    assert name_of("https://host/a%2Bb") == "a+b"
+    assert name_of("hello") == "hello"
+    assert "name 'a b' contains illegal character ' '" in run("nix-prefetch-url", "--name", "a b", url).err
+    assert "error: too many arguments" in run("nix-prefetch-url", url, "a", "b").err
+    mirrors = tmp_path / "nixpkgs/pkgs/build-support/fetchurl"
+    mirrors.mkdir(parents=True)
+    (mirrors / "mirrors.nix").write_text(f'{{ here = [ "file://{tmp_path}" ]; none = [ ]; }}')
+    found = run("nix-prefetch-url", "-I", f"nixpkgs={tmp_path}/nixpkgs", "mirror://here/hello.txt")
+    assert found.out == HELLO.base32 + "\n", found.err
+    for name, words in (("other/x", "unknown mirror name 'other'"), ("none/x", "did not expand to anything")):
+        assert words in run("nix-prefetch-url", "-I", f"nixpkgs={tmp_path}/nixpkgs", f"mirror://{name}").err
+
+
+def test_the_expected_hash_of_an_attribute(run: Run, url: str, tmp_path: Path) -> None:
+    (tmp_path / "src.nix").write_text(f'{{ src = {{ urls = [ "{url}" ]; outputHashMode = "flat"; }}; }}')
+    assert run("nix-prefetch-url", "-A", "src", "src.nix", HELLO.base32).status == 0
+    assert "hash mismatch" in run("nix-prefetch-url", "-A", "src", "src.nix", Hash.of("sha256", b"").base32).err

@@ -404,6 +404,38 @@ def test_numbers_are_written_as_they_are_read() -> None:
     assert (reader.number(), reader.number()) == (1, 2)
 
 
+def test_nothing_is_said_of_what_was_given_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the server; a client takes the silence for that, if something failed."""
+    from frazil.build import elsewhere, scheduler
+    from frazil.build.errors import BuildFailed, CutOff, DerivationFailed, Failure
+    from frazil.build.result import BuildResult
+    from frazil.protocol.values import Outcome
+
+    targets = [DerivedPath(StorePath.from_base(f"{'0' * 32}-{name}.drv"), ALL_OUTPUTS) for name in "ab"]
+    failures = [DerivationFailed(Failure.PERMANENT_FAILURE, "it is broken"), CutOff()]
+
+    def each(*_: object, **__: object) -> list[BuildResult]:
+        return [BuildResult(target, failure=failure) for target, failure in zip(targets, failures)]
+
+    monkeypatch.setattr(scheduler, "realise_each", each)
+    served = Served(root)
+    found = served.client().build_with_results(targets)
+    served.close()
+    assert [(path, outcome.message) for path, outcome in found] == [(targets[0], "it is broken")]
+
+    class There:
+        evaluation = None
+        directory = DIRECTORY
+        outcomes: tuple[Outcome | None, ...] = (found[0][1], None)
+
+        def build_elsewhere(self, *_: object) -> Sequence[Outcome | None]:
+            return self.outcomes
+
+    for named, words in ((False, "it is broken"), (True, "build of .*a.drv', .*b.drv' failed")):
+        with pytest.raises(BuildFailed, match=words):
+            elsewhere.realise_all(There(), targets, "normal", RecordingReporter(), names_cut_off=named)  # type: ignore[arg-type]
+
+
 def test_the_usual_daemon_has_a_name(tmp_path: Path) -> None:
     """Also where its socket is named; another one is shown by its socket."""
     usual = str(tmp_path / "socket")

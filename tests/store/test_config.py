@@ -91,6 +91,18 @@ def test_choice_of_the_address(tmp_path: Path) -> None:
     assert StoreConfig.from_environment(f"{tmp_path}/b", environment).root == f"{tmp_path}/b"
 
 
+def test_a_daemon_is_asked_where_a_user_may_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the environment says that the store is."""
+    socket = tmp_path / "socket"
+    places = {"NIX_STORE_DIR": "/s/store", "NIX_STATE_DIR": "/s/var", "NIX_DAEMON_SOCKET_PATH": str(socket)}
+    monkeypatch.setattr("frazil.store.config._may_write", lambda _: False)
+    assert config("auto", **places).scheme == "local"
+    socket.touch()
+    assert config("auto", **places).scheme == "daemon"
+    monkeypatch.setattr("frazil.store.config._may_write", lambda _: True)
+    assert config("auto", **places).scheme == "local"
+
+
 def test_a_user_without_rights_has_an_own_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert config("auto", HOME="/home/u").root == "/home/u/.local/share/frazil/root"

@@ -152,6 +152,20 @@ def test_deriver_and_output_links(root: Path) -> None:
             assert store.collect_garbage(Options(RETURN_LIVE)).paths == sorted(map(store.show, expected))
 
 
+def test_outputs_of_floating_derivations_are_kept_like_others(root: Path) -> None:
+    from frazil.store.derivation import Derivation, Floating
+
+    with open_store(root) as store:
+        drv = Derivation("d", {"out": Floating("nar", "sha256")}, {}, frozenset(), "x", "y", (), {"out": ""})
+        path = store.write_derivation(drv)
+        output = store.add_text("out", b"made")
+        store.register_own_realisation(path, "out", output)
+        roots.make_symlink(store.config.state_dir + "/gcroots/r", store.show(path))
+    for keep, expected in ((True, {path, output}), (False, {path})):
+        with open_store(root, keep_outputs=keep) as store:
+            assert store.collect_garbage(Options(RETURN_LIVE)).paths == sorted(map(store.show, expected))
+
+
 def garbage_info(store: LocalStore, path: StorePath):  # type: ignore[no-untyped-def]
     from frazil.store import nar
     from frazil.store.metadata import canonicalise

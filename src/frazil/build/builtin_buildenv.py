@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from frazil.build.builtin import BuiltinContext, BuiltinFailed
 from frazil.build.options import tokens
+from frazil.store.failures import quoted_place
 
 _LEFT_OUT = (
     "/propagated-build-inputs",
@@ -105,7 +106,7 @@ class Environment:
         try:
             names = sorted(os.listdir(self.resolve(source)))
         except NotADirectoryError:
-            self.warn(f"not including '{source}' in the user environment because it's not a directory")
+            self.warn(f"not including {quoted_place(source)} in the user environment because it's not a directory")
             return
         for name in names:
             if not name.startswith("."):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from frazil.build.errors import DerivationFailed, Failure
+from frazil.build.errors import CutOff, DerivationFailed, Failure
 from frazil.build.result import BuildResult, Status
 from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
 
@@ -25,7 +25,8 @@ _FAILURES = {failure.value: failure for failure in Failure}
 class Elsewhere(Protocol):
     """What such a store has for building."""
 
-    def build_elsewhere(self, targets: Sequence[DerivedPath], mode: str) -> list[Outcome]: ...
+    def build_elsewhere(self, targets: Sequence[DerivedPath], mode: str) -> Sequence[Outcome | None]:
+        """None for what was given up because another target failed."""
 
     def build_derivation_elsewhere(self, path: StorePath, drv: Derivation, mode: str) -> Outcome: ...
 
@@ -34,14 +35,21 @@ def _builder(store: LocalStore) -> Elsewhere:
     return store  # type: ignore[return-value] # whoever says `builds_elsewhere` has it
 
 
-def realise_all(store: LocalStore, targets: Sequence[DerivedPath], mode: str, reporter: Reporter) -> list[BuildResult]:
+def realise_all(
+    store: LocalStore, targets: Sequence[DerivedPath], mode: str, reporter: Reporter, *, names_cut_off: bool = False
+) -> list[BuildResult]:
     """Raises BuildFailed."""
     from frazil.build.scheduler import failure_of
 
     results = build_each(store, targets, mode)
-    failed = [(result.path, result.failure) for result in results if result.failure is not None]
+    failed = [
+        (result.path, result.failure)
+        for result in results
+        if result.failure is not None and not isinstance(result.failure, CutOff)
+    ]
     if failed:
-        raise failure_of(store, failed, reporter)
+        cut_off = [result.path for result in results if names_cut_off and isinstance(result.failure, CutOff)]
+        raise failure_of(store, failed, reporter, cut_off)
     return results
 
 
@@ -53,7 +61,10 @@ def build_each(store: LocalStore, targets: Sequence[DerivedPath], mode: str) -> 
         there = store.evaluation.valid_among(derivations)
         copy_closure(store.evaluation, store, there, store.reporter, check_signatures=False)
     outcomes = _builder(store).build_elsewhere(targets, mode)
-    return [result_of(target, outcome) for target, outcome in zip(targets, outcomes)]
+    return [
+        BuildResult(target, failure=CutOff()) if outcome is None else result_of(target, outcome)
+        for target, outcome in zip(targets, outcomes)
+    ]
 
 
 def build_derivation(store: LocalStore, path: StorePath, drv: Derivation, mode: str) -> BuildResult:

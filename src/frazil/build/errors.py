@@ -80,6 +80,13 @@ class DerivationFailed(FrazilError):
         self.cpu_system: int | None = None
 
 
+class CutOff(DerivationFailed):
+    """Given up because another one failed."""
+
+    def __init__(self) -> None:
+        super().__init__(Failure.MISC_FAILURE, "the build was cut off")
+
+
 def failure_text(failure: DerivationFailed) -> str:
     """As a line of the log: laid out like the error that ends a command."""
     text = "error: " + failure.message.rstrip("\n")

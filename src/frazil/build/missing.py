@@ -123,8 +123,8 @@ class _Search:
         except StoreError:
             return None
         found: dict[StorePath, ContentAddress | None] = {}
-        for name in known if wanted is None else sorted(wanted):
-            output = known.get(name)
+        for name in known if wanted is None else sorted(wanted & known.keys()):
+            output = known[name]
             if output is None:
                 output = self._realised(path, name)
             if output is None:

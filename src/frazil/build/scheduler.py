@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from frazil.activity import Reporter
-from frazil.build.errors import BuildFailed, DerivationFailed, Failure, failing_exit_status, failure_text
+from frazil.build.errors import BuildFailed, CutOff, DerivationFailed, failing_exit_status, failure_text
 from frazil.build.result import BuildResult
 from frazil.build.settings import BuildSettings
 from frazil.errors import FrazilBug
@@ -35,10 +35,12 @@ def realise(
     *,
     mode: str = "normal",
     substituters: Substituters | None = None,
+    names_cut_off: bool = False,
 ) -> list[BuildResult]:
     """Makes all targets valid, or (`check`) builds them again and compares, or (`repair`) mends corrupt ones.
 
-    `substituters`: opened by the caller; else those that `settings` name. Results come in the order of `targets`.
+    `substituters`: opened by the caller; else those that `settings` name. `names_cut_off`: the error names what was
+    given up because of a failure, too. Results come in the order of `targets`.
     Raises BuildFailed; other errors (BuildError, StoreError) end everything.
     """
     if mode not in MODES:
@@ -48,7 +50,7 @@ def realise(
     if store.builds_elsewhere:
         from frazil.build.elsewhere import realise_all
 
-        return realise_all(store, targets, mode, reporter)
+        return realise_all(store, targets, mode, reporter, names_cut_off=names_cut_off)
     store.flush()
     quick = _all_valid(store, targets) if mode == "normal" else None
     if quick is not None:
@@ -57,7 +59,7 @@ def realise(
 
     with Worker(store, settings, reporter, mode, substituters) as worker:
         goals = worker.run(targets)
-    return _results(store, targets, goals, reporter)
+    return _results(store, targets, goals, reporter, names_cut_off=names_cut_off)
 
 
 def realise_each(
@@ -117,7 +119,7 @@ def _each(target: DerivedPath, goal: Goal) -> BuildResult:
     if isinstance(goal.outcome, DerivationFailed):
         return _failed_result(target, goal.outcome)
     if goal.outcome is None:  # cut off because another one failed
-        return BuildResult(target, failure=DerivationFailed(Failure.MISC_FAILURE, "the build was cut off"))
+        return BuildResult(target, failure=CutOff())
     return _result(target, goal)
 
 
@@ -164,11 +166,14 @@ def _all_valid(store: LocalStore, targets: Sequence[DerivedPath]) -> list[BuildR
 
 
 def _results(
-    store: LocalStore, targets: Sequence[DerivedPath], goals: Sequence[Goal], reporter: Reporter
+    store: LocalStore, targets: Sequence[DerivedPath], goals: Sequence[Goal], reporter: Reporter, *, names_cut_off: bool
 ) -> list[BuildResult]:
-    failed = [(target, goal) for target, goal in zip(targets, goals) if isinstance(goal.outcome, DerivationFailed)]
+    failed = [
+        (target, goal.outcome) for target, goal in zip(targets, goals) if isinstance(goal.outcome, DerivationFailed)
+    ]
     if failed:
-        raise _failure(store, failed, reporter)
+        cut_off = [target for target, goal in zip(targets, goals) if names_cut_off and goal.outcome is None]
+        raise failure_of(store, failed, reporter, cut_off)
     return [_result(target, goal) for target, goal in zip(targets, goals)]
 
 
@@ -188,26 +193,25 @@ def _result(target: DerivedPath, goal: Goal) -> BuildResult:
     )
 
 
-def _failure(store: LocalStore, failed: Sequence[tuple[DerivedPath, Goal]], reporter: Reporter) -> BuildFailed:
-    found = [(target, goal.outcome) for target, goal in failed if isinstance(goal.outcome, DerivationFailed)]
-    return failure_of(store, found, reporter)
-
-
 def failure_of(
-    store: LocalStore, failed: Sequence[tuple[DerivedPath, DerivationFailed]], reporter: Reporter
+    store: LocalStore,
+    failed: Sequence[tuple[DerivedPath, DerivationFailed]],
+    reporter: Reporter,
+    cut_off: Sequence[DerivedPath] = (),
 ) -> BuildFailed:
-    """One failure is the error itself; of several, each is logged and the error names them."""
+    """One failure is the error itself; of several, each is logged and the error names them, and what is `cut_off`."""
     from frazil.activity import Verbosity
 
     causes = list(dict.fromkeys(failure for _, failure in failed))
     every = {failure for cause in causes for failure in cause.caused_by | {cause.failure}}
     status = failing_exit_status(every)
-    names = sorted({target.show(store.directory) for target, _ in failed})
+    targets = [*(target for target, _ in failed), *cut_off]
+    names = sorted({target.show(store.directory) for target in targets})
     if len(names) == 1:
         return BuildFailed(causes[0].message, causes, exit_status=status, hint=causes[0].hint, targets=names)
     for cause in causes:
         reporter.log(Verbosity.ERROR, failure_text(cause))
     # As C++ Nix, which names derivations here, not outputs; the commands of `nix` say it in their own way.
-    required = {target.with_(outputs=None).show(store.directory) for target, _ in failed}
+    required = {target.with_(outputs=None).show(store.directory) for target in targets}
     quoted = ", ".join(f"'{name}'" for name in sorted(required))
     return BuildFailed(f"build of {quoted} failed", causes, exit_status=status, targets=names)

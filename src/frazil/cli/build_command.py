@@ -66,6 +66,7 @@ def build_paths(
             context.reporter,
             mode=mode,
             substituters=context.substituters,
+            names_cut_off=context.legacy,
         )
     except BuildFailed as error:
         if not context.legacy:
@@ -122,7 +123,8 @@ def print_missing(context: Context, paths: Sequence[DerivedPath], level: Verbosi
         for path in missing.will_substitute:
             context.note(f"  {context.store.show(path)}", level)
     if missing.unknown:
-        context.note("don't know how to build these paths:", level)
+        reason = " (may be caused by read-only store access)" if context.read_only else ""
+        context.note(f"don't know how to build these paths{reason}:", level)
         for path in missing.unknown:
             context.note(f"  {context.store.show(path)}", level)
 
@@ -140,6 +142,9 @@ def outputs_of(context: Context, path: DerivedPath) -> list[tuple[str, StorePath
             raise FrazilError(f"derivation '{context.store.show(base)}' does not have a built output '{name}'")
         base = inner
     known = known_outputs(context, base)
+    unknown = sorted((path.outputs.names or frozenset()) - known.keys())
+    if unknown:
+        raise FrazilError(f"the derivation '{context.store.show(base)}' doesn't have an output named '{unknown[0]}'")
     found = []
     for name in path.outputs.choose(known):
         output = known[name]

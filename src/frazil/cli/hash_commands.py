@@ -51,11 +51,13 @@ def known_algorithm(name: str) -> None:
         new_hash(name)  # an error where the feature is off
 
 
-def chosen_format(arguments: Arguments, default: str = "sri") -> str:
+def chosen_format(context: Context, arguments: Arguments, default: str = "sri") -> str:
     named = arguments.value("format") or arguments.value("to")
     if named is not None:
         if named not in FORMATS:
             raise UsageError(f"unknown hash format '{named}', expect 'base16', 'base32', 'base64', or 'sri'")
+        if named == "base32":
+            context.warn('"base32" is a deprecated alias for hash format "nix32".')
         return named
     found = [key for key, value in arguments.order if key in FORMATS and value]
     return found[-1] if found else default
@@ -93,7 +95,7 @@ def run_paths(mode: str) -> Callable[[Context, Arguments], None]:
             raise UsageError(f"Unknown file ingestion method '{chosen}', expect `flat`, `nar`, or `git`")
         if chosen == "git":
             require_feature(context, "git-hashing")
-        form = chosen_format(arguments)
+        form = chosen_format(context, arguments)
         for path in arguments.positional:
             context.print(hash_of_path(context, path, algorithm, chosen).render(form, prefix=False))
 
@@ -117,7 +119,9 @@ def run_convert(context: Context, arguments: Arguments) -> None:
     source = arguments.value("from")
     if source is not None and source not in FORMATS:
         raise UsageError(f"unknown hash format '{source}', expect 'base16', 'base32', 'base64', or 'sri'")
-    target = chosen_format(arguments)
+    if source == "base32":
+        context.warn('"base32" is a deprecated alias for hash format "nix32".')
+    target = chosen_format(context, arguments)
     for text in arguments.positional:
         parsed = Hash.parse(text, algorithm)
         if source is not None and not _is_written_in(text, parsed, source):

@@ -171,6 +171,9 @@ OPTIONS = (
     Option("--add-drv-link", "No longer means anything.", hidden=True),
     Option("--indirect", "No longer means anything.", hidden=True),
     Option("--drv-link", "No longer means anything.", "path", hidden=True),
+    Option("--pure", "Means something to nix-shell only.", hidden=True),
+    Option("--exclude", "Means something to nix-shell only.", "regexp", kind=APPEND, hidden=True),
+    Option("--keep", "Means something to nix-shell only.", "name", kind=APPEND, hidden=True),
 )
 
 PROGRAMS = {

@@ -11,7 +11,7 @@ import time
 from frazil.cli.common_options import EVALUATION
 from frazil.cli.context import Context
 from frazil.cli.options import Arguments, Command, Option
-from frazil.errors import UsageError
+from frazil.errors import FrazilError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def list_generations(context: Context, arguments: Arguments) -> None:
 
 
 def delete_generations(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.legacy_misc import tell_deleted
     from frazil.store.profile import parse_age
 
     profile = _profile(context, arguments)
@@ -120,16 +121,15 @@ def delete_generations(context: Context, arguments: Arguments) -> None:
         deleted = profile.delete_older_than(parse_age(words[0]), dry_run=dry)
     elif len(words) == 1 and words[0].startswith("+"):
         if not words[0][1:].isdigit():
-            raise UsageError(f"invalid number of generations '{words[0]}'")
+            kept = " to keep" if words[0][1:] else ""
+            raise FrazilError(f"invalid number of generations{kept} '{words[0]}'")
         deleted = profile.keep_newest(int(words[0][1:]), dry_run=dry)
     else:
         for word in words:
             if not word.isdigit():
                 raise UsageError(f"invalid generation number '{word}'")
         deleted = profile.delete([int(word) for word in words], dry_run=dry)
-    for number in deleted:
-        verb = "would remove" if dry else "removing"
-        context.note(f"{verb} profile version {number}")
+    tell_deleted(context, deleted, dry_run=dry)
 
 
 def rollback(context: Context, arguments: Arguments) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from frazil.activity import Verbosity
 from frazil.cli.context import Context
 from frazil.cli.hash_commands import algorithm_of, chosen_format, hash_of_path
 from frazil.cli.options import Arguments, Command, Option
@@ -28,7 +29,7 @@ def run_hash(context: Context, arguments: Arguments) -> None:
             for text in arguments.positional:
                 context.print(Hash.parse(text, algorithm).render(base, prefix=False))
             return
-    form = chosen_format(arguments, "base16")
+    form = chosen_format(context, arguments, "base16")
     mode = "flat" if arguments.flag("flat") else "nar"
     for path in arguments.positional:
         digest = hash_of_path(context, path, algorithm or "md5", mode)
@@ -57,7 +58,7 @@ def _rendered(digest: Hash, form: str, *, truncate: bool) -> str:
 
 def run_collect(context: Context, arguments: Arguments) -> None:
     from frazil.cli.legacy_store import print_freed
-    from frazil.cli.settings import parse_bytes
+    from frazil.cli.settings import parse_limit
     from frazil.store.garbage import DELETE_DEAD, RETURN_DEAD, Options
 
     dry = arguments.flag("dry-run")
@@ -68,7 +69,7 @@ def run_collect(context: Context, arguments: Arguments) -> None:
         delete_generations(context, arguments.value("delete-older-than"), dry_run=dry)
     options = Options(
         action=RETURN_DEAD if dry else DELETE_DEAD,
-        max_freed=None if limit is None else parse_bytes(limit.lstrip("-")),
+        max_freed=None if limit is None else parse_limit(limit),
     )
     results = context.store.collect_garbage(options)
     if dry:
@@ -98,9 +99,16 @@ def delete_generations(context: Context, older_than: str | None, *, dry_run: boo
         context.note(f"removing old generations of profile {path}")
         profile = Profile(path)
         if moment is None:
-            profile.delete_old(dry_run=dry_run)
+            deleted = profile.delete_old(dry_run=dry_run)
         else:
-            profile.delete_older_than(moment, dry_run=dry_run)
+            deleted = profile.delete_older_than(moment, dry_run=dry_run)
+        tell_deleted(context, deleted, dry_run=dry_run)
+
+
+def tell_deleted(context: Context, generations: list[int], *, dry_run: bool) -> None:
+    verb = "would remove" if dry_run else "removing"
+    for number in generations:
+        context.note(f"{verb} profile version {number}", Verbosity.NOTICE)
 
 
 def _may_change(folder: str) -> bool:

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from frazil.store.derivation import Derivation
     from frazil.store.derived_path import DerivedPath
     from frazil.store.garbage import Results
     from frazil.store.path import StorePath
@@ -32,11 +33,15 @@ def run_store(context: Context, arguments: Arguments) -> int | None:
         arguments.positional += sys.stdin.read().split()
     operation, flags = OPERATIONS[name]
     if arguments.unknown:
-        raise UsageError(f"unknown flag '{arguments.unknown[0]}'")
+        raise UsageError(_unknown_flag(name, arguments.unknown[0]))
     for key, _ in arguments.order:
         if key not in flags and key not in COMMON and key not in OPERATIONS:
-            raise UsageError(f"unknown flag '--{key}'")
+            raise UsageError(_unknown_flag(name, f"--{key}"))
     return operation(context, arguments)
+
+
+def _unknown_flag(operation: str, flag: str) -> str:
+    return f"bad sub-operation '{flag}' in GC" if operation == "gc" else f"unknown flag '{flag}'"
 
 
 def store_paths(context: Context, arguments: Arguments) -> list[StorePath]:
@@ -66,7 +71,7 @@ def realise(context: Context, arguments: Arguments) -> None:
     build_paths(context, wanted, mode=mode)
     if arguments.flag("ignore-unknown"):
         return
-    roots = _Roots(context, arguments.value("add-root"))
+    roots = Roots(context, arguments.value("add-root"))
     for path in wanted:
         for line in roots.add(path):
             if not arguments.flag("no-output"):
@@ -84,7 +89,7 @@ def with_outputs(context: Context, text: str) -> DerivedPath:
     return DerivedPath(path, ALL_OUTPUTS if path.is_derivation else None)
 
 
-class _Roots:
+class Roots:
     """Makes the numbered links of --add-root, or warns once where there are none."""
 
     def __init__(self, context: Context, link: str | None) -> None:
@@ -242,7 +247,7 @@ def init(context: Context, arguments: Arguments) -> None:
 
 
 def collect_garbage(context: Context, arguments: Arguments) -> None:
-    from frazil.cli.settings import parse_bytes
+    from frazil.cli.settings import parse_limit
     from frazil.store.garbage import Options
 
     no_arguments(arguments)
@@ -254,7 +259,7 @@ def collect_garbage(context: Context, arguments: Arguments) -> None:
         print_roots(context)
         return
     action = "live" if arguments.flag("print-live") else "dead" if arguments.flag("print-dead") else ""
-    options = Options(action=_action(action), max_freed=None if limit is None else parse_bytes(limit.lstrip("-")))
+    options = Options(action=_action(action), max_freed=None if limit is None else parse_limit(limit))
     results = context.store.collect_garbage(options)
     if action:
         for text in results.paths:
@@ -270,11 +275,13 @@ def _action(kind: str) -> str:
 
 
 def print_roots(context: Context) -> None:
+    from frazil.store.failures import quoted_place
+
     pairs = sorted(
         (link, context.store.show(path)) for path, links in context.store.find_roots().items() for link in links
     )
     for link, target in pairs:
-        context.print(f"{link} -> {target}")
+        context.print(f"{quoted_place(link)} -> {target}")
 
 
 def print_freed(context: Context, results: Results) -> None:
@@ -347,9 +354,16 @@ def print_environment(context: Context, arguments: Arguments) -> None:
     if len(arguments.positional) != 1:
         raise UsageError("'--print-env' requires one derivation store path")
     derivation = context.store.read_derivation(context.store.parse(arguments.positional[0]))
-    for name, value in sorted(derivation.environment.items()):
+    for name, value in sorted(plain_environment(derivation).items()):
         context.print_byte_string(f"export {name}; {name}={quote(value)}\n")
     context.print_byte_string(f"export _args; _args={quote(' '.join(derivation.arguments))}")
+
+
+def plain_environment(derivation: Derivation) -> dict[str, str]:
+    """Without the variable that a derivation with structured attributes holds them in."""
+    from frazil.store.derivation import STRUCTURED_ATTRIBUTES
+
+    return {name: value for name, value in derivation.environment.items() if name != STRUCTURED_ATTRIBUTES}
 
 
 def quote(text: str) -> str:
@@ -385,6 +399,7 @@ def serve(context: Context, arguments: Arguments) -> None:
 
 
 def generate_key(context: Context, arguments: Arguments) -> None:
+    from frazil.store.failures import quoted_place
     from frazil.store.signatures import SecretKey
 
     if len(arguments.positional) != 3:
@@ -392,7 +407,11 @@ def generate_key(context: Context, arguments: Arguments) -> None:
     name, secret_file, public_file = arguments.positional
     key = SecretKey.generate(name)
     for path, text, mode in ((public_file, str(key.public), 0o666), (secret_file, str(key), 0o600)):
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "w") as file:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        except OSError as error:
+            raise FrazilError(f"opening file {quoted_place(path)}: {error.strerror}") from error
+        with open(descriptor, "w") as file:
             if mode == 0o600:
                 os.fchmod(file.fileno(), mode)
             file.write(text)

@@ -10,18 +10,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from frazil.store.derived_path import DerivedPath
     from frazil.store.path import StorePath
-
-MODIFIERS = frozenset({"use-output", "force-realise", "include-outputs"})
 
 
 def run_query(context: Context, arguments: Arguments) -> None:
     kinds = [key for key, _ in arguments.order if key in KINDS]
     for kind in kinds[1:]:
         if kind != kinds[0]:
-            raise UsageError(f"query type '--{kind}' conflicts with earlier flag")
+            raise UsageError(f"query type '{_as_given(arguments, kind)}' conflicts with earlier flag")
     kind = kinds[0] if kinds else "outputs"
     KINDS[kind](context, arguments)
+
+
+def _as_given(arguments: Arguments, kind: str) -> str:
+    return arguments.spellings.get(kind, f"--{kind}")
 
 
 def paths_of(context: Context, arguments: Arguments) -> list[StorePath]:
@@ -36,27 +39,34 @@ def _with_outputs(context: Context, arguments: Arguments, *, use_output: bool = 
     use_output = use_output or arguments.flag("use-output")
     if not (force or use_output):
         return paths_of(context, arguments)
+    from frazil.cli.legacy_store import Roots
+
+    roots = Roots(context, arguments.value("add-root"))
     for path in paths_of(context, arguments):
         if force:
-            _realise(context, path)
+            roots.add(_realise(context, path))
         if not path.is_derivation or not use_output:
             found.append(path)
             continue
+        outputs = []
         for output in context.store.query_derivation_outputs(path).values():
             if output is None:
                 raise UsageError(
                     "Cannot use output path of floating content-addressing derivation until we know what it is "
                     "(e.g. by building it)"
                 )
-            found.append(output)
+            outputs.append(output)
+        found += sorted(outputs)
     return found
 
 
-def _realise(context: Context, path: StorePath) -> None:
+def _realise(context: Context, path: StorePath) -> DerivedPath:
     from frazil.cli.build_command import build_paths
     from frazil.store.derived_path import ALL_OUTPUTS, DerivedPath
 
-    build_paths(context, [DerivedPath(path, ALL_OUTPUTS if path.is_derivation else None)])
+    wanted = DerivedPath(path, ALL_OUTPUTS if path.is_derivation else None)
+    build_paths(context, [wanted])
+    return wanted
 
 
 def _print_sorted(context: Context, paths: Iterable[StorePath]) -> None:
@@ -108,6 +118,8 @@ def valid_derivers(context: Context, arguments: Arguments) -> None:
 
 
 def binding(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.legacy_store import plain_environment
+
     if not arguments.positional:
         raise UsageError("expected binding name")
     name = arguments.positional.pop(0)
@@ -117,7 +129,7 @@ def binding(context: Context, arguments: Arguments) -> None:
             if known is None:
                 raise FrazilError(f"deriver of path '{context.store.show(path)}' is not known")
             path = known
-        environment = context.store.read_derivation(path).environment
+        environment = plain_environment(context.store.read_derivation(path))
         if name not in environment:
             raise FrazilError(f"derivation '{context.store.show(path)}' has no environment binding named '{name}'")
         context.print_byte_string(environment[name])

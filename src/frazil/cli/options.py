@@ -108,13 +108,15 @@ class UnknownFlag(UsageError):
 class Arguments:
     """What a command line said. `order` lists (key, value) as they came, for options whose order counts."""
 
-    __slots__ = ("order", "positional", "program", "unknown", "values")
+    __slots__ = ("order", "positional", "program", "spellings", "unknown", "values")
 
     def __init__(self, program: str) -> None:
         self.program = program
         self.values: dict[str, Any] = {}
         self.positional: list[str] = []
         self.order: list[tuple[str, Any]] = []
+        self.spellings: dict[str, str] = {}
+        """How each option was written, by key: the last time, if several."""
         self.unknown: list[str] = []
 
     def flag(self, key: str) -> bool:
@@ -148,8 +150,11 @@ class OptionParser:
         assign_named: Callable[[str, str], None] | None = None,
         *,
         keep_unknown: bool = False,
+        own: Iterable[Option] = (),
     ) -> None:
+        """`own`: options of an older program itself, which says it in other words where their value is missing."""
         self.table: dict[str, Option] = {}
+        self.own = frozenset([name for option in own for name in option.names])
         for group in groups:
             for option in group:
                 for name in option.names:
@@ -202,6 +207,7 @@ class OptionParser:
             else:
                 self.assign(name, values[0] if constant is None else constant)
             return
+        arguments.spellings[option.key] = word
         store_value(arguments, option, values)
 
     def _take(self, word: str, option: Option, pending: list[str]) -> list[str]:
@@ -212,6 +218,8 @@ class OptionParser:
                 raise UsageError(f"flag '{word}' requires at least one argument")
             return values
         count = len(option.labels)
+        if len(pending) < count and word in self.own:
+            raise UsageError(f"'{word}' requires an argument")
         if len(pending) < count:
             raise UsageError(f"flag '{word}' requires {count} argument(s), but only {len(pending)} were given")
         return [pending.pop() for _ in range(count)]

@@ -348,28 +348,43 @@ def _files_naming(context: Context, path: StorePath, reference: StorePath) -> It
     """The files of an object that name another, with what stands around it."""
     wanted = reference.hash_part.encode()
     root = context.store.real_path(path)
-    for name in [root] if os.path.islink(root) or not os.path.isdir(root) else _files_below(root):
+    for name in _files_below(root):
         shown = os.path.relpath(name, root) if name != root else "/"
         if os.path.islink(name):
             target = os.fsencode(os.readlink(name))
             if wanted in target:
                 yield f"{shown} -> {os.fsdecode(target)}"
             continue
-        with open(name, "rb") as file:
-            contents = file.read()
-        at = contents.find(wanted)
-        if at >= 0:
-            around = contents[max(0, at - 32) : at + len(wanted) + 32]
-            text = "".join(chr(b) if 32 <= b < 127 else "." for b in around)
+        found = _around(name, wanted)
+        if found is not None:
+            text = "".join(chr(b) if 32 <= b < 127 else "." for b in found)
             yield f"{shown}: …{text}…"
 
 
-def _files_below(root: str) -> list[str]:
-    found = []
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        found += [f"{folder}/{n}" for n in sorted([*names, *(d for d in folders if os.path.islink(f"{folder}/{d}"))])]
-    return found
+def _around(name: str, wanted: bytes) -> bytes | None:
+    """Where a file first holds some bytes, with 32 on either side of them. It may be larger than memory."""
+    with open(name, "rb") as file:
+        window, start = b"", 0
+        while data := file.read(1 << 20):
+            window += data
+            at = window.find(wanted)
+            if at >= 0:
+                file.seek(max(0, start + at - 32))
+                return file.read(min(start + at, 32) + len(wanted) + 32)
+            start += max(0, len(window) - len(wanted))
+            window = window[-len(wanted) :]
+    return None
+
+
+def _files_below(root: str) -> Iterator[str]:
+    """Files and links, in the order of an archive."""
+    pending = [root]
+    while pending:
+        name = pending.pop()
+        if os.path.isdir(name) and not os.path.islink(name):
+            pending += [f"{name}/{inner}" for inner in sorted(os.listdir(name), key=os.fsencode, reverse=True)]
+        else:
+            yield name
 
 
 # -- derivations ---------------------------------------------------------------------------------------------------
@@ -434,7 +449,10 @@ def _seekable(archive: str) -> IO[bytes]:
     import shutil
     import tempfile
 
-    file = open(archive, "rb")  # noqa: SIM115 (the caller closes it)
+    try:
+        file = open(archive, "rb")  # noqa: SIM115 (the caller closes it)
+    except OSError as error:
+        raise FrazilError(f'opening NAR file "{archive}": {error.strerror}') from error
     if file.seekable():
         return file
     spool = tempfile.SpooledTemporaryFile(1 << 24)  # noqa: SIM115
@@ -475,7 +493,8 @@ def nar_ls(context: Context, arguments: Arguments) -> None:
     if isinstance(entries, dict) and not arguments.flag("directory"):
         _nar_folder(context, arguments, entries, ".")
     else:
-        _nar_line(context, arguments, node, os.path.basename(inner.rstrip("/")) or ".")
+        name = "." if isinstance(entries, dict) else os.path.basename(inner.rstrip("/"))
+        _nar_line(context, arguments, node, name)
 
 
 def _shallow(node: dict[str, object]) -> dict[str, object]:

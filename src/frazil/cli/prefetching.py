@@ -14,6 +14,7 @@ from frazil.cli.hash_commands import algorithm_of
 from frazil.cli.options import APPEND, Arguments, Command, Option
 from frazil.digest import Hash
 from frazil.errors import FrazilError, UsageError
+from frazil.store.path import check_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,23 +30,25 @@ class Wanted:
         self.executable = arguments.flag("executable")
         self.method = "nar" if self.unpack or self.executable else "flat"
         self.name = arguments.value("name") or name_of(url)
+        check_name(self.name)
         self.expected = Hash.parse(expected, algorithm) if expected is not None else None
         self.algorithm = self.expected.algorithm if self.expected is not None else algorithm
 
 
 def name_of(url: str) -> str:
-    """The last part of its path. Raises UsageError where there is none that a store object could have."""
-    from frazil.store.errors import BadStorePath
-    from frazil.store.path import check_name
+    """The last part of its path. Raises FrazilError where there is none that a store object could have."""
+    from urllib.parse import unquote
 
-    _, _, rest = url.partition("#")[0].partition("?")[0].partition("://")
-    name = os.path.basename(rest.partition("/")[2].rstrip("/"))
+    from frazil.store.errors import BadStorePath
+
+    _, scheme, rest = url.partition("#")[0].partition("?")[0].partition("://")
+    name = unquote(os.path.basename(rest.partition("/")[2].rstrip("/")) if scheme else os.path.basename(url))
     if not name:
-        raise UsageError(f"cannot figure out file name for '{url}'", hint="say `--name NAME`")
+        raise FrazilError(f"cannot figure out file name for '{url}'", hint="say `--name NAME`")
     try:
         check_name(name)
     except BadStorePath as error:
-        raise UsageError(
+        raise FrazilError(
             f"file name '{name}' was extracted from URL '{url}': {error.message}", hint="say `--name NAME`"
         ) from error
     return name
@@ -125,7 +128,10 @@ COMMANDS = {
 
 
 def run_prefetch(context: Context, arguments: Arguments) -> None:
+    if len(arguments.positional) > 2:
+        raise UsageError("too many arguments")
     url, expected = _source(context, arguments)
+    url = _from_mirror(context, arguments, url)
     path, digest = prefetch(context, Wanted(arguments, url, expected, algorithm_of(arguments, "sha256") or "sha256"))
     shown = context.store.show(path)
     print_path = arguments.flag("print-path") or context.settings.environment.get("PRINT_PATH") == "1"
@@ -166,7 +172,32 @@ def _source(context: Context, arguments: Arguments) -> tuple[str, str | None]:
             arguments.values["name"] = _text(evaluator.coerce_to_string(name, set()))
         return _text(evaluator.coerce_to_string(evaluator.force(urls[0]), set()))
 
-    return str(with_deep_stack(evaluate)), None
+    rest = arguments.positional[1:]
+    return str(with_deep_stack(evaluate)), rest[0] if rest else None
+
+
+def _from_mirror(context: Context, arguments: Arguments, url: str) -> str:
+    """`mirror://NAME/…`: at the first of the mirrors that nixpkgs knows under that name."""
+    if not url.startswith("mirror://"):
+        return url
+    name, slash, rest = url.removeprefix("mirror://").partition("/")
+    if not slash:
+        raise FrazilError(f"invalid mirror URL '{url}'")
+    from frazil.cli.evaluation import make_session, with_deep_stack, working_directory
+
+    def evaluate() -> str:
+        session = make_session(context, arguments, pure=False, read_only=True)
+        evaluator = session.evaluator
+        text = b"import <nixpkgs/pkgs/build-support/fetchurl/mirrors.nix>"
+        mirrors = evaluator.get_attr(evaluator.evaluate(evaluator.parse_string(text, working_directory())), name)
+        if mirrors is None:
+            raise FrazilError(f"unknown mirror name '{name}'")
+        if not isinstance(mirrors, list) or not mirrors:
+            raise FrazilError(f"mirror URL '{url}' did not expand to anything")
+        return _text(evaluator.coerce_to_string(evaluator.force(mirrors[0]), set()))
+
+    mirror = str(with_deep_stack(evaluate))
+    return mirror + ("" if mirror.endswith("/") else "/") + rest
 
 
 def _text(found: str) -> str:
@@ -187,7 +218,7 @@ PROGRAMS = {
             Option("--attr -A", "Take the URL from a derivation.", "path", kind=APPEND),
         ),
         positional="url hash",
-        at_most=2,
+        at_most=None,
         examples=[("Fetch a file and print its hash", "nix-prefetch-url https://example.org/source.tar.gz")],
     ),
 }

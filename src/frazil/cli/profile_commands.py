@@ -373,15 +373,14 @@ def rollback(context: Context, arguments: Arguments) -> None:
 
 
 def wipe_history(context: Context, arguments: Arguments) -> None:
+    from frazil.cli.legacy_misc import tell_deleted
     from frazil.store.profile import parse_age
 
     profile = _profile(context, arguments)
     dry = arguments.flag("dry-run")
     age = arguments.value("older-than")
     deleted = profile.delete_old(dry_run=dry) if age is None else profile.delete_older_than(parse_age(age), dry_run=dry)
-    for number in deleted:
-        verb = "would remove" if dry else "removing"
-        context.note(f"{verb} profile version {number}", Verbosity.NOTICE)
+    tell_deleted(context, deleted, dry_run=dry)
 
 
 PROFILE = (Option("--profile", "Work on the profile *path*.", "path"),)

@@ -13,7 +13,7 @@ import sys
 from frazil import load_ahead
 from frazil.cli.base_directory import set_base_directory
 from frazil.cli.commands import ALIASES, DELEGATED, PROGRAMS, TABLE
-from frazil.cli.common_options import GLOBAL, LEGACY_GLOBAL
+from frazil.cli.common_options import EVALUATION, GLOBAL, LEGACY_GLOBAL
 from frazil.cli.context import Context, Left, require_feature
 from frazil.cli.options import Arguments, Command, Option, OptionParser
 from frazil.cli.settings import kind_of
@@ -311,11 +311,12 @@ def _merge(into: Arguments, more: Arguments, skip: set[str] | None = None) -> No
             into.values[key] = value
 
 
-def _parser(context: Context, groups: list[tuple[Option, ...]], *, keep_unknown: bool = False) -> OptionParser:
+def _parser(
+    context: Context, groups: list[tuple[Option, ...]], *, keep_unknown: bool = False, own: tuple[Option, ...] = ()
+) -> OptionParser:
     settings = context.settings
-    return OptionParser(
-        groups, settings.set_flag, kind_of, context.program, settings.set_option, keep_unknown=keep_unknown
-    )
+    assign, assign_named = settings.set_flag, settings.set_option
+    return OptionParser(groups, assign, kind_of, context.program, assign_named, keep_unknown=keep_unknown, own=own)
 
 
 def _help(context: Context, words: list[str], *, explicit: bool) -> int:
@@ -389,6 +390,11 @@ def print_version(context: Context, arguments: Arguments) -> int:
 # -- programs with a name of their own ---------------------------------------------------------------------------
 
 
+def _own_options(command: Command) -> tuple[Option, ...]:
+    """All but those for evaluation, which these programs share with `nix`."""
+    return tuple([option for option in command.options if option not in EVALUATION])
+
+
 def run_program(context: Context, words: list[str]) -> int:
     module = _module(PROGRAMS[context.program][0])
     command: Command = module.PROGRAMS[context.program]
@@ -398,7 +404,8 @@ def run_program(context: Context, words: list[str]) -> int:
     if prepare is not None:
         words = prepare(context, words)
     groups = [command.options, LEGACY_GLOBAL, GLOBAL]
-    arguments, _ = _parser(context, groups, keep_unknown=command.keep_unknown).parse(words)
+    parser = _parser(context, groups, keep_unknown=command.keep_unknown, own=_own_options(command))
+    arguments, _ = parser.parse(words)
     if arguments.flag("help"):
         return _program_help(context, command)
     if arguments.flag("version"):

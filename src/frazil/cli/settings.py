@@ -121,6 +121,8 @@ class Settings:
 
     def set_flag(self, name: str, value: str) -> None:
         """As `set`, for `--NAME VALUE`: a setting of a feature that is off is an error."""
+        if name in {"cores", "max-silent-time", "timeout"}:
+            parse_bytes(value)
         plain = ALIASES.get(name, name)
         feature = SETTING_FEATURES.get(plain if plain in _KINDS else plain.removeprefix("extra-"))
         if feature is None:
@@ -281,6 +283,12 @@ def _read(path: str) -> str:
     if len(data) > MAX_FILE_SIZE:
         raise UsageError(f"configuration file '{path}' is larger than {MAX_FILE_SIZE} bytes")
     return data.decode("utf-8", "surrogateescape")
+
+
+def parse_limit(text: str) -> int:
+    """As `parse_bytes`; what is below zero is nothing."""
+    number = parse_bytes(text.removeprefix("-"))
+    return 0 if text.startswith("-") else number
 
 
 def parse_bytes(text: str) -> int:

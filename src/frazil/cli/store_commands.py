@@ -275,9 +275,9 @@ def verify(context: Context, arguments: Arguments) -> int:
     corrupted = untrusted = failed = False
     for path in store_paths(context, arguments):
         shown = store.show(path)
-        context.note(f"checking '{shown}'...", Verbosity.INFO)
         try:
             known = store.query_info(path)
+            context.note(f"checking '{shown}'...", Verbosity.INFO)
             if not arguments.flag("no-contents"):
                 counter = CountingHash(known.nar_hash.algorithm)
                 store.dump_nar(path, counter.write)

@@ -61,7 +61,7 @@ def stored_path(context: Context, text: str) -> DerivedPath | None:
 
 
 def store_paths(context: Context, arguments: Arguments, *, build: bool = False) -> list[StorePath]:
-    """Sorted by dependency where --recursive is given."""
+    """Sorted by dependency."""
     store = context.any_store
     if arguments.flag("all"):
         if arguments.positional:
@@ -73,7 +73,7 @@ def store_paths(context: Context, arguments: Arguments, *, build: bool = False) 
     found = list(dict.fromkeys([one for path in wanted for one in paths_meant(context, arguments, path)]))
     if arguments.flag("recursive"):
         return store.topological(store.closure(found))
-    return found
+    return store.topological(found) if len(found) > 1 else found
 
 
 def _provide(context: Context, paths: list[DerivedPath], *, build: bool) -> None:

@@ -150,7 +150,7 @@ class ServeServer:
         settings = self._settings()
         try:
             with HangUp(self.incoming):
-                realise(self.store, targets, settings, _ErrorsAndLogs(self.reporter))
+                realise(self.store, targets, settings, _ErrorsAndLogs(self.reporter), names_cut_off=True)
         except FrazilError as error:
             self.writer.number(error.exit_status or 1)
             self.writer.text(full_message(error))

@@ -268,7 +268,7 @@ class Server(Additions):
         from frazil.build.scheduler import realise
 
         settings, substituters = self.host.build_settings, self.host.substituters()
-        realise(self.store, targets, settings, self.tunnel, mode=mode, substituters=substituters)
+        realise(self.store, targets, settings, self.tunnel, mode=mode, substituters=substituters, names_cut_off=True)
 
     def build_paths(self) -> None:
         targets, mode = self._build_request()
@@ -277,6 +277,7 @@ class Server(Additions):
         self._done()
 
     def build_paths_with_results(self) -> None:
+        from frazil.build.errors import CutOff
         from frazil.build.scheduler import realise_each
         from frazil.protocol.values import write_derived_path
 
@@ -284,8 +285,9 @@ class Server(Additions):
         with self.work(), self._watched():
             settings, substituters = self.host.build_settings, self.host.substituters()
             results = realise_each(self.store, targets, settings, self.tunnel, mode=mode, substituters=substituters)
-        self.writer.number(len(results))
-        for result in results:
+        told = [result for result in results if not isinstance(result.failure, CutOff)]
+        self.writer.number(len(told))
+        for result in told:
             write_derived_path(self.writer, self.dialect, result.path)
             write_outcome(self.writer, self.dialect, outcome_of(result))
 

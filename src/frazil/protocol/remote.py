@@ -233,17 +233,18 @@ class RemoteStore(PooledStore[WorkerClient]):
 
     # --------------------------------------------------------------------------------------------------- building
 
-    def build_elsewhere(self, targets: Sequence[DerivedPath], mode: str) -> list[Outcome]:
-        """What became of each target, in their order. Raises RemoteError."""
+    def build_elsewhere(self, targets: Sequence[DerivedPath], mode: str) -> Sequence[Outcome | None]:
+        """What became of each target, in their order; servers are silent about what they gave up because another one
+        failed. Raises RemoteError."""
         with self._client() as channel:
             client = channel.client
             if client.version >= (1, 34):
                 found = dict(client.build_with_results(targets, mode))
                 missing = [target for target in targets if target not in found]
-                if missing:
+                if missing and all(outcome.succeeded for outcome in found.values()):
                     raise ProtocolError(f"the server says nothing of '{missing[0].show(self.directory)}'")
                 self._known_valid.clear()
-                return [found[target] for target in targets]
+                return [found.get(target) for target in targets]
             client.build_paths(targets, mode)
         return self.built(targets, lambda target: BUILT if target.outputs else SUBSTITUTED)
 

@@ -279,13 +279,13 @@ def _local(
 
 def _automatic(parameters: Mapping[str, str], environment: Mapping[str, str]) -> StoreConfig:
     config = _local(parameters, environment, "local")
-    if parameters or "NIX_STORE_DIR" in environment or "NIX_STATE_DIR" in environment:
-        return config
-    if _may_write(config.state_dir) and _may_write(config.real_store_dir):
+    if parameters or (_may_write(config.state_dir) and _may_write(config.real_store_dir)):
         return config
     socket = environment.get("NIX_DAEMON_SOCKET_PATH") or f"{config.state_dir}/daemon-socket/socket"
     if os.path.exists(socket):
         return config.with_(scheme="daemon", uri="daemon")
+    if "NIX_STORE_DIR" in environment or "NIX_STATE_DIR" in environment:
+        return config
     root = user_store_root(environment)
     return _local({"root": root}, environment, "local?root=" + root).with_(is_user_default=True)
 

@@ -738,6 +738,13 @@ class Database:
             return None
         return self._path(rows[0][0]), frozenset((rows[0][1] or "").split())
 
+    def realised(self) -> list[tuple[StorePath, StorePath]]:
+        """(derivation, output) of all that floating derivations made."""
+        if not self._need_build_trace():
+            return []
+        rows = self.rows("select drvPath, outputPath from BuildTraceV3")
+        return [(StorePath.from_base(drv), self._path(path)) for drv, path in rows]
+
     def register_realisation(
         self, derivation: StorePath, output: str, path: StorePath, signatures: frozenset[str] = frozenset()
     ) -> None:

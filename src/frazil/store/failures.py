@@ -66,6 +66,12 @@ class TransferFailed(StoreError):
 FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+def quoted_place(path: str) -> str:
+    """A place in the file system as Nix's messages show it."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def from_os_error(error: OSError, doing: str) -> StoreError:
     """A StoreError for `error`, `doing` as in "writing '/nix/store/…'"; a full disk gets its own class and hint."""
     reason = error.strerror or str(error)

@@ -228,6 +228,9 @@ class ReferenceGraph:
             for drv, text in database.rows("select drv, path from DerivationOutputs"):
                 if text in by_text:
                     self.forward.setdefault(drv, []).append(by_text[text])
+            for path, output in database.realised():
+                if path in self.numbers and output in self.numbers:
+                    self.forward.setdefault(self.numbers[path], []).append(self.numbers[output])
 
     def reachable(self, starts: Iterable[StorePath]) -> set[int]:
         pending = [self.numbers[path] for path in starts if path in self.numbers]
@@ -456,8 +459,7 @@ def _collect_locked(store: LocalStore, options: Options, server: RootServer) -> 
             _delete_dead(store, collector, graph, live)
         except _LimitReached:
             pass
-        if options.max_freed != 0:
-            collector.delete_unused_links()
+        collector.delete_unused_links()
     except OSError as error:
         raise from_os_error(error, "collecting garbage") from error
     return collector.results

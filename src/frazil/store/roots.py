@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from frazil.digest import encode_base32
 from frazil.store import locks
 from frazil.store.errors import BadStorePath, StoreError, from_os_error
+from frazil.store.failures import quoted_place
 from frazil.store.path import StorePath
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class _Search:
             except OSError as error:
                 if error.errno not in _IGNORED:
                     raise from_os_error(error, f"finding GC roots in '{path}'") from error
-                self.store.inform(f"cannot read potential root '{path}'")
+                self.store.inform(f"cannot read potential root {quoted_place(path)}")
 
     def _found(self, holder: str, target: str) -> None:
         try:
@@ -165,7 +166,7 @@ class _Search:
         if self.store.is_registered(path):
             self.roots.setdefault(path, set()).add(holder)
         else:
-            self.store.inform(f"skipping invalid root from '{holder}' to '{target}'")
+            self.store.inform(f"skipping invalid root from {quoted_place(holder)} to {quoted_place(target)}")
 
     def _link(self, path: str) -> None:
         target = logical_target(self.store, os.readlink(path))
@@ -177,7 +178,7 @@ class _Search:
             mode = os.lstat(target).st_mode
         except (FileNotFoundError, NotADirectoryError):
             if path.startswith(self.automatic) and self.tidy:
-                self.store.inform(f"removing stale link from '{path}' to '{target}'")
+                self.store.inform(f"removing stale link from {quoted_place(path)} to {quoted_place(target)}")
                 try:
                     os.unlink(path)
                 except OSError:
@@ -231,7 +232,7 @@ def _read_temporary(store: LocalStore, path: str) -> bytes:
         if locks.flock(descriptor, fcntl.LOCK_EX, wait=False):
             if read_only:
                 return b""
-            store.inform(f"removing stale temporary roots file '{path}'")
+            store.inform(f"removing stale temporary roots file {quoted_place(path)}")
             try:
                 os.unlink(path)
                 file.write(b"d")
