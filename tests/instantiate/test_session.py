@@ -291,6 +291,17 @@ def test_a_dummy_store_takes_nothing_in_unless_told(tmp_path: Path, expression: 
     assert str(getattr(evaluate("dummy://", read_only=True), "text", "")).startswith("/nix/store/")
 
 
+def test_errors_of_the_store_say_where_evaluation_was(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path)
+    scratch.config = StoreConfig.from_uri("dummy://", {})
+    scratch.store = LocalStore(scratch.config)
+    evaluator = scratch.session().evaluator
+    with pytest.raises(FrazilError, match="not supported by store") as caught:
+        evaluator.force_deep(evaluator.eval_string('[ (builtins.toFile "a" "b") ]', "/"))
+    steps = [(frame.text, frame.position and frame.position.column) for frame in caught.value.trace]
+    assert ("while calling the 'toFile' builtin", 4) in steps
+
+
 def test_internal_files_have_a_name_of_their_own(scratch: Scratch) -> None:
     found = scratch.session().evaluator
     value = found.eval_string("<nix/fetchurl.nix>", "/")

@@ -200,6 +200,13 @@ class EvalError(EvalBaseError):
     """Nix's EvalError: almost everything."""
 
 
+def note_step(error: FrazilError, positions: Positions, pos: int, text: str | Callable[[], str]) -> None:
+    """Note one step outwards in an error of another room, as of the store, that goes through evaluation."""
+    words = text if isinstance(text, str) else text()
+    position = positions.position(pos) if pos > 0 else None
+    error.trace.insert(0, TraceFrame(display(words), position, isinstance(text, AlwaysShown)))
+
+
 def as_eval_error(error: FrazilError, pos: int = 0, kind: type[EvalBaseError] = EvalError) -> EvalBaseError:
     """An error of another room as one of the language: its trace is the innermost part of what is still to come."""
     found = kind(

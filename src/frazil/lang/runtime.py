@@ -42,7 +42,8 @@ from cython.cimports.frazil.lang.values import (
     use_pool_of_calls,
 )
 
-from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch
+from frazil.errors import FrazilError
+from frazil.lang.errors import EvalBaseError, EvalError, TypeMismatch, note_step
 
 PRIMOP_TICKS = cython.declare(cython.uint, 256)
 PRIMOP_TICKS = 256
@@ -125,6 +126,8 @@ def add_trace(state, pos, text):
         if error.positions is None and state is not None:
             error.positions = state.positions
         error.add_trace(pos, text)
+    elif isinstance(error, FrazilError) and state is not None:
+        note_step(error, state.positions, pos, text)
 
 
 def not_boolean(expr, value, text):
@@ -311,6 +314,8 @@ def primop_failed(state, primop, pos):
         error.settle_call_site(pos)
         if primop.add_trace:
             error.add_trace(pos, f"while calling the '{primop.name}' builtin")
+    elif isinstance(error, FrazilError) and primop.add_trace:
+        note_step(error, state.positions, pos, f"while calling the '{primop.name}' builtin")
     elif isinstance(error, RecursionError):
         raise stack_overflow(state, pos) from None
 
