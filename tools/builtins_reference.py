@@ -47,7 +47,17 @@ def described(spec: BuiltinSpec) -> BuiltinSpec:
     if spec.documentation or spec.name not in ELSEWHERE:
         return spec
     names, text = ELSEWHERE[spec.name]
-    return spec.with_(argument_names=names, documentation=text)
+    return BuiltinSpec(
+        spec.name,
+        spec.arity,
+        spec.function,
+        spec.experimental,
+        spec.internal,
+        spec.add_trace,
+        text,
+        names,
+        spec.impure,
+    )
 
 
 def all_specs() -> list[BuiltinSpec]:

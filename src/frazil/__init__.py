@@ -23,7 +23,7 @@ import sys
 # `importlib.machinery` has these, too, and takes longer.
 from _frozen_importlib import BuiltinImporter, FrozenImporter, ModuleSpec
 from _frozen_importlib_external import MAGIC_NUMBER, ExtensionFileLoader, PathFinder, SourceFileLoader
-from _imp import exec_dynamic, extension_suffixes
+from _imp import create_dynamic, exec_dynamic, extension_suffixes
 from os import environ, fsencode
 
 TYPE_CHECKING = False
@@ -103,11 +103,13 @@ class _OwnModules:
         if cls.compiled is None:
             cls.compiled = frozenset()
             if environ.get("FRAZIL_PURE") != "1":
-                try:
-                    from frazil import _compiled
-                except ModuleNotFoundError:
-                    return cls.compiled
-                cls.compiled, cls.object, cls.create = _compiled.MODULES, _compiled.__file__, _compiled.create
+                module = sys.modules.get("frazil._compiled")  # another one, where it is trained
+                if module is None:
+                    spec = _extension("frazil._compiled", __path__[0])
+                    if spec is None:
+                        return cls.compiled
+                    module = create_dynamic(spec)
+                cls.compiled, cls.object, cls.create = module.MODULES, str(module.__file__), module.create
         return cls.compiled
 
     @classmethod
@@ -119,13 +121,8 @@ class _OwnModules:
         room, _, stem = name.rpartition(".")
         if room in cls.rooms and name in cls.compiled_modules():
             spec = ModuleSpec(name, ExtensionFileLoader(name, cls.object), origin=cls.object)
-        elif name == "frazil._compiled":
-            file = f"{path[0]}/_compiled{extension_suffixes()[0]}"
-            try:
-                posix.stat(file)
-            except OSError:
-                return None
-            spec = ModuleSpec(name, ExtensionFileLoader(name, file), origin=file)
+        elif stem.startswith("_") and (extension := _extension(name, path[0])) is not None:
+            return extension
         elif name in _PACKAGES and (loader := _source(name, f"{path[0]}/{stem}", "__init__")) is not None:
             spec = ModuleSpec(name, loader, origin=loader.path, is_package=True)
             spec.submodule_search_locations = [f"{path[0]}/{stem}"]
@@ -139,6 +136,18 @@ class _OwnModules:
         return spec
 
 
+def _extension(name: str, folder: str) -> ModuleSpec | None:
+    """A shared object of ours; None where there is none of that name."""
+    file = f"{folder}/{name.rpartition('.')[2]}{_SUFFIX}"
+    try:
+        posix.stat(file)
+    except (OSError, ValueError):
+        return None
+    spec = ModuleSpec(name, ExtensionFileLoader(name, file), origin=file)
+    spec.has_location = True
+    return spec
+
+
 class _Source(SourceFileLoader):
     """Reads a module's byte code with four system calls instead of a dozen; all else is as usual."""
 
@@ -146,24 +155,27 @@ class _Source(SourceFileLoader):
     header: bytes
 
     def get_code(self, fullname):  # type: ignore[no-untyped-def]
+        buffer = _buffers.pop() if _buffers else bytearray(_LARGEST)
         try:
             descriptor = posix.open(self.cached, posix.O_RDONLY | posix.O_CLOEXEC)
             try:
-                data = posix.read(descriptor, _LARGEST)
+                size = posix.readv(descriptor, [buffer])
             finally:
                 posix.close(descriptor)
         except OSError:
             return super().get_code(fullname)
-        if len(data) == _LARGEST or not data.startswith(self.header):
+        if size == _LARGEST or not buffer.startswith(self.header):
             return super().get_code(fullname)
-        return marshal.loads(memoryview(data)[16:])
+        code = marshal.loads(memoryview(buffer)[16:size])
+        _buffers.append(buffer)
+        return code
 
 
 _site_is_due = False
 
 
-def was_launched(name: str, folder: str) -> None:
-    """The installed program's first words. `folder`: where this package was found without `site`, or nothing.
+def was_launched(name: str, without_site: bool) -> None:
+    """The installed program's first words. `without_site`: that is how this package was found.
 
     What `site` does (other packages' folders, `.pth` files, `sitecustomize`, `sys.prefix` of a virtual environment)
     is a seventh of the start, and little of frazil needs it: it is done when a module is first asked for that is
@@ -171,10 +183,7 @@ def was_launched(name: str, folder: str) -> None:
     """
     global _site_is_due
 
-    if folder:
-        if sys.path[-1] == folder:
-            sys.path.pop()  # its work is done
-        _site_is_due = True
+    _site_is_due = without_site
     try:
         # What the system calls the process: the script's name, as if that had been started.
         descriptor = posix.open("/proc/self/comm", posix.O_WRONLY | posix.O_CLOEXEC)
@@ -197,9 +206,14 @@ def complete_site() -> None:
         site.main()
 
 
+_MAGIC = MAGIC_NUMBER + bytes(4)
+_SIZES = 0xFFFFFFFF << 32
 _TAG = f".{sys.implementation.cache_tag}.pyc"
+_SUFFIX = extension_suffixes()[0]
 _LARGEST = 1 << 16
 """Beyond 128 KiB memory comes from the system, page by page."""
+_buffers: list[bytearray] = []
+"""One, except while threads import."""
 _PACKAGES = frozenset(
     [f"frazil.{room}" for room in ("build", "cli", "evalcache", "fetch", "flake", "instantiate", "lang", "store")]
 )
@@ -216,8 +230,8 @@ def _source(name: str, folder: str, stem: str) -> _Source | None:
     loader = _Source(name, file)
     loader.cached = cached
     # Of byte code that is checked by its source's time and size (PEP 552).
-    stamps = (int(status.st_mtime), status.st_size)
-    loader.header = MAGIC_NUMBER + bytes(4) + b"".join((stamp & 0xFFFFFFFF).to_bytes(4, "little") for stamp in stamps)
+    stamps = (status.st_size << 32 & _SIZES) | (int(status.st_mtime) & 0xFFFFFFFF)
+    loader.header = _MAGIC + stamps.to_bytes(8, "little")
     return loader
 
 
@@ -248,10 +262,17 @@ def load_ahead(names: Iterable[str]) -> None:
 def _load(spec, parent):  # type: ignore[no-untyped-def]
     """As importlib's function of that name. No locks: only one thread runs when a program starts."""
     name, loader, modules = spec.name, spec.loader, sys.modules
-    module = _OwnModules.create(spec) if type(loader) is ExtensionFileLoader else ModuleType(name)
+    spec._initializing = False  # every import of it looks; where this is missing, an error is made, and dropped
+    if type(loader) is not ExtensionFileLoader:
+        module = ModuleType(name)
+    elif spec.origin == _OwnModules.object:
+        module = _OwnModules.create(spec)
+    else:
+        module = create_dynamic(spec)
     fields = module.__dict__
-    fields.update(__spec__=spec, __loader__=loader, __file__=spec.origin, __package__=spec.parent)
+    fields.update(__spec__=spec, __loader__=loader, __file__=spec.origin, __package__=parent.__name__)
     if spec.submodule_search_locations is not None:
+        fields["__package__"] = name
         fields["__path__"] = spec.submodule_search_locations
     modules[name] = module
     try:

@@ -112,3 +112,82 @@ import inspect
 assert str(inspect.signature(lambda a, b=1: 0)) == "(a, b=1)" and "ast" in sys.modules
 """
     subprocess.run([sys.executable, "-S", "-c", code], env={"PYTHONPATH": str(SOURCE)}, cwd=tmp_path, check=True)
+
+
+def run_python(folder: Path, code: str) -> str:
+    environment = {"PYTHONPATH": str(SOURCE), "HOME": str(folder), "NIX_STORE_DIR": str(folder / "store")}
+    command = [sys.executable, "-S", "-c", code]
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+REPORT = """
+import os, sys
+def report(status):
+    print({})
+    sys.stdout.flush()
+    exit(status)
+exit, os._exit = os._exit, report
+sys.argv = ["frazil", "eval", "--expr", "1"]
+from frazil.cli import main
+main()
+"""
+
+
+def test_imports_do_not_look_in_vain_whether_a_module_is_being_made(tmp_path: Path) -> None:
+    """Python makes an error and drops it, at each import of a module that does not say."""
+    mute = """[name for name, module in sys.modules.items()
+           if name.startswith("frazil.") and name != "frazil._compiled"
+           and not hasattr(module.__spec__, "_initializing")]"""
+    assert run_python(tmp_path, REPORT.format(mute)) == "1\n[]\n"
+
+
+def test_a_short_evaluation_starts_one_thread(tmp_path: Path) -> None:
+    count = """
+import _thread
+threads, start = [], _thread.start_new_thread
+def counted(*arguments):
+    threads.append(arguments)
+    return start(*arguments)
+_thread.start_new_thread = counted
+"""
+    assert run_python(tmp_path, count + REPORT.format("len(threads)")) == "1\n1\n"
+
+
+def test_byte_code_is_read_where_it_is_that_of_the_source(tmp_path: Path) -> None:
+    """Also by several threads at once: each needs a buffer."""
+    code = f"""
+import os, sys, threading, py_compile
+import frazil
+folder = {str(tmp_path)!r}
+names = [f"m{{i}}" for i in range(40)]
+for i, name in enumerate(names):
+    with open(f"{{folder}}/{{name}}.py", "w") as file:
+        file.write(f"x = {{i}}\\n" + "y = 1\\n" * i)
+    py_compile.compile(f"{{folder}}/{{name}}.py")
+with open(f"{{folder}}/m3.py", "a") as file:
+    file.write("x = 'changed'\\n")
+found = {{}}
+def read(name):
+    loader = frazil._source("frazil." + name, folder, name)
+    fields = {{}}
+    exec(loader.get_code("frazil." + name), fields)
+    found[name] = fields["x"]
+threads = [threading.Thread(target=read, args=(name,)) for name in names]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(found == {{**{{name: i for i, name in enumerate(names)}}, "m3": "changed"}})
+"""
+    assert run_python(tmp_path, code) == "True\n"
+
+
+def test_an_evaluator_that_is_there_already_is_taken(tmp_path: Path) -> None:
+    """As the build does that trains it: what lies in the sources' folder may be old."""
+    code = """
+import sys, types
+import frazil
+other = sys.modules["frazil._compiled"] = types.ModuleType("frazil._compiled")
+other.MODULES, other.__file__, other.create = frozenset(["frazil.lang.values"]), "/elsewhere.so", None
+spec = frazil._OwnModules.find_spec("frazil.lang.values", frazil.__path__)
+print(spec.origin)
+"""
+    assert run_python(tmp_path, code) == "/elsewhere.so\n"

@@ -57,6 +57,9 @@ DIRECTIVES = {
     "initializedcheck": False,
     "auto_pickle": False,
     "annotation_typing": True,
+    # Functions that Python sees are plain ones of C, without an object of code that each start would make. Not where
+    # one may call itself through Python: that counts as recursion, whose limit Python 3.12 fixes (they say otherwise).
+    "binding": False,
 }
 
 

@@ -42,4 +42,18 @@ frazil_new_frame(PyThreadState *thread, PyCodeObject *code, PyObject *globals, P
 }
 #define PyFrame_New frazil_new_frame
 
+/* Cython's modules ask for each other by name, several times each. Nearly always the module is there already; Python's
+ * own way to find that out goes through `__import__`, and looks in vain for the folder of what is no package. */
+static inline PyObject *frazil_import(const char *name) {
+    PyObject *text = PyUnicode_FromString(name), *module;
+    if (text == NULL)
+        return NULL;
+    module = PyImport_GetModule(text);
+    if (module == NULL && !PyErr_Occurred())
+        module = PyImport_Import(text);
+    Py_DECREF(text);
+    return module;
+}
+#define PyImport_ImportModule frazil_import
+
 #endif

@@ -11,8 +11,8 @@ from frazil import load_ahead
 EVALUATION = """
 lang lang.origins lang.errors lang.values lang.runtime lang.functions lang.scanner lang.selection lang.variables
 lang.sets lang.shapes lang.comparison lang.operators lang.concatenation lang.nodes lang.literals lang.attribute_merge
-lang.parser lang.deep_force lang.positions lang.registry lang.settings lang.evaluator
-cli.room_settings instantiate instantiate.context store digest store.errors store.path instantiate.builtins
+lang.parser lang.deep_force _native lang.positions lang.registry lang.settings lang.evaluator
+cache_folder cli.room_settings instantiate instantiate.context store digest store.errors store.path instantiate.builtins
 instantiate.recording lang.effects instantiate.files instantiate.effects instantiate.session store.config
 lang.builtins lang.builtins_control lang.numbers lang.builtins_math lang.builtins_sets lang.builtins_lists
 lang.versions lang.builtins_strings lang.builtins_context lang.builtins_convert lang.builtins_files

@@ -311,7 +311,7 @@ class Context:
     def store_is_cache(self) -> bool:
         """Whether it is one that nothing can be built or evaluated in."""
         address = self.store_address
-        if address == "auto":
+        if address.partition("?")[0] in ("", "auto", "local", "daemon"):
             return False
         from frazil.store.opening import is_cache
 

@@ -96,25 +96,33 @@ def make_session(
 
 
 def _watch_if_long(context: Context, session: Session) -> None:
-    """Whoever shows what goes on is made when it has gone on for a moment."""
-    import _thread
-
+    """Whoever shows what goes on is made when it has gone on for a moment: most evaluations have ended by then."""
     closed: list[bool] = []
     context.at_close(lambda: closed.append(True))
 
     def wait() -> None:
         from time import sleep
 
-        sleep(UNWATCHED_SECONDS)
+        from frazil.lang.evaluator import SIGNAL_PERIOD
+
+        sleep(max(UNWATCHED_SECONDS - SIGNAL_PERIOD, 0))
         if not closed:
             from frazil.cli.evaluation_progress import watch
 
             watch(context, session, closed)
 
-    try:
-        _thread.start_new_thread(wait, ())
-    except RuntimeError:
-        pass  # no thread to be had: evaluation goes on unseen
+    _unwatched.append(wait)
+
+
+def _begin_to_watch() -> None:
+    """Called by the thread that waits for an evaluation, SIGNAL_PERIOD after it began and from then on."""
+    import _thread
+
+    while _unwatched:
+        try:
+            _thread.start_new_thread(_unwatched.pop(), ())
+        except RuntimeError:
+            pass  # no thread to be had: evaluation goes on unseen
 
 
 def flake_builtins(context: Context) -> list[BuiltinSpec]:
@@ -197,11 +205,12 @@ def read_input(path: str) -> bytes:
 
 def file_argument(session: Session, text: str) -> str:
     """A file named on the command line: a path, `<…>`, a URL or `flake:…`. -> an absolute path of the language."""
-    from frazil.instantiate.uris import is_pseudo_url, resolve_pseudo_url
-
     name = byte_string(text)
-    if is_pseudo_url(name):
-        return session.download_tarball(resolve_pseudo_url(name))
+    if ":" in name:
+        from frazil.instantiate.uris import is_pseudo_url, resolve_pseudo_url
+
+        if is_pseudo_url(name):
+            return session.download_tarball(resolve_pseudo_url(name))
     if name.startswith("flake:"):
         found = session.effects.search_hook("flake", name[len("flake:") :])
         if found is None:
@@ -240,6 +249,8 @@ def root_value(session: Session, arguments: Arguments) -> Any:
 
 progress_bars: list[BarReporter] = []
 """Where a thread shows what an evaluation does."""
+_unwatched: list[Callable[[], None]] = []
+"""What waits to show an evaluation that goes on for long."""
 under_way: list[object] = []
 """What runs `with_deep_stack`: for who shows that evaluation takes long."""
 
@@ -253,7 +264,7 @@ def with_deep_stack(function: Callable[[], Any]) -> Any:
 
     under_way.append(function)
     try:
-        return run_with_deep_stack(function, interrupt)
+        return run_with_deep_stack(function, interrupt, _begin_to_watch)
     finally:
         under_way.pop()
         for bar in progress_bars:

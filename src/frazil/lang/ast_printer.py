@@ -1,3 +1,4 @@
+# cython: binding=True
 """Expressions as `nix-instantiate --parse` prints them: Nix's `show` methods in `nixexpr.cc`, same desugaring.
 
 In: an expression, resolved or not. Out: a byte string.

@@ -1,3 +1,4 @@
+# cython: binding=True
 """Builtins on string contexts: what a string refers to in the store.
 
 In and out: values of the language. Context elements are texts, as Nix writes them inside strings: `PATH` (constant),

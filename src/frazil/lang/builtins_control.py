@@ -1,3 +1,4 @@
+# cython: binding=True
 """Builtins that steer evaluation and report about it: errors, order, tracing, kinds of values, constants.
 
 In and out: values of the language. Source of truth: the manual's "Built-ins", Nix's `primops.cc`.

@@ -1,3 +1,4 @@
+# cython: binding=True
 """Builtins between values and other notations: JSON, TOML, XML, hashes.
 
 In and out: values of the language. Source of truth: the manual's "Built-ins"; the readers and writers name theirs.

@@ -1,3 +1,4 @@
+# cython: binding=True
 """Builtins on paths and files.
 
 In and out: values of the language; everything is read through `Effects`. What a path refers to in the store is built

@@ -1,4 +1,4 @@
-# cython: boundscheck=False, wraparound=False
+# cython: boundscheck=False, wraparound=False, binding=True
 """Builtins on lists.
 
 In and out: values of the language. Source of truth: the manual's "Built-ins", Nix's `primops.cc` for what is forced

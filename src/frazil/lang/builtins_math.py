@@ -1,3 +1,4 @@
+# cython: binding=True
 """Builtins on numbers, and the order of values.
 
 In and out: values of the language. Integers are 64 bits wide and overflow is an error. Source of truth: the manual's

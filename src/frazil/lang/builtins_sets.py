@@ -1,3 +1,4 @@
+# cython: binding=True
 """Builtins on attribute sets.
 
 In and out: values of the language. Positions of attributes are kept where Nix keeps them, for error messages and

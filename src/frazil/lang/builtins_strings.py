@@ -1,4 +1,4 @@
-# cython: boundscheck=False, wraparound=False
+# cython: boundscheck=False, wraparound=False, binding=True
 """Builtins on strings, patterns and versions.
 
 In and out: values of the language; strings are byte strings with or without context. Source of truth: the manual's

@@ -1,4 +1,4 @@
-# cython: boundscheck=False, wraparound=False
+# cython: boundscheck=False, wraparound=False, binding=True
 """Equality and order of values.
 
 Source of truth: `eqValues` in Nix's `eval.cc`, `CompareValues` in `primops.cc`; messages included.

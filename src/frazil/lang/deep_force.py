@@ -1,4 +1,4 @@
-# cython: boundscheck=False, wraparound=False
+# cython: boundscheck=False, wraparound=False, binding=True
 """Evaluating everything inside a value, in the order in which Nix does it.
 
 Source of truth: `forceValueDeep` in Nix's `eval.cc`.

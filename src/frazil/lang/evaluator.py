@@ -597,11 +597,12 @@ def raise_recursion_limit():
     return outer
 
 
-def run_with_deep_stack(function, interrupt=None):
+def run_with_deep_stack(function, interrupt=None, waiting=None):
     """Call it in a thread whose stack holds any depth that max-call-depth allows; errors and results pass through.
 
     `interrupt`: called when the waiting thread is interrupted, to make the other one end soon (`Evaluator.interrupt`);
     without it a KeyboardInterrupt leaves at once, and the thread goes on until the process ends.
+    `waiting`: called again and again while it goes on, for the first time after SIGNAL_PERIOD.
     """
     import _thread
 
@@ -642,6 +643,8 @@ def run_with_deep_stack(function, interrupt=None):
             # In steps: a signal between the last look and the wait would wake nobody.
             while not ended.acquire(True, SIGNAL_PERIOD):
                 check_signals()
+                if waiting is not None:
+                    waiting()
             break
         except KeyboardInterrupt:
             if interrupt is None:

@@ -85,4 +85,8 @@ class Evaluator(State):
 SIGNAL_PERIOD: float
 STACK_SIZES: tuple[int, ...]
 
-def run_with_deep_stack(function: Callable[[], T], interrupt: Callable[[], None] | None = None) -> T: ...
+def run_with_deep_stack(
+    function: Callable[[], T],
+    interrupt: Callable[[], None] | None = None,
+    waiting: Callable[[], None] | None = None,
+) -> T: ...

@@ -67,3 +67,16 @@ cdef class CallMany(CallNode):
 
 
 cdef object add_argument(CallNode call, Expr argument)
+
+
+@cython.final
+cdef class BuiltinSpec:
+    cdef readonly object name
+    cdef readonly object arity
+    cdef readonly object function
+    cdef readonly object experimental
+    cdef readonly object internal
+    cdef readonly object add_trace
+    cdef readonly object documentation
+    cdef readonly object argument_names
+    cdef readonly object impure

@@ -558,3 +558,31 @@ if not cython.compiled:
     CallNode.arguments = None
     FormalsLambda.names = None
     FormalsLambda.defaults = None
+
+
+@cython.final
+@cython.cclass
+class BuiltinSpec:
+    """How a builtin is declared: see `registry`."""
+
+    def __init__(
+        self,
+        name,
+        arity,
+        function,
+        experimental=None,
+        internal=False,
+        add_trace=True,
+        documentation="",
+        argument_names=(),
+        impure=False,
+    ):
+        self.name = name
+        self.arity = arity
+        self.function = function
+        self.experimental = experimental
+        self.internal = internal
+        self.add_trace = add_trace
+        self.documentation = documentation
+        self.argument_names = argument_names
+        self.impure = impure

@@ -1,3 +1,4 @@
+# cython: binding=True
 """`builtins.toJSON` and `--json`: values to JSON text.
 
 In: a value. Out: a byte string of compact JSON, keys sorted. Everything is evaluated on the way; contexts are

@@ -1,3 +1,4 @@
+# cython: binding=True
 """Floating-point numbers as text.
 
 `format_float`: as C++ streams print them (six significant digits), for Nix's printers and XML. `json_float`: the

@@ -1,3 +1,4 @@
+# cython: binding=True
 """Values as text: Nix's own notation in all its forms. JSON and XML are reached from here too.
 
 In: a value (or thunk) and options. Out: byte strings. `print_value` is what `nix eval`, the REPL, `builtins.trace` and

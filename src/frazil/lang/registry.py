@@ -23,26 +23,43 @@ Inside:
 
 from __future__ import annotations
 
-from frazil.record import Record
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    class BuiltinSpec:
+        """One builtin. `experimental`: the feature that must be on; `internal`: not an attribute of `builtins`.
 
-class BuiltinSpec(Record):
-    """One builtin. `experimental`: the feature that must be on; `internal`: not an attribute of `builtins`.
+        `add_trace`: whether errors say "while calling the 'NAME' builtin". `impure`: absent from pure evaluation.
+        Nothing of it changes.
+        """
 
-    `add_trace`: whether errors say "while calling the 'NAME' builtin". `impure`: absent from pure evaluation.
-    """
+        name: str
+        arity: int
+        function: Callable[[Any, list[Any]], Any]
+        experimental: str | None
+        internal: bool
+        add_trace: bool
+        documentation: str
+        argument_names: tuple[str, ...]
+        impure: bool
 
-    name: str
-    arity: int
-    function: Callable[[Any, list[Any]], Any]
-    experimental: str | None = None
-    internal: bool = False
-    add_trace: bool = True
-    documentation: str = ""
-    argument_names: tuple[str, ...] = ()
-    impure: bool = False
+        def __init__(
+            self,
+            name: str,
+            arity: int,
+            function: Callable[[Any, list[Any]], Any],
+            experimental: str | None = None,
+            internal: bool = False,
+            add_trace: bool = True,
+            documentation: str = "",
+            argument_names: tuple[str, ...] = (),
+            impure: bool = False,
+        ) -> None: ...
+
+else:
+    # There are more than a hundred, made at each start: compiled, they take a tenth of the time.
+    from frazil.lang.functions import BuiltinSpec
+
+__all__ = ["BuiltinSpec"]

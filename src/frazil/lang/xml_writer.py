@@ -1,3 +1,4 @@
+# cython: binding=True
 """`builtins.toXML` and `--xml`: values to XML text.
 
 In: a value. Out: a byte string, indented by two spaces a level. Source of truth: Nix's `value-to-xml.cc`,
