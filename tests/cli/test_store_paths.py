@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from frazil.cli.store_paths import what
+from frazil.store.derived_path import DerivedPath
+from frazil.store.path import StoreDirectory
 
 from .conftest import Run
 
@@ -98,3 +104,11 @@ def test_trees_and_graphs(run: Run, tmp_path: Path) -> None:
     drawn = run("nix-store", "-q", "--graphml", top).out
     assert "<key id='narSize' for='node' attr.name='narSize' attr.type='long'/><key id='name'" in drawn
     assert drawn.count("<edge ") == 3
+
+
+def test_without_an_argument_messages_name_the_path() -> None:
+    path = DerivedPath(StoreDirectory("/nix/store").parse(NOWHERE), None)
+    context: Any = SimpleNamespace(any_store=SimpleNamespace(directory=StoreDirectory("/nix/store")))
+    arguments: Any = SimpleNamespace(has=lambda key: False)
+    assert what(context, arguments, "", path) == NOWHERE
+    assert what(context, arguments, ".#x", path) == ".#x"

@@ -133,6 +133,13 @@ def test_global_registry_by_url(fetcher: Fetcher, server: Server) -> None:
     assert server.count("/registry.json") == 1
 
 
+def test_names_without_a_network(fetcher: Fetcher) -> None:
+    with_global = fetcher.with_settings(flake_registry="http://127.0.0.1:1/registry.json", download_attempts=1)
+    with pytest.raises(FetchError) as caught:
+        find(with_global, "flake:a")
+    assert caught.value.hint is not None and "frazil registry add" in caught.value.hint
+
+
 def test_nesting_is_bounded() -> None:
     with pytest.raises(FetchError, match="nested too deeply"):
         parse_entries('{"version": 2, "flakes": ' + "[" * 100_000, "r.json")

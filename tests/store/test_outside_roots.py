@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -36,3 +37,16 @@ def test_a_foreign_link_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="already exists"):
             store.add_permanent_root(path, f"{tmp_path}/result", f"{store.config.outside_dir}/{path.base}")
         assert os.readlink(tmp_path / "result") == "/etc"
+
+
+def test_a_folder_that_takes_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LocalStore(StoreConfig.from_uri(f"local?root={tmp_path}/root", {})) as store:
+        path = store.add_text("kept", b"1")
+
+        def refuse(target: str, link: str) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        monkeypatch.setattr(os, "symlink", refuse)
+        with pytest.raises(StoreError, match=r"creating symlink '.*/result': Permission denied") as caught:
+            store.add_permanent_root(path, f"{tmp_path}/result")
+        assert caught.value.hint is not None and "--no-link" in caught.value.hint

@@ -114,7 +114,7 @@ def what(context: Context, arguments: Arguments, text: str, path: DerivedPath) -
     """How messages name an installable: by attribute where there is a file, store paths in full."""
     if any(arguments.has(key) for key in ("file", "expr")):
         return text.partition("^")[0]
-    return text if stored_path(context, text) is None else path.show(context.any_store.directory)
+    return text if text and stored_path(context, text) is None else path.show(context.any_store.directory)
 
 
 def paths_meant(context: Context, arguments: Arguments, path: DerivedPath) -> list[StorePath]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from frazil.errors import FrazilError
 from frazil.fetch import attributes as attr
 from frazil.fetch.attributes import InputAttributes, attributes_from_json
-from frazil.fetch.errors import BadAttributes, FetchError
+from frazil.fetch.errors import BadAttributes, DownloadError, FetchError
 from frazil.fetch.inputs import (
     apply_overrides,
     attributes_to_url,
@@ -131,6 +131,12 @@ def parse_entries(text: str, shown: str) -> list[Entry]:
     ]
 
 
+_WITHOUT_NAMES = (
+    "is there a network? names such as nixpkgs are looked up there; by themselves go paths, URLs and frazilpkgs, and "
+    "names given by: frazil registry add NAME URL"
+)
+
+
 def user_registry_path(settings: FetchSettings) -> str:
     return os.path.join(config_directory(settings), "registry.json")
 
@@ -156,7 +162,12 @@ def global_registry(context: FetchContext) -> Registry:
         return Registry.read(place, context.warn, "global")
     from frazil.fetch.tarball import download_file
 
-    path = download_file(place, "flake-registry.json", context).store_path
+    try:
+        path = download_file(place, "flake-registry.json", context).store_path
+    except DownloadError as error:
+        if error.hint is not None and error.status is None:
+            error.hint = _WITHOUT_NAMES
+        raise
     # Kept by a root: without a network names are still found after garbage collection.
     context.store.add_permanent_root(path, os.path.join(cache_directory(context.settings), "flake-registry.json"))
     return Registry.read(context.store.real_path(path), context.warn, "global")

@@ -72,8 +72,11 @@ def quoted_place(path: str) -> str:
     return f'"{escaped}"'
 
 
-def from_os_error(error: OSError, doing: str) -> StoreError:
-    """A StoreError for `error`, `doing` as in "writing '/nix/store/…'"; a full disk gets its own class and hint."""
+def from_os_error(error: OSError, doing: str, denied: str | None = None) -> StoreError:
+    """A StoreError for `error`, `doing` as in "writing '/nix/store/…'"; a full disk gets its own class and hint.
+
+    `denied`: the hint where it is not allowed, for places that are not the store's.
+    """
     reason = error.strerror or str(error)
     if error.errno in FULL_ERRORS:
         return DiskFull(
@@ -82,5 +85,7 @@ def from_os_error(error: OSError, doing: str) -> StoreError:
         )
     hint = None
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "this store is not yours to write; choose another one with `--store`, for example `--store ~/store`"
+        hint = denied or (
+            "this store is not yours to write; choose another one with `--store`, for example `--store ~/store`"
+        )
     return StoreError(f"{doing}: {reason}", hint=hint)

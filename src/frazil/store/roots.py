@@ -50,8 +50,8 @@ _MAPPED_FILE = re.compile(rb"^\s*\S+\s+\S+\s+\S+\s+\S+\s+\S+\s+(/\S+)\s*$", re.M
 # ----------------------------------------------------------------------------------------------------------- making
 
 
-def make_symlink(link: str, target: str) -> None:
-    """Creates or replaces a link in one step, and its folders."""
+def make_symlink(link: str, target: str, denied: str | None = None) -> None:
+    """Creates or replaces a link in one step, and its folders. `denied`: the hint where that is not allowed."""
     temporary = f"{link}.tmp-{os.getpid()}-{secrets.randbelow(1 << 31)}"
     try:
         os.makedirs(os.path.dirname(link), exist_ok=True)
@@ -62,7 +62,7 @@ def make_symlink(link: str, target: str) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise from_os_error(error, f"creating symlink '{link}'") from error
+        raise from_os_error(error, f"creating symlink '{link}'", denied) from error
 
 
 def add_indirect_root(store: LocalStore, link: str) -> None:
@@ -105,7 +105,11 @@ def add_permanent_root(store: LocalStore, path: StorePath, link: str, target: st
             hint="move it away, or choose another name for the result",
         )
     store.flush()
-    make_symlink(link, target or store.show(path))
+    make_symlink(
+        link,
+        target or store.show(path),
+        "you may not write there; another place for the link: --out-link; none: --no-link",
+    )
     store.add_indirect_root(link)
     return link
 
