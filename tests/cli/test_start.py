@@ -57,6 +57,7 @@ def test_nothing_dear_is_imported_for_derivations(tmp_path: Path) -> None:
         in derivation {
           name = "y"; system = builtins.head (builtins.match "(x+|y)*(x)" "xx"); builder = "/b"; inherit d;
           outputHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+          hash = builtins.hashString "sha256" "x";
           place = (builtins.unsafeGetAttrPos "a" { a = 1; }).line;
         }
     """

@@ -47,7 +47,7 @@ OTHER_COMPILED = (
 # C from the beginning.
 NATIVE = {"frazil.evalcache._walk": Path("src/frazil/evalcache/_walk.c")}
 # C without a module of its own.
-SUPPORT = [Path(f"src/frazil/native/{name}.c") for name in ("arenas", "definitions", "indentation", "symbols")]
+SUPPORT = [Path(f"src/frazil/native/{name}.c") for name in ("arenas", "definitions", "indentation", "sweep", "symbols")]
 # What the C of all of them includes.
 HEADERS = Path("src/frazil/native/values")
 OBJECT = "frazil._compiled"

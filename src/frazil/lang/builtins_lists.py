@@ -7,6 +7,7 @@ when. A function that returns its argument's list unchanged returns the very sam
 
 import cython
 from cython.cimports.frazil.lang.comparison import equal, less_than
+from cython.cimports.frazil.lang.concatenation import joined_lists
 from cython.cimports.frazil.lang.deep_force import determine_pos
 from cython.cimports.frazil.lang.runtime import (
     call_value,
@@ -47,6 +48,8 @@ from frazil.lang.values import let_others_run
 
 LENGTH_LIMIT = 1 << 31
 INSERTION_LIMIT = 16
+FEW = cython.declare(cython.Py_ssize_t, 8)
+FEW = 8
 
 
 @cython.cfunc
@@ -120,26 +123,37 @@ def concatenated(lists: list, trace: str) -> list:
             item = force_list(item, trace)
         if len(cython.cast(list, item)) != 0:
             forced.append(item)
-    if len(forced) == 1:
-        return forced[0]
-    result: list = []
+    if len(forced) < 2:
+        return forced[0] if forced else EMPTY_LIST
+    total: cython.Py_ssize_t = 0
     for item in forced:
-        spend_on(1 + len(cython.cast(list, item)))
-        result.extend(cython.cast(list, item))
-    return result
+        total += len(cython.cast(list, item))
+    spend_on(len(forced) + total)
+    return joined_lists(forced, total)
 
 
 @cython.ccall
 def builtin_concat_map(state: State, arguments: list):
     function = force_function(arguments[0], "while evaluating the first argument passed to builtins.concatMap")
     items: list = force_list(arguments[1], "while evaluating the second argument passed to builtins.concatMap")
-    result: list = []
+    # Lists stay: few elements are joined into a list that is no larger than it must be, and one part is the result.
+    result: list = EMPTY_LIST
+    grows: cython.bint = False
     for item in items:
         part = call_one(state, function, item)
         if type(part) is not list:
             raise not_a_list(function, part)
-        spend_on(len(cython.cast(list, part)))
-        result.extend(cython.cast(list, part))
+        size: cython.Py_ssize_t = len(cython.cast(list, part))
+        if size == 0:
+            continue
+        spend_on(size)
+        if grows:
+            result.extend(cython.cast(list, part))
+        elif len(result) == 0:
+            result = cython.cast(list, part)
+        else:
+            result = result + cython.cast(list, part)
+            grows = len(result) > FEW
     return result
 
 
@@ -278,7 +292,7 @@ def builtin_tail(state: State, arguments: list):
     if len(items) == 0:
         raise EvalError("'builtins.tail' called on an empty list")
     spend_on(len(items))
-    return items[1:]
+    return items[1:] if len(items) > 1 else EMPTY_LIST
 
 
 @cython.ccall
@@ -322,7 +336,7 @@ def builtin_partition(state: State, arguments: list):
             right.append(item)
         else:
             wrong.append(item)
-    return attrs_from_dict({"right": right, "wrong": wrong})
+    return attrs_from_dict({"right": right or EMPTY_LIST, "wrong": wrong or EMPTY_LIST})
 
 
 # --- sort

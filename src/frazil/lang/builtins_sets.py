@@ -7,7 +7,7 @@ In and out: values of the language. Positions of attributes are kept where Nix k
 
 import cython
 from cython.cimports.frazil.lang.functions import FormalsLambda
-from cython.cimports.frazil.lang.origins import Shape, kept_positions
+from cython.cimports.frazil.lang.origins import Shape, kept_positions, nowhere
 from cython.cimports.frazil.lang.runtime import (
     delayed_calls,
     delayed_members,
@@ -264,7 +264,7 @@ def add_to(found: dict, name: object, value: object) -> object:
 def zip_alike(state: State, function: object, items: list, shape: Shape) -> object:
     """Of sets that have the same names."""
     calls = delayed_calls(state, function, True)
-    result = new_attrs(shape, shape.nowhere)
+    result = new_attrs(shape, nowhere(shape))
     i: cython.Py_ssize_t
     k: cython.Py_ssize_t
     spend_on(shape.count * len(items))
@@ -301,7 +301,7 @@ def builtin_zip_attrs_with(state: State, arguments: list):
     calls = delayed_calls(state, function, True)
     if widest is not None and widest.count == len(found):
         # One of the sets has all names.
-        result = new_attrs(widest, widest.nowhere)
+        result = new_attrs(widest, nowhere(widest))
         i: cython.Py_ssize_t
         for i in range(widest.count):
             init_value(result, i, new_thunk(calls, new_env(widest.names[i], found[widest.names[i]])))

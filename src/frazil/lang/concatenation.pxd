@@ -39,4 +39,5 @@ cdef class CopiedText(Expr):
     cdef object copied
 
 
+cdef list joined_lists(list lists, Py_ssize_t total)
 cdef object place_to_read(State state, object value)

@@ -110,12 +110,21 @@ class ConcatLists(Binary):
                     i -= 1
                     node = cython.cast(ConcatLists, nodes[i])
                     add_trace(self.state, node.right.pos, "in the right operand of '++'")
-        joined: list = []
         for value in values:
             if len(cython.cast(list, value)) == total:
                 return value
-            joined.extend(cython.cast(list, value))
-        return joined
+        return joined_lists(values, total)
+
+
+def joined_lists(lists, total):
+    """All elements, `total` of them, in a list that is no larger than it must be."""
+    result: list = [None] * total
+    place: cython.Py_ssize_t = 0
+    for part in cython.cast(list, lists):
+        for item in cython.cast(list, part):
+            result[place] = item
+            place += 1
+    return result
 
 
 @cython.cfunc

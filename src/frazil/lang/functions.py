@@ -5,7 +5,7 @@ Source of truth: `ExprLambda` and `ExprCall` in Nix's `nixexpr.cc`, `callFunctio
 """
 
 import cython
-from cython.cimports.frazil.lang.origins import Shape, places, shape_of
+from cython.cimports.frazil.lang.origins import Shape, place_among, places, shape_of
 from cython.cimports.frazil.lang.runtime import add_trace, call_primop, call_value, show_name, show_type, show_value
 from cython.cimports.frazil.lang.values import (
     MISSING,
@@ -197,7 +197,7 @@ class FormalsLambda(LambdaExpr):
         if places is None:
             if shape.count >= 255 or len(self.maps) >= MOST_MAPS:
                 return None
-            places = bytes([shape.index.get(name, -1) + 1 for name in self.names])
+            places = bytes([place_among(shape, name) + 1 for name in self.names])
             if not self.ellipsis and len(places) - places.count(0) != shape.count:
                 return None
             self.maps[shape] = places

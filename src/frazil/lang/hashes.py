@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import binascii
 import sys
-from typing import Any
 
 from frazil.digest import ALGORITHMS as SIZES
 from frazil.digest import DigestError, base32_length, decode_base32, encode_base32
 from frazil.errors import UsageError
 from frazil.lang.errors import EvalError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SMALL = 1 << 18
 """As many bytes are hashed sooner than OpenSSL is loaded."""

@@ -10,12 +10,16 @@ cdef extern from *:
     Py_ssize_t packed_position "frazil_packed_position"(object table, Py_ssize_t i) noexcept
 
 
+cdef extern from "frazil/native/values/texts.h":
+    Py_ssize_t few_place "frazil_place_among"(tuple names, str name) noexcept
+
+
 @cython.final
 cdef class Shape:
     cdef readonly Py_ssize_t count
     cdef readonly tuple names
-    cdef readonly dict index
-    cdef readonly object nowhere
+    cdef dict index
+    cdef object nowhere
     cdef dict merges
     cdef dict removals
 
@@ -46,6 +50,9 @@ cdef class KeptPositions:
 cdef Shape EMPTY_SHAPE
 cdef dict SHAPES
 
+cdef dict index_of(Shape shape)
+cdef Py_ssize_t place_among(Shape shape, str name) except -2
+cdef object nowhere(Shape shape)
 cdef Places places(Shape shape, object table, Py_ssize_t pos)
 cdef object kept_positions(object origin, object kept)
 cpdef Shape shape_of(tuple names)

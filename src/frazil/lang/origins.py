@@ -12,20 +12,45 @@ import cython
 @cython.no_gc
 @cython.cclass
 class Shape:
-    """Names, sorted, and the index of each. There is one for the same names (`shape_of`), and it lives for ever.
+    """Names, sorted, and the `index` of each, which few names do without until somebody needs it as a dict. There is
+    one shape for the same names (`shape_of`), and it lives for ever.
 
     `merges` and `removals` belong to `shapes`; `nowhere`: the origin of sets whose attributes no text defines."""
 
     def __init__(self, names):
         self.count = len(names)
         self.names = names
-        self.index = {name: i for i, name in enumerate(names)}
-        self.nowhere = places(self, None, 0)
+        self.index = None
+        self.nowhere = None
         self.merges = None
         self.removals = None
+        if self.count > FEW:
+            index_of(self)
 
 
+FEW = cython.declare(cython.Py_ssize_t, 8)
+FEW = 8
 SHAPES = {}
+
+
+def index_of(shape):
+    """The index of each name."""
+    if shape.index is None:
+        shape.index = {name: i for i, name in enumerate(shape.names)}
+    return shape.index
+
+
+def place_among(shape, name):
+    """The index of a name, -1 where the shape has it not."""
+    index: dict = shape.index
+    return few_place(shape.names, name) if index is None else index.get(name, -1)
+
+
+def nowhere(shape):
+    """The origin of sets whose attributes no text defines."""
+    if shape.nowhere is None:
+        shape.nowhere = places(shape, None, 0)
+    return shape.nowhere
 
 
 def shape_of(names):
@@ -111,7 +136,7 @@ def has_origin(origin, name):
         return name in cython.cast(KeptPositions, origin).kept
     if type(origin) is Places:
         shape = cython.cast(Places, origin).shape
-        return name in (cython.cast(Places, origin).table if shape is None else shape.index)
+        return name in cython.cast(Places, origin).table if shape is None else place_among(shape, name) >= 0
     return name in origin
 
 
@@ -139,7 +164,7 @@ def origin_position(origin, name):
             return 0
         if shape is None:
             return table.get(name, 0)
-        i: cython.Py_ssize_t = shape.index.get(name, -1)
+        i: cython.Py_ssize_t = place_among(shape, name)
         if i < 0:
             return 0
         return packed_position(table, i) if type(table) is bytes else table[i]
@@ -162,6 +187,9 @@ EMPTY_SHAPE = shape_of(())
 
 
 if not cython.compiled:
+
+    def few_place(names, name):
+        return names.index(name) if name in names else -1
 
     def packed_position(table, i):
         return memoryview(table).cast("i")[i]

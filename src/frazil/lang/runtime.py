@@ -9,6 +9,7 @@ evaluation and every message.
 import sys
 
 import cython
+from cython.cimports.frazil.lang.origins import nowhere
 from cython.cimports.frazil.lang.values import (
     MISSING,
     UNTRACED,
@@ -344,7 +345,7 @@ def map_shaped(state, function, attrs):
     """`mapAttrs` of a set that has a shape: the outcome has it too, but no positions."""
     names = attrs.shape.names
     calls = delayed_members(state, function)
-    result = new_attrs(attrs.shape, attrs.shape.nowhere)
+    result = new_attrs(attrs.shape, nowhere(attrs.shape))
     i: cython.Py_ssize_t
     for i in range(attrs.shape.count):
         init_value(result, i, new_thunk(calls, new_env(names[i], get_value(attrs, i))))

@@ -23,7 +23,7 @@ from cython.cimports.frazil.lang.definitions import (
     sort_definitions,
 )
 from cython.cimports.frazil.lang.functions import bind_each, set_name
-from cython.cimports.frazil.lang.origins import Shape, origin_position, places, shape_of
+from cython.cimports.frazil.lang.origins import Shape, index_of, origin_position, place_among, places, shape_of
 from cython.cimports.frazil.lang.runtime import force_string_no_context, show_name, show_type, show_value
 from cython.cimports.frazil.lang.selection import HasAttr, Select
 from cython.cimports.frazil.lang.values import (
@@ -131,7 +131,7 @@ class AttrsExpr(Definer):
         self.prepare()
         inner: Scope = scope
         if self.recursive:
-            inner = new_scope(scope, self.shape.index, None, 0)
+            inner = new_scope(scope, index_of(self.shape), None, 0)
         self.bind_definitions(scope, inner, False)
         if self.dynamic is not None:
             for definition in self.dynamic:
@@ -154,7 +154,7 @@ class AttrsExpr(Definer):
         self.kinds = packed_kinds(self.defs)
         self.framed = self.inherit_from is not None
         if self.recursive:
-            self.overrides = self.shape.index.get("__overrides", -1)
+            self.overrides = place_among(self.shape, "__overrides")
 
     def bind_definitions(self, outer_scope, inner, within):
         """`within`: the sets of `inherit (set) …` have slots in the scope itself, after those of the names."""
@@ -228,7 +228,7 @@ class AttrsExpr(Definer):
 
         names = self.shape.names
         for name in in_creation_order(self.state, list(names)):
-            place: cython.Py_ssize_t = self.shape.index[name]
+            place: cython.Py_ssize_t = place_among(self.shape, name)
             if place == index:
                 break
             if place > index:
@@ -378,8 +378,8 @@ class AttrsExpr(Definer):
         table = slots_table(self.shape.names, slots)
         origin = {name: origin_position(self.places, name) for name in self.shape.names}
         for name, value in replacing.items():
-            slot = self.shape.index.get(name)
-            if slot is not None:
+            slot: cython.Py_ssize_t = place_among(self.shape, name)
+            if slot >= 0:
                 set_slot(slots, slot, value)
             table[name] = value
             origin[name] = replacing.position(name)
@@ -438,7 +438,7 @@ class LetExpr(Definer):
             raise stack_overflow(self.state, self.pos)
         attrs = self.attrs
         attrs.prepare()
-        inner = new_scope(scope, attrs.shape.index, None, 0)
+        inner = new_scope(scope, index_of(attrs.shape), None, 0)
         lazy: cython.bint = self.state.observer is None
         attrs.bind_definitions(scope, inner, lazy)
         self.size = 0

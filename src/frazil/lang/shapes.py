@@ -12,9 +12,11 @@ from cython.cimports.frazil.lang.origins import (
     MergedPositions,
     Places,
     Shape,
+    index_of,
     kept_positions,
     origin_names,
     origin_position,
+    place_among,
     shape_of,
 )
 from cython.cimports.frazil.lang.values import (
@@ -120,9 +122,10 @@ def merge_plan(left: Shape, right: Shape) -> object:
         return None
     if found is not None:
         return found
-    names = tuple(sorted({**left.index, **right.index}))
+    names = tuple(sorted({*left.names, *right.names}))
     plan = cython.cast(Plan, Plan.__new__(Plan))
-    plan.places = bytes([128 + right.index[name] if name in right.index else left.index[name] for name in names])
+    right_index = index_of(right)
+    plan.places = bytes([128 + right_index[n] if n in right_index else place_among(left, n) for n in names])
     plan.shape = shape_of(names)
     left.merges[right] = plan
     return plan
@@ -386,7 +389,7 @@ def removal_plan(shape: Shape, names: tuple) -> object:
         return found
     kept = tuple([name for name in shape.names if name not in names])
     plan = cython.cast(Plan, Plan.__new__(Plan))
-    plan.places = bytes([shape.index[name] for name in kept])
+    plan.places = bytes([place_among(shape, name) for name in kept])
     plan.shape = shape_of(kept)
     shape.removals[names] = plan
     return plan
@@ -395,7 +398,7 @@ def removal_plan(shape: Shape, names: tuple) -> object:
 @cython.cfunc
 def follow_removal(plan: Plan, attrs: Attrs) -> Attrs:
     if plan.origin is None or plan.left is not attrs.origin:
-        plan.origin = kept_positions(attrs.origin, plan.shape.index)
+        plan.origin = kept_positions(attrs.origin, plan.shape.names)
         plan.left = attrs.origin
     result = new_attrs(plan.shape, plan.origin)
     places = plan.places

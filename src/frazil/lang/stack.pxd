@@ -35,9 +35,11 @@ cdef extern from *:
        its end. */
     static unsigned int frazil_ticks = 0;
     #define FRAZIL_TURN 0x8000
+    void frazil_sweep(void);
     static __attribute__((noinline)) void frazil_let_others_run(void) {
         frazil_ticks = 0;
         PyEval_RestoreThread(PyEval_SaveThread());
+        frazil_sweep();
     }
     static inline __attribute__((always_inline)) void frazil_spend(unsigned int ticks) {
         if (__builtin_expect((frazil_ticks += ticks) > FRAZIL_TURN, 0)) frazil_let_others_run();

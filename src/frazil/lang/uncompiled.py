@@ -4,6 +4,7 @@
 """
 
 import frazil.lang.values as values
+from frazil.lang.origins import few_place
 
 
 def use_own_arenas():
@@ -282,7 +283,7 @@ def get_definer(frame):
 
 
 def find_place(shape, index, name):
-    return index.get(name, -1)
+    return few_place(shape.names, name) if index is None else index.get(name, -1)
 
 
 def int_value(number):

@@ -21,6 +21,7 @@ import cython
 from cython.cimports.frazil.lang.origins import (
     EMPTY_SHAPE,
     Places,
+    nowhere,
     origin_position,
     places,
 )
@@ -353,7 +354,7 @@ def first_attrs():
     """The empty set; others take their table of methods from it."""
     attrs = cython.cast(Attrs, Attrs.__new__(Attrs))
     attrs.shape = EMPTY_SHAPE
-    attrs.origin = EMPTY_SHAPE.nowhere
+    attrs.origin = nowhere(EMPTY_SHAPE)
     return attrs
 
 

@@ -157,9 +157,25 @@ def with_var(old: Var, withs: list) -> Expr:
     result.state = old.state
     result.pos = old.pos
     result.name = old.name
-    result.depths = [depth for depth, _ in withs]
-    result.positions = [pos for _, pos in withs]
+    result.depths = shared([depth for depth, _ in withs])
+    result.positions = shared([pos for _, pos in withs])
     return result
+
+
+LAST = cython.declare(list, [None] * 16)
+LAST = [None] * 16
+
+
+@cython.cfunc
+def shared(numbers: list) -> list:
+    """The same list as for a name not far from here, if there was one like it."""
+    place: cython.Py_ssize_t = cython.cast(cython.Py_ssize_t, numbers[0]) % 16
+    known: object = LAST[place]
+    if known is not None and known == numbers:
+        return known
+    numbers = numbers[:]
+    LAST[place] = numbers
+    return numbers
 
 
 @cython.final

@@ -103,7 +103,7 @@ static int take_large_page(char *page) {
 
 /* What a program that ends soon needs, which is left alone. */
 #define MUCH ((size_t) 2 << 20)
-#define AHEAD ((size_t) 1 << 20)
+#define AHEAD ((size_t) 512 << 10)
 #define STEP ((size_t) 256 << 10)
 #define STACK_SIZE ((size_t) 64 << 10)
 

@@ -99,6 +99,10 @@ void frazil_release(PyObject *object) {
     else frazil_python_dealloc(object);
 }
 #endif
+/* sweep.c */
+void frazil_sweep_later(char *used, char *piece);
+void frazil_sweep_kinds(
+    PyTypeObject *thunk, PyTypeObject *env, PyTypeObject *slots, PyTypeObject *attrs, void *methods_of_lazy_sets);
 #define FRAZIL_PIECE ((size_t) 1 << 20)
 static void *frazil_more(size_t words) {
     frazil_pool *pool = frazil_own_pool;
@@ -111,6 +115,7 @@ static void *frazil_more(size_t words) {
     piece = (char *) malloc(FRAZIL_PIECE);
 #endif
     if (piece == NULL) return NULL;
+    frazil_sweep_later(pool->next, piece);
     pool->next = piece + words * sizeof(void *);
     pool->end = piece + FRAZIL_PIECE;
     return piece;
@@ -123,6 +128,7 @@ static void frazil_begin_pool(
     pool->more = frazil_more;
     frazil_slots_type = slots;
     frazil_attrs_type = attrs;
+    frazil_sweep_kinds(thunk, env, slots, attrs, frazil_lazy_methods);
     Py_SET_REFCNT((PyObject *) &frazil_unmade, 1);
     Py_SET_TYPE((PyObject *) &frazil_unmade, thunk);
     thunk->tp_dealloc = env->tp_dealloc = lambda->tp_dealloc = slots->tp_dealloc = attrs->tp_dealloc = frazil_dealloc;

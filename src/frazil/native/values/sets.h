@@ -181,17 +181,24 @@ static inline PyObject *frazil_values_table(PyObject *names, PyObject *attrs) {
 }
 /* Where shapes have names: of each pair what was last found, -1 for nowhere. Shapes live for ever. */
 #define FRAZIL_PLACES 4096
+/* As lang/origins.pxd has it. */
+typedef struct { PyObject_HEAD Py_ssize_t count; PyObject *names; } frazil_named;
 static struct { PyObject *shape, *name; Py_ssize_t place; } frazil_places[FRAZIL_PLACES];
 static inline Py_ssize_t frazil_find_place(PyObject *shape, PyObject *index, PyObject *name) {
     size_t hash = (((size_t) shape >> 4) * 31 + ((size_t) name >> 4)) % FRAZIL_PLACES;
     PyObject *found, *old;
+    Py_ssize_t place;
     if (frazil_places[hash].shape == shape && frazil_places[hash].name == name) return frazil_places[hash].place;
-    found = PyDict_GetItemWithError(index, name);
+    if (index == Py_None) place = frazil_place_among(((frazil_named *) shape)->names, name);
+    else {
+        found = PyDict_GetItemWithError(index, name);
+        place = found == NULL ? -1 : PyLong_AsSsize_t(found);
+    }
     old = frazil_places[hash].name;
     Py_INCREF(name);
     frazil_places[hash].shape = shape;
     frazil_places[hash].name = name;
-    frazil_places[hash].place = found == NULL ? -1 : PyLong_AsSsize_t(found);
+    frazil_places[hash].place = place;
     Py_XDECREF(old);
     return frazil_places[hash].place;
 }

@@ -143,4 +143,17 @@ static inline unsigned char *frazil_writable(PyObject *data) { return (unsigned 
 /* symbols.c */
 PyObject *frazil_symbol(PyObject *symbols, const unsigned char *text, Py_ssize_t start, Py_ssize_t end);
 
+/* Where a name is among the few of a shape; all have been hashed. -1: nowhere. */
+static Py_ssize_t frazil_place_among(PyObject *names, PyObject *name) {
+    Py_ssize_t i, count = PyTuple_GET_SIZE(names);
+    Py_hash_t hash;
+    for (i = 0; i < count; i++)
+        if (PyTuple_GET_ITEM(names, i) == name) return i;
+    hash = PyObject_Hash(name);
+    for (i = 0; i < count; i++) {
+        PyObject *other = PyTuple_GET_ITEM(names, i);
+        if (PyObject_Hash(other) == hash && PyUnicode_Compare(other, name) == 0) return i;
+    }
+    return -1;
+}
 #endif
