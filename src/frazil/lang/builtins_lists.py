@@ -143,10 +143,9 @@ def builtin_concat_map(state: State, arguments: list):
         part = call_one(state, function, item)
         if type(part) is not list:
             raise not_a_list(function, part)
-        size: cython.Py_ssize_t = len(cython.cast(list, part))
-        if size == 0:
+        if len(cython.cast(list, part)) == 0:
             continue
-        spend_on(size)
+        spend_on(len(cython.cast(list, part)))
         if grows:
             result.extend(cython.cast(list, part))
         elif len(result) == 0:

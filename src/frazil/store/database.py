@@ -420,8 +420,7 @@ class Database:
 
     def valid_among(self, paths: Collection[StorePath]) -> set[StorePath]:
         if self._is_most(len(paths)):
-            show = self.directory.show
-            parsed = {show(path): path for path in paths}
+            parsed = {self.directory.show(path): path for path in paths}
             there = [text for (text,) in self.rows("select path from ValidPaths")]
             return {parsed[text] for text in there if text in parsed}
         with self._lock:
@@ -553,11 +552,9 @@ class Database:
         if pairs:
             texts = {number: text for number, text, _ in rows}
             for number, other in pairs:
-                text = texts.get(other)
-                if text is None:
+                if (text := texts.get(other)) is None:
                     continue
-                path = parsed.get(text)
-                if path is None:
+                if (path := parsed.get(text)) is None:
                     path = parsed[text] = self._path(text)
                 references.setdefault(number, []).append(path)
         return {path: (self._size(path, size), references.get(number, ())) for number, path, size in wanted}

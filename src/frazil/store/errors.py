@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from frazil.store.failures import TransferFailed as TransferFailed
     from frazil.store.failures import UnsupportedOperation as UnsupportedOperation
     from frazil.store.failures import from_os_error as from_os_error
+    from frazil.store.failures import unreadable as unreadable
 
 
 class StoreError(FrazilError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from frazil.store.errors import StoreError
 
@@ -89,3 +90,10 @@ def from_os_error(error: OSError, doing: str, denied: str | None = None) -> Stor
             "this store is not yours to write; choose another one with `--store`, for example `--store ~/store`"
         )
     return StoreError(f"{doing}: {reason}", hint=hint)
+
+
+def unreadable(error: OSError, path: str) -> StoreError:
+    """What keeps a file from being read into an archive."""
+    if isinstance(error, FileNotFoundError):
+        return StoreError(f"path '{os.path.abspath(path)}' does not exist")
+    return from_os_error(error, f"reading '{path}'")

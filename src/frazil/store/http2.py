@@ -94,11 +94,15 @@ class Multiplexed:
         }
         self._h2.local_settings = Settings(client=True, initial_values=values)
         socket.setblocking(False)
-        with self._lock:
-            self._h2.initiate_connection()
-            self._h2.increment_flow_control_window(_CONNECTION_WINDOW)
-            self._flush()
-        threading.Thread(target=self._listen, name="http2", daemon=True).start()
+        try:
+            with self._lock:
+                self._h2.initiate_connection()
+                self._h2.increment_flow_control_window(_CONNECTION_WINDOW)
+                self._flush()
+            threading.Thread(target=self._listen, name="http2", daemon=True).start()
+        except BaseException:
+            socket.close()
+            raise
 
     @property
     def usable(self) -> bool:
@@ -206,25 +210,32 @@ class Multiplexed:
             raise
 
     def _listen(self) -> None:
+        """Until the connection ends. Who listens closes it: if others did, another file might get its number just
+        before it is waited for here."""
         from h2.exceptions import ProtocolError
 
-        poll = select.poll()
         try:
-            poll.register(self._socket, select.POLLIN)
-            more = False
-            while self._error is None:
-                if not more:
-                    poll.poll()
-                with self._lock:
-                    more = self._receive()
-                    self._flush()
+            self._take_in()
         except ProtocolError as error:
             self._end(BadResponse(f"the server does not speak HTTP/2 as it should: {error}"))
         except BadResponse as error:
             self._end(error)
-        except (OSError, ValueError) as error:  # ValueError: it was closed here
-            reason = getattr(error, "strerror", None) or "the server closed the connection"
-            self._end(ConnectionResetError(reason))
+        except OSError as error:
+            self._end(ConnectionResetError(error.strerror or "the server closed the connection"))
+        finally:
+            with self._lock:
+                self._socket.close()
+
+    def _take_in(self) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        more = False
+        while self._error is None:
+            if not more:
+                poll.poll()
+            with self._lock:
+                more = self._receive()
+                self._flush()
 
     def _receive(self) -> bool:
         """What has come, but no more than some of it at once: others want the lock, and the server its answers. Whether
@@ -294,13 +305,9 @@ class Multiplexed:
                     self._fail(stream, error)
             self._room.notify_all()
             self._hang_up()
-            try:
-                self._socket.close()
-            except OSError:
-                pass
 
     def _hang_up(self) -> None:
-        """Wakes the thread that listens: a descriptor that is closed under it would not."""
+        """Wakes the thread that listens."""
         import socket
 
         try:

@@ -14,7 +14,7 @@ from frazil import digest
 from frazil._native import Archive, Unfit, Unpacker, Unsound, archive, dump, sha256
 from frazil.digest import Hash
 from frazil.record import Record
-from frazil.store.errors import BadArchive, StoreError, from_os_error
+from frazil.store.errors import BadArchive, StoreError, from_os_error, unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,12 +83,6 @@ class _Buffer:
             self.size = 0
 
 
-def _unreadable(error: OSError, path: str) -> StoreError:
-    if isinstance(error, FileNotFoundError):
-        return StoreError(f"path '{os.path.abspath(path)}' does not exist")
-    return from_os_error(error, f"reading '{path}'")
-
-
 def dump_path(path: str, write: Write, *, filter: Filter | None = None, case_hack: bool = False) -> None:
     """Writes the archive of a file tree. `filter` is asked for everything below `path`, not for `path` itself.
 
@@ -106,7 +100,7 @@ def dump_path(path: str, write: Write, *, filter: Filter | None = None, case_hac
         _dump_node(raw, stat.S_IFMT(os.lstat(raw).st_mode), _Dump(out, filter, case_hack), 0)
     except OSError as error:
         named = os.fsdecode(error.filename) if error.filename is not None else path
-        raise _unreadable(error, named) from error
+        raise unreadable(error, named) from error
     out.flush()
 
 
@@ -120,7 +114,7 @@ def dump_to(path: str, to: int | Write) -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        raise _unreadable(error, os.fsdecode(error.filename)) from error
+        raise unreadable(error, os.fsdecode(error.filename)) from error
 
 
 class _Dump(Record):
@@ -271,7 +265,7 @@ def pack_tree(path: str | bytes, keep: int = 0) -> Archive:
         raise StoreError(_UNFIT[reason].format(place)) from error
     except OSError as error:
         named = path if error.filename is None else error.filename
-        raise _unreadable(error, os.fsdecode(named)) from error
+        raise unreadable(error, os.fsdecode(named)) from error
 
 
 def hash_file_archive(contents: bytes, *, executable: bool = False) -> tuple[Hash, int]:
@@ -301,7 +295,7 @@ def copy_flat(path: str, write: Write) -> None:
     except IsADirectoryError as error:
         raise StoreError(f"path '{path}' is not a regular file") from error
     except OSError as error:
-        raise _unreadable(error, path) from error
+        raise unreadable(error, path) from error
 
 
 # --------------------------------------------------------------------------------------------------------- reading
